@@ -1,0 +1,44 @@
+//! Every bound that is not a setting, with where its value comes from.
+
+/// Characters of a tenant's or rule's name; the width of the columns.
+pub const NAME_CHARS_MAX: usize = 255;
+/// Characters of an identifier in a schema.
+pub const IDENTIFIER_CHARS_MAX: usize = 100;
+/// Objects of a schema.
+pub const SCHEMA_OBJECTS_MAX: usize = 100;
+/// Fields of an object.
+pub const OBJECT_FIELDS_MAX: usize = 200;
+/// How deep a schema's types may nest.
+pub const SCHEMA_DEPTH_MAX: usize = 8;
+/// Bytes of an expression: the parser's stack and time grow with it (4 KiB take 147 KiB of stack).
+pub const SOURCE_BYTES_MAX: usize = 4 * 1024;
+/// Nesting of brackets, calls and operators in an expression.
+pub const EXPRESSION_DEPTH_MAX: usize = 64;
+/// Characters of a description.
+pub const DESCRIPTION_CHARS_MAX: usize = 4_000;
+/// Tags of a rule.
+pub const RULE_TAGS_MAX: usize = 50;
+/// Characters of a tag.
+pub const TAG_CHARS_MAX: usize = 100;
+/// Depth of a JSON document.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// Writers of one tenant that may wait for the one that writes.
+pub const WRITERS_WAITING_MAX: usize = 8;
+/// Loads of rule sets under way at once, on one node.
+pub const LOADS_MAX: usize = 4;
+/// Rules of one tenant.
+pub const RULES_MAX: usize = 10_000;
+/// Derived fields of one tenant.
+pub const DERIVED_FIELDS_MAX: usize = 500;
+/// Rule ids or tags that one evaluation may name.
+pub const SELECTION_MAX: usize = 10_000;
+/// Rows of a page of a list.
+pub const PAGE_SIZE_MAX: u32 = 200;
+/// Rows of a page of a list when none is asked for.
+pub const PAGE_SIZE_DEFAULT: u32 = 50;
+/// Default upper bound of a list's items where a schema is silent.
+pub const LIST_ITEMS_DEFAULT_MAX: u64 = 100;
+/// Upper bound that `maxItems` itself may have.
+pub const LIST_ITEMS_MAX: u64 = 100_000;
+/// Default upper bound of a string's characters where a schema is silent.
+pub const STRING_CHARS_DEFAULT_MAX: u64 = 4_096;

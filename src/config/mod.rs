@@ -1,0 +1,3 @@
+//! Settings and limits. No other module reads the environment.
+
+pub mod limits;

@@ -1,0 +1,58 @@
+//! Changes to what a tenant has stored. Each is one transaction and one revision.
+
+use super::{
+    DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch, Revision, RuleDraft, RuleId, RulePatch, SchemaDefinition,
+    SchemaVersion, TenantPatch,
+};
+
+/// One change.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Name, tier or status.
+    Tenant(TenantPatch),
+    /// The first schema; refused when there is one.
+    CreateSchema(SchemaDefinition),
+    /// The next schema version; the first if there is none. Equal to the active one, it changes nothing.
+    PutSchema(SchemaDefinition),
+    /// An older schema version, active again.
+    ActivateSchema(SchemaVersion),
+    /// A new derived field.
+    CreateDerivedField(DerivedFieldDraft),
+    /// Parts of a derived field.
+    PatchDerivedField(DerivedFieldId, DerivedFieldPatch),
+    /// No longer a derived field.
+    DeleteDerivedField(DerivedFieldId),
+    /// A new rule.
+    CreateRule(RuleDraft),
+    /// Another rule in an existing one's place.
+    ReplaceRule(RuleId, RuleDraft),
+    /// Parts of a rule.
+    PatchRule(RuleId, RulePatch),
+    /// No longer a rule.
+    DeleteRule(RuleId),
+    /// The whole list; rules of the same name keep their id.
+    ReplaceRules(Vec<RuleDraft>),
+}
+
+/// What becomes of active rules and derived fields that a change would break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnBroken {
+    /// The change is refused with their list.
+    #[default]
+    Refuse,
+    /// They are deactivated in the same transaction.
+    Deactivate,
+}
+
+/// On what conditions a change is made, and by whom.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeOptions {
+    /// Only if the tenant stands at this revision.
+    pub if_match: Option<Revision>,
+    /// What becomes of what the change would break.
+    pub on_broken: OnBroken,
+    /// Whether callers that send their facts flat may be broken (one object becoming several).
+    pub accept_breaking: bool,
+    /// Who asks, for the changelog.
+    pub actor: String,
+}

@@ -1,0 +1,21 @@
+//! The words of the trade: tenants, schemas, derived fields, rules and changes to them, as plain values.
+//!
+//! Nothing here knows a database, an actor or a request.
+
+mod change;
+mod derived_field;
+mod id;
+mod name;
+mod rule;
+mod schema;
+mod snapshot;
+mod tenant;
+
+pub use change::{Change, ChangeOptions, OnBroken};
+pub use derived_field::{DerivedField, DerivedFieldDraft, DerivedFieldPatch};
+pub use id::{DerivedFieldId, Epoch, Revision, RuleId, SchemaVersion, TenantId};
+pub use name::{Name, identifier_error};
+pub use rule::{Rule, RuleDraft, RulePatch};
+pub use schema::{Bounds, Field, FieldType, ObjectDefinition, Schema, SchemaDefinition};
+pub use snapshot::Snapshot;
+pub use tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus, Tier};

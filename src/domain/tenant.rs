@@ -1,0 +1,71 @@
+//! Tenants: who brings rules.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Name, Revision, TenantId};
+
+/// What a tenant pays for; the tiers' bulkheads and quotas hang on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// The default.
+    #[default]
+    Free,
+    /// Paying.
+    Pro,
+    /// Paying, with capacity of its own.
+    Enterprise,
+}
+
+/// Whether a tenant's decisions are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TenantStatus {
+    /// Served.
+    #[default]
+    Active,
+    /// Kept, and refused with 403 when it asks for decisions.
+    Suspended,
+}
+
+/// A tenant as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its name, unique among all tenants.
+    pub name: Name,
+    /// Its tier.
+    pub tier: Tier,
+    /// Whether it is served.
+    pub status: TenantStatus,
+    /// Counts its changes, from 1.
+    pub revision: Revision,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it, or anything of it, was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A tenant to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantDraft {
+    /// Its name.
+    pub name: Name,
+    /// Its tier.
+    pub tier: Tier,
+}
+
+/// What to change about a tenant; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantPatch {
+    /// A new name.
+    pub name: Option<Name>,
+    /// A new tier.
+    pub tier: Option<Tier>,
+    /// A new status.
+    pub status: Option<TenantStatus>,
+}

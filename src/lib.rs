@@ -1,0 +1,28 @@
+//! Tenet: a multi-tenant rules engine.
+//!
+//! Every tenant has a typed, versioned schema of its facts, derived fields and rules written in CEL; an application
+//! sends facts and learns which rules match.
+//!
+//! The modules stand in the order of their layers, from the ground up, and **a module imports only modules listed
+//! above it**; `tests/tidy.rs` reads this list and fails on an import that points upwards.
+
+// Facts: what things are called, and how the outside is read.
+pub mod cel;
+pub mod client;
+pub mod cluster;
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod telemetry;
+// Thought: pure and synchronous.
+pub mod ruleset;
+// Memory.
+pub mod store;
+// Life.
+pub mod engine;
+// Doors.
+pub mod http;
+// Whole.
+pub mod app;
+pub mod cli;
+pub mod load;

@@ -1,0 +1,2 @@
+//! The `tenet` binary.
+fn main() {}

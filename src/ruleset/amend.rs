@@ -1,0 +1,118 @@
+//! What a change makes of what is stored: the rows to write, or why it is refused.
+
+use crate::{
+    domain::{
+        Change, ChangeOptions, DerivedField, DerivedFieldId, Rule, RuleId, SchemaDefinition, SchemaVersion, Snapshot,
+        TenantPatch,
+    },
+    error::Detail,
+    ruleset::{Broken, RuleSet},
+};
+use std::sync::Arc;
+
+/// A change that can be made.
+#[derive(Debug)]
+pub struct Amendment {
+    /// The rows to write, in this order; none if the change changes nothing.
+    pub operations: Vec<Operation>,
+    /// Everything of the tenant afterwards, except the revision, which the database counts.
+    pub after: Snapshot,
+    /// What the change was about, to be answered.
+    pub outcome: Outcome,
+    /// What it would break, deactivated by it.
+    pub deactivated: Vec<Broken>,
+}
+
+/// One row to write.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    /// Columns of the tenant.
+    UpdateTenant(TenantPatch),
+    /// A schema version, made the active one.
+    InsertSchema(SchemaVersion, Arc<SchemaDefinition>),
+    /// The active schema version.
+    ActivateSchema(SchemaVersion),
+    /// A derived field.
+    InsertDerivedField(DerivedField),
+    /// All columns of a derived field.
+    UpdateDerivedField(DerivedField),
+    /// A derived field gone.
+    DeleteDerivedField(DerivedFieldId),
+    /// A rule.
+    InsertRule(Rule),
+    /// All columns of a rule.
+    UpdateRule(Rule),
+    /// A rule gone.
+    DeleteRule(RuleId),
+    /// A line of the schema's changelog.
+    Log(ChangelogEntry),
+}
+
+/// A line of the schema's changelog.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangelogEntry {
+    /// What was done: `create`, `update`, `activate`.
+    pub action: &'static str,
+    /// The version in use before.
+    pub from_version: Option<SchemaVersion>,
+    /// The version in use now.
+    pub to_version: SchemaVersion,
+    /// Who did it.
+    pub actor: String,
+    /// Rules and derived fields compiled again.
+    pub rules_recompiled: usize,
+    /// Of these, how many no longer compile and were deactivated.
+    pub rules_failed: usize,
+    /// Their ids, names and errors.
+    pub details: serde_json::Value,
+}
+
+/// What a change was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The tenant itself.
+    Tenant,
+    /// The schema in use.
+    Schema,
+    /// A derived field.
+    DerivedField(DerivedFieldId),
+    /// A rule.
+    Rule(RuleId),
+    /// All rules.
+    Rules,
+    /// Something that is gone.
+    Deleted,
+}
+
+/// Why a change is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no schema yet.
+    SchemaMissing,
+    /// There is a schema already.
+    SchemaExists,
+    /// No such schema version, rule or derived field.
+    NotFound(&'static str),
+    /// A rule or derived field of this name exists.
+    NameTaken(String),
+    /// What is being written is wrong in itself.
+    Invalid(Vec<Detail>),
+    /// It would break these.
+    Breaks(Vec<Broken>),
+    /// It would change how callers must send their facts.
+    BreaksFlatCallers,
+    /// More rules or derived fields than a tenant may have.
+    TooMany(&'static str, usize),
+}
+
+/// Says what `change` makes of `snapshot`. `current` is the set compiled from the snapshot, or an older one of the same
+/// tenant: what it has compiled is not compiled again.
+pub fn amend(
+    snapshot: &Snapshot,
+    current: Option<&RuleSet>,
+    change: &Change,
+    options: &ChangeOptions,
+) -> Result<Amendment, Refusal> {
+    let _ = (snapshot, current, change, options);
+    todo!()
+}

@@ -1,0 +1,14 @@
+//! The compiled rules of one tenant at one revision: immutable, pure, synchronous.
+//!
+//! [`RuleSet::compile`] turns a stored [`Snapshot`] into something that decides; [`amend`] says what a change would
+//! make of a snapshot, and what it would break. No clock, no I/O, no actor.
+
+mod amend;
+mod decision;
+mod facts;
+mod set;
+
+pub use amend::{Amendment, ChangelogEntry, Operation, Outcome, Refusal, amend};
+pub use decision::{Decision, Query, Return, RuleError, RuleReference, RuleResult};
+pub use facts::{Facts, UnknownFacts};
+pub use set::{Broken, CheckReport, CompileReport, RuleSet};
