@@ -7,13 +7,13 @@
 //! above it**; `tests/tidy.rs` reads this list and fails on an import that points upwards.
 
 // Facts: what things are called, and how the outside is read.
+pub mod error;
+pub mod config;
+pub mod domain;
+pub mod telemetry;
 pub mod cel;
 pub mod client;
 pub mod cluster;
-pub mod config;
-pub mod domain;
-pub mod error;
-pub mod telemetry;
 // Thought: pure and synchronous.
 pub mod ruleset;
 // Memory.
@@ -24,5 +24,5 @@ pub mod engine;
 pub mod http;
 // Whole.
 pub mod app;
-pub mod cli;
 pub mod load;
+pub mod cli;
