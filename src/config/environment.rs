@@ -10,6 +10,9 @@ use std::{
 /// Names a directory that holds PostgreSQL's server programs, before any search.
 pub const POSTGRES_PROGRAMS: &str = "TENET_PG_BIN";
 
+/// Variables that begin like settings and are none.
+pub(super) const OTHER_VARIABLES: &[&str] = &[POSTGRES_PROGRAMS];
+
 /// The directories of `PATH`, in order.
 pub fn program_directories() -> Vec<PathBuf> {
     env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default()
