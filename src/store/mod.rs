@@ -286,6 +286,16 @@ impl Store {
         todo!()
     }
 
+    /// A listener, not connected yet.
+    pub fn listener(&self) -> Listener {
+        Listener {}
+    }
+
+    /// A reconciler, not connected yet.
+    pub fn reconciler(&self) -> Reconciler {
+        Reconciler {}
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {}
 }
