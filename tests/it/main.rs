@@ -11,3 +11,4 @@ mod support;
 
 mod cluster;
 mod harness;
+mod tls;
