@@ -2,7 +2,10 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -13,6 +16,10 @@ use sqlx::{Connection, PgConnection};
 use tenet::cluster::{Cluster, ClusterOptions, Error, Purpose};
 
 use crate::support::Directory;
+
+const NOBODY: u32 = 65534;
+/// Tells a test that runs as `nobody` which directory root made for it.
+const DIRECTORY: &str = "TENET_TEST_DIRECTORY";
 
 fn options(directory: &Path) -> ClusterOptions {
     ClusterOptions { data_dir: directory.to_owned(), purpose: Purpose::Throwaway, binaries: None }
@@ -51,6 +58,19 @@ fn kill(process: u32, signal: &str) {
 fn is_alive(process: u32) -> bool {
     let state = Command::new("ps").args(["-o", "stat=", "-p", &process.to_string()]).output().unwrap().stdout;
     state.first().is_some_and(|state| *state != b'Z')
+}
+
+/// Runs one test of this program as `nobody`, who may not be allowed to see where the program is.
+fn as_nobody(test: &str, directory: &Path) {
+    let copy = Directory::new();
+    let program = copy.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(&program);
+    command.args(["--exact", test]).env(DIRECTORY, directory).current_dir("/").uid(NOBODY).gid(NOBODY);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
@@ -105,6 +125,50 @@ fn the_server_never_runs_as_root() {
     assert_ne!(String::from_utf8(user).unwrap().trim().parse::<u32>().unwrap(), 0);
 }
 
+/// Started by a normal user, all tests here run as one; started by root, this one changes to `nobody`.
+#[test]
+fn a_normal_user_can_start_a_cluster() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let directory = Directory::new();
+    as_nobody("cluster::a_cluster_keeps_its_data_over_a_restart", directory.path());
+}
+
+#[test]
+fn the_cluster_of_another_user_is_refused() {
+    if rustix::process::geteuid().is_root() {
+        let directory = Directory::new();
+        start(directory.path()).stop().unwrap();
+        as_nobody("cluster::the_cluster_of_another_user_is_refused", directory.path());
+    } else if let Some(directory) = std::env::var_os(DIRECTORY) {
+        let error = Cluster::start(&options(Path::new(&directory))).unwrap_err();
+        assert!(matches!(error, Error::OwnedByAnother { user: NOBODY, .. }), "{error}");
+    }
+}
+
+#[test]
+fn below_a_directory_that_only_root_can_enter_the_cluster_is_made_elsewhere() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = Directory::new();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let cluster = start(&home.path().join("project/.tenet"));
+    assert!(cluster.is_moved());
+    assert!(!cluster.directory().starts_with(home.path()));
+    execute(&cluster, "create table kept as select 'here' as word");
+    let place = cluster.directory().parent().unwrap().to_owned();
+    cluster.stop().unwrap();
+
+    // The same directory leads to the same place.
+    let cluster = start(&home.path().join("project/.tenet"));
+    let word = query(&cluster, "select word from kept");
+    cluster.stop().unwrap();
+    fs::remove_dir_all(place).unwrap();
+    assert_eq!(word, "here");
+}
+
 #[test]
 fn a_second_process_attaches_and_does_not_stop_the_server() {
     let directory = Directory::new();
@@ -154,7 +218,7 @@ fn a_lock_whose_process_id_belongs_to_another_process_now_is_not_believed() {
     let mut stranger = Command::new("sleep");
     stranger.arg("60");
     if owner.uid() != rustix::process::geteuid().as_raw() {
-        std::os::unix::process::CommandExt::uid(&mut stranger, owner.uid());
+        stranger.uid(owner.uid());
     }
     let mut stranger = stranger.spawn().unwrap();
     let rest = text.split_once('\n').unwrap().1;
