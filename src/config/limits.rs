@@ -44,3 +44,9 @@ pub const LIST_ITEMS_DEFAULT_MAX: u64 = 100;
 pub const LIST_ITEMS_MAX: u64 = 100_000;
 /// Default upper bound of a string's characters where a schema is silent.
 pub const STRING_CHARS_DEFAULT_MAX: u64 = 4_096;
+/// Upper bound that `maxLength` itself may have.
+pub const STRING_CHARS_MAX: u64 = 1_048_576;
+/// Values of an enumeration.
+pub const ENUM_VALUES_MAX: usize = 1_000;
+/// Mistakes listed in one answer.
+pub const DETAILS_MAX: usize = 100;

@@ -6,6 +6,7 @@ mod change;
 mod derived_field;
 mod id;
 mod name;
+pub mod quote;
 mod rule;
 mod schema;
 mod snapshot;
