@@ -291,7 +291,7 @@ impl Engine {
 
 /// How often tenants that nobody uses are looked for: often enough that none stays much longer than it should.
 fn sweep_interval(idle_stop: Duration) -> Duration {
-    (idle_stop / 10).clamp(Duration::from_millis(100), Duration::from_secs(10))
+    (idle_stop / 10).clamp(Duration::from_millis(10), Duration::from_secs(10))
 }
 
 async fn sweep(supervisor: ActorRef<supervisor::Msg>, every: Duration) {

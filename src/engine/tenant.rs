@@ -91,6 +91,8 @@ pub struct State {
     args: Args,
     reload: reload::State,
     waiters: Vec<Waiter>,
+    /// When the first hint came that nothing was published for yet.
+    heard_at: Option<Instant>,
 }
 
 /// The actor.
@@ -103,7 +105,7 @@ impl Actor for TenantActor {
     type Arguments = Args;
 
     async fn pre_start(&self, _myself: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
-        Ok(State { args, reload: reload::State::Idle, waiters: Vec::new() })
+        Ok(State { args, reload: reload::State::Idle, waiters: Vec::new(), heard_at: None })
     }
 
     async fn handle(&self, myself: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -130,6 +132,7 @@ impl State {
 
     fn hinted(&mut self, myself: &ActorRef<Msg>) {
         if let Some(want) = self.args.resident.take_hint() {
+            self.heard_at.get_or_insert_with(Instant::now);
             self.advance(myself, Input::Hint(want));
         }
     }
@@ -144,7 +147,7 @@ impl State {
 
     /// Publishes a set unless an equal or newer one is served. Revisions count within one history of the database;
     /// after a restore another one begins, and its set is the truth whatever its number.
-    fn publish(&self, set: Arc<RuleSet>) {
+    fn publish(&mut self, set: Arc<RuleSet>) {
         let tenant = self.args.tenant;
         if let Some(current) = self.args.resident.set()
             && current.epoch() == set.epoch()
@@ -165,6 +168,9 @@ impl State {
         }
         debug!(%tenant, revision = %set.revision(), compiled = report.compiled, reused = report.reused, "published");
         self.args.resident.publish(set);
+        if let Some(heard_at) = self.heard_at.take() {
+            self.args.shared.metrics.propagation(heard_at.elapsed());
+        }
     }
 
     fn gone(&mut self, myself: &ActorRef<Msg>) {
@@ -204,6 +210,9 @@ impl State {
         self.waiters.retain(|waiter| !waiter.reply.is_closed());
         let (next, action) = reload::step(self.reload, self.args.resident.revision(), input);
         self.reload = next;
+        if next == reload::State::Idle {
+            self.heard_at = None;
+        }
         match action {
             Some(Action::Load) => self.begin_load(myself.clone()),
             Some(Action::RetryAfter(wait)) => {
