@@ -6,6 +6,8 @@ mod connection;
 mod error;
 mod response;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 

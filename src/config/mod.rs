@@ -13,6 +13,8 @@ mod secret;
 mod settings;
 mod sources;
 mod table;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use check::Purpose;

@@ -119,7 +119,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(
         "TENET_BODY_DEADLINE",
         http.body_deadline,
-        "How long a request's body may take to arrive; after it the request is refused with 408.",
+        "How long a request's body may take to arrive; then the request is refused.",
         100..=600_000
     ),
     setting!(

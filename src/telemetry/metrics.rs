@@ -392,7 +392,7 @@ mod tests {
             ("tenet_rules_evaluated_total", "10"),
             ("tenet_rules_matched_total", "3"),
             ("tenet_rule_errors_total{code=\"cost_exceeded\"}", "1"),
-            ("tenet_evaluation_seconds_bucket{le=\"5e-6\"}", "0"),
+            ("tenet_evaluation_seconds_bucket{le=\"0.000005\"}", "0"),
             ("tenet_evaluation_seconds_bucket{le=\"0.00001\"}", "1"),
             ("tenet_pool_in_use{pool=\"requests\"}", "2"),
             ("tenet_pool_idle{pool=\"requests\"}", "8"),

@@ -45,6 +45,9 @@ struct Watched {
     count: Count,
 }
 
+/// Requests and errors.
+type Counted = (u64, u64);
+
 #[derive(Debug, Default)]
 struct Count {
     requests: AtomicU64,
@@ -57,7 +60,7 @@ impl Count {
         self.errors.fetch_add(u64::from(failed), Ordering::Relaxed);
     }
 
-    fn read(&self) -> (u64, u64) {
+    fn read(&self) -> Counted {
         (self.requests.load(Ordering::Relaxed), self.errors.load(Ordering::Relaxed))
     }
 }
@@ -85,7 +88,7 @@ impl Tenants {
     }
 
     /// Chooses anew who is shown, and answers the counts: those shown, by tenant, and the others.
-    fn scrape(&self) -> (Vec<(TenantId, (u64, u64))>, (u64, u64)) {
+    fn scrape(&self) -> (Vec<(TenantId, Counted)>, Counted) {
         let Counts { shown_max, watched, others } = &*self.0;
         let mut ranked: Vec<(TenantId, u64)> = watched.iter().map(|entry| (*entry.key(), entry.weight())).collect();
         ranked.sort_unstable_by_key(|(tenant, weight)| (Reverse(*weight), *tenant));
@@ -124,12 +127,12 @@ impl Watched {
 impl Collector for Tenants {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (shown, others) = self.scrape();
-        let rows: Vec<(String, (u64, u64))> = shown
+        let rows: Vec<(String, Counted)> = shown
             .into_iter()
             .map(|(tenant, count)| (tenant.to_string(), count))
             .chain([("other".to_owned(), others)])
             .collect();
-        let mut series = |name: &str, help: &str, pick: fn(&(u64, u64)) -> u64| {
+        let mut series = |name: &str, help: &str, pick: fn(&Counted) -> u64| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for (tenant, count) in &rows {
                 let labels = [("tenant", tenant.as_str())];
