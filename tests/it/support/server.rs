@@ -70,13 +70,17 @@ impl Server {
         let cluster = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
         let url = cluster.url("postgres");
         let sockets = url.split_once("?host=").unwrap().1.to_owned();
-        let data = cluster.directory().to_owned();
+        // Elsewhere than `directory`, if that is below root's closed home.
+        let place = cluster.directory().parent().unwrap().to_owned();
         if let Some(lifeline) = cluster.into_lifeline() {
-            let mut finish = Command::new("/bin/sh");
             // At most ten seconds; the server has nothing to write.
-            let wait = "n=0; while [ -e \"$1/data/postmaster.pid\" ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done";
-            finish.args(["-c", &format!("{wait}; rm -rf \"$1\" \"$2\"; rmdir \"$3\""), "sh"]);
-            run.keep(lifeline, finish.arg(&data).arg(directory.join("server")).arg(&sockets));
+            const FINISH: &str = r#"n=0
+                while [ -e "$1/cluster/data/postmaster.pid" ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+                rm -rf "$1" "$2"
+                rmdir "$3""#;
+            let mut finish = Command::new("/bin/sh");
+            finish.args(["-c", FINISH, "sh"]).arg(&place).arg(&options.data_dir).arg(&sockets);
+            run.keep(lifeline, &finish);
         }
         Self::with_template(&url, &run)
     }
