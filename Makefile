@@ -51,7 +51,7 @@ test-integration: rust ## Run the tests that need a PostgreSQL
 
 .PHONY: test-all
 test-all: rust ## Run all tests with every proof at its full size, as CI does
-	TENET_PROOFS=full $(MAKE) test PROFILE=ci
+	TENET_PROOFS=full PROPTEST_CASES=2048 $(MAKE) test PROFILE=ci
 
 .PHONY: test-coverage
 test-coverage: rust ## Run all tests and say which lines they reach
@@ -68,7 +68,7 @@ bench: rust ## Run the benchmarks
 lint: rust ## Check format, lints and documentation
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 
 .PHONY: migrate-up
 migrate-up: rust ## Apply all migrations to DATABASE_URL

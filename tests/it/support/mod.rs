@@ -13,3 +13,4 @@ mod server;
 
 pub use database::TestDatabase;
 pub use directory::Directory;
+pub use run::Run;

@@ -40,7 +40,7 @@ while :; do
 done
 exec >/dev/null
 "$@"
-rm -f "$dir/name" "$dir/keeper" "$dir/container"
+rm -f "$dir/name" "$dir/keeper" "$dir/container" "$dir/role"
 rm -rf "$dir/closing"
 rmdir "$dir"
 "#;
@@ -79,7 +79,6 @@ impl Run {
     }
 
     /// Where its processes leave word for each other.
-    #[cfg(feature = "containers")]
     pub fn directory(&self) -> &Path {
         &self.directory
     }

@@ -16,6 +16,9 @@ use super::run::Run;
 /// All databases of tests are named so; no other is ever touched.
 const PREFIX: &str = "tenet_test_";
 
+/// The role that migrations make. It is the server's, not a database's; a run that found none leaves none.
+const ROLE: &str = "tenet_app";
+
 /// A server that tests may make databases on.
 pub struct Server {
     admin: PgConnectOptions,
@@ -70,13 +73,17 @@ impl Server {
         let cluster = Cluster::start(&options).unwrap_or_else(|error| panic!("{error}"));
         let url = cluster.url("postgres");
         let sockets = url.split_once("?host=").unwrap().1.to_owned();
-        let data = cluster.directory().to_owned();
+        // Elsewhere than `directory`, if that is below root's closed home.
+        let place = cluster.directory().parent().unwrap().to_owned();
         if let Some(lifeline) = cluster.into_lifeline() {
-            let mut finish = Command::new("/bin/sh");
             // At most ten seconds; the server has nothing to write.
-            let wait = "n=0; while [ -e \"$1/data/postmaster.pid\" ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done";
-            finish.args(["-c", &format!("{wait}; rm -rf \"$1\" \"$2\"; rmdir \"$3\""), "sh"]);
-            run.keep(lifeline, finish.arg(&data).arg(directory.join("server")).arg(&sockets));
+            const FINISH: &str = r#"n=0
+                while [ -e "$1/cluster/data/postmaster.pid" ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+                rm -rf "$1" "$2"
+                rmdir "$3""#;
+            let mut finish = Command::new("/bin/sh");
+            finish.args(["-c", FINISH, "sh"]).arg(&place).arg(&options.data_dir).arg(&sockets);
+            run.keep(lifeline, &finish);
         }
         Self::with_template(&url, &run)
     }
@@ -87,11 +94,11 @@ impl Server {
         let template = format!("{PREFIX}{}_template_{}", run.name(), migrations_hash());
         let server = Self { admin, url: url.to_owned(), run: run.name().to_owned(), template };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(server.make_template());
+        runtime.block_on(server.make_template(run));
         server
     }
 
-    async fn make_template(&self) {
+    async fn make_template(&self, run: &Run) {
         let mut connection = self.connect().await;
         let found: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
             .bind(&self.template)
@@ -100,6 +107,14 @@ impl Server {
             .unwrap();
         if found {
             return;
+        }
+        let role: bool = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
+            .bind(ROLE)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        if !role {
+            fs::write(run.directory().join("role"), "").unwrap();
         }
         let unfinished = format!("{PREFIX}{}_unfinished", self.run);
         execute(&mut connection, format!("drop database if exists {unfinished} with (force)")).await;
@@ -191,5 +206,9 @@ async fn the_databases_of_a_finished_run_are_dropped() {
         .unwrap();
     for name in names {
         execute(&mut connection, format!("drop database if exists {name} with (force)")).await;
+    }
+    if directory.join("role").exists() {
+        // Fails if somebody else's database has come to use it in the meantime, and then it must stay.
+        let _ = sqlx::raw_sql(AssertSqlSafe(format!("drop role if exists {ROLE}"))).execute(&mut connection).await;
     }
 }
