@@ -11,7 +11,7 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use hyper::{Request, body::Bytes, header};
+use hyper::{Request, header};
 use serde::Serialize;
 use tokio::{sync::Mutex, time::timeout};
 
@@ -20,7 +20,7 @@ use connection::Connection;
 use target::Target;
 
 pub use error::Error;
-pub use hyper::{HeaderMap, Method};
+pub use hyper::{HeaderMap, Method, body::Bytes};
 pub use response::Response;
 
 /// How long an exchange may take, connecting included, unless another time is set.
@@ -67,6 +67,11 @@ impl Client {
     pub fn with_own_connections(mut self) -> Self {
         self.idle = Arc::default();
         self
+    }
+
+    /// Whether it proves itself with a key.
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
     }
 
     /// Where the service is, as given.

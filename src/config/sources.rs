@@ -105,7 +105,7 @@ fn assign(settings: &mut Settings, setting: &Setting, place: &str, name: &str, t
 
 /// Refuses a variable that looks like one of ours and is none.
 fn unknown(name: &str, value: &str) -> Option<String> {
-    let ours = name.starts_with("TENET_") && !environment::OTHER_VARIABLES.contains(&name);
+    let ours = name.starts_with("TENET_") && !environment::is_known(name);
     if !ours || is_service_link(name, value) {
         return None;
     }
