@@ -6,8 +6,7 @@
 use std::{convert::Infallible, fmt, sync::Arc, time::Instant};
 
 use actix_web::{
-    HttpRequest, HttpResponse,
-    dev,
+    HttpRequest, HttpResponse, dev,
     http::header,
     web::{Bytes, Data, Payload},
 };
@@ -84,7 +83,7 @@ struct Items<'a>(Vec<&'a RawValue>);
 /// Items of any batch at most, whatever the setting says: the list of them must not outgrow the body.
 const ITEMS_MAX: usize = 1_000_000;
 
-impl<'de> Deserialize<'de> for Items<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(ItemsVisitor)
     }
@@ -195,7 +194,7 @@ async fn document(
     payload: dev::Payload,
 ) -> Result<HttpResponse, Error> {
     Query::<()>::of(request)?;
-    let text = body::read_json(request, payload, BodySize::Large).await?;
+    let text = body::read_json(request, payload, BodySize::Batch).await?;
     let body: BatchBody = document::envelope(&text, "")?;
     let items = body.items.0;
     let items_max = api.options.limits.batch_items_max;
@@ -316,13 +315,7 @@ impl From<Error> for ItemRefusal {
 }
 
 /// Decides one item, written as an object with `facts`.
-pub fn decide_item<'a>(
-    api: &Api,
-    set: &'a crate::ruleset::RuleSet,
-    ask: &'a Ask,
-    item: &[u8],
-    path: &str,
-) -> Item<'a> {
+pub fn decide_item<'a>(api: &Api, set: &'a crate::ruleset::RuleSet, ask: &'a Ask, item: &[u8], path: &str) -> Item<'a> {
     let decided = document::envelope::<BatchItem>(item, path)
         .and_then(|item| decide::decide(api, set, ask, item.facts.get(), ITEM_DEPTH));
     match decided {

@@ -38,15 +38,18 @@ pub trait Document: DeserializeOwned + 'static {
 pub enum BodySize {
     /// One thing.
     Ordinary,
-    /// Many things.
-    Large,
+    /// All rules of a tenant.
+    Rules,
+    /// A batch.
+    Batch,
 }
 
 impl BodySize {
     fn bytes_max(self, limits: &HttpLimits) -> usize {
         match self {
             Self::Ordinary => limits.body_bytes_max,
-            Self::Large => limits.large_body_bytes_max,
+            Self::Rules => limits.rules_body_bytes_max,
+            Self::Batch => limits.batch_body_bytes_max,
         }
     }
 }
@@ -119,9 +122,10 @@ pub fn media_type(request: &HttpRequest) -> Result<String, Error> {
     }
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (media_type, parameters) = value.split_once(';').unwrap_or((value, ""));
-    let charset = parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(|(name, charset)| {
-        name.trim().eq_ignore_ascii_case("charset").then(|| charset.trim().trim_matches('"').to_ascii_lowercase())
-    });
+    let charset =
+        parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(|(name, charset)| {
+            name.trim().eq_ignore_ascii_case("charset").then(|| charset.trim().trim_matches('"').to_ascii_lowercase())
+        });
     if charset.is_some_and(|charset| charset != "utf-8" && charset != "utf8" && charset != "us-ascii") {
         return Err(Error::unsupported_media_type("text in UTF-8"));
     }

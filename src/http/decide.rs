@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{Api, Error, strict};
 use crate::{
     config::limits,
-    domain::{Revision, TenantId, TenantStatus},
+    domain::{Revision, TenantId},
     engine::{self, Served},
     error::Detail,
     ruleset::{Decision, Query, Return, RuleResult, RuleSet, UnknownFacts},
@@ -84,11 +84,11 @@ impl Given {
 /// The set that a tenant's facts are decided with.
 pub async fn serve(api: &Api, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
     let served = api.engine.rule_set(tenant, min_revision).await?;
-    if served.set.tenant().status == TenantStatus::Suspended {
-        return Err(engine::Error::TenantSuspended.into());
-    }
     if served.set.schema_version().is_none() {
         return Err(engine::Error::SchemaMissing.into());
+    }
+    if served.stale {
+        api.metrics.stale_decision();
     }
     Ok(served)
 }
@@ -111,13 +111,7 @@ pub struct Outcome<'a> {
 }
 
 /// Decides. `facts` is well-formed JSON; `depth` is how deep in its document it stands.
-pub fn decide<'a>(
-    api: &Api,
-    set: &'a RuleSet,
-    ask: &'a Ask,
-    facts: &str,
-    depth: usize,
-) -> Result<Outcome<'a>, Error> {
+pub fn decide<'a>(api: &Api, set: &'a RuleSet, ask: &'a Ask, facts: &str, depth: usize) -> Result<Outcome<'a>, Error> {
     let begun = Instant::now();
     strict::check(facts.as_bytes(), "facts", depth)?;
     if !facts.starts_with('{') {
@@ -125,7 +119,7 @@ pub fn decide<'a>(
     }
     let facts = set.read_facts(facts, ask.unknown).map_err(Error::invalid)?;
     let decision = set.decide(&facts, &ask.query);
-    note(api, set, &decision, begun);
+    note(api, &decision, begun);
     let counted = ask.query.returns == Return::Matched;
     let warn = |path: &String| Detail::new("unknown_fact", "the schema declares no such fact").at(path.as_str());
     Ok(Outcome {
@@ -136,10 +130,10 @@ pub fn decide<'a>(
     })
 }
 
-fn note(api: &Api, set: &RuleSet, decision: &Decision, begun: Instant) {
-    api.metrics.decided(set.tenant().id, begun.elapsed());
+fn note(api: &Api, decision: &Decision, begun: Instant) {
+    api.metrics.decision(decision.evaluated, decision.matched_count, begun.elapsed());
     for error in decision.results.iter().filter_map(|result| result.error.as_ref()) {
-        api.metrics.rule_failed(error.code);
+        api.metrics.rule_error(error.code);
     }
 }
 

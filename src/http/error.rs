@@ -115,10 +115,7 @@ impl Error {
     pub fn method_not_allowed(method: &Method, allowed: &str) -> Self {
         let detail = format!("this resource does not know `{}`; it knows {allowed}", method.as_str().escape_default());
         let allow = (header::ALLOW, allowed.to_owned());
-        Self {
-            header: Some(allow),
-            ..Self::with_status(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-        }
+        Self { header: Some(allow), ..Self::with_status(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
     }
 
     /// The body did not arrive in time: 408.
@@ -253,9 +250,7 @@ impl From<engine::Error> for Error {
         match error {
             engine::Error::Store(error) => error.into(),
             engine::Error::Invalid(details) => Self::invalid(details),
-            engine::Error::Breaks(broken) => {
-                Self { errors: details_of(broken), ..Self::new(kind, code, message) }
-            }
+            engine::Error::Breaks(broken) => Self { errors: details_of(broken), ..Self::new(kind, code, message) },
             engine::Error::RevisionMismatch { current } | engine::Error::RevisionNotReached { current } => {
                 Self::new(kind, code, message).extend("currentRevision", current.0)
             }

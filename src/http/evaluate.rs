@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use actix_web::{HttpResponse, http::header, web::Data};
+use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -15,8 +15,9 @@ use super::{
     auth::Operator,
     body::{JSON, RawBody},
     decide::{self, Given, Outcome, ReturnWord},
-    document, precondition,
-    path::TenantPath,
+    document,
+    path::{self, TenantPath},
+    precondition,
     query::Query,
 };
 use crate::{
@@ -86,6 +87,7 @@ pub async fn by_body(
     _: Operator,
     api: Data<Api>,
     _: Query<()>,
+    request: HttpRequest,
     RawBody(text): RawBody,
 ) -> Result<HttpResponse, Error> {
     let mut body: EvaluateBody = document::envelope(&text, "")?;
@@ -93,6 +95,7 @@ pub async fn by_body(
         return Err(Error::invalid_one(Detail::new("missing_field", "missing field `tenantId`").at("tenantId")));
     };
     let tenant = tenant.parse().map_err(|_| Error::tenant_not_found())?;
+    path::concerns(&request, tenant);
     evaluate(&api, tenant, body).await
 }
 
@@ -130,8 +133,7 @@ async fn evaluate(api: &Api, tenant: TenantId, body: EvaluateBody<'_>) -> Result
     let served = decide::serve(api, tenant, ask.min_revision).await?;
     let begun = Instant::now();
     let set = &served.set;
-    let Outcome { results, evaluated, matched_count, warnings } =
-        decide::decide(api, set, &ask, body.facts.get(), 1)?;
+    let Outcome { results, evaluated, matched_count, warnings } = decide::decide(api, set, &ask, body.facts.get(), 1)?;
     let evaluation = Evaluation {
         tenant_id: tenant,
         revision: set.revision(),

@@ -5,6 +5,8 @@ use std::{fmt, net::SocketAddr, time::Duration};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::config::HttpSettings;
+
 /// Where to listen, whom to let in and how much to take.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
@@ -23,8 +25,10 @@ pub struct HttpOptions {
 pub struct HttpLimits {
     /// Bytes of a body.
     pub body_bytes_max: usize,
-    /// Bytes of the body of `PUT …/rules` and of a batch in JSON.
-    pub large_body_bytes_max: usize,
+    /// Bytes of the body of `PUT …/rules`.
+    pub rules_body_bytes_max: usize,
+    /// Bytes of a batch in JSON.
+    pub batch_body_bytes_max: usize,
     /// Items of a batch in JSON.
     pub batch_items_max: usize,
     /// Bytes of a line of a batch in NDJSON; the lines are not counted.
@@ -37,7 +41,7 @@ pub struct HttpLimits {
     pub head_deadline: Duration,
     /// How long a connection without a request is kept.
     pub keep_alive: Duration,
-    /// Connections at once, of each worker.
+    /// Connections at once.
     pub connections_max: usize,
     /// How long requests that were accepted may take to finish when the service stops.
     pub stop_deadline: Duration,
@@ -47,15 +51,38 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             body_bytes_max: 256 * 1024,
-            large_body_bytes_max: 16 * 1024 * 1024,
+            rules_body_bytes_max: 16 * 1024 * 1024,
+            batch_body_bytes_max: 16 * 1024 * 1024,
             batch_items_max: 10_000,
             line_bytes_max: 256 * 1024,
             body_deadline: Duration::from_secs(10),
             idle_read_deadline: Duration::from_secs(30),
             head_deadline: Duration::from_secs(5),
             keep_alive: Duration::from_secs(30),
-            connections_max: 2_000,
+            connections_max: 10_000,
             stop_deadline: Duration::from_secs(8),
+        }
+    }
+}
+
+impl From<&HttpSettings> for HttpOptions {
+    fn from(settings: &HttpSettings) -> Self {
+        Self {
+            listen: settings.listen,
+            operator_key: settings.operator_key.as_ref().map(|key| OperatorKey::new(key.expose())),
+            workers: (settings.workers > 0).then_some(settings.workers),
+            limits: HttpLimits {
+                body_bytes_max: settings.body_limit.0,
+                rules_body_bytes_max: settings.rules_body_limit.0,
+                batch_body_bytes_max: settings.batch_body_limit.0,
+                batch_items_max: settings.batch_items_max,
+                line_bytes_max: settings.ndjson_line_limit.0,
+                body_deadline: settings.body_deadline,
+                idle_read_deadline: settings.ndjson_idle_deadline,
+                connections_max: settings.connections_max,
+                stop_deadline: settings.shutdown_deadline,
+                ..HttpLimits::default()
+            },
         }
     }
 }

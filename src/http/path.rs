@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 
 use super::Error;
 use crate::domain::{DerivedFieldId, RuleId, SchemaVersion, TenantId};
@@ -45,8 +45,15 @@ fn segment<T: FromStr>(request: &HttpRequest, name: &str) -> Option<T> {
     request.match_info().get(name).and_then(|text| text.parse().ok())
 }
 
+/// Notes whom a request is about, for the counts of each tenant.
+pub fn concerns(request: &HttpRequest, tenant: TenantId) {
+    request.extensions_mut().insert(tenant);
+}
+
 fn tenant(request: &HttpRequest) -> Result<TenantId, Error> {
-    segment(request, "tenantId").ok_or_else(Error::tenant_not_found)
+    let tenant = segment(request, "tenantId").ok_or_else(Error::tenant_not_found)?;
+    concerns(request, tenant);
+    Ok(tenant)
 }
 
 impl FromRequest for TenantPath {

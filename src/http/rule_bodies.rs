@@ -85,7 +85,7 @@ impl Document for RuleBody {}
 impl Document for RulePatchBody {}
 impl Document for ExpressionBody {}
 impl Document for RuleListBody {
-    const SIZE: BodySize = BodySize::Large;
+    const SIZE: BodySize = BodySize::Rules;
 }
 
 fn active() -> bool {

@@ -37,11 +37,8 @@ pub struct RuleQuery {
 
 impl Parameters for (RuleQuery, PageQuery) {
     fn take(given: &mut Given) -> Self {
-        let filter = RuleQuery {
-            active: given.flag("active"),
-            tag: given.text("tag"),
-            name_prefix: given.text("namePrefix"),
-        };
+        let filter =
+            RuleQuery { active: given.flag("active"), tag: given.text("tag"), name_prefix: given.text("namePrefix") };
         (filter, PageQuery::take(given))
     }
 }

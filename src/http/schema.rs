@@ -286,7 +286,10 @@ pub async fn check(
     let (errors, breaks) = (checked.details, answer::broken_items(checked.breaks));
     let valid = errors.is_empty() && breaks.is_empty() && !checked.breaks_flat_callers;
     let breaks_flat_callers = checked.breaks_flat_callers;
-    answer::ok(checked.revision, &SchemaCheck { valid, errors, breaks, breaks_flat_callers, revision: checked.revision })
+    answer::ok(
+        checked.revision,
+        &SchemaCheck { valid, errors, breaks, breaks_flat_callers, revision: checked.revision },
+    )
 }
 
 /// A definition that says nothing breaks nothing.
