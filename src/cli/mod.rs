@@ -54,5 +54,9 @@ pub fn run() -> ExitCode {
 
 /// Runs `work` on a runtime of its own.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // What still runs on threads of its own is not waited for: whoever ended the work has waited for what matters.
+    runtime.shutdown_background();
+    result
 }
