@@ -59,5 +59,6 @@ impl Drop for TestDatabase {
 
 /// Applies all migrations.
 pub async fn migrate(url: &str) {
-    let _ = url;
+    let options = tenet::store::migrate::MigrateOptions::new(url);
+    tenet::store::migrate::up(options).await.unwrap_or_else(|error| panic!("{error}"));
 }
