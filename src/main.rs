@@ -1,2 +1,7 @@
-//! The `tenet` binary.
-fn main() {}
+//! The `tenet` binary: the commands stand in `tenet::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tenet::cli::run()
+}

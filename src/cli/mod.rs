@@ -1,1 +1,58 @@
-//! cli
+//! The commands of the `tenet` binary, one a file: each reads its flags and settings, and calls what does the work.
+//!
+//! Exit codes: 0 it is done; 1 it failed; 2 the command line or the settings are wrong; 3 there is no PostgreSQL to
+//! run on.
+
+mod demo;
+mod dev;
+mod exit;
+mod health;
+mod load;
+mod migrate;
+mod serve;
+
+use std::{future::Future, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// A multi-tenant rules engine: typed facts, CEL rules, live in milliseconds.
+#[derive(Parser)]
+#[command(name = "tenet", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong command line or settings, 3 no PostgreSQL to run on.\n\
+                          Settings: docs/configuration.md";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve on this machine with a private PostgreSQL: for development and for trying things
+    Dev(dev::Flags),
+    /// Serve in production, on the database that `DATABASE_URL` names
+    Serve(serve::Flags),
+    /// Ask a running service whether it is well
+    Health(health::Flags),
+    /// Put a service under load and measure its answers
+    Load(load::Flags),
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Dev(flags) => dev::run(flags),
+        Command::Serve(flags) => serve::run(flags),
+        Command::Health(flags) => health::run(&flags),
+        Command::Load(flags) => load::run(flags),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}
+
+/// Runs `work` on a runtime of its own.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

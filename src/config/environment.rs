@@ -10,6 +10,11 @@ use std::{
 /// Names a directory that holds PostgreSQL's server programs, before any search.
 pub const POSTGRES_PROGRAMS: &str = "TENET_PG_BIN";
 
+/// Whether a variable begins like a setting and is none: where programs are, and what the tests are told.
+pub(super) fn is_known(variable: &str) -> bool {
+    variable == POSTGRES_PROGRAMS || variable == "TENET_PROOFS" || variable.starts_with("TENET_TEST_")
+}
+
 /// The directories of `PATH`, in order.
 pub fn program_directories() -> Vec<PathBuf> {
     env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default()

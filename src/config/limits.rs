@@ -26,6 +26,8 @@ pub const JSON_DEPTH_MAX: usize = 32;
 pub const WRITERS_WAITING_MAX: usize = 8;
 /// Loads of rule sets under way at once, on one node.
 pub const LOADS_MAX: usize = 4;
+/// Callers that may wait for rule sets to be loaded, on one node: each costs about a kilobyte.
+pub const LOAD_WAITERS_MAX: usize = 10_000;
 /// Rules of one tenant.
 pub const RULES_MAX: usize = 10_000;
 /// Derived fields of one tenant.

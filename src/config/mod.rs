@@ -1,4 +1,26 @@
 //! Settings and limits. No other module reads the environment.
+//!
+//! [`SETTINGS`] is the table of everything that can be set; [`Settings::read`] makes values of it from flags,
+//! environment, file and defaults, in this order, and reports every mistake at once.
 
 pub mod environment;
 pub mod limits;
+
+mod check;
+mod file;
+mod nearest;
+mod secret;
+mod settings;
+mod sources;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use check::Purpose;
+pub use nearest::nearest;
+pub use secret::Secret;
+pub use settings::{DatabaseSettings, EngineSettings, HttpSettings, Settings, TelemetrySettings};
+pub use sources::{Mistakes, Sources};
+pub use table::{SETTINGS, Setting};
+pub use value::{ByteSize, LogFormat};

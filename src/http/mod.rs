@@ -1,1 +1,64 @@
-//! http
+//! The REST API: what comes in is checked and handed to the engine or the store, what they say is put into words.
+//!
+//! One resource a file, named like its path; `routes.rs` is the one table of routes, `error.rs` the one of errors.
+//! Nothing is decided here, and nothing stored.
+
+mod answer;
+mod auth;
+mod batch;
+mod body;
+mod decide;
+mod decision;
+mod derived_fields;
+mod document;
+mod error;
+mod evaluate;
+mod exchange;
+mod health;
+mod metrics;
+mod ndjson;
+mod openapi;
+mod options;
+mod path;
+mod precondition;
+mod problem;
+mod query;
+mod readiness;
+mod routes;
+mod rule_bodies;
+mod rules;
+mod schema;
+mod server;
+mod strict;
+mod swagger;
+mod tenants;
+
+use actix_web::{HttpRequest, http::StatusCode, web::Data};
+
+use crate::{engine::Engine, store::Store, telemetry::Metrics};
+
+use self::error::Error;
+
+pub use self::{
+    openapi::document as openapi_document,
+    options::{HttpLimits, HttpOptions, OperatorKey},
+    readiness::{Part, Phase, Readiness},
+    server::{Server, ServerError, Stop, Stopper},
+};
+
+/// What every handler works with.
+#[derive(Debug)]
+struct Api {
+    engine: Engine,
+    store: Store,
+    metrics: Metrics,
+    readiness: Readiness,
+    options: HttpOptions,
+}
+
+impl Api {
+    /// The one that the request's server was opened with.
+    fn of(request: &HttpRequest) -> Result<&Data<Self>, Error> {
+        request.app_data().ok_or_else(|| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+}

@@ -1,1 +1,68 @@
-//! load
+//! Load on a running service: tenants and rules as a workload file describes them, many connections, honest times.
+//!
+//! With a rate the loop is open: requests are due at fixed times whatever the service does, and a latency is counted
+//! from the time a request was due, so that a service that stalls cannot hide the requests it held up. Without a rate
+//! each connection sends its next request when it has its answer.
+
+mod drive;
+mod error;
+mod generator;
+mod operation;
+mod pace;
+mod prepare;
+mod process;
+mod random;
+mod report;
+mod tally;
+mod workload;
+
+use std::{sync::Arc, time::Duration};
+
+use crate::client::Client;
+
+pub use error::Error;
+pub use report::{Latency, Report};
+pub use workload::Workload;
+
+use process::CpuTime;
+
+/// How to load a service.
+pub struct Options {
+    /// The service.
+    pub client: Client,
+    /// Connections, each with one request at a time.
+    pub connections: usize,
+    /// How long.
+    pub duration: Duration,
+    /// Requests a second, all connections together; as many as there are answers if `None`.
+    pub rate: Option<f64>,
+    /// Which mix of the workload.
+    pub mix: String,
+    /// How many tenants, if not as many as the workload says.
+    pub tenants: Option<usize>,
+    /// The service's process, if it is not found by its port.
+    pub server_pid: Option<u32>,
+}
+
+/// Makes the tenants of `workload` or finds them again, runs the load, and says what came of it. `progress` is told
+/// now and then how much time has gone and how many requests were answered.
+///
+/// # Errors
+///
+/// The service refuses the workload, or does not answer it as it must, before the load begins. What fails under load
+/// is counted in the report.
+pub async fn run(workload: &Workload, options: &Options, progress: impl Fn(Duration, u64)) -> Result<Report, Error> {
+    let mix = workload.mix(&options.mix)?;
+    let tenants = prepare::tenants(workload, options).await?;
+    let cpu = CpuTime::of(options);
+    let plan = Arc::new(drive::Plan {
+        tenants,
+        mix,
+        generator: workload.facts.clone(),
+        results: workload.rules.len(),
+        duration: options.duration,
+        pace: options.rate.map(|rate| pace::Pace::new(rate, options.duration)),
+    });
+    let outcome = drive::drive(&plan, options, progress).await?;
+    Ok(Report::new(workload, options, outcome, cpu.and_then(|cpu| cpu.spent())))
+}

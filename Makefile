@@ -1,0 +1,91 @@
+# The commands of everyday work. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The cargo profile of tests: `make test PROFILE=ci` runs them optimised.
+PROFILE ?= dev
+# What `make run` hands on to `tenet dev`.
+ARGS ?= --demo
+
+# Test programs that follow cargo's protocol. The conformance cases bring a runner of their own.
+OWN_RUNNER := cel_conformance
+TEST_PROGRAMS := $(filter-out $(OWN_RUNNER),$(basename $(notdir $(wildcard tests/*.rs)))) $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs)))
+CONFORMANCE := $(if $(wildcard tests/$(OWN_RUNNER).rs tests/$(OWN_RUNNER)/main.rs),$(OWN_RUNNER))
+NEEDS_SERVICE := it
+UNIT := --lib --bins $(addprefix --test ,$(filter-out $(NEEDS_SERVICE),$(TEST_PROGRAMS)))
+INTEGRATION := --test $(NEEDS_SERVICE)
+
+# nextest where there is one, else cargo's own; both run the same tests.
+ifneq ($(shell cargo nextest --version 2>/dev/null),)
+RUN_TESTS := cargo nextest run --cargo-profile $(PROFILE)
+else
+RUN_TESTS := cargo test --profile $(PROFILE)
+endif
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
+
+.PHONY: run
+run: rust ## Start Tenet with a private PostgreSQL, load the example and keep serving (ARGS= without it)
+	@[ -n "$${DATABASE_URL:-}" ] || scripts/get-postgres
+	cargo run --release -- dev $(ARGS)
+
+.PHONY: test
+test: rust ## Run all tests: units, tidiness, and those that need a PostgreSQL
+	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
+	$(RUN_TESTS) $(UNIT) $(INTEGRATION)
+	cargo test --profile $(PROFILE) --doc
+	$(if $(CONFORMANCE),cargo test --profile $(PROFILE) --test $(CONFORMANCE))
+
+.PHONY: test-unit
+test-unit: rust ## Run the tests that need no service
+	$(RUN_TESTS) $(UNIT)
+
+.PHONY: test-integration
+test-integration: rust ## Run the tests that need a PostgreSQL
+	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
+	$(RUN_TESTS) $(INTEGRATION)
+
+.PHONY: test-all
+test-all: rust ## Run all tests with every proof at its full size, as CI does
+	TENET_PROOFS=full PROPTEST_CASES=2048 $(MAKE) test PROFILE=ci
+
+.PHONY: test-coverage
+test-coverage: rust ## Run all tests and say which lines they reach
+	@cargo llvm-cov --version >/dev/null 2>&1 || { echo 'error: cargo-llvm-cov is missing: `cargo install cargo-llvm-cov` and `rustup component add llvm-tools`, then try again' >&2; exit 3; }
+	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
+	cargo llvm-cov --lib --bins $(addprefix --test ,$(TEST_PROGRAMS)) --html
+	cargo llvm-cov report --summary-only
+
+.PHONY: bench
+bench: rust ## Run the benchmarks
+	cargo bench
+
+.PHONY: lint
+lint: rust ## Check format, lints and documentation
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+
+.PHONY: migrate-up
+migrate-up: rust ## Apply all migrations to DATABASE_URL
+	cargo run --quiet -- migrate up
+
+.PHONY: migrate-down
+migrate-down: rust ## Take back the newest migration of DATABASE_URL
+	cargo run --quiet -- migrate down
+
+.PHONY: postgres
+postgres: ## Get PostgreSQL's programs, if this machine has none
+	@scripts/get-postgres
+
+.PHONY: docker-check
+docker-check: ## Build and try the image and compose.yaml, where a Docker engine answers
+	@scripts/docker-check
+
+.PHONY: rust
+rust:
+	@scripts/get-rust

@@ -1,0 +1,3 @@
+drop function if exists tenet_refuse_truncate();
+drop function if exists tenet_touch();
+drop table if exists installation;

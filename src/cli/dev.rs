@@ -1,0 +1,86 @@
+//! `tenet dev`: everything on this machine, with a private PostgreSQL that starts and stops with the command.
+//!
+//! If `DATABASE_URL` is set, that server is used and none is started.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{
+    app::App,
+    client::Client,
+    cluster::{self, Cluster, ClusterOptions},
+    config::{Purpose, Secret, Settings, Sources, environment},
+    telemetry,
+};
+
+use super::{block_on, demo, exit, health, migrate};
+
+/// Flags of `tenet dev`.
+#[derive(Args)]
+pub(super) struct Flags {
+    /// Address and port to serve on [default: TENET_LISTEN, or 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where the private PostgreSQL keeps its data
+    #[arg(long, value_name = "DIRECTORY", default_value = ".tenet")]
+    data_dir: PathBuf,
+    /// Settings file (TOML); docs/configuration.md lists what it may hold
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Play the README's first example against the service, and keep serving
+    #[arg(long)]
+    demo: bool,
+}
+
+/// Serves until a signal ends it; then stops the database, if it was started here.
+pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
+    let listen = flags.listen.map(|listen| ("http.listen", listen));
+    let sources = Sources::of_process(listen.into_iter().collect(), flags.config.as_deref())?;
+    let mut settings = Settings::read(&sources, Purpose::Develop)?;
+    telemetry::start_logging(&settings.telemetry)?;
+    // Before there is a runtime: the server must not be the child of a thread that may end before we do.
+    let cluster = match settings.database.url {
+        Some(_) => None,
+        None => Some(start_cluster(flags.data_dir, &mut settings)?),
+    };
+    let served = block_on(serve(settings, flags.demo));
+    let stopped = cluster.map_or(Ok(()), Cluster::stop);
+    served?;
+    Ok(stopped?)
+}
+
+fn start_cluster(data_dir: PathBuf, settings: &mut Settings) -> anyhow::Result<Cluster> {
+    let options =
+        ClusterOptions { data_dir, purpose: cluster::Purpose::Persistent, binaries: environment::postgres_programs() };
+    let cluster = Cluster::start(&options)?;
+    let directory = cluster.directory().display();
+    match (cluster.is_owned(), cluster.is_moved()) {
+        (true, false) => tracing::info!(%directory, "a private PostgreSQL runs"),
+        (true, true) => tracing::warn!(
+            %directory,
+            "a private PostgreSQL runs, in another directory than asked for: its user cannot enter that one"
+        ),
+        (false, _) => tracing::info!(%directory, "uses the private PostgreSQL that another process has started"),
+    }
+    settings.database.url = Some(Secret::new(cluster.url(cluster::NAME)));
+    Ok(cluster)
+}
+
+async fn serve(settings: Settings, demo: bool) -> anyhow::Result<()> {
+    migrate::up(&settings).await?;
+    let key = settings.http.operator_key.clone();
+    let listen = settings.http.listen;
+    let app = App::start(settings).await.map_err(|error| exit::port_in_use(error, listen))?;
+    let url = health::local_url(app.address());
+    let mut serving = Box::pin(app.run_until_signal());
+    if demo {
+        let client = Client::new(&url)?.with_key(key);
+        tokio::select! {
+            served = &mut serving => return served,
+            played = demo::play(&client) => played?,
+        }
+    }
+    println!("serving on {url} (API {url}/api/v1, documentation {url}/swagger/); Ctrl-C ends it");
+    serving.await
+}

@@ -1,0 +1,60 @@
+//! How a command that failed says so: one message for people, and an exit code for scripts.
+
+use std::{io, net::SocketAddr, process::ExitCode};
+
+use anyhow::Error;
+
+use crate::{cluster, config::Mistakes};
+
+/// Prints why a command failed, and answers its exit code.
+pub(super) fn report(error: &Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(code(error))
+}
+
+fn code(error: &Error) -> u8 {
+    if error.chain().any(<dyn std::error::Error>::is::<Mistakes>) {
+        return 2;
+    }
+    let no_postgres = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(cluster::Error::NoBinaries { .. }))
+    };
+    if error.chain().any(no_postgres) { 3 } else { 1 }
+}
+
+/// Says what to do where `error` is a port that somebody else has.
+pub(super) fn port_in_use(error: Error, listen: SocketAddr) -> Error {
+    let in_use = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    };
+    if !error.chain().any(in_use) {
+        return error;
+    }
+    error.context(format!(
+        "another program listens on `{listen}`: stop it, or choose another address with --listen or TENET_LISTEN"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_can_tell_failures_apart() {
+        let mistakes = Error::new(Mistakes(vec!["`x` is wrong".to_owned()])).context("cannot serve");
+        let no_postgres = Error::new(cluster::Error::NoBinaries { looked: Vec::new() });
+        assert_eq!(code(&mistakes), 2);
+        assert_eq!(code(&no_postgres), 3);
+        assert_eq!(code(&anyhow::anyhow!("other")), 1);
+    }
+
+    #[test]
+    fn a_port_in_use_says_what_to_do() {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let bind = || Error::new(io::Error::from(io::ErrorKind::AddrInUse)).context("cannot listen");
+        let message = format!("{:#}", port_in_use(bind(), listen));
+        assert!(message.starts_with("another program listens on `127.0.0.1:8080`: stop it, or"), "{message}");
+        let other = port_in_use(Error::new(io::Error::from(io::ErrorKind::PermissionDenied)), listen);
+        assert!(!format!("{other:#}").contains("another program"), "{other:#}");
+    }
+}

@@ -1,0 +1,78 @@
+//! `tenet health`: asks a running service whether it is well; the health check of the container image.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::{
+    client::Client,
+    config::{Purpose, Settings, Sources},
+};
+
+use super::block_on;
+
+/// How long the service may take to answer: less than the time-outs of those who ask through us.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Flags of `tenet health`.
+#[derive(Args)]
+pub(super) struct Flags {
+    /// The service [default: where TENET_LISTEN says, on this machine]
+    #[arg(long)]
+    url: Option<String>,
+    /// Ask whether it is ready for requests, not only whether it runs
+    #[arg(long)]
+    ready: bool,
+}
+
+/// Ends well if the service is.
+pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
+    let url = match &flags.url {
+        Some(url) => url.clone(),
+        None => {
+            let sources = Sources::of_process(Vec::new(), None)?;
+            local_url(Settings::read(&sources, Purpose::Look)?.http.listen)
+        }
+    };
+    let path = if flags.ready { "/readyz" } else { "/healthz" };
+    block_on(async {
+        let client = Client::new(&url)?.with_timeout(TIMEOUT);
+        let response = client.get(path).await.context("the service is not well")?;
+        if !response.is_success() {
+            bail!("the service is not well: `{path}` answers {}: {}", response.status, response.text());
+        }
+        println!("{}", response.text());
+        Ok(())
+    })
+}
+
+/// How this machine reaches a service that listens on `address`.
+pub(super) fn local_url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_on_all_addresses_is_reached_on_loopback() {
+        for (listen, url) in [
+            ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+            ("[::]:8080", "http://[::1]:8080"),
+            ("127.0.0.1:1", "http://127.0.0.1:1"),
+            ("10.1.2.3:80", "http://10.1.2.3:80"),
+        ] {
+            assert_eq!(local_url(listen.parse().unwrap()), url);
+        }
+    }
+}

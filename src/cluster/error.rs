@@ -1,0 +1,155 @@
+//! Why a private PostgreSQL cannot be had, and what to do about it.
+
+use std::{
+    fmt::Write as _,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::error::ErrorKind;
+
+/// Why a cluster could not be started or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No directory holds both `initdb` and `postgres`.
+    #[error("{}", no_binaries(.looked))]
+    NoBinaries {
+        /// Where was looked, and what was there.
+        looked: Vec<String>,
+    },
+    /// The programs found are older than Tenet can work with.
+    #[error(
+        "PostgreSQL {major} in `{}` is too old: install version 15 or newer, or set DATABASE_URL to a server that is",
+        directory.display()
+    )]
+    TooOld {
+        /// Their major version.
+        major: u32,
+        /// Where they are.
+        directory: PathBuf,
+    },
+    /// The data was written by another major version than the programs have.
+    #[error(
+        "the data in `{}` was written by PostgreSQL {data}, and the programs found are of version {programs}: install \
+         PostgreSQL {data} or name its programs with TENET_PG_BIN; to start anew with version {programs}, name another \
+         directory with --data-dir or delete this one",
+        directory.display()
+    )]
+    MajorVersion {
+        /// Where the data is.
+        directory: PathBuf,
+        /// The version that wrote it.
+        data: u32,
+        /// The version of the programs found first.
+        programs: u32,
+    },
+    /// A directory with files that Tenet did not make.
+    #[error(
+        "`{}` holds files that tenet did not make (`{found}` is one): name an empty or new directory with --data-dir",
+        directory.display()
+    )]
+    Foreign {
+        /// The directory.
+        directory: PathBuf,
+        /// The name of one of the files.
+        found: String,
+    },
+    /// A data directory of another user.
+    #[error(
+        "`{}` belongs to user id {owner}, and this is user id {user}: run tenet as that user, or name another directory \
+         with --data-dir",
+        directory.display()
+    )]
+    OwnedByAnother {
+        /// The directory.
+        directory: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Who we are.
+        user: u32,
+    },
+    /// Started by root, and there is nobody to run the server as.
+    #[error(
+        "PostgreSQL refuses to run as root, and there is no account `postgres` or `nobody` to run it as: run tenet as \
+         another user, or set DATABASE_URL to a server that runs already"
+    )]
+    NoAccount,
+    /// The account that the server runs as can enter neither the directory asked for nor any other.
+    #[error(
+        "account `{account}`, which PostgreSQL runs as since root may not, cannot enter `{}`: name a directory that it \
+         can enter with --data-dir",
+        directory.display()
+    )]
+    Unreachable {
+        /// The directory asked for.
+        directory: PathBuf,
+        /// The account.
+        account: String,
+    },
+    /// A directory or file could not be made, read or changed.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// One of PostgreSQL's programs could not be run, or failed.
+    #[error("`{}` failed: {reason}", program.display())]
+    Program {
+        /// The program.
+        program: PathBuf,
+        /// What it said.
+        reason: String,
+    },
+    /// The server ended, or hung, instead of becoming ready.
+    #[error(
+        "PostgreSQL {reason} (run as `{account}` on `{}`); the end of its log `{}`:\n{tail}",
+        directory.display(),
+        log.display()
+    )]
+    NotReady {
+        /// What happened.
+        reason: String,
+        /// Who it ran as.
+        account: String,
+        /// Its data directory.
+        directory: PathBuf,
+        /// Its log.
+        log: PathBuf,
+        /// The last lines of the log.
+        tail: String,
+    },
+}
+
+impl Error {
+    /// Its kind.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Unavailable
+    }
+
+    /// A [`Error::File`], for `map_err`.
+    pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action, path, source }
+    }
+}
+
+fn no_binaries(looked: &[String]) -> String {
+    let mut text = String::from(
+        "no PostgreSQL to run on: found no directory with both `initdb` and `postgres`\n  looked, in this order:",
+    );
+    for place in looked {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n    {place}");
+    }
+    text.push_str(
+        "\n  do one of:\n    make postgres                              gets the programs (apt as root, otherwise a \
+         package, into .tenet/)\n    apt-get install postgresql                 on Debian and Ubuntu\n    brew install \
+         postgresql@17               on macOS\n    DATABASE_URL=postgresql://user:password@host/database   to use a \
+         server that runs already",
+    );
+    text
+}

@@ -1,0 +1,137 @@
+//! What settings must satisfy together. Each alone is checked where it is read.
+
+use super::{Secret, Settings};
+
+/// Characters of an operator key at least: at 16 random characters guessing is hopeless even without a limit on tries.
+const OPERATOR_KEY_CHARS_MIN: usize = 16;
+
+/// What the settings are for; it decides which of them must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// `tenet serve`: a database and an operator key must be there.
+    Serve,
+    /// `tenet dev`: nothing must be there, as long as only this machine can reach it.
+    Develop,
+    /// `tenet migrate`: a database must be there.
+    Migrate,
+    /// Only single settings are looked at, as `tenet health` does.
+    Look,
+}
+
+/// Everything that is wrong with settings of which each alone is right.
+pub(super) fn contradictions(settings: &Settings, purpose: Purpose) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    match purpose {
+        Purpose::Serve => mistakes.extend([required_url(settings), required_key(settings)].into_iter().flatten()),
+        Purpose::Develop => mistakes.extend([open_key(settings), orphan_migration_url(settings)].into_iter().flatten()),
+        Purpose::Migrate => {
+            let none = settings.database.url.is_none() && settings.database.migration_url.is_none();
+            mistakes.extend(none.then(|| MISSING_URL.to_owned()));
+        }
+        Purpose::Look => return mistakes,
+    }
+    mistakes.extend(key_length(settings));
+    mistakes.extend(url_form("DATABASE_URL", settings.database.url.as_ref()));
+    mistakes.extend(url_form("DATABASE_MIGRATION_URL", settings.database.migration_url.as_ref()));
+    mistakes.extend(role_form(&settings.database.role));
+    mistakes.extend(filter_form(&settings.telemetry.log_filter));
+    mistakes.extend(orders(settings));
+    mistakes
+}
+
+const MISSING_URL: &str = "`DATABASE_URL` is not set; set it to the PostgreSQL database to use, \
+                           such as `postgresql://user:password@host/database`";
+
+fn required_url(settings: &Settings) -> Option<String> {
+    settings.database.url.is_none().then(|| MISSING_URL.to_owned())
+}
+
+fn required_key(settings: &Settings) -> Option<String> {
+    settings.http.operator_key.is_none().then(|| {
+        format!(
+            "`TENET_OPERATOR_KEY` is not set; set it to a random key of {OPERATOR_KEY_CHARS_MIN} characters or more, \
+             such as `openssl rand -hex 32` prints"
+        )
+    })
+}
+
+fn open_key(settings: &Settings) -> Option<String> {
+    let http = &settings.http;
+    (http.operator_key.is_none() && !http.listen.ip().is_loopback()).then(|| {
+        format!(
+            "`TENET_LISTEN` is `{}`, which others can reach, and `TENET_OPERATOR_KEY` is not set; \
+             set a key, or listen on `127.0.0.1`",
+            http.listen
+        )
+    })
+}
+
+fn orphan_migration_url(settings: &Settings) -> Option<String> {
+    (settings.database.url.is_none() && settings.database.migration_url.is_some()).then(|| {
+        "`DATABASE_MIGRATION_URL` is set and `DATABASE_URL` is not; \
+         set both to use that database, or none to use a private one"
+            .to_owned()
+    })
+}
+
+fn key_length(settings: &Settings) -> Option<String> {
+    let chars = settings.http.operator_key.as_ref()?.expose().chars().count();
+    (chars < OPERATOR_KEY_CHARS_MIN).then(|| {
+        format!("`TENET_OPERATOR_KEY` has {chars} characters; it needs {OPERATOR_KEY_CHARS_MIN} or more, at random")
+    })
+}
+
+fn url_form(variable: &str, url: Option<&Secret>) -> Option<String> {
+    let url = url?.expose();
+    (!url.starts_with("postgres://") && !url.starts_with("postgresql://")).then(|| {
+        format!("`{variable}` is not the address of a PostgreSQL database; it must begin with `postgresql://`")
+    })
+}
+
+/// The role's name goes into statements that take no parameters, so that it is kept to what needs no quoting.
+fn role_form(role: &str) -> Option<String> {
+    let plain = role.len() <= 63
+        && role.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && role.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !role.starts_with("pg_");
+    (!plain).then(|| {
+        format!(
+            "`TENET_DATABASE_ROLE` is `{role}`; a role is named with up to 63 of `a-z`, `0-9` and `_`, \
+             does not begin with a digit and not with `pg_`"
+        )
+    })
+}
+
+fn filter_form(filter: &str) -> Option<String> {
+    let mistake = tracing_subscriber::EnvFilter::try_new(filter).err()?;
+    Some(format!("`TENET_LOG` is `{filter}`, which is no log filter: {mistake}; `info` is one"))
+}
+
+/// Pairs of settings of which the one must not exceed the other.
+fn orders(settings: &Settings) -> Vec<String> {
+    let Settings { http, database, engine, .. } = settings;
+    let mut mistakes = Vec::new();
+    if engine.stale_after < engine.reconcile_interval {
+        mistakes.push(
+            "`TENET_STALE_AFTER` is less than `TENET_RECONCILE_INTERVAL`; every decision would be marked stale, \
+             raise the one or lower the other"
+                .to_owned(),
+        );
+    }
+    if database.lock_timeout >= database.statement_timeout {
+        mistakes.push(
+            "`TENET_LOCK_TIMEOUT` is not less than `TENET_STATEMENT_TIMEOUT`; a statement would be ended \
+             before its wait for a lock is, lower the one or raise the other"
+                .to_owned(),
+        );
+    }
+    for (variable, limit) in
+        [("TENET_RULES_BODY_LIMIT", http.rules_body_limit), ("TENET_BATCH_BODY_LIMIT", http.batch_body_limit)]
+    {
+        if limit < http.body_limit {
+            mistakes
+                .push(format!("`{variable}` is less than `TENET_BODY_LIMIT`; it is meant for larger bodies, raise it"));
+        }
+    }
+    mistakes
+}

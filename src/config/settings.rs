@@ -1,0 +1,152 @@
+//! The settings, in groups, with their defaults.
+//!
+//! How each is named outside, and what it means, stands in `table`. A group is a section of the TOML file and a field
+//! of it a key there. Nothing here derives `Debug`: settings hold secrets.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use super::{ByteSize, LogFormat, Secret};
+
+/// Everything that can be set.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// What is served, and to whom.
+    pub http: HttpSettings,
+    /// Where the truth is.
+    pub database: DatabaseSettings,
+    /// How rule sets are held in memory.
+    pub engine: EngineSettings,
+    /// What is told about the work.
+    pub telemetry: TelemetrySettings,
+}
+
+/// What is served, and to whom.
+#[derive(Clone)]
+pub struct HttpSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What an operator proves itself with; `None` only on loopback, for development.
+    pub operator_key: Option<Secret>,
+    /// Threads that answer requests; 0 is one per core.
+    pub workers: usize,
+    /// Connections at once; more wait to be accepted.
+    pub connections_max: usize,
+    /// Body of a request, unless its route has a limit of its own.
+    pub body_limit: ByteSize,
+    /// Body that replaces all rules of a tenant.
+    pub rules_body_limit: ByteSize,
+    /// Body of a JSON batch.
+    pub batch_body_limit: ByteSize,
+    /// Line of an NDJSON batch; the whole has no limit.
+    pub ndjson_line_limit: ByteSize,
+    /// Items of a JSON batch.
+    pub batch_items_max: usize,
+    /// How long a body may take to arrive.
+    pub body_deadline: Duration,
+    /// How long an NDJSON batch may send nothing.
+    pub ndjson_idle_deadline: Duration,
+    /// How long a stop waits for what was accepted.
+    pub shutdown_deadline: Duration,
+}
+
+/// Where the truth is.
+#[derive(Clone)]
+pub struct DatabaseSettings {
+    /// The database; `None` only in development, before a private cluster is started.
+    pub url: Option<Secret>,
+    /// The database, with another login, for migrations.
+    pub migration_url: Option<Secret>,
+    /// The role that the service works as.
+    pub role: String,
+    /// Connections for reads and writes that requests ask for.
+    pub pool_size: usize,
+    /// Connections kept for loading rule sets.
+    pub load_pool_size: usize,
+    /// How long a request waits for a connection.
+    pub acquire_timeout: Duration,
+    /// How long a statement may run.
+    pub statement_timeout: Duration,
+    /// How long a statement waits for a lock.
+    pub lock_timeout: Duration,
+}
+
+/// How rule sets are held in memory.
+#[derive(Clone)]
+pub struct EngineSettings {
+    /// How long an evaluation waits for its `minRevision`.
+    pub min_revision_wait: Duration,
+    /// How long an unused rule set is kept.
+    pub idle_stop: Duration,
+    /// Rule sets held at once; the least recently used goes first.
+    pub resident_tenants_max: usize,
+    /// Time between looks at the change log.
+    pub reconcile_interval: Duration,
+    /// How long the database may be silent before answers say `stale`.
+    pub stale_after: Duration,
+}
+
+/// What is told about the work.
+#[derive(Clone)]
+pub struct TelemetrySettings {
+    /// Form of log lines.
+    pub log_format: LogFormat,
+    /// Which log lines are written.
+    pub log_filter: String,
+    /// Tenants with counts of their own in the metrics; the others are summed.
+    pub metrics_tenants_max: usize,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            operator_key: None,
+            workers: 0,
+            connections_max: 2_000,
+            body_limit: ByteSize(256 << 10),
+            rules_body_limit: ByteSize(16 << 20),
+            batch_body_limit: ByteSize(16 << 20),
+            ndjson_line_limit: ByteSize(256 << 10),
+            batch_items_max: 10_000,
+            body_deadline: Duration::from_secs(10),
+            ndjson_idle_deadline: Duration::from_secs(10),
+            shutdown_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            migration_url: None,
+            role: "tenet_app".to_owned(),
+            pool_size: 10,
+            load_pool_size: 4,
+            acquire_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            min_revision_wait: Duration::from_millis(500),
+            idle_stop: Duration::from_secs(15 * 60),
+            resident_tenants_max: 10_000,
+            reconcile_interval: Duration::from_secs(1),
+            stale_after: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self { log_format: LogFormat::Pretty, log_filter: "info".to_owned(), metrics_tenants_max: 50 }
+    }
+}

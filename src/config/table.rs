@@ -1,0 +1,226 @@
+//! Every setting: its names outside, its bounds and its meaning. `docs/configuration.md` is held to this table.
+
+use super::{Settings, value::Value};
+
+/// A setting, as the outside knows it.
+pub struct Setting {
+    /// Section and key in the TOML file: `http.listen`.
+    pub key: &'static str,
+    /// Environment variable.
+    pub variable: &'static str,
+    /// What it means, in a sentence.
+    pub meaning: &'static str,
+    /// Least and greatest value allowed, where it is a number, a size (in bytes) or a time (in milliseconds).
+    pub bounds: Option<(u64, u64)>,
+    /// Whether its value must not be printed.
+    pub secret: bool,
+    unit: &'static str,
+    /// What a value looks like.
+    pub(super) expects: &'static str,
+    /// Takes a value over into the settings, if the text writes one; answers its measure, if bounds are to hold.
+    pub(super) assign: fn(&mut Settings, &str) -> Option<Option<u64>>,
+    /// The value as text.
+    show: fn(&Settings) -> String,
+}
+
+impl Setting {
+    /// The value in `settings`, as text; of a secret, only that there is one.
+    pub fn show(&self, settings: &Settings) -> String {
+        (self.show)(settings)
+    }
+
+    /// What its bounds count.
+    pub(super) fn unit(&self) -> &'static str {
+        self.unit
+    }
+
+    /// The default, as text; empty if there is none.
+    pub fn default_text(&self) -> String {
+        self.show(&Settings::default())
+    }
+}
+
+macro_rules! setting {
+    ($variable:literal, $group:ident.$field:ident, $meaning:literal $(, $least:literal..=$most:literal)? $(, $secret:ident)?) => {
+        Setting {
+            key: concat!(stringify!($group), ".", stringify!($field)),
+            variable: $variable,
+            meaning: $meaning,
+            bounds: setting!(@bounds $($least, $most)?),
+            secret: setting!(@secret $($secret)?),
+            unit: unit(|settings| &settings.$group.$field),
+            expects: expects(|settings| &settings.$group.$field),
+            assign: |settings, text| {
+                let value = Value::parse(text)?;
+                let measure = Value::measure(&value);
+                settings.$group.$field = value;
+                Some(measure)
+            },
+            show: |settings| Value::show(&settings.$group.$field),
+        }
+    };
+    (@bounds) => { None };
+    (@bounds $least:literal, $most:literal) => { Some(($least, $most)) };
+    (@secret) => { false };
+    (@secret secret) => { true };
+}
+
+/// What the type of a field expects; the field is named and never read.
+const fn expects<T: Value>(_field: fn(&Settings) -> &T) -> &'static str {
+    T::EXPECTS
+}
+
+/// What the measure of a field counts.
+const fn unit<T: Value>(_field: fn(&Settings) -> &T) -> &'static str {
+    T::UNIT
+}
+
+/// Every setting, in the order of the documentation.
+pub const SETTINGS: &[Setting] = &[
+    setting!("TENET_LISTEN", http.listen, "Address and port to serve on."),
+    setting!(
+        "TENET_OPERATOR_KEY",
+        http.operator_key,
+        "Key with which an operator may do everything (`Authorization: Bearer <key>`); 16 characters at least. `tenet serve` requires it.",
+        secret
+    ),
+    setting!("TENET_HTTP_WORKERS", http.workers, "Threads that answer requests; 0 is one per core.", 0..=1_024),
+    setting!(
+        "TENET_CONNECTIONS_MAX",
+        http.connections_max,
+        "Client connections at once, over all workers; more wait to be accepted.",
+        1..=1_000_000
+    ),
+    setting!(
+        "TENET_BODY_LIMIT",
+        http.body_limit,
+        "Largest request body, on every route without a limit of its own; more is 413.",
+        1_024..=1_073_741_824
+    ),
+    setting!(
+        "TENET_RULES_BODY_LIMIT",
+        http.rules_body_limit,
+        "Largest body of `PUT /tenants/{id}/rules`, which replaces all rules.",
+        1_024..=1_073_741_824
+    ),
+    setting!(
+        "TENET_BATCH_BODY_LIMIT",
+        http.batch_body_limit,
+        "Largest JSON body of `evaluate/batch`.",
+        1_024..=1_073_741_824
+    ),
+    setting!(
+        "TENET_NDJSON_LINE_LIMIT",
+        http.ndjson_line_limit,
+        "Longest line of an NDJSON batch; the batch as a whole has no limit.",
+        1_024..=16_777_216
+    ),
+    setting!("TENET_BATCH_ITEMS_MAX", http.batch_items_max, "Items of a JSON batch at most.", 1..=1_000_000),
+    setting!(
+        "TENET_BODY_DEADLINE",
+        http.body_deadline,
+        "How long a request's body may take to arrive; then the request is refused.",
+        100..=600_000
+    ),
+    setting!(
+        "TENET_NDJSON_IDLE_DEADLINE",
+        http.ndjson_idle_deadline,
+        "How long the sender of an NDJSON batch may be silent.",
+        100..=3_600_000
+    ),
+    setting!(
+        "TENET_SHUTDOWN_DEADLINE",
+        http.shutdown_deadline,
+        "How long a stop waits for requests that were accepted.",
+        100..=600_000
+    ),
+    setting!(
+        "DATABASE_URL",
+        database.url,
+        "The PostgreSQL database, as `postgresql://user:password@host/database`. `tenet serve` requires it; without it `tenet dev` starts a database of its own.",
+        secret
+    ),
+    setting!(
+        "DATABASE_MIGRATION_URL",
+        database.migration_url,
+        "The same database with another login, used for migrations alone. `DATABASE_URL` if it is not set.",
+        secret
+    ),
+    setting!(
+        "TENET_DATABASE_ROLE",
+        database.role,
+        "The restricted role that migrations make and that the service works as on every connection."
+    ),
+    setting!(
+        "TENET_POOL_SIZE",
+        database.pool_size,
+        "Database connections for what requests read and write.",
+        1..=1_000
+    ),
+    setting!(
+        "TENET_LOAD_POOL_SIZE",
+        database.load_pool_size,
+        "Database connections kept apart for loading rule sets, so that busy writers do not delay them.",
+        1..=1_000
+    ),
+    setting!(
+        "TENET_ACQUIRE_TIMEOUT",
+        database.acquire_timeout,
+        "How long a request waits for a database connection; then it is refused with 503.",
+        10..=60_000
+    ),
+    setting!(
+        "TENET_STATEMENT_TIMEOUT",
+        database.statement_timeout,
+        "How long one SQL statement may run.",
+        100..=600_000
+    ),
+    setting!(
+        "TENET_LOCK_TIMEOUT",
+        database.lock_timeout,
+        "How long one SQL statement waits for a lock; then the request is refused with 503.",
+        10..=60_000
+    ),
+    setting!(
+        "TENET_MIN_REVISION_WAIT",
+        engine.min_revision_wait,
+        "How long an evaluation waits for its `minRevision`; then it is refused with 503.",
+        0..=60_000
+    ),
+    setting!(
+        "TENET_IDLE_STOP",
+        engine.idle_stop,
+        "How long a tenant's rule set stays in memory without being used.",
+        100..=2_592_000_000
+    ),
+    setting!(
+        "TENET_RESIDENT_TENANTS_MAX",
+        engine.resident_tenants_max,
+        "Rule sets in memory at most; beyond it the least recently used one goes.",
+        1..=10_000_000
+    ),
+    setting!(
+        "TENET_RECONCILE_INTERVAL",
+        engine.reconcile_interval,
+        "Time between two looks at the change log, which find what a notification did not tell.",
+        10..=60_000
+    ),
+    setting!(
+        "TENET_STALE_AFTER",
+        engine.stale_after,
+        "How long the database may be out of reach before decisions are marked `stale`.",
+        100..=600_000
+    ),
+    setting!("TENET_LOG_FORMAT", telemetry.log_format, "Form of log lines: `pretty` for people, `json` for machines."),
+    setting!(
+        "TENET_LOG",
+        telemetry.log_filter,
+        "Which log lines are written: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by module such as `info,tenet::engine=debug`."
+    ),
+    setting!(
+        "TENET_METRICS_TENANTS_MAX",
+        telemetry.metrics_tenants_max,
+        "Tenants that have counts of their own in `/metrics`: the busiest. All others are counted together.",
+        0..=10_000
+    ),
+];

@@ -1,0 +1,138 @@
+//! Why the engine did not do what it was asked.
+
+use crate::{
+    domain::Revision,
+    error::{Detail, ErrorKind},
+    ruleset::{Broken, Refusal},
+    store,
+};
+
+/// Why the engine did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such tenant.
+    #[error("there is no tenant with this id")]
+    TenantNotFound,
+    /// The tenant is suspended.
+    #[error("the tenant is suspended")]
+    TenantSuspended,
+    /// It has no schema yet.
+    #[error("the tenant has no schema yet")]
+    SchemaMissing,
+    /// It has a schema already.
+    #[error("the tenant has a schema already")]
+    SchemaExists,
+    /// No such rule, derived field or schema version.
+    #[error("there is no {0} with this id")]
+    NotFound(&'static str),
+    /// The name is taken.
+    #[error("the name `{0}` is taken")]
+    NameTaken(String),
+    /// The tenant stands at another revision than `If-Match` says.
+    #[error("the tenant stands at revision {current}")]
+    RevisionMismatch {
+        /// Where it stands.
+        current: Revision,
+    },
+    /// What is being written is wrong in itself.
+    #[error("the input is not acceptable")]
+    Invalid(Vec<Detail>),
+    /// The change would break these.
+    #[error("the change would break what is stored")]
+    Breaks(Vec<Broken>),
+    /// The change would misread callers that send their facts flat.
+    #[error("callers that send their facts flat would be misread")]
+    BreaksFlatCallers,
+    /// The tenant has as many as it may.
+    #[error("a tenant has at most {1} {0}")]
+    TooMany(&'static str, usize),
+    /// Too many writers of this tenant are waiting.
+    #[error("too many changes of this tenant are waiting")]
+    TenantBusy,
+    /// The revision asked for was not reached in time.
+    #[error("the revision asked for was not reached in time")]
+    RevisionNotReached {
+        /// Where this node stands.
+        current: Revision,
+    },
+    /// The tenant's rule set cannot be loaded now; the reason is in the log.
+    #[error("the tenant's rules cannot be loaded now")]
+    LoadFailed,
+    /// More callers wait for loads than may.
+    #[error("too many requests wait for rules to be loaded")]
+    Overloaded,
+    /// The engine is stopping.
+    #[error("the service is stopping")]
+    Stopping,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A defect of ours.
+    #[error("{0}")]
+    Internal(&'static str),
+}
+
+impl Error {
+    /// Its kind.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TenantNotFound | Self::NotFound(_) => ErrorKind::NotFound,
+            Self::TenantSuspended => ErrorKind::Forbidden,
+            Self::SchemaMissing
+            | Self::SchemaExists
+            | Self::NameTaken(_)
+            | Self::Breaks(_)
+            | Self::BreaksFlatCallers => ErrorKind::Conflict,
+            Self::RevisionMismatch { .. } => ErrorKind::Precondition,
+            Self::Invalid(_) | Self::TooMany(..) => ErrorKind::Unacceptable,
+            Self::TenantBusy => ErrorKind::Busy,
+            Self::RevisionNotReached { .. } | Self::LoadFailed | Self::Overloaded | Self::Stopping => {
+                ErrorKind::Unavailable
+            }
+            Self::Store(error) => error.kind(),
+            Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// Its stable name.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TenantNotFound => "tenant_not_found",
+            Self::TenantSuspended => "tenant_suspended",
+            Self::SchemaMissing => "schema_missing",
+            Self::SchemaExists => "schema_exists",
+            Self::NotFound("rule") => "rule_not_found",
+            Self::NotFound("derived field") => "derived_field_not_found",
+            Self::NotFound("schema version") => "schema_version_not_found",
+            Self::NotFound(_) => "not_found",
+            Self::NameTaken(_) => "name_taken",
+            Self::RevisionMismatch { .. } => "revision_mismatch",
+            Self::Invalid(_) => "invalid",
+            Self::Breaks(_) => "would_break",
+            Self::BreaksFlatCallers => "breaks_flat_callers",
+            Self::TooMany(..) => "too_many",
+            Self::TenantBusy => "tenant_busy",
+            Self::RevisionNotReached { .. } => "revision_not_reached",
+            Self::LoadFailed => "load_failed",
+            Self::Overloaded => "overloaded",
+            Self::Stopping => "stopping",
+            Self::Store(error) => error.code(),
+            Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::SchemaMissing => Self::SchemaMissing,
+            Refusal::SchemaExists => Self::SchemaExists,
+            Refusal::NotFound(what) => Self::NotFound(what),
+            Refusal::NameTaken(name) => Self::NameTaken(name),
+            Refusal::Invalid(details) => Self::Invalid(details),
+            Refusal::Breaks(broken) => Self::Breaks(broken),
+            Refusal::BreaksFlatCallers => Self::BreaksFlatCallers,
+            Refusal::TooMany(what, most) => Self::TooMany(what, most),
+        }
+    }
+}

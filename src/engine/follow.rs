@@ -1,0 +1,169 @@
+//! Following the database: the listener, which is quick, and reconciling, which is certain.
+//!
+//! A notification is a hint and may be lost. What holds the promised bound is the question asked every second, on a
+//! connection of its own, what changed since the last one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::Notify,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tracing::{error, info, warn};
+
+use super::{Shared, reload::Want};
+use crate::{
+    domain::{Revision, TenantId},
+    store::{self, ChangeCursor, Head, Heard, Listener, Poll, Reconciler},
+};
+
+/// How long one question may take: with the interval and a load it stays below the bound of 2 s.
+const POLL_DEADLINE: Duration = Duration::from_millis(500);
+/// How long comparing every tenant in memory may take.
+const COMPARE_DEADLINE: Duration = Duration::from_secs(10);
+/// How often every tenant in memory is compared, whatever the change log says.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
+/// Tenants compared by one statement.
+const COMPARE_CHUNK: usize = 10_000;
+/// The first wait before the listener connects again; doubled up to [`RECONNECT_MAX`].
+const RECONNECT_FIRST: Duration = Duration::from_millis(50);
+/// The longest wait before the listener connects again.
+const RECONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Passes on what is heard. `gap` wakes [`reconcile`] when something may have been missed.
+pub async fn listen(shared: Arc<Shared>, mut listener: Listener, gap: Arc<Notify>) {
+    let mut wait = RECONNECT_FIRST;
+    loop {
+        match listener.next().await {
+            Ok(Heard::Change(tenant, revision)) => shared.registry.hint(tenant, Want::AtLeast(revision)),
+            Ok(Heard::Gap) => {
+                info!("listening for changes");
+                wait = RECONNECT_FIRST;
+                shared.freshness.set_listening(true);
+                gap.notify_one();
+            }
+            Err(error) => {
+                if shared.freshness.is_listening() {
+                    warn!(error = &error as &dyn std::error::Error, "lost the connection that listens for changes");
+                }
+                shared.freshness.set_listening(false);
+                shared.metrics.listener_reconnect();
+                sleep(wait).await;
+                wait = (wait * 2).min(RECONNECT_MAX);
+            }
+        }
+    }
+}
+
+/// Asks again and again what changed.
+pub async fn reconcile(shared: Arc<Shared>, mut reconciler: Reconciler, gap: Arc<Notify>) {
+    let mut ticks = interval(shared.options.reconcile_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut cursor = ChangeCursor::default();
+    let mut compared_at: Option<Instant> = None;
+    let mut reachable = true;
+    loop {
+        let heard_gap = tokio::select! {
+            _ = ticks.tick() => false,
+            () = gap.notified() => true,
+        };
+        let began = Instant::now();
+        let compare = heard_gap || compared_at.is_none_or(|at| at.elapsed() >= COMPARE_INTERVAL);
+        match catch_up(&shared, &mut reconciler, &mut cursor, compare).await {
+            Ok(compared) => {
+                if compared {
+                    compared_at = Some(began);
+                }
+                shared.freshness.synchronised(began);
+                if !reachable {
+                    info!("the database answers again");
+                }
+                reachable = true;
+            }
+            Err(error) => {
+                // What the failed attempt may have skipped is found by comparing everything.
+                compared_at = None;
+                if reachable {
+                    warn!(error = &error as &dyn std::error::Error, "cannot ask the database what changed");
+                }
+                reachable = false;
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CatchUpError {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("the database did not answer in time")]
+    Deadline(#[from] tokio::time::error::Elapsed),
+}
+
+/// Asks once. Answers whether every tenant in memory was compared.
+async fn catch_up(
+    shared: &Shared,
+    reconciler: &mut Reconciler,
+    cursor: &mut ChangeCursor,
+    compare: bool,
+) -> Result<bool, CatchUpError> {
+    let discontinuity = match timeout(POLL_DEADLINE, reconciler.poll(cursor)).await?? {
+        Poll::Changes(heads) => {
+            heads.into_iter().for_each(|head| hint_if_behind(shared, head));
+            false
+        }
+        Poll::Discontinuity => {
+            error!("the database is another one than before, or was restored: loading every tenant again");
+            // A revision of another history says nothing, even if it is the same number.
+            shared.registry.revisions().into_iter().for_each(|(tenant, _)| shared.registry.hint(tenant, Want::Fresh));
+            true
+        }
+    };
+    if compare && !discontinuity {
+        timeout(COMPARE_DEADLINE, compare_all(shared)).await??;
+    }
+    Ok(compare || discontinuity)
+}
+
+/// Compares every tenant in memory with the database.
+async fn compare_all(shared: &Shared) -> Result<(), store::Error> {
+    let tenants: Vec<TenantId> = shared.registry.revisions().into_iter().map(|(tenant, _)| tenant).collect();
+    for chunk in tenants.chunks(COMPARE_CHUNK) {
+        for head in shared.store.heads(chunk).await? {
+            compare(shared, head);
+        }
+    }
+    Ok(())
+}
+
+/// What the change log tells may be older than what is served: only more counts.
+fn hint_if_behind(shared: &Shared, head: Head) {
+    let Some(entry) = shared.registry.entry(head.tenant_id) else { return };
+    match (head.revision, entry.resident.revision()) {
+        (None, _) => shared.registry.hint(head.tenant_id, Want::Fresh),
+        (Some(stored), Some(served)) if stored > served => caught(shared, head.tenant_id, stored),
+        // Nothing is served yet, so a load is under way; it may have begun before this change.
+        (Some(stored), None) => shared.registry.hint(head.tenant_id, Want::AtLeast(stored)),
+        (Some(_), Some(_)) => {}
+    }
+}
+
+/// What is stored now, against what is served: any difference counts.
+fn compare(shared: &Shared, head: Head) {
+    let Some(entry) = shared.registry.entry(head.tenant_id) else { return };
+    match (head.revision, entry.resident.revision()) {
+        (Some(stored), Some(served)) if stored < served => {
+            // Either a change was served between the two looks, or the database went back: a load will tell.
+            shared.registry.hint(head.tenant_id, Want::Fresh);
+        }
+        _ => hint_if_behind(shared, head),
+    }
+}
+
+fn caught(shared: &Shared, tenant: TenantId, stored: Revision) {
+    shared.metrics.reconcile_catch();
+    shared.registry.hint(tenant, Want::AtLeast(stored));
+}

@@ -1,0 +1,305 @@
+//! The handle: what the doors may ask of the engine.
+
+use std::{sync::Arc, time::Duration};
+
+use ractor::{Actor, ActorRef};
+use tokio::{
+    sync::{Notify, Semaphore, oneshot, watch},
+    task::{JoinHandle, JoinSet},
+    time::{interval, timeout},
+};
+use tracing::{error, warn};
+
+use super::{
+    EngineOptions, Error, Shared, follow,
+    freshness::Freshness,
+    registry::Registry,
+    supervisor::{self, Supervisor},
+    tenant::{Missing, Waiter},
+    writers::Writers,
+};
+use crate::{
+    config::limits,
+    domain::{Change, ChangeOptions, Revision, Tenant, TenantDraft, TenantId, TenantStatus},
+    error::Detail,
+    ruleset::{Amendment, Broken, Refusal, RuleSet, amend},
+    store::Store,
+    telemetry::Metrics,
+};
+
+/// How long a writer waits until this node serves what it wrote. The change is committed either way.
+const SERVED_WAIT: Duration = Duration::from_secs(2);
+/// How long a caller waits for the first load of a tenant.
+const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
+
+/// Handle on the engine; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    supervisor: ActorRef<supervisor::Msg>,
+    writers: Writers,
+    /// Places for callers that wait for a load: the supervisor's mailbox has no bound of its own.
+    waiting: Arc<Semaphore>,
+    /// True once a part that must not end has ended.
+    failed: watch::Receiver<bool>,
+    watcher: JoinHandle<()>,
+}
+
+/// A rule set to decide with.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The set.
+    pub set: Arc<RuleSet>,
+    /// Whether the database has been out of reach for longer than the promised bound.
+    pub stale: bool,
+}
+
+/// A change that was made, and is served by this node.
+#[derive(Debug)]
+pub struct Changed {
+    /// What was made of what was stored; `amendment.after` carries the new revision.
+    pub amendment: Amendment,
+    /// The revision now.
+    pub revision: Revision,
+}
+
+/// What a change would do.
+#[derive(Debug)]
+pub struct Checked {
+    /// The revision looked at.
+    pub revision: Revision,
+    /// Why it would be refused, beyond what it breaks.
+    pub details: Vec<Detail>,
+    /// What it would break.
+    pub breaks: Vec<Broken>,
+    /// Whether callers that send their facts flat would be misread.
+    pub breaks_flat_callers: bool,
+}
+
+/// What readiness is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the listener hears.
+    pub listening: bool,
+    /// Milliseconds since this node last compared itself with the database.
+    pub synchronised_ago_ms: u64,
+    /// Tenants held in memory.
+    pub resident_tenants: usize,
+}
+
+impl Engine {
+    /// Starts the supervisor and begins to follow the database.
+    pub async fn start(store: Store, metrics: Metrics, options: EngineOptions) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            freshness: Freshness::new(options.stale_after),
+            registry: Registry::new(),
+            loads: Semaphore::new(limits::LOADS_MAX),
+            store,
+            metrics,
+            options,
+        });
+        let (supervisor, supervising) = Supervisor::spawn(None, Supervisor, shared.clone())
+            .await
+            .map_err(|_| Error::Internal("the supervisor could not be started"))?;
+        let gap = Arc::new(Notify::new());
+        let mut parts = JoinSet::new();
+        parts.spawn(follow::listen(shared.clone(), shared.store.listener(), gap.clone()));
+        parts.spawn(follow::reconcile(shared.clone(), shared.store.reconciler(), gap));
+        parts.spawn(sweep(supervisor.clone(), sweep_interval(shared.options.idle_stop)));
+        parts.spawn(async move {
+            let _ = supervising.await;
+        });
+        let (failed_sender, failed) = watch::channel(false);
+        let watcher = tokio::spawn(async move {
+            // None of them ends while the engine runs.
+            if let Some(ended) = parts.join_next().await {
+                error!(panicked = ended.is_err(), "a part of the engine ended");
+                let _ = failed_sender.send(true);
+            }
+        });
+        let waiting = Arc::new(Semaphore::new(limits::LOAD_WAITERS_MAX));
+        let inner = Inner { shared, supervisor, writers: Writers::default(), waiting, failed, watcher };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The tenant's rule set, loaded if need be. With `min_revision`, at least that revision: waits for it as long as
+    /// the setting allows. A suspended tenant has none to decide with.
+    pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
+        let shared = &self.inner.shared;
+        let set = match shared.registry.serving(tenant) {
+            Some(set) if min_revision.is_none_or(|revision| set.revision() >= revision) => {
+                shared.metrics.resident_hit();
+                set
+            }
+            served => self.wait_for(tenant, min_revision, served).await?,
+        };
+        if set.tenant().status == TenantStatus::Suspended {
+            return Err(Error::TenantSuspended);
+        }
+        Ok(Served { set, stale: shared.freshness.is_stale() })
+    }
+
+    async fn wait_for(
+        &self,
+        tenant: TenantId,
+        min_revision: Option<Revision>,
+        served: Option<Arc<RuleSet>>,
+    ) -> Result<Arc<RuleSet>, Error> {
+        let set = match served {
+            Some(set) => set,
+            None => self.ensure(tenant, None, FIRST_LOAD_WAIT).await?.ok_or(Error::LoadFailed)?,
+        };
+        if min_revision.is_none_or(|revision| set.revision() >= revision) {
+            return Ok(set);
+        }
+        let reached = self.ensure(tenant, min_revision, self.inner.shared.options.min_revision_wait).await?;
+        reached.ok_or_else(|| Error::RevisionNotReached { current: set.revision() })
+    }
+
+    /// Has the tenant's actor see to it that a set of at least `revision_min` is served; `None` if that takes longer
+    /// than `wait`.
+    async fn ensure(
+        &self,
+        tenant: TenantId,
+        revision_min: Option<Revision>,
+        wait: Duration,
+    ) -> Result<Option<Arc<RuleSet>>, Error> {
+        let permit = self.inner.waiting.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let (reply, answer) = oneshot::channel();
+        let waiter = Waiter { revision_min, reply, _permit: permit };
+        let ensure = supervisor::Msg::Ensure { tenant, waiter };
+        self.inner.supervisor.cast(ensure).map_err(|_| Error::Stopping)?;
+        match timeout(wait, answer).await {
+            Err(_) => Ok(None),
+            Ok(Ok(Ok(set))) => Ok(Some(set)),
+            Ok(Ok(Err(Missing::Tenant))) => Err(Error::TenantNotFound),
+            // The actor failed before it could answer.
+            Ok(Ok(Err(Missing::Load)) | Err(_)) => Err(Error::LoadFailed),
+        }
+    }
+
+    /// Makes a tenant.
+    pub async fn create_tenant(&self, draft: &TenantDraft) -> Result<Tenant, Error> {
+        Ok(self.inner.shared.store.create_tenant(draft).await?)
+    }
+
+    /// Deletes a tenant and everything of it. From the answer on this node knows no such tenant.
+    pub async fn delete_tenant(&self, tenant: TenantId, if_match: Option<Revision>) -> Result<(), Error> {
+        let _turn = self.inner.writers.turn(tenant).await.ok_or(Error::TenantBusy)?;
+        match self.inner.shared.store.delete_tenant(tenant, if_match).await? {
+            None => return Err(Error::TenantNotFound),
+            Some(Err(current)) => return Err(Error::RevisionMismatch { current }),
+            Some(Ok(())) => {}
+        }
+        let (reply, forgotten) = oneshot::channel();
+        self.inner.supervisor.cast(supervisor::Msg::Forget { tenant, reply }).map_err(|_| Error::Stopping)?;
+        forgotten.await.map_err(|_| Error::Stopping)
+    }
+
+    /// Makes a change, and waits until this node serves it.
+    pub async fn change(&self, tenant: TenantId, change: Change, options: ChangeOptions) -> Result<Changed, Error> {
+        let _turn = self.inner.writers.turn(tenant).await.ok_or(Error::TenantBusy)?;
+        let shared = &self.inner.shared;
+        let transaction = shared.store.begin_change(tenant).await?.ok_or(Error::TenantNotFound)?;
+        let current = transaction.snapshot().revision();
+        if options.if_match.is_some_and(|revision| revision != current) {
+            return Err(Error::RevisionMismatch { current });
+        }
+        let served = shared.registry.entry(tenant).and_then(|entry| entry.resident.set());
+        let snapshot = transaction.snapshot().clone();
+        let compile = move || amend(&snapshot, served.as_deref(), &change, &options);
+        let mut amendment = tokio::task::spawn_blocking(compile)
+            .await
+            .map_err(|_| Error::Internal("compiling the change panicked"))??;
+        let revision = transaction.commit(&amendment.operations).await?;
+        amendment.after.tenant.revision = revision;
+        self.serve(tenant, revision).await;
+        Ok(Changed { amendment, revision })
+    }
+
+    /// Waits until this node serves `revision`, if the tenant is in memory at all. One that is not is loaded by the
+    /// next evaluation, which then reads what was committed.
+    async fn serve(&self, tenant: TenantId, revision: Revision) {
+        if self.inner.shared.registry.entry(tenant).is_none() {
+            return;
+        }
+        match self.ensure(tenant, Some(revision), SERVED_WAIT).await {
+            Ok(Some(_)) | Err(Error::TenantNotFound) => {}
+            Ok(None) | Err(_) => warn!(%tenant, %revision, "committed, and not served by this node yet"),
+        }
+    }
+
+    /// Says what a change would do, and does nothing.
+    pub async fn check(&self, tenant: TenantId, change: Change) -> Result<Checked, Error> {
+        let shared = &self.inner.shared;
+        let snapshot = shared.store.snapshot(tenant).await?.ok_or(Error::TenantNotFound)?;
+        let revision = snapshot.revision();
+        let served = shared.registry.entry(tenant).and_then(|entry| entry.resident.set());
+        let options = ChangeOptions { accept_breaking: false, ..ChangeOptions::default() };
+        let accepting = ChangeOptions { accept_breaking: true, ..ChangeOptions::default() };
+        let look = move || {
+            let strict = amend(&snapshot, served.as_deref(), &change, &options);
+            let breaks_flat_callers = matches!(strict, Err(Refusal::BreaksFlatCallers));
+            let result =
+                if breaks_flat_callers { amend(&snapshot, served.as_deref(), &change, &accepting) } else { strict };
+            (result.map(drop), breaks_flat_callers)
+        };
+        let (result, breaks_flat_callers) =
+            tokio::task::spawn_blocking(look).await.map_err(|_| Error::Internal("compiling the change panicked"))?;
+        let mut checked = Checked { revision, details: Vec::new(), breaks: Vec::new(), breaks_flat_callers };
+        match result {
+            Ok(()) => {}
+            Err(Refusal::Breaks(broken)) => checked.breaks = broken,
+            Err(Refusal::Invalid(details)) => checked.details = details,
+            Err(refusal) => return Err(refusal.into()),
+        }
+        Ok(checked)
+    }
+
+    /// What readiness is judged by.
+    pub fn health(&self) -> Health {
+        let shared = &self.inner.shared;
+        Health {
+            listening: shared.freshness.is_listening(),
+            synchronised_ago_ms: shared.freshness.age_ms(),
+            resident_tenants: shared.registry.len(),
+        }
+    }
+
+    /// Ends when a part of the engine that must not end has ended: then the process must end too.
+    pub async fn failed(&self) {
+        let mut failed = self.inner.failed.clone();
+        // An error means that the watcher was stopped on purpose.
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Stops following the database, then all actors.
+    pub async fn stop(&self) {
+        self.inner.watcher.abort();
+        let supervisor = &self.inner.supervisor;
+        supervisor.stop_children_and_wait(None, None).await;
+        let _ = supervisor.stop_and_wait(None, None).await;
+    }
+}
+
+/// How often tenants that nobody uses are looked for: often enough that none stays much longer than it should.
+fn sweep_interval(idle_stop: Duration) -> Duration {
+    (idle_stop / 10).clamp(Duration::from_millis(10), Duration::from_secs(10))
+}
+
+async fn sweep(supervisor: ActorRef<supervisor::Msg>, every: Duration) {
+    let mut ticks = interval(every);
+    loop {
+        ticks.tick().await;
+        if supervisor.cast(supervisor::Msg::Sweep).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The shapes that answers share: one resource, a page of a list, what was deactivated on the way.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Error, body::JSON, precondition, problem::ErrorDetail};
+use crate::{
+    domain::Revision,
+    error::{Detail, Subject},
+    ruleset::Broken,
+    store::Page,
+};
+
+/// A resource of a tenant, with the revision it was read or written at.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Revised<T> {
+    /// The resource.
+    #[serde(flatten)]
+    pub resource: T,
+    /// The tenant's revision.
+    pub revision: Revision,
+    /// What was deactivated because it would have been broken, if anything was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub deactivated: Vec<BrokenItem>,
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct List<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The `cursor` of the next page; `null` at the end.
+    #[schema(required = true)]
+    pub next_cursor: Option<String>,
+}
+
+/// A page of a list of a tenant.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisedList<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The `cursor` of the next page; `null` at the end.
+    #[schema(required = true)]
+    pub next_cursor: Option<String>,
+    /// The tenant's revision.
+    pub revision: Revision,
+}
+
+/// A stored rule or derived field that does not compile, or would not.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BrokenItem {
+    /// Which one.
+    #[serde(flatten)]
+    #[schema(value_type = super::problem::ErrorSubject)]
+    pub subject: Subject,
+    /// Everything that is wrong with it.
+    #[schema(value_type = Vec<ErrorDetail>)]
+    pub errors: Vec<Detail>,
+}
+
+impl<T> Revised<T> {
+    /// A resource as read.
+    pub fn read(resource: T, revision: Revision) -> Self {
+        Self { resource, revision, deactivated: Vec::new() }
+    }
+
+    /// A resource as written, with what was deactivated.
+    pub fn written(resource: T, revision: Revision, deactivated: Vec<Broken>) -> Self {
+        Self { resource, revision, deactivated: broken_items(deactivated) }
+    }
+}
+
+impl<T> List<T> {
+    /// A page, each row made an item.
+    pub fn of<R>(page: Page<R>, item: impl FnMut(R) -> T) -> Self {
+        Self { items: page.items.into_iter().map(item).collect(), next_cursor: page.next_cursor }
+    }
+
+    /// The page, read at a revision.
+    pub fn at(self, revision: Revision) -> RevisedList<T> {
+        RevisedList { items: self.items, next_cursor: self.next_cursor, revision }
+    }
+}
+
+/// What is broken, as it is answered.
+pub fn broken_items(broken: Vec<Broken>) -> Vec<BrokenItem> {
+    broken.into_iter().map(|Broken { subject, details }| BrokenItem { subject, errors: details }).collect()
+}
+
+/// An answer that no revision belongs to.
+pub fn plain(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, Error> {
+    Ok(HttpResponse::build(status).insert_header((header::CONTENT_TYPE, JSON)).body(text(body)?))
+}
+
+/// 200 with what a tenant has, or 304 if the caller has this revision already.
+pub fn found(request: &HttpRequest, revision: Revision, body: &impl Serialize) -> Result<HttpResponse, Error> {
+    let tag = (header::ETAG, precondition::tag(revision));
+    if precondition::has(request, revision) {
+        return Ok(HttpResponse::NotModified().insert_header(tag).finish());
+    }
+    ok(revision, body)
+}
+
+/// 200 with the revision.
+pub fn ok(revision: Revision, body: &impl Serialize) -> Result<HttpResponse, Error> {
+    Ok(HttpResponse::Ok()
+        .insert_header((header::ETAG, precondition::tag(revision)))
+        .insert_header((header::CONTENT_TYPE, JSON))
+        .body(text(body)?))
+}
+
+/// 201 with the revision and the place of what was made.
+pub fn created(location: String, revision: Revision, body: &impl Serialize) -> Result<HttpResponse, Error> {
+    Ok(HttpResponse::Created()
+        .insert_header((header::LOCATION, location))
+        .insert_header((header::ETAG, precondition::tag(revision)))
+        .insert_header((header::CONTENT_TYPE, JSON))
+        .body(text(body)?))
+}
+
+/// 204 with the revision.
+pub fn deleted(revision: Revision) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::ETAG, precondition::tag(revision))).finish()
+}
+
+fn text(body: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|_| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))
+}

@@ -1,0 +1,358 @@
+//! `POST /api/v1/tenants/{tenantId}/evaluate/batch`: one decision for each item, in order.
+//!
+//! In JSON all items share one rule set, and the answer is written while the caller reads it: of the decisions no more
+//! is in memory than one piece. `ndjson.rs` does the same for a stream of any length.
+
+use std::{convert::Infallible, fmt, sync::Arc, time::Instant};
+
+use actix_web::{
+    HttpRequest, HttpResponse, dev,
+    http::header,
+    web::{Bytes, Data, Payload},
+};
+use futures_util::stream;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Api, Error,
+    auth::Operator,
+    body::{self, BodySize, JSON, NDJSON},
+    decide::{self, Ask, Given, Outcome, ReturnWord},
+    decision::{BatchAnswer, DecisionLine},
+    document,
+    evaluate::milliseconds_since,
+    ndjson,
+    path::TenantPath,
+    precondition,
+    query::{self, Parameters, Query},
+};
+use crate::{
+    domain::{Revision, SchemaVersion, TenantId},
+    engine::Served,
+    error::Detail,
+};
+
+/// Bytes after which a piece of the answer is sent.
+pub const PIECE_BYTES: usize = 32 * 1024;
+
+/// Items to be decided. Each is an object with `facts`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct BatchBody<'a> {
+    /// The items.
+    #[serde(borrow)]
+    #[schema(value_type = Vec<BatchItem>)]
+    items: Items<'a>,
+    /// Ids of the rules to evaluate, in this order; all active rules if it is left out.
+    #[schema(max_items = 10_000)]
+    rules: Option<Vec<String>>,
+    /// Only rules with any of these tags.
+    #[schema(max_items = 10_000)]
+    tags: Option<Vec<String>>,
+    /// Which results to answer; `all` if it is left out.
+    #[schema(inline)]
+    r#return: Option<ReturnWord>,
+    /// Whether to answer the value of each sub-expression.
+    trace: Option<bool>,
+    /// The revision that the answer must have reached.
+    #[schema(minimum = 1)]
+    min_revision: Option<i64>,
+    /// Whether facts that the schema does not declare are an error.
+    strict_facts: Option<bool>,
+}
+
+/// An item.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object with `facts`")]
+pub struct BatchItem<'a> {
+    /// The facts: flat, or under their objects' names.
+    #[serde(borrow)]
+    #[schema(value_type = Object)]
+    facts: &'a RawValue,
+}
+
+/// Items as they were written: each is read when it is its turn.
+#[derive(Debug)]
+struct Items<'a>(Vec<&'a RawValue>);
+
+/// Items of any batch at most, whatever the setting says: the list of them must not outgrow the body.
+const ITEMS_MAX: usize = 1_000_000;
+
+impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ItemsVisitor)
+    }
+}
+
+struct ItemsVisitor;
+
+impl<'de> Visitor<'de> for ItemsVisitor {
+    type Value = Items<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of items")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            if items.len() == ITEMS_MAX {
+                return Err(A::Error::custom("a batch has fewer items than these"));
+            }
+            items.push(item);
+        }
+        Ok(Items(items))
+    }
+}
+
+/// How to decide a stream, whose body has no place to say it.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct StreamQuery {
+    /// NDJSON only. An id of a rule to evaluate; may be given more than once.
+    #[param(max_items = 10_000)]
+    rules: Option<Vec<String>>,
+    /// NDJSON only. A tag that rules must have; may be given more than once, any of them is enough.
+    #[param(max_items = 10_000)]
+    tags: Option<Vec<String>>,
+    /// NDJSON only. Which results to answer.
+    #[param(inline)]
+    r#return: Option<ReturnWord>,
+    /// NDJSON only. Whether to answer the value of each sub-expression.
+    trace: Option<bool>,
+    /// NDJSON only. The revision that the answer must have reached.
+    #[param(minimum = 1)]
+    min_revision: Option<i64>,
+    /// NDJSON only. Whether facts that the schema does not declare are an error.
+    strict_facts: Option<bool>,
+}
+
+impl Parameters for StreamQuery {
+    fn take(given: &mut query::Given) -> Self {
+        Self {
+            rules: given.texts("rules"),
+            tags: given.texts("tags"),
+            r#return: given.word("return", &[("all", ReturnWord::All), ("matched", ReturnWord::Matched)]),
+            trace: given.flag("trace"),
+            min_revision: given.number("minRevision", 1, i64::MAX),
+            strict_facts: given.flag("strictFacts"),
+        }
+    }
+}
+
+/// Decides many sets of facts.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/evaluate/batch", tag = "decisions", operation_id = "evaluateBatch",
+    params(StreamQuery),
+    request_body(content((BatchBody = "application/json"), (BatchItem = "application/x-ndjson"))),
+    responses((status = 200, description = "The decisions, in order.", content(
+        (BatchAnswer = "application/json"), (DecisionLine = "application/x-ndjson")
+    )))
+)]
+pub async fn evaluate(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
+    match body::media_type(&request)?.as_str() {
+        JSON => document(&api, tenant, &request, payload.into_inner()).await,
+        NDJSON => stream_of(api, tenant, &request, payload.into_inner()).await,
+        _ => Err(Error::unsupported_media_type("application/json` or `application/x-ndjson")),
+    }
+}
+
+async fn stream_of(
+    api: Data<Api>,
+    tenant: TenantId,
+    request: &HttpRequest,
+    payload: dev::Payload,
+) -> Result<HttpResponse, Error> {
+    let query = Query::<StreamQuery>::of(request)?;
+    let ask = Given {
+        rules: query.rules,
+        tags: query.tags,
+        returns: query.r#return,
+        trace: query.trace,
+        min_revision: query.min_revision,
+        strict_facts: query.strict_facts,
+    }
+    .ask()?;
+    ndjson::answer(api, tenant, ask, payload).await
+}
+
+async fn document(
+    api: &Data<Api>,
+    tenant: TenantId,
+    request: &HttpRequest,
+    payload: dev::Payload,
+) -> Result<HttpResponse, Error> {
+    Query::<()>::of(request)?;
+    let text = body::read_json(request, payload, BodySize::Batch).await?;
+    let body: BatchBody = document::envelope(&text, "")?;
+    let items = body.items.0;
+    let items_max = api.options.limits.batch_items_max;
+    if items.len() > items_max {
+        let message = format!("a batch has at most {items_max} items, this one has {}", items.len());
+        return Err(Error::invalid_one(Detail::new("too_many", message).at("items")));
+    }
+    let items: Vec<Bytes> = items.iter().map(|item| text.slice_ref(item.get().as_bytes())).collect();
+    let ask = Given {
+        rules: body.rules,
+        tags: body.tags,
+        returns: body.r#return,
+        trace: body.trace,
+        min_revision: body.min_revision,
+        strict_facts: body.strict_facts,
+    }
+    .ask()?;
+    let served = decide::serve(api, tenant, ask.min_revision).await?;
+    let revision = served.set.revision();
+    let batch = Batch { api: api.clone(), tenant, ask, served, items, next: Some(0), begun: Instant::now() };
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, JSON))
+        .insert_header((header::ETAG, precondition::tag(revision)))
+        .streaming(stream::unfold(batch, Batch::piece)))
+}
+
+/// A batch on its way out.
+struct Batch {
+    api: Data<Api>,
+    tenant: TenantId,
+    ask: Ask,
+    served: Served,
+    items: Vec<Bytes>,
+    /// The item to be decided next; `None` once the last piece is out.
+    next: Option<usize>,
+    begun: Instant,
+}
+
+/// What a batch says of all its items.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    tenant_id: TenantId,
+    revision: Revision,
+    schema_version: Option<SchemaVersion>,
+    stale: bool,
+}
+
+impl Batch {
+    /// The next piece of the answer.
+    async fn piece(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let mut next = self.next?;
+        // Other requests of this thread come between two pieces.
+        tokio::task::yield_now().await;
+        let mut out = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
+        if next == 0 {
+            self.begin(&mut out);
+        }
+        while out.len() < PIECE_BYTES {
+            let Some(item) = self.items.get(next) else {
+                let time = milliseconds_since(self.begun);
+                out.extend_from_slice(format!("],\"evaluationTimeMs\":{time}}}").as_bytes());
+                self.next = None;
+                return Some((Ok(out.into()), self));
+            };
+            if next > 0 {
+                out.push(b',');
+            }
+            let set = Arc::clone(&self.served.set);
+            write(&mut out, &decide_item(&self.api, &set, &self.ask, item, ""));
+            next += 1;
+        }
+        self.next = Some(next);
+        Some((Ok(out.into()), self))
+    }
+
+    /// Writes `{"tenantId":…,"items":[`.
+    fn begin(&self, out: &mut Vec<u8>) {
+        let set = &self.served.set;
+        let head = Head {
+            tenant_id: self.tenant,
+            revision: set.revision(),
+            schema_version: set.schema_version(),
+            stale: self.served.stale,
+        };
+        write(out, &head);
+        out.pop();
+        out.extend_from_slice(b",\"items\":[");
+    }
+}
+
+/// What became of an item.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Item<'a> {
+    /// It was decided.
+    Decided(Outcome<'a>),
+    /// It could not be.
+    Refused {
+        /// Why.
+        error: ItemRefusal,
+    },
+}
+
+/// Why an item is not decided.
+#[derive(Serialize)]
+pub struct ItemRefusal {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Detail>,
+}
+
+impl From<Error> for ItemRefusal {
+    fn from(error: Error) -> Self {
+        Self { code: error.code(), message: error.detail().to_owned(), errors: error.errors().to_vec() }
+    }
+}
+
+/// Decides one item, written as an object with `facts`.
+pub fn decide_item<'a>(api: &Api, set: &'a crate::ruleset::RuleSet, ask: &'a Ask, item: &[u8], path: &str) -> Item<'a> {
+    let decided = document::envelope::<BatchItem>(item, path)
+        .and_then(|item| decide::decide(api, set, ask, item.facts.get(), ITEM_DEPTH));
+    match decided {
+        Ok(outcome) => Item::Decided(outcome),
+        Err(error) => Item::Refused { error: error.into() },
+    }
+}
+
+/// Levels of a batch above the facts of an item: the batch, its list, the item.
+const ITEM_DEPTH: usize = 3;
+
+/// Appends `value` as JSON. Its keys are strings and its writer is memory, so nothing can go wrong.
+pub fn write(out: &mut Vec<u8>, value: &impl Serialize) {
+    if let Err(error) = serde_json::to_writer(out, value) {
+        tracing::error!(%error, "an answer could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_kept_as_they_were_written() {
+        let text = br#"{"items":[{"facts":{}}, 7 ,null],"trace":true}"#;
+        let body: BatchBody = document::envelope(text, "").unwrap();
+        let items: Vec<_> = body.items.0.iter().map(|item| item.get()).collect();
+        assert_eq!(items, [r#"{"facts":{}}"#, "7", "null"]);
+        let error = document::envelope::<BatchBody>(br#"{"items":{}}"#, "").unwrap_err();
+        assert_eq!(error.errors()[0].path.as_deref(), Some("items"));
+    }
+
+    #[test]
+    fn a_stream_says_how_it_is_decided_in_its_query() {
+        let query = Query::<StreamQuery>::read("rules=a&rules=b&return=matched&minRevision=3").unwrap();
+        assert_eq!(query.rules.as_deref(), Some(["a".to_owned(), "b".to_owned()].as_slice()));
+        assert!(matches!(query.r#return, Some(ReturnWord::Matched)));
+        assert!(Query::<StreamQuery>::read("minRevision=0").is_err());
+    }
+}

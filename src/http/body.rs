@@ -1,0 +1,167 @@
+//! Bodies off the wire: of the right type, no larger than their limit, no slower than their deadline.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header,
+    web::{Bytes, BytesMut},
+};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use super::{Api, Error, document, options::HttpLimits};
+use crate::error::ErrorKind;
+
+/// The media type of bodies.
+pub const JSON: &str = "application/json";
+/// The media type of batches, one JSON document a line.
+pub const NDJSON: &str = "application/x-ndjson";
+
+/// A request's body, read strictly.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+/// A request's body as it came.
+#[derive(Debug)]
+pub struct RawBody(pub Bytes);
+
+/// What may be the body of a request.
+pub trait Document: DeserializeOwned + 'static {
+    /// Which of the limits holds for it.
+    const SIZE: BodySize = BodySize::Ordinary;
+}
+
+/// Which limit holds for a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodySize {
+    /// One thing.
+    Ordinary,
+    /// All rules of a tenant.
+    Rules,
+    /// A batch.
+    Batch,
+}
+
+impl BodySize {
+    fn bytes_max(self, limits: &HttpLimits) -> usize {
+        match self {
+            Self::Ordinary => limits.body_bytes_max,
+            Self::Rules => limits.rules_body_bytes_max,
+            Self::Batch => limits.batch_body_bytes_max,
+        }
+    }
+}
+
+impl<T: Document> FromRequest for Body<T> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let text = read_json(&request, payload, T::SIZE).await?;
+            document::read(&text).map(Self)
+        })
+    }
+}
+
+impl FromRequest for RawBody {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move { read_json(&request, payload, BodySize::Ordinary).await.map(Self) })
+    }
+}
+
+/// Reads the whole body of a request that says it is JSON.
+pub async fn read_json(request: &HttpRequest, payload: Payload, size: BodySize) -> Result<Bytes, Error> {
+    if media_type(request)? != JSON {
+        return Err(Error::unsupported_media_type(JSON));
+    }
+    let limits = &Api::of(request)?.options.limits;
+    let bytes_max = size.bytes_max(limits);
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > bytes_max as u64) {
+        return Err(too_large(bytes_max));
+    }
+    let deadline: Duration = limits.body_deadline;
+    tokio::time::timeout(deadline, collect(payload, bytes_max)).await.map_err(|_| Error::body_timeout())?
+}
+
+async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, Error> {
+    let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
+    let first = first.map_err(|error| broken_off(&error))?;
+    if first.len() > bytes_max {
+        return Err(too_large(bytes_max));
+    }
+    // Most bodies arrive in one piece, which need not be copied.
+    let Some(mut next) = payload.next().await else { return Ok(first) };
+    let mut body = BytesMut::from(first.as_ref());
+    loop {
+        let chunk = next.map_err(|error| broken_off(&error))?;
+        if body.len() + chunk.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        body.extend_from_slice(&chunk);
+        match payload.next().await {
+            Some(more) => next = more,
+            None => return Ok(body.freeze()),
+        }
+    }
+}
+
+/// The media type that the request says it has, in lowercase, without parameters.
+pub fn media_type(request: &HttpRequest) -> Result<String, Error> {
+    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Error::unsupported_media_type("uncompressed text"));
+    }
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (media_type, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let charset =
+        parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(|(name, charset)| {
+            name.trim().eq_ignore_ascii_case("charset").then(|| charset.trim().trim_matches('"').to_ascii_lowercase())
+        });
+    if charset.is_some_and(|charset| charset != "utf-8" && charset != "utf8" && charset != "us-ascii") {
+        return Err(Error::unsupported_media_type("text in UTF-8"));
+    }
+    Ok(media_type.trim().to_ascii_lowercase())
+}
+
+fn too_large(bytes_max: usize) -> Error {
+    let message = format!("the body has more than {bytes_max} bytes");
+    Error::new(ErrorKind::TooLarge, "body_too_large", message).extend("maxBytes", bytes_max)
+}
+
+fn broken_off(error: &impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Malformed, "body_broken", format!("the body cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn media_type_of(value: &str) -> Result<String, Error> {
+        media_type(&TestRequest::default().insert_header((header::CONTENT_TYPE, value)).to_http_request())
+    }
+
+    #[test]
+    fn a_media_type_is_read_without_case_and_parameters() {
+        assert_eq!(media_type_of("Application/JSON; charset=UTF-8").unwrap(), JSON);
+        assert_eq!(media_type_of("application/json;boundary=x").unwrap(), JSON);
+        assert_eq!(media_type(&TestRequest::default().to_http_request()).unwrap(), "");
+    }
+
+    #[test]
+    fn text_that_is_not_utf_8_is_refused() {
+        assert_eq!(media_type_of("application/json; charset=latin1").unwrap_err().code(), "unsupported_media_type");
+        let request = TestRequest::default().insert_header((header::CONTENT_ENCODING, "gzip")).to_http_request();
+        assert_eq!(media_type(&request).unwrap_err().code(), "unsupported_media_type");
+    }
+}

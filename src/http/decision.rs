@@ -1,0 +1,165 @@
+//! Decisions as the OpenAPI document shows them. What is sent is written by `evaluate.rs`, `batch.rs` and `ndjson.rs`
+//! from `ruleset`'s own values; a test holds the two together.
+
+use utoipa::ToSchema;
+
+use super::problem::ErrorDetail;
+use crate::domain::{Revision, SchemaVersion, TenantId};
+
+/// A decision.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "read by the macro alone")]
+pub struct DecisionAnswer {
+    /// The tenant.
+    tenant_id: TenantId,
+    /// The revision decided with.
+    revision: Revision,
+    /// The schema version decided with.
+    schema_version: SchemaVersion,
+    /// Whether the database has been out of reach for longer than the promised bound.
+    stale: bool,
+    /// What deciding took, in milliseconds.
+    evaluation_time_ms: f64,
+    /// What became of each rule.
+    results: Vec<ResultItem>,
+    /// How many rules were evaluated, with `return: "matched"`.
+    #[schema(nullable = false)]
+    evaluated: Option<usize>,
+    /// How many matched, with `return: "matched"`.
+    #[schema(nullable = false)]
+    matched_count: Option<usize>,
+    /// Facts that the schema does not declare, with `trace`.
+    #[schema(nullable = false)]
+    warnings: Option<Vec<ErrorDetail>>,
+}
+
+/// What became of a rule.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "read by the macro alone")]
+pub struct ResultItem {
+    /// The rule's id, or what was asked for in its place.
+    rule_id: String,
+    /// Its name; `null` if there is no such rule.
+    #[schema(required = true)]
+    rule_name: Option<String>,
+    /// Whether its expression is true.
+    matched: bool,
+    /// Why there is no answer, if there is none.
+    #[schema(required = true)]
+    error: Option<ResultError>,
+    /// The value of each sub-expression, with `trace`.
+    #[schema(nullable = false)]
+    trace: Option<Vec<TraceItem>>,
+}
+
+/// Why a rule has no answer.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "read by the macro alone")]
+pub struct ResultError {
+    /// The stable name.
+    #[schema(example = "rule_not_found")]
+    code: String,
+    /// What happened.
+    message: String,
+    /// Line in the rule's expression, from 1.
+    #[schema(nullable = false)]
+    line: Option<u32>,
+    /// Column in the rule's expression, from 1.
+    #[schema(nullable = false)]
+    column: Option<u32>,
+}
+
+/// The value of a sub-expression.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "read by the macro alone")]
+pub struct TraceItem {
+    /// Line of its first character, from 1.
+    line: u32,
+    /// Column of its first character, from 1.
+    column: u32,
+    /// Line of the first character after it.
+    end_line: u32,
+    /// Column of the first character after it.
+    end_column: u32,
+    /// The sub-expression.
+    text: String,
+    /// Its value, or the error it ended with.
+    #[schema(value_type = serde_json::Value)]
+    value: serde_json::Value,
+}
+
+/// The decisions of a batch.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "read by the macro alone")]
+pub struct BatchAnswer {
+    /// The tenant.
+    tenant_id: TenantId,
+    /// The revision decided with.
+    revision: Revision,
+    /// The schema version decided with.
+    schema_version: SchemaVersion,
+    /// Whether the database has been out of reach for longer than the promised bound.
+    stale: bool,
+    /// One for each item, in order.
+    items: Vec<BatchItemAnswer>,
+    /// What deciding took, in milliseconds.
+    evaluation_time_ms: f64,
+}
+
+/// What became of an item: `results`, or `error`.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "read by the macro alone")]
+pub struct BatchItemAnswer {
+    /// What became of each rule.
+    #[schema(nullable = false)]
+    results: Option<Vec<ResultItem>>,
+    /// How many rules were evaluated, with `return: "matched"`.
+    #[schema(nullable = false)]
+    evaluated: Option<usize>,
+    /// How many matched, with `return: "matched"`.
+    #[schema(nullable = false)]
+    matched_count: Option<usize>,
+    /// Facts that the schema does not declare, with `trace`.
+    #[schema(nullable = false)]
+    warnings: Option<Vec<ErrorDetail>>,
+    /// Why the item is not decided.
+    #[schema(nullable = false)]
+    error: Option<ItemError>,
+}
+
+/// A line of an answer in NDJSON.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "read by the macro alone")]
+pub struct DecisionLine {
+    /// Which line of the request, from 0; empty lines are not counted.
+    index: u64,
+    /// The revision decided with.
+    #[schema(nullable = false)]
+    revision: Option<Revision>,
+    /// The decision, or why there is none.
+    #[schema(inline)]
+    #[serde(flatten)]
+    outcome: BatchItemAnswer,
+}
+
+/// Why an item is not decided.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "read by the macro alone")]
+pub struct ItemError {
+    /// The stable name.
+    #[schema(example = "invalid")]
+    code: String,
+    /// What is wrong.
+    message: String,
+    /// Each thing that is wrong.
+    #[schema(required = false)]
+    errors: Vec<ErrorDetail>,
+}

@@ -1,0 +1,189 @@
+//! `/api/v1/tenants/{tenantId}/derived-fields`: CEL over facts and other derived fields.
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    Api, Error,
+    answer::{self, List, Revised, RevisedList},
+    auth::Operator,
+    body::{Body, Document},
+    document::present,
+    path::{DerivedFieldPath, TenantPath, derived_field_not_found},
+    precondition::IfMatch,
+    query::{BreakQuery, PageQuery, Query},
+    rule_bodies::check_description,
+};
+use crate::{
+    domain::{Change, ChangeOptions, DerivedField, DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch},
+    engine::Changed,
+    ruleset::Outcome,
+    store::PageRequest,
+};
+
+/// A derived field to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct DerivedFieldBody {
+    /// Its name: an identifier, unique within its tenant.
+    #[schema(min_length = 1, max_length = 100, example = "is_adult")]
+    name: String,
+    /// CEL of any type.
+    #[schema(min_length = 1, max_length = 4096, example = "facts.age >= 18")]
+    expression: String,
+    /// What it is for.
+    #[schema(max_length = 4000)]
+    description: Option<String>,
+}
+
+/// What to change about a derived field; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct DerivedFieldPatchBody {
+    /// A new name.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
+    name: Option<String>,
+    /// A new expression.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 1, max_length = 4096)]
+    expression: Option<String>,
+    /// A new description; `null` removes it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 4000)]
+    description: Option<Option<String>>,
+    /// Usable or not.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    active: Option<bool>,
+}
+
+impl Document for DerivedFieldBody {}
+impl Document for DerivedFieldPatchBody {}
+
+impl DerivedFieldBody {
+    fn draft(self) -> Result<DerivedFieldDraft, Error> {
+        check_description(self.description.as_deref(), "description").map_err(Error::invalid_one)?;
+        Ok(DerivedFieldDraft { name: self.name, expression: self.expression, description: self.description })
+    }
+}
+
+impl DerivedFieldPatchBody {
+    fn patch(self) -> Result<DerivedFieldPatch, Error> {
+        let description = self.description.as_ref().and_then(|description| description.as_deref());
+        check_description(description, "description").map_err(Error::invalid_one)?;
+        Ok(DerivedFieldPatch {
+            name: self.name,
+            expression: self.expression,
+            description: self.description,
+            active: self.active,
+        })
+    }
+}
+
+/// The derived field that a change was about.
+fn written(changed: Changed, id: DerivedFieldId) -> Result<Revised<DerivedField>, Error> {
+    let field = changed.amendment.after.derived_fields.into_iter().find(|field| field.id == id);
+    let field = field.ok_or_else(derived_field_not_found)?;
+    Ok(Revised::written(field, changed.revision, changed.amendment.deactivated))
+}
+
+/// Makes a derived field.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/derived-fields", tag = "derived fields",
+    operation_id = "createDerivedField", request_body = DerivedFieldBody,
+    responses((status = 201, description = "The derived field.", body = Revised<DerivedField>))
+)]
+pub async fn create(
+    operator: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    IfMatch(if_match): IfMatch,
+    Body(body): Body<DerivedFieldBody>,
+) -> Result<HttpResponse, Error> {
+    let options = ChangeOptions { if_match, actor: operator.actor(), ..ChangeOptions::default() };
+    let changed = api.engine.change(tenant, Change::CreateDerivedField(body.draft()?), options).await?;
+    let Outcome::DerivedField(id) = changed.amendment.outcome else { return Err(derived_field_not_found()) };
+    let field = written(changed, id)?;
+    answer::created(format!("/api/v1/tenants/{tenant}/derived-fields/{id}"), field.revision, &field)
+}
+
+/// Lists derived fields in creation order.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/derived-fields", tag = "derived fields",
+    operation_id = "listDerivedFields", params(PageQuery),
+    responses((status = 200, description = "A page of derived fields.", body = RevisedList<DerivedField>))
+)]
+pub async fn list(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    Query(page): Query<PageQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let page = api.store.derived_fields(tenant, &PageRequest::from(page)).await?;
+    let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
+    answer::found(&request, tenant.revision, &List::of(page, |field| field).at(tenant.revision))
+}
+
+/// Shows a derived field.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/derived-fields/{fieldId}", tag = "derived fields",
+    operation_id = "getDerivedField",
+    responses((status = 200, description = "The derived field.", body = Revised<DerivedField>))
+)]
+pub async fn show(
+    _: Operator,
+    api: Data<Api>,
+    DerivedFieldPath(tenant, id): DerivedFieldPath,
+    _: Query<()>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let (tenant, field) = api.store.derived_field(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
+    let field = field.ok_or_else(derived_field_not_found)?;
+    answer::found(&request, tenant.revision, &Revised::read(field, tenant.revision))
+}
+
+/// Changes parts of a derived field.
+#[utoipa::path(
+    patch, path = "/api/v1/tenants/{tenantId}/derived-fields/{fieldId}", tag = "derived fields",
+    operation_id = "changeDerivedField", params(BreakQuery), request_body = DerivedFieldPatchBody,
+    responses((status = 200, description = "The derived field.", body = Revised<DerivedField>))
+)]
+pub async fn change(
+    operator: Operator,
+    api: Data<Api>,
+    DerivedFieldPath(tenant, id): DerivedFieldPath,
+    Query(query): Query<BreakQuery>,
+    IfMatch(if_match): IfMatch,
+    Body(body): Body<DerivedFieldPatchBody>,
+) -> Result<HttpResponse, Error> {
+    let options = options(operator, if_match, &query);
+    let change = Change::PatchDerivedField(id, body.patch()?);
+    let field = written(api.engine.change(tenant, change, options).await?, id)?;
+    answer::ok(field.revision, &field)
+}
+
+/// Deletes a derived field.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenantId}/derived-fields/{fieldId}", tag = "derived fields",
+    operation_id = "deleteDerivedField", params(BreakQuery),
+    responses((status = 204, description = "The derived field is gone."))
+)]
+pub async fn delete(
+    operator: Operator,
+    api: Data<Api>,
+    DerivedFieldPath(tenant, id): DerivedFieldPath,
+    Query(query): Query<BreakQuery>,
+    IfMatch(if_match): IfMatch,
+) -> Result<HttpResponse, Error> {
+    let options = options(operator, if_match, &query);
+    let changed = api.engine.change(tenant, Change::DeleteDerivedField(id), options).await?;
+    Ok(answer::deleted(changed.revision))
+}
+
+fn options(operator: Operator, if_match: Option<crate::domain::Revision>, query: &BreakQuery) -> ChangeOptions {
+    ChangeOptions { if_match, on_broken: query.on_broken, actor: operator.actor(), ..ChangeOptions::default() }
+}

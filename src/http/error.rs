@@ -1,0 +1,326 @@
+//! What an answer says when a request is not served: the only map from [`ErrorKind`] to status, code and body.
+//!
+//! The body is problem details (RFC 9457). It is written by `exchange.rs`, which knows the request's id; causes from
+//! inside go to the log and never to the client.
+
+use std::fmt;
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{Method, StatusCode, header},
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    engine,
+    error::{Detail, ErrorKind},
+    ruleset::Broken,
+    store,
+};
+
+/// The media type of every error's body.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Seconds after which a caller that met a busy or unavailable service may come again.
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// Why a request is not served.
+#[derive(Debug)]
+pub struct Error {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<Detail>,
+    extensions: Vec<(&'static str, Value)>,
+    header: Option<(header::HeaderName, String)>,
+    cause: Option<String>,
+}
+
+/// The body of an error.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[Detail]>::is_empty")]
+    errors: &'a [Detail],
+    #[serde(flatten)]
+    extensions: Map<String, Value>,
+}
+
+/// The status of each kind.
+fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Malformed => StatusCode::BAD_REQUEST,
+        ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::Precondition => StatusCode::PRECONDITION_FAILED,
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::Unacceptable => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::Busy => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+impl Error {
+    /// An error of a kind.
+    pub fn new(kind: ErrorKind, code: &'static str, detail: impl Into<String>) -> Self {
+        Self::with_status(status(kind), code, detail)
+    }
+
+    fn with_status(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { status, code, detail, errors: Vec::new(), extensions: Vec::new(), header: None, cause: None }
+    }
+
+    /// The input can be read, and cannot be accepted: 422 with everything that is wrong.
+    pub fn invalid(errors: Vec<Detail>) -> Self {
+        let message = match errors.as_slice() {
+            [only] => only.message.clone(),
+            many => format!("{} things are wrong with the input", many.len()),
+        };
+        Self { errors, ..Self::new(ErrorKind::Unacceptable, "invalid", message) }
+    }
+
+    /// One thing wrong with the input: 422.
+    pub fn invalid_one(detail: Detail) -> Self {
+        Self::invalid(vec![detail])
+    }
+
+    /// Nothing is known by this path: 404.
+    pub fn not_found(code: &'static str, what: &str) -> Self {
+        Self::new(ErrorKind::NotFound, code, format!("there is no {what}"))
+    }
+
+    /// No such tenant: 404.
+    pub fn tenant_not_found() -> Self {
+        engine::Error::TenantNotFound.into()
+    }
+
+    /// No credential, or a wrong one: 401.
+    pub fn unauthenticated(detail: &str) -> Self {
+        let challenge = (header::WWW_AUTHENTICATE, "Bearer realm=\"tenet\"".to_owned());
+        Self { header: Some(challenge), ..Self::new(ErrorKind::Unauthenticated, "unauthenticated", detail) }
+    }
+
+    /// The path is known, the method is not: 405 with those that are.
+    pub fn method_not_allowed(method: &Method, allowed: &str) -> Self {
+        let detail = format!("this resource does not know `{}`; it knows {allowed}", method.as_str().escape_default());
+        let allow = (header::ALLOW, allowed.to_owned());
+        Self { header: Some(allow), ..Self::with_status(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
+    }
+
+    /// The body did not arrive in time: 408.
+    pub fn body_timeout() -> Self {
+        Self::with_status(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body did not arrive in time")
+    }
+
+    /// The body's type is not one that this resource reads: 415.
+    pub fn unsupported_media_type(expected: &str) -> Self {
+        let detail = format!("this resource reads `{expected}`; say so in `Content-Type`");
+        Self::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    /// What the framework answers by itself, in our words.
+    pub fn of_framework(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::NOT_FOUND => ("route_not_found", "there is nothing at this path"),
+            StatusCode::INTERNAL_SERVER_ERROR => ("internal", INTERNAL),
+            _ => ("request_refused", status.canonical_reason().unwrap_or("the request is refused")),
+        };
+        Self::with_status(status, code, detail)
+    }
+
+    /// The same error, with a further member in its body.
+    #[must_use]
+    pub fn extend(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.extensions.push((name, value.into()));
+        self
+    }
+
+    /// The stable name of what went wrong.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What went wrong, for the client.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Each thing that is wrong with the input.
+    pub fn errors(&self) -> &[Detail] {
+        &self.errors
+    }
+
+    /// Why, for the log.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The answer, with the request's id in its body.
+    pub fn answer(&self, request_id: &str) -> HttpResponse {
+        let problem = Problem {
+            r#type: format!("urn:tenet:problem:{}", self.code),
+            title: title(self.code),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id,
+            errors: &self.errors,
+            extensions: self.extensions.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        };
+        let mut response = HttpResponse::build(self.status);
+        response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
+        if let Some((name, value)) = &self.header {
+            response.insert_header((name.clone(), value.as_str()));
+        }
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of the body may still come: nothing on this connection can be trusted to begin a request.
+            response.force_close();
+        }
+        // Strings and numbers alone: writing them cannot fail.
+        response.body(serde_json::to_vec(&problem).unwrap_or_default())
+    }
+}
+
+const INTERNAL: &str = "the service failed; its log names this request by its id";
+
+/// `schema_missing` as a title: `Schema missing`.
+fn title(code: &str) -> String {
+    let mut title = code.replace('_', " ");
+    if let Some(first) = title.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    title
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        // The body follows in `exchange.rs`, where the request's id is known.
+        HttpResponse::new(self.status)
+    }
+}
+
+/// Everything that a change would break, as details that name the broken thing.
+fn details_of(broken: Vec<Broken>) -> Vec<Detail> {
+    let about = |Broken { subject, details }: Broken| {
+        details.into_iter().map(move |detail| detail.about(subject.clone())).collect::<Vec<_>>()
+    };
+    broken.into_iter().flat_map(about).collect()
+}
+
+/// An error with all its sources, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Self {
+        let (kind, code) = (error.kind(), error.code());
+        let message = error.to_string();
+        match error {
+            engine::Error::Store(error) => error.into(),
+            engine::Error::Invalid(details) => Self::invalid(details),
+            engine::Error::Breaks(broken) => Self { errors: details_of(broken), ..Self::new(kind, code, message) },
+            engine::Error::RevisionMismatch { current } | engine::Error::RevisionNotReached { current } => {
+                Self::new(kind, code, message).extend("currentRevision", current.0)
+            }
+            engine::Error::Internal(_) => Self { cause: Some(message), ..Self::new(kind, code, INTERNAL) },
+            _ => Self::new(kind, code, message),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        let (kind, code) = (error.kind(), error.code());
+        match kind {
+            ErrorKind::Internal => Self { cause: Some(chain(&error)), ..Self::new(kind, code, INTERNAL) },
+            ErrorKind::Unavailable => {
+                let detail = "the database did not answer in time, or is away; try again";
+                Self { cause: Some(chain(&error)), ..Self::new(kind, code, detail) }
+            }
+            ErrorKind::Unacceptable => Self::invalid_one(Detail::new(code, error.to_string()).at("cursor")),
+            _ => Self::new(kind, code, error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+    use crate::{domain::Revision, error::Subject};
+
+    async fn body(error: Error) -> Value {
+        let body = to_bytes(error.answer("r-1").into_body()).await.unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    #[actix_web::test]
+    async fn a_problem_names_its_code_and_the_request() {
+        let error = Error::from(engine::Error::RevisionNotReached { current: Revision(7) });
+        let answer = error.answer("r-1");
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers().get(header::RETRY_AFTER).unwrap(), "1");
+        assert_eq!(answer.headers().get(header::CONTENT_TYPE).unwrap(), PROBLEM_JSON);
+        let body = body(error).await;
+        assert_eq!(body["type"], "urn:tenet:problem:revision_not_reached");
+        assert_eq!(body["title"], "Revision not reached");
+        assert_eq!(body["requestId"], "r-1");
+        assert_eq!(body["currentRevision"], 7);
+    }
+
+    #[actix_web::test]
+    async fn what_would_break_is_listed_with_its_name_and_position() {
+        let id = uuid::Uuid::now_v7();
+        let subject = Subject::Rule { rule_id: id, rule_name: "adult".to_owned() };
+        let details = vec![Detail::new("undeclared_reference", "no such field"), Detail::new("wrong_type", "not this")];
+        let error = Error::from(engine::Error::Breaks(vec![Broken { subject, details }]));
+        assert_eq!(error.status_code(), StatusCode::CONFLICT);
+        let body = body(error).await;
+        assert_eq!(body["code"], "would_break");
+        assert_eq!(body["errors"].as_array().unwrap().len(), 2);
+        assert_eq!(body["errors"][1]["ruleName"], "adult");
+        assert_eq!(body["errors"][1]["ruleId"], id.to_string());
+    }
+
+    #[actix_web::test]
+    async fn a_defect_of_ours_keeps_its_cause_to_the_log() {
+        let error = Error::from(engine::Error::Internal("the actor is gone"));
+        assert_eq!(error.cause(), Some("the actor is gone"));
+        let body = body(error).await;
+        assert_eq!(body["code"], "internal");
+        assert!(!body.to_string().contains("actor"));
+    }
+}

@@ -1,0 +1,154 @@
+//! `POST /api/v1/evaluate` and `POST /api/v1/tenants/{tenantId}/evaluate`: which rules these facts match.
+//!
+//! The road that callers wait on: the facts are not copied, the answer is written into one buffer, and the decision
+//! is taken on the thread that read the request.
+
+use std::time::Instant;
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::{
+    Api, Error,
+    auth::Operator,
+    body::{JSON, RawBody},
+    decide::{self, Given, Outcome, ReturnWord},
+    document,
+    path::{self, TenantPath},
+    precondition,
+    query::Query,
+};
+use crate::{
+    domain::{Revision, SchemaVersion, TenantId},
+    error::Detail,
+    ruleset::RuleResult,
+};
+
+/// Facts to be decided.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct EvaluateBody<'a> {
+    /// The tenant; only where the path does not name it.
+    #[schema(nullable = false, value_type = Option<TenantId>)]
+    tenant_id: Option<String>,
+    /// The facts: flat, or under their objects' names.
+    #[serde(borrow)]
+    #[schema(value_type = Object, example = json!({"age": 25, "country": "US"}))]
+    facts: &'a RawValue,
+    /// Ids of the rules to evaluate, in this order; all active rules if it is left out.
+    #[schema(max_items = 10_000)]
+    rules: Option<Vec<String>>,
+    /// Only rules with any of these tags.
+    #[schema(max_items = 10_000)]
+    tags: Option<Vec<String>>,
+    /// Which results to answer; `all` if it is left out.
+    #[schema(inline)]
+    r#return: Option<ReturnWord>,
+    /// Whether to answer the value of each sub-expression.
+    trace: Option<bool>,
+    /// The revision that the answer must have reached.
+    #[schema(minimum = 1)]
+    min_revision: Option<i64>,
+    /// Whether facts that the schema does not declare are an error.
+    strict_facts: Option<bool>,
+}
+
+/// A decision.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Evaluation<'a> {
+    tenant_id: TenantId,
+    revision: Revision,
+    schema_version: Option<SchemaVersion>,
+    stale: bool,
+    evaluation_time_ms: f64,
+    results: Vec<RuleResult<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evaluated: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched_count: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<Detail>>,
+}
+
+/// Milliseconds with the precision of a microsecond.
+pub fn milliseconds_since(begun: Instant) -> f64 {
+    f64::from(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX)) / 1_000.0
+}
+
+/// Decides facts of the tenant that the body names.
+#[utoipa::path(
+    post, path = "/api/v1/evaluate", tag = "decisions", operation_id = "evaluate", request_body = EvaluateBody,
+    responses((status = 200, description = "The decision.", body = super::decision::DecisionAnswer))
+)]
+pub async fn by_body(
+    _: Operator,
+    api: Data<Api>,
+    _: Query<()>,
+    request: HttpRequest,
+    RawBody(text): RawBody,
+) -> Result<HttpResponse, Error> {
+    let mut body: EvaluateBody = document::envelope(&text, "")?;
+    let Some(tenant) = body.tenant_id.take() else {
+        return Err(Error::invalid_one(Detail::new("missing_field", "missing field `tenantId`").at("tenantId")));
+    };
+    let tenant = tenant.parse().map_err(|_| Error::tenant_not_found())?;
+    path::concerns(&request, tenant);
+    evaluate(&api, tenant, body).await
+}
+
+/// Decides facts of the tenant that the path names.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/evaluate", tag = "decisions", operation_id = "evaluateForTenant",
+    request_body = EvaluateBody,
+    responses((status = 200, description = "The decision.", body = super::decision::DecisionAnswer))
+)]
+pub async fn by_path(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    RawBody(text): RawBody,
+) -> Result<HttpResponse, Error> {
+    let body: EvaluateBody = document::envelope(&text, "")?;
+    if body.tenant_id.is_some() {
+        let detail = Detail::new("unknown_field", "the path names the tenant; leave it out here").at("tenantId");
+        return Err(Error::invalid_one(detail));
+    }
+    evaluate(&api, tenant, body).await
+}
+
+async fn evaluate(api: &Api, tenant: TenantId, body: EvaluateBody<'_>) -> Result<HttpResponse, Error> {
+    let ask = Given {
+        rules: body.rules,
+        tags: body.tags,
+        returns: body.r#return,
+        trace: body.trace,
+        min_revision: body.min_revision,
+        strict_facts: body.strict_facts,
+    }
+    .ask()?;
+    let served = decide::serve(api, tenant, ask.min_revision).await?;
+    let begun = Instant::now();
+    let set = &served.set;
+    let Outcome { results, evaluated, matched_count, warnings } = decide::decide(api, set, &ask, body.facts.get(), 1)?;
+    let evaluation = Evaluation {
+        tenant_id: tenant,
+        revision: set.revision(),
+        schema_version: set.schema_version(),
+        stale: served.stale,
+        evaluation_time_ms: milliseconds_since(begun),
+        results,
+        evaluated,
+        matched_count,
+        warnings,
+    };
+    let text = serde_json::to_vec(&evaluation)
+        .map_err(|_| Error::of_framework(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, JSON))
+        .insert_header((header::ETAG, precondition::tag(set.revision())))
+        .body(text))
+}

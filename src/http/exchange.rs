@@ -1,0 +1,136 @@
+//! What surrounds every request: its id, its span in the log, its place in the metrics, and the body of its error.
+
+use std::{panic::AssertUnwindSafe, time::Instant};
+
+use actix_web::{
+    HttpMessage, HttpResponse, ResponseError,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web::Data,
+};
+use futures_util::FutureExt;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::{Api, Error, error::PROBLEM_JSON};
+use crate::{domain::TenantId, telemetry::Metrics};
+
+/// The header that carries a request's id, in and out.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Characters of an id that a caller brings.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// The pattern of the route that answers: what metrics are kept by.
+#[derive(Debug, Clone, Copy)]
+pub struct RoutePattern(pub &'static str);
+
+/// Runs a request.
+pub async fn exchange<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse, actix_web::Error> {
+    let begun = Instant::now();
+    let api = Api::of(request.request())?.clone();
+    let id = request_id(&request);
+    let span = tracing::info_span!("request", id, method = %request.method(), path = request.path());
+    let in_flight = InFlight::new(&api.metrics);
+    let outcome = AssertUnwindSafe(next.call(request).instrument(span.clone())).catch_unwind().await;
+    drop(in_flight);
+    let _entered = span.enter();
+    let Ok(response) = outcome else {
+        tracing::error!("the request ended in a panic");
+        return Err(Panicked { id }.into());
+    };
+    let mut response = in_our_words(response?.map_into_boxed_body(), &id);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    count(&api, &response, begun);
+    Ok(response)
+}
+
+/// The caller's id if it is short and printable, else one of ours.
+fn request_id(request: &ServiceRequest) -> String {
+    let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let acceptable = |id: &&str| {
+        (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    };
+    given.filter(acceptable).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// An error as problem details, whoever made it.
+fn in_our_words(response: ServiceResponse, id: &str) -> ServiceResponse {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let ours = response.response().error().and_then(|error| error.as_error::<Error>());
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == PROBLEM_JSON);
+    let answer = match ours {
+        Some(error) => {
+            log(error, status);
+            error.answer(id)
+        }
+        None if is_problem => return response,
+        None => Error::of_framework(status).answer(id),
+    };
+    response.into_response(answer)
+}
+
+/// A failure is logged once, here. What callers do wrong is theirs to know.
+fn log(error: &Error, status: StatusCode) {
+    let cause = error.cause().unwrap_or_default();
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(code = error.code(), cause, "the request failed");
+    } else if status.is_server_error() {
+        tracing::warn!(code = error.code(), cause, "the request cannot be served now");
+    }
+}
+
+fn count(api: &Data<Api>, response: &ServiceResponse, begun: Instant) {
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    let request = response.request();
+    let route = request.app_data::<RoutePattern>().map_or("unknown", |pattern| pattern.0);
+    api.metrics.request(route, status, took);
+    // Who is not known to exist gets no count: such ids cost nothing to invent.
+    let known = !matches!(status, 400..=499) || matches!(status, 403 | 409 | 412 | 422 | 429);
+    if let Some(tenant) = request.extensions().get::<TenantId>().filter(|_| known) {
+        api.metrics.tenant_request(*tenant, status);
+    }
+    tracing::debug!(status, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "answered");
+}
+
+/// Counts a request as under way for as long as it lives, also when its caller goes away.
+struct InFlight<'a>(&'a Metrics);
+
+impl<'a> InFlight<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.request_begun();
+        Self(metrics)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.request_ended();
+    }
+}
+
+/// A defect that ended a request. The thread goes on with others.
+#[derive(Debug, thiserror::Error)]
+#[error("the request {id} ended in a panic")]
+struct Panicked {
+    id: String,
+}
+
+impl ResponseError for Panicked {
+    fn error_response(&self) -> HttpResponse {
+        Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR).answer(&self.id)
+    }
+}

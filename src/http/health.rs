@@ -1,0 +1,68 @@
+//! `/healthz`: the process lives. `/readyz`: it should be sent requests, or what is missing. No key is asked for.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use actix_web::{HttpResponse, http::StatusCode, web::Data};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Api, Error, Part, Phase, answer};
+use crate::error::ErrorKind;
+
+/// How long the database may take to answer before it counts as missing.
+const PING_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How the process is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `ok`, or `ready`.
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+/// Says that the process lives.
+#[utoipa::path(
+    get, path = "/healthz", tag = "operation", operation_id = "health", security(()),
+    responses((status = 200, description = "The process lives.", body = Health))
+)]
+pub async fn alive() -> Result<HttpResponse, Error> {
+    answer::plain(StatusCode::OK, &Health { status: "ok" })
+}
+
+/// Says whether the node should be sent requests.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operation", operation_id = "readiness", security(()),
+    responses(
+        (status = 200, description = "The node serves.", body = Health),
+        (status = 503, description = "It does not; `missing` says why.", body = super::problem::Problem,
+         content_type = "application/problem+json")
+    )
+)]
+pub async fn ready(api: Data<Api>) -> Result<HttpResponse, Error> {
+    let missing = match api.readiness.phase() {
+        Phase::Starting(missing) => missing,
+        Phase::Ready => missing_now(&api).await,
+        Phase::Stopping => {
+            let error = Error::new(ErrorKind::Unavailable, "stopping", "the service is stopping");
+            return Err(error.extend("missing", Vec::<String>::new()));
+        }
+    };
+    if missing.is_empty() {
+        return answer::plain(StatusCode::OK, &Health { status: "ready" });
+    }
+    let names: Vec<&str> = missing.into_iter().map(Part::name).collect();
+    let message = format!("the service waits for: {}", names.join(", "));
+    Err(Error::new(ErrorKind::Unavailable, "not_ready", message).extend("missing", names))
+}
+
+/// What a node that was ready misses now.
+async fn missing_now(api: &Api) -> BTreeSet<Part> {
+    let mut missing = BTreeSet::new();
+    if !matches!(tokio::time::timeout(PING_DEADLINE, api.store.ping()).await, Ok(Ok(()))) {
+        missing.insert(Part::Database);
+    }
+    if !api.engine.health().listening {
+        missing.insert(Part::Listener);
+    }
+    missing
+}

@@ -1,0 +1,230 @@
+//! `/api-docs/openapi.json`: the API as an OpenAPI 3.1 document.
+//!
+//! Handlers describe what is their own; what holds for many (path parameters, preconditions, problems) is added here
+//! by rule, so that no handler can forget it. `docs/openapi.json` holds a copy that a test compares.
+
+use std::sync::LazyLock;
+
+use actix_web::{HttpResponse, http::header, web::Bytes};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        self, Content, HttpMethod, KnownFormat, ObjectBuilder, Ref, RefOr, Required, ResponseBuilder, SchemaFormat,
+        Type,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        schema::Schema,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
+};
+
+use super::{
+    batch, body::JSON, derived_fields, error::PROBLEM_JSON, evaluate, health, metrics, problem::Problem, rules, schema,
+    tenants,
+};
+
+/// The document.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Tenet", description = "A multi-tenant rules engine: typed facts, rules in CEL, live in milliseconds."),
+    paths(
+        evaluate::by_body,
+        evaluate::by_path,
+        batch::evaluate,
+        tenants::create,
+        tenants::list,
+        tenants::show,
+        tenants::change,
+        tenants::delete,
+        schema::create,
+        schema::put,
+        schema::show,
+        schema::check,
+        schema::changelog,
+        schema::versions,
+        schema::version,
+        schema::activate,
+        derived_fields::create,
+        derived_fields::list,
+        derived_fields::show,
+        derived_fields::change,
+        derived_fields::delete,
+        rules::create,
+        rules::replace_all,
+        rules::list,
+        rules::check,
+        rules::show,
+        rules::change,
+        rules::replace,
+        rules::delete,
+        health::alive,
+        health::ready,
+        metrics::show,
+    ),
+    components(schemas(Problem)),
+    tags(
+        (name = "decisions", description = "Which rules facts match."),
+        (name = "tenants", description = "Who brings rules."),
+        (name = "schema", description = "The shape of a tenant's facts."),
+        (name = "derived fields", description = "CEL over facts, to be used in rules."),
+        (name = "rules", description = "Boolean CEL expressions with a name."),
+        (name = "operation", description = "How the service is."),
+    ),
+    modifiers(&Everywhere),
+    security(("operatorKey" = []))
+)]
+struct Document;
+
+static TEXT: LazyLock<String> = LazyLock::new(|| Document::openapi().to_pretty_json().unwrap_or_default());
+
+/// The document as JSON.
+pub fn document() -> &'static str {
+    &TEXT
+}
+
+/// Serves the document.
+pub async fn show() -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(Bytes::from_static(TEXT.as_bytes()))
+}
+
+/// What holds everywhere.
+struct Everywhere;
+
+impl Modify for Everywhere {
+    fn modify(&self, document: &mut openapi::OpenApi) {
+        document.servers = None;
+        let components = document.components.get_or_insert_default();
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.description = Some("The operator's key. In development on loopback none is needed.".to_owned());
+        components.add_security_scheme("operatorKey", SecurityScheme::Http(scheme));
+        split_evaluate_body(components);
+        for (path, item) in &mut document.paths.paths {
+            let operations = [
+                (HttpMethod::Get, &mut item.get),
+                (HttpMethod::Post, &mut item.post),
+                (HttpMethod::Put, &mut item.put),
+                (HttpMethod::Patch, &mut item.patch),
+                (HttpMethod::Delete, &mut item.delete),
+            ];
+            for (method, operation) in operations {
+                if let Some(operation) = operation.as_mut().filter(|_| path.starts_with("/api/v1/")) {
+                    complete(path, &method, operation);
+                }
+            }
+        }
+    }
+}
+
+/// Where the body names the tenant it must, and where the path does it must not: two schemas of one body.
+fn split_evaluate_body(components: &mut openapi::Components) {
+    let Some(RefOr::T(Schema::Object(body))) = components.schemas.get_mut("EvaluateBody") else { return };
+    let mut of_tenant = body.clone();
+    body.required.insert(0, "tenantId".to_owned());
+    of_tenant.properties.remove("tenantId");
+    components.schemas.insert("TenantEvaluateBody".to_owned(), RefOr::T(Schema::Object(of_tenant)));
+}
+
+fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
+    let evaluates = path.contains("/evaluate");
+    let checks = path.ends_with("/check");
+    let has_body = operation.request_body.is_some();
+    let of_tenant = path.contains("{tenantId}");
+    let reads = *method == HttpMethod::Get;
+    let changes = !reads && !evaluates && !checks;
+    let parameters = operation.parameters.get_or_insert_default();
+    parameters.splice(0..0, path.split('/').filter_map(path_parameter).map(RefOr::T));
+    let problems = [
+        (400, "The request cannot be read.", has_body || changes),
+        (401, "No key, or one that is not valid.", true),
+        (403, "The tenant is suspended.", evaluates || checks),
+        (404, "There is no such thing.", of_tenant || evaluates),
+        (408, "The body did not arrive in time.", has_body),
+        (409, "The state of the tenant refuses it.", changes || evaluates || checks),
+        (412, "The tenant stands at another revision.", changes && of_tenant),
+        (413, "The body is too large.", has_body),
+        (415, "The body is of another type.", has_body),
+        (422, "The request can be read, and cannot be accepted.", true),
+        (429, "Too many changes of the tenant are waiting.", changes),
+        (500, "The service failed.", true),
+        (503, "Something that the service needs is away.", true),
+    ];
+    for (status, description, _) in problems.into_iter().filter(|(_, _, applies)| *applies) {
+        operation.responses.responses.insert(status.to_string(), RefOr::T(problem(status, description)));
+    }
+    if reads && of_tenant {
+        parameters
+            .push(RefOr::T(header_parameter("If-None-Match", "Answer 304 if the tenant's revision is this one.")));
+        let unchanged = ResponseBuilder::new().description("The caller has this revision already.").build();
+        operation.responses.responses.insert("304".to_owned(), RefOr::T(unchanged));
+    }
+    if changes && of_tenant {
+        parameters.push(RefOr::T(header_parameter("If-Match", "Change only if the tenant's revision is this one.")));
+    }
+    if of_tenant || evaluates {
+        tag_answers(operation, path);
+    }
+    if path == "/api/v1/tenants/{tenantId}/evaluate"
+        && let Some(RefOr::T(body)) = &mut operation.request_body
+        && let Some(RefOr::T(content)) = body.content.get_mut(JSON)
+    {
+        content.schema = Some(Ref::from_schema_name("TenantEvaluateBody").into());
+    }
+}
+
+/// A problem, as an answer.
+fn problem(status: u16, description: &str) -> openapi::Response {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    let mut response = ResponseBuilder::new().description(description).content(PROBLEM_JSON, content);
+    if status == 401 {
+        response = response.header("WWW-Authenticate", answer_header("How to show who you are."));
+    }
+    if matches!(status, 429 | 503) {
+        response = response.header("Retry-After", answer_header("Seconds after which to come again."));
+    }
+    response.build()
+}
+
+/// What is answered about a tenant carries its revision as a tag, and what is made its place.
+fn tag_answers(operation: &mut Operation, path: &str) {
+    let deletes_tenant = path == "/api/v1/tenants/{tenantId}";
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        if matches!(status.as_str(), "200" | "201" | "304") || (status == "204" && !deletes_tenant) {
+            response.headers.insert("ETag".to_owned(), RefOr::T(answer_header("The tenant's revision.")));
+        }
+        if status == "201" {
+            response.headers.insert("Location".to_owned(), RefOr::T(answer_header("Where it is.")));
+        }
+    }
+}
+
+fn answer_header(description: &str) -> openapi::Header {
+    openapi::HeaderBuilder::new()
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .description(Some(description))
+        .build()
+}
+
+fn path_parameter(segment: &str) -> Option<Parameter> {
+    let name = segment.strip_prefix('{')?.strip_suffix('}')?;
+    let (schema, description) = match name {
+        "version" => (ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)), "The version's number."),
+        "ruleId" => (uuid(), "The rule's id."),
+        "fieldId" => (uuid(), "The derived field's id."),
+        _ => (uuid(), "The tenant's id."),
+    };
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+    Some(parameter.description(Some(description)).schema(Some(schema)).build())
+}
+
+fn uuid() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+}
+
+fn header_parameter(name: &str, description: &str) -> Parameter {
+    let schema = ObjectBuilder::new().schema_type(Type::String).examples([serde_json::json!("\"7\"")]);
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(Required::False);
+    parameter.description(Some(description)).schema(Some(schema)).build()
+}
+
+#[cfg(test)]
+mod tests;

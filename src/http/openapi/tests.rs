@@ -1,0 +1,92 @@
+//! The document against the routes, against what is sent, and against its copy in `docs/`.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use actix_web::http::Method;
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    error::{Detail, Span, Subject},
+    http::{Error, routes},
+};
+
+fn parsed() -> Value {
+    serde_json::from_str(document()).unwrap()
+}
+
+#[test]
+fn the_document_names_every_route_and_no_other() {
+    let documentation = ["/api-docs/openapi.json", "/swagger", "/swagger/{file:.*}"];
+    let entries = routes::table();
+    let served: BTreeSet<(String, String)> = entries
+        .iter()
+        .filter(|entry| !documentation.contains(&entry.path()))
+        .flat_map(|entry| entry.methods().iter().map(|method| (entry.path(), method)))
+        .filter(|(_, method)| **method != Method::HEAD)
+        .map(|(path, method)| (path.to_owned(), method.as_str().to_lowercase()))
+        .collect();
+    let document = parsed();
+    let paths = document["paths"].as_object().unwrap();
+    let documented = paths
+        .iter()
+        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())))
+        .collect();
+    assert_eq!(served, documented);
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_operation_has_a_name() {
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(key, member)| match member {
+                Value::String(target) if key == "$ref" => found.push(target),
+                _ => references(member, found),
+            }),
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let document = parsed();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 100, "{}", found.len());
+    for reference in found {
+        assert!(document.pointer(reference.strip_prefix('#').unwrap()).is_some(), "{reference}");
+    }
+    assert_eq!(document["openapi"], "3.1.0");
+}
+
+#[actix_web::test]
+async fn a_problem_looks_as_the_document_says() {
+    let subject = Subject::Rule { rule_id: uuid::Uuid::now_v7(), rule_name: "adult".to_owned() };
+    let mut detail = Detail::new("wrong_type", "not this").at("expression").hint("that").about(subject);
+    detail.span = Some(Span { line: 1, column: 2, end_line: 1, end_column: 3 });
+    detail.text = Some("x".to_owned());
+    let answer = Error::invalid_one(detail).extend("currentRevision", 7).answer("r-1");
+    let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let document = parsed();
+    let schemas = &document["components"]["schemas"];
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(keys(&body), keys(&schemas["Problem"]["properties"]));
+    let mut known = keys(&schemas["ErrorSubject"]["properties"]);
+    let parts = schemas["ErrorDetail"]["allOf"].as_array().unwrap();
+    known.extend(parts.iter().filter_map(|part| part.get("properties")).flat_map(keys));
+    let unknown: Vec<_> = keys(&body["errors"][0]).difference(&known).cloned().collect();
+    assert_eq!(unknown, Vec::<String>::new());
+    assert_eq!(keys(&body["errors"][0]).len(), 10);
+}
+
+#[test]
+fn the_copy_in_docs_is_the_document() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+    let text = format!("{}\n", document());
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, text).unwrap();
+        return;
+    }
+    let copy = fs::read_to_string(&path).unwrap_or_default();
+    let update = "UPDATE_SNAPSHOTS=1 cargo test --lib the_copy_in_docs_is_the_document";
+    assert!(copy == text, "docs/openapi.json is not what the service answers; if the change is meant: {update}");
+}

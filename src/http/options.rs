@@ -1,0 +1,132 @@
+//! What the HTTP door is told when it is opened. Reads no environment: the settings are mapped to it elsewhere.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::config::HttpSettings;
+
+/// Where to listen, whom to let in and how much to take.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The key that may do everything. `None`: no key is asked for, which is for loopback addresses alone.
+    pub operator_key: Option<OperatorKey>,
+    /// Threads that answer; `None`: one for each core.
+    pub workers: Option<usize>,
+    /// How much is taken, and for how long it is waited.
+    pub limits: HttpLimits,
+}
+
+/// How much is taken of one request, and how long it is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Bytes of a body.
+    pub body_bytes_max: usize,
+    /// Bytes of the body of `PUT …/rules`.
+    pub rules_body_bytes_max: usize,
+    /// Bytes of a batch in JSON.
+    pub batch_body_bytes_max: usize,
+    /// Items of a batch in JSON.
+    pub batch_items_max: usize,
+    /// Bytes of a line of a batch in NDJSON; the lines are not counted.
+    pub line_bytes_max: usize,
+    /// From a request's head to the end of its body.
+    pub body_deadline: Duration,
+    /// Between two reads of a batch in NDJSON.
+    pub idle_read_deadline: Duration,
+    /// From a connection, or the first byte of a request, to the end of its head.
+    pub head_deadline: Duration,
+    /// How long a connection without a request is kept.
+    pub keep_alive: Duration,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// How long requests that were accepted may take to finish when the service stops.
+    pub stop_deadline: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 256 * 1024,
+            rules_body_bytes_max: 16 * 1024 * 1024,
+            batch_body_bytes_max: 16 * 1024 * 1024,
+            batch_items_max: 10_000,
+            line_bytes_max: 256 * 1024,
+            body_deadline: Duration::from_secs(10),
+            idle_read_deadline: Duration::from_secs(30),
+            head_deadline: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(30),
+            connections_max: 10_000,
+            stop_deadline: Duration::from_secs(8),
+        }
+    }
+}
+
+impl From<&HttpSettings> for HttpOptions {
+    fn from(settings: &HttpSettings) -> Self {
+        Self {
+            listen: settings.listen,
+            operator_key: settings.operator_key.as_ref().map(|key| OperatorKey::new(key.expose())),
+            workers: (settings.workers > 0).then_some(settings.workers),
+            limits: HttpLimits {
+                body_bytes_max: settings.body_limit.0,
+                rules_body_bytes_max: settings.rules_body_limit.0,
+                batch_body_bytes_max: settings.batch_body_limit.0,
+                batch_items_max: settings.batch_items_max,
+                line_bytes_max: settings.ndjson_line_limit.0,
+                body_deadline: settings.body_deadline,
+                idle_read_deadline: settings.ndjson_idle_deadline,
+                connections_max: settings.connections_max,
+                stop_deadline: settings.shutdown_deadline,
+                ..HttpLimits::default()
+            },
+        }
+    }
+}
+
+/// The operator's key: kept as its hash, never shown.
+#[derive(Clone)]
+pub struct OperatorKey {
+    digest: [u8; 32],
+}
+
+impl OperatorKey {
+    /// Takes the key; what it should look like is for the settings to say.
+    pub fn new(key: &str) -> Self {
+        Self { digest: Sha256::digest(key.as_bytes()).into() }
+    }
+
+    /// Whether `presented` is the key. The time it takes tells neither its length nor how much of it is right.
+    pub fn matches(&self, presented: &str) -> bool {
+        let digest: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+        digest.ct_eq(&self.digest).into()
+    }
+}
+
+impl fmt::Debug for OperatorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OperatorKey(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_key_is_the_key() {
+        let key = OperatorKey::new("correct horse");
+        assert!(key.matches("correct horse"));
+        for wrong in ["", "correct", "correct horse ", "Correct horse"] {
+            assert!(!key.matches(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        assert_eq!(format!("{:?}", OperatorKey::new("secret")), "OperatorKey(…)");
+    }
+}

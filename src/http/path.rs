@@ -1,0 +1,99 @@
+//! Ids in paths. One that is no UUID is answered like one that is unknown: 404.
+
+use std::{
+    future::{Ready, ready},
+    str::FromStr,
+};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+
+use super::Error;
+use crate::domain::{DerivedFieldId, RuleId, SchemaVersion, TenantId};
+
+/// `{tenantId}`.
+#[derive(Debug, Clone, Copy)]
+pub struct TenantPath(pub TenantId);
+
+/// `{tenantId}` and `{ruleId}`.
+#[derive(Debug, Clone, Copy)]
+pub struct RulePath(pub TenantId, pub RuleId);
+
+/// `{tenantId}` and `{fieldId}`.
+#[derive(Debug, Clone, Copy)]
+pub struct DerivedFieldPath(pub TenantId, pub DerivedFieldId);
+
+/// `{tenantId}` and `{version}`.
+#[derive(Debug, Clone, Copy)]
+pub struct SchemaVersionPath(pub TenantId, pub SchemaVersion);
+
+/// No such rule.
+pub fn rule_not_found() -> Error {
+    Error::not_found("rule_not_found", "rule with this id")
+}
+
+/// No such derived field.
+pub fn derived_field_not_found() -> Error {
+    Error::not_found("derived_field_not_found", "derived field with this id")
+}
+
+/// No such schema version.
+pub fn schema_version_not_found() -> Error {
+    Error::not_found("schema_version_not_found", "schema version with this number")
+}
+
+fn segment<T: FromStr>(request: &HttpRequest, name: &str) -> Option<T> {
+    request.match_info().get(name).and_then(|text| text.parse().ok())
+}
+
+/// Notes whom a request is about, for the counts of each tenant.
+pub fn concerns(request: &HttpRequest, tenant: TenantId) {
+    request.extensions_mut().insert(tenant);
+}
+
+fn tenant(request: &HttpRequest) -> Result<TenantId, Error> {
+    let tenant = segment(request, "tenantId").ok_or_else(Error::tenant_not_found)?;
+    concerns(request, tenant);
+    Ok(tenant)
+}
+
+impl FromRequest for TenantPath {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(tenant(request).map(Self))
+    }
+}
+
+impl FromRequest for RulePath {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let rule = || segment(request, "ruleId").ok_or_else(rule_not_found);
+        ready(tenant(request).and_then(|tenant| Ok(Self(tenant, rule()?))))
+    }
+}
+
+impl FromRequest for DerivedFieldPath {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let field = || segment(request, "fieldId").ok_or_else(derived_field_not_found);
+        ready(tenant(request).and_then(|tenant| Ok(Self(tenant, field()?))))
+    }
+}
+
+impl FromRequest for SchemaVersionPath {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let version = || {
+            let number = segment(request, "version").filter(|number: &i32| *number > 0);
+            number.map(SchemaVersion).ok_or_else(schema_version_not_found)
+        };
+        ready(tenant(request).and_then(|tenant| Ok(Self(tenant, version()?))))
+    }
+}

@@ -1,0 +1,232 @@
+//! Query parameters: each resource takes those that it names, once each; any other is refused with 422.
+
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use utoipa::IntoParams;
+
+use super::Error;
+use crate::{config::limits, domain::OnBroken, error::Detail, store::PageRequest};
+
+/// The parameters of a request, as the resource names them.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+/// What a resource takes as parameters.
+pub trait Parameters: Sized {
+    /// Takes its own out of all, noting what is wrong with them.
+    fn take(given: &mut Given) -> Self;
+}
+
+/// The parameters given and not yet taken, and what is wrong so far.
+#[derive(Debug, Default)]
+pub struct Given {
+    pairs: Vec<(String, String)>,
+    errors: Vec<Detail>,
+}
+
+impl<T: Parameters> FromRequest for Query<T> {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request).map(Self))
+    }
+}
+
+impl<T: Parameters> Query<T> {
+    /// The parameters of a request.
+    pub fn of(request: &HttpRequest) -> Result<T, Error> {
+        Self::read(request.query_string())
+    }
+
+    /// The parameters in a query string.
+    pub fn read(query: &str) -> Result<T, Error> {
+        read(query)
+    }
+}
+
+fn read<T: Parameters>(query: &str) -> Result<T, Error> {
+    // Every text is a list of pairs, so this cannot fail; `Given` says what is wrong with them.
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(query).map(web::Query::into_inner).unwrap_or_default();
+    let mut given = Given { pairs, errors: Vec::new() };
+    let taken = T::take(&mut given);
+    let unknown = |(name, _): (String, String)| {
+        let name: String = name.escape_debug().take(limits::NAME_CHARS_MAX).collect();
+        Detail::new("unknown_parameter", format!("there is no parameter `{name}` here")).at(name)
+    };
+    given.errors.extend(given.pairs.into_iter().map(unknown));
+    if given.errors.is_empty() { Ok(taken) } else { Err(Error::invalid(given.errors)) }
+}
+
+impl Given {
+    /// The value of a parameter, if it is given.
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        let at = self.pairs.iter().position(|(given, _)| given == name)?;
+        let (_, value) = self.pairs.remove(at);
+        if self.pairs.iter().any(|(given, _)| given == name) {
+            self.pairs.retain(|(given, _)| given != name);
+            self.refuse("duplicate_parameter", format!("`{name}` is given twice"), name);
+        }
+        if value.contains('\0') {
+            self.refuse("nul_character", "the text has a NUL character", name);
+            return None;
+        }
+        Some(value)
+    }
+
+    /// The values of a parameter that may be given more than once.
+    pub fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let mut values = Vec::new();
+        self.pairs.retain_mut(|(given, value)| {
+            let keep = given != name;
+            if !keep {
+                values.push(std::mem::take(value));
+            }
+            keep
+        });
+        (!values.is_empty()).then_some(values)
+    }
+
+    /// A parameter that is `true` or `false`.
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        self.word(name, &[("true", true), ("false", false)])
+    }
+
+    /// A parameter that is one of these words.
+    pub fn word<T: Copy>(&mut self, name: &'static str, words: &[(&'static str, T)]) -> Option<T> {
+        let value = self.text(name)?;
+        let found = words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let known: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            self.refuse("invalid_value", format!("`{name}` is one of {}", known.join(", ")), name);
+        }
+        found
+    }
+
+    /// A parameter that is a whole number from `minimum` to `maximum`.
+    pub fn number(&mut self, name: &'static str, minimum: i64, maximum: i64) -> Option<i64> {
+        let value = self.text(name)?;
+        let found = value.parse().ok().filter(|number| (minimum..=maximum).contains(number));
+        if found.is_none() {
+            let message = format!("`{name}` is a whole number from {minimum} to {maximum}");
+            self.refuse("invalid_value", message, name);
+        }
+        found
+    }
+
+    fn refuse(&mut self, code: &'static str, message: impl Into<String>, name: &str) {
+        self.errors.push(Detail::new(code, message).at(name));
+    }
+}
+
+impl Parameters for () {
+    fn take(_: &mut Given) -> Self {}
+}
+
+/// Which page of a list.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// Items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    pub limit: Option<u32>,
+    /// Where to go on: the `nextCursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl Parameters for PageQuery {
+    fn take(given: &mut Given) -> Self {
+        let limit = given.number("limit", 1, i64::from(limits::PAGE_SIZE_MAX));
+        Self { limit: limit.and_then(|limit| u32::try_from(limit).ok()), cursor: given.text("cursor") }
+    }
+}
+
+impl From<PageQuery> for PageRequest {
+    fn from(page: PageQuery) -> Self {
+        Self { cursor: page.cursor, limit: page.limit.unwrap_or(limits::PAGE_SIZE_DEFAULT) }
+    }
+}
+
+/// What becomes of what a change would break.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct BreakQuery {
+    /// `refuse` (the default): 409 with what would break. `deactivate`: it is deactivated by the same change.
+    #[param(inline, value_type = Option<OnBrokenWord>)]
+    pub on_broken: OnBroken,
+}
+
+/// The words for [`OnBroken`].
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum OnBrokenWord {
+    /// Refused.
+    Refuse,
+    /// Deactivated.
+    Deactivate,
+}
+
+impl Parameters for BreakQuery {
+    fn take(given: &mut Given) -> Self {
+        let words = [("refuse", OnBroken::Refuse), ("deactivate", OnBroken::Deactivate)];
+        Self { on_broken: given.word("onBroken", &words).unwrap_or_default() }
+    }
+}
+
+/// What becomes of what a schema would break, and of callers that send their facts flat.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct SchemaChangeQuery {
+    /// `refuse` (the default): 409 with what would break. `deactivate`: it is deactivated by the same change.
+    #[param(inline, value_type = Option<OnBrokenWord>)]
+    pub on_broken: OnBroken,
+    /// Whether callers that send their facts flat may be broken, because one object becomes several.
+    #[param(value_type = Option<bool>, default = false)]
+    pub accept_breaking: bool,
+}
+
+impl Parameters for SchemaChangeQuery {
+    fn take(given: &mut Given) -> Self {
+        let BreakQuery { on_broken } = BreakQuery::take(given);
+        Self { on_broken, accept_breaking: given.flag("acceptBreaking").unwrap_or_default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes<T: Parameters + std::fmt::Debug>(query: &str) -> Vec<(&'static str, String)> {
+        let error = read::<T>(query).unwrap_err();
+        error.errors().iter().map(|detail| (detail.code, detail.path.clone().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_page_has_a_size_within_bounds() {
+        assert_eq!(read::<PageQuery>("limit=200&cursor=a%20b").unwrap().cursor.as_deref(), Some("a b"));
+        for limit in ["0", "201", "-1", "ten", "", "99999999999999999999", "5.0"] {
+            assert_eq!(codes::<PageQuery>(&format!("limit={limit}")), [("invalid_value", "limit".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn unknown_and_repeated_parameters_are_refused_all_at_once() {
+        let wrong = [("duplicate_parameter", "limit".to_owned()), ("unknown_parameter", "offset".to_owned())];
+        assert_eq!(codes::<PageQuery>("limit=5&limit=6&offset=3"), wrong);
+        assert_eq!(codes::<()>("a"), [("unknown_parameter", "a".to_owned())]);
+        assert!(read::<()>("").is_ok());
+    }
+
+    #[test]
+    fn a_value_has_no_nul_character() {
+        assert_eq!(codes::<PageQuery>("cursor=%00"), [("nul_character", "cursor".to_owned())]);
+    }
+
+    #[test]
+    fn what_becomes_of_the_broken_is_one_of_two_words() {
+        let query = read::<SchemaChangeQuery>("onBroken=deactivate&acceptBreaking=true").unwrap();
+        assert_eq!((query.on_broken, query.accept_breaking), (OnBroken::Deactivate, true));
+        assert_eq!(codes::<BreakQuery>("onBroken=ignore"), [("invalid_value", "onBroken".to_owned())]);
+    }
+}

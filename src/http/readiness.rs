@@ -1,0 +1,101 @@
+//! Whether this node should be sent requests, as the parts that start and stop it say.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What a node needs before it can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The database answers.
+    Database,
+    /// Its schema is one that this binary can work with.
+    Migrations,
+    /// Changes are heard.
+    Listener,
+}
+
+impl Part {
+    /// Its name in `missing`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Migrations => "migrations",
+            Self::Listener => "listener",
+        }
+    }
+}
+
+/// What is known of the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// It waits for these parts.
+    Starting(BTreeSet<Part>),
+    /// It serves.
+    Ready,
+    /// It finishes what it accepted.
+    Stopping,
+}
+
+/// Shared between those who start and stop the node and the door that tells of it; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    phase: Arc<Mutex<Phase>>,
+}
+
+impl Default for Readiness {
+    /// Waits for everything.
+    fn default() -> Self {
+        let parts = BTreeSet::from([Part::Database, Part::Migrations, Part::Listener]);
+        Self { phase: Arc::new(Mutex::new(Phase::Starting(parts))) }
+    }
+}
+
+impl Readiness {
+    /// What is known now.
+    pub fn phase(&self) -> Phase {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A part is there. With the last one the node is ready.
+    pub fn arrived(&self, part: Part) {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Phase::Starting(missing) = &mut *phase {
+            missing.remove(&part);
+            if missing.is_empty() {
+                *phase = Phase::Ready;
+            }
+        }
+    }
+
+    /// The node takes no more requests, for good.
+    pub fn stopping(&self) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Stopping;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_ready_once_the_last_part_is_there() {
+        let readiness = Readiness::default();
+        readiness.arrived(Part::Database);
+        readiness.arrived(Part::Listener);
+        assert_eq!(readiness.phase(), Phase::Starting(BTreeSet::from([Part::Migrations])));
+        readiness.arrived(Part::Migrations);
+        assert_eq!(readiness.phase(), Phase::Ready);
+    }
+
+    #[test]
+    fn a_node_that_stops_is_not_ready_again() {
+        let readiness = Readiness::default();
+        readiness.stopping();
+        for part in [Part::Database, Part::Migrations, Part::Listener] {
+            readiness.arrived(part);
+        }
+        assert_eq!(readiness.phase(), Phase::Stopping);
+    }
+}

@@ -1,0 +1,232 @@
+//! `/api/v1/tenants/{tenantId}/rules`: boolean CEL expressions with a name.
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Api, Error,
+    answer::{self, List, Revised, RevisedList},
+    auth::Operator,
+    body::Body,
+    path::{RulePath, TenantPath, rule_not_found},
+    precondition::IfMatch,
+    problem::ErrorDetail,
+    query::{Given, PageQuery, Parameters, Query},
+    rule_bodies::{ExpressionBody, RuleBody, RuleListBody, RulePatchBody},
+};
+use crate::{
+    domain::{Change, ChangeOptions, Revision, Rule, RuleId},
+    engine::{self, Changed},
+    error::Detail,
+    ruleset::Outcome,
+    store::{PageRequest, RuleFilter},
+};
+
+/// Which rules.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct RuleQuery {
+    /// Active ones, or inactive ones; both if it is left out.
+    active: Option<bool>,
+    /// Those with this tag.
+    tag: Option<String>,
+    /// Those whose name begins so.
+    name_prefix: Option<String>,
+}
+
+impl Parameters for (RuleQuery, PageQuery) {
+    fn take(given: &mut Given) -> Self {
+        let filter =
+            RuleQuery { active: given.flag("active"), tag: given.text("tag"), name_prefix: given.text("namePrefix") };
+        (filter, PageQuery::take(given))
+    }
+}
+
+/// What the checker says of an expression.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpressionCheck {
+    /// Whether a rule could have it.
+    valid: bool,
+    /// Its type, if it has one.
+    #[serde(rename = "type")]
+    #[schema(required = true, example = "bool")]
+    value_type: Option<String>,
+    /// What it reads.
+    #[schema(example = json!(["facts.age"]))]
+    dependencies: Vec<String>,
+    /// Everything that is wrong with it.
+    #[schema(value_type = Vec<ErrorDetail>)]
+    errors: Vec<Detail>,
+    /// The tenant's revision that it was checked against.
+    revision: Revision,
+}
+
+fn options(operator: Operator, IfMatch(if_match): IfMatch) -> ChangeOptions {
+    ChangeOptions { if_match, actor: operator.actor(), ..ChangeOptions::default() }
+}
+
+/// The rule that a change was about.
+fn written(changed: Changed, id: RuleId) -> Result<Revised<Rule>, Error> {
+    let rule = changed.amendment.after.rules.into_iter().find(|rule| rule.id == id).ok_or_else(rule_not_found)?;
+    Ok(Revised::written(rule, changed.revision, changed.amendment.deactivated))
+}
+
+/// Makes a rule.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/rules", tag = "rules", operation_id = "createRule",
+    request_body = RuleBody, responses((status = 201, description = "The rule.", body = Revised<Rule>))
+)]
+pub async fn create(
+    operator: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    if_match: IfMatch,
+    Body(body): Body<RuleBody>,
+) -> Result<HttpResponse, Error> {
+    let draft = body.draft("").map_err(Error::invalid)?;
+    let changed = api.engine.change(tenant, Change::CreateRule(draft), options(operator, if_match)).await?;
+    let Outcome::Rule(id) = changed.amendment.outcome else { return Err(rule_not_found()) };
+    let rule = written(changed, id)?;
+    answer::created(format!("/api/v1/tenants/{tenant}/rules/{id}"), rule.revision, &rule)
+}
+
+/// Lists rules in creation order.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/rules", tag = "rules", operation_id = "listRules",
+    params(RuleQuery, PageQuery), responses((status = 200, description = "A page of rules.", body = RevisedList<Rule>))
+)]
+pub async fn list(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    Query((filter, page)): Query<(RuleQuery, PageQuery)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let filter = RuleFilter { active: filter.active, tag: filter.tag, name_prefix: filter.name_prefix };
+    let page = api.store.rules(tenant, &filter, &PageRequest::from(page)).await?;
+    let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
+    answer::found(&request, tenant.revision, &List::of(page, |rule| rule).at(tenant.revision))
+}
+
+/// Replaces the whole list of rules in one change. Rules of the same name keep their id.
+#[utoipa::path(
+    put, path = "/api/v1/tenants/{tenantId}/rules", tag = "rules", operation_id = "replaceRules",
+    request_body = RuleListBody, responses((status = 200, description = "All rules.", body = RevisedList<Rule>))
+)]
+pub async fn replace_all(
+    operator: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    if_match: IfMatch,
+    Body(body): Body<RuleListBody>,
+) -> Result<HttpResponse, Error> {
+    let drafts = body.drafts().map_err(Error::invalid)?;
+    let changed = api.engine.change(tenant, Change::ReplaceRules(drafts), options(operator, if_match)).await?;
+    let (items, revision) = (changed.amendment.after.rules, changed.revision);
+    answer::ok(revision, &RevisedList { items, next_cursor: None, revision })
+}
+
+/// Shows a rule.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/rules/{ruleId}", tag = "rules", operation_id = "getRule",
+    responses((status = 200, description = "The rule.", body = Revised<Rule>))
+)]
+pub async fn show(
+    _: Operator,
+    api: Data<Api>,
+    RulePath(tenant, id): RulePath,
+    _: Query<()>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let (tenant, rule) = api.store.rule(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
+    let rule = rule.ok_or_else(rule_not_found)?;
+    answer::found(&request, tenant.revision, &Revised::read(rule, tenant.revision))
+}
+
+/// Puts another rule in a rule's place; what is left out takes its default.
+#[utoipa::path(
+    put, path = "/api/v1/tenants/{tenantId}/rules/{ruleId}", tag = "rules", operation_id = "replaceRule",
+    request_body = RuleBody, responses((status = 200, description = "The rule.", body = Revised<Rule>))
+)]
+pub async fn replace(
+    operator: Operator,
+    api: Data<Api>,
+    RulePath(tenant, id): RulePath,
+    _: Query<()>,
+    if_match: IfMatch,
+    Body(body): Body<RuleBody>,
+) -> Result<HttpResponse, Error> {
+    let draft = body.draft("").map_err(Error::invalid)?;
+    let change = Change::ReplaceRule(id, draft);
+    let rule = written(api.engine.change(tenant, change, options(operator, if_match)).await?, id)?;
+    answer::ok(rule.revision, &rule)
+}
+
+/// Changes parts of a rule.
+#[utoipa::path(
+    patch, path = "/api/v1/tenants/{tenantId}/rules/{ruleId}", tag = "rules", operation_id = "changeRule",
+    request_body = RulePatchBody, responses((status = 200, description = "The rule.", body = Revised<Rule>))
+)]
+pub async fn change(
+    operator: Operator,
+    api: Data<Api>,
+    RulePath(tenant, id): RulePath,
+    _: Query<()>,
+    if_match: IfMatch,
+    Body(body): Body<RulePatchBody>,
+) -> Result<HttpResponse, Error> {
+    let change = Change::PatchRule(id, body.patch().map_err(Error::invalid)?);
+    let rule = written(api.engine.change(tenant, change, options(operator, if_match)).await?, id)?;
+    answer::ok(rule.revision, &rule)
+}
+
+/// Deletes a rule.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenantId}/rules/{ruleId}", tag = "rules", operation_id = "deleteRule",
+    responses((status = 204, description = "The rule is gone."))
+)]
+pub async fn delete(
+    operator: Operator,
+    api: Data<Api>,
+    RulePath(tenant, id): RulePath,
+    _: Query<()>,
+    if_match: IfMatch,
+) -> Result<HttpResponse, Error> {
+    let changed = api.engine.change(tenant, Change::DeleteRule(id), options(operator, if_match)).await?;
+    Ok(answer::deleted(changed.revision))
+}
+
+/// Says what the checker finds in an expression, and changes nothing.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/rules/check", tag = "rules", operation_id = "checkRule",
+    request_body = ExpressionBody,
+    responses((status = 200, description = "What the checker finds.", body = ExpressionCheck))
+)]
+pub async fn check(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    Body(body): Body<ExpressionBody>,
+) -> Result<HttpResponse, Error> {
+    let served = api.engine.rule_set(tenant, None).await?;
+    if served.set.schema_version().is_none() {
+        return Err(engine::Error::SchemaMissing.into());
+    }
+    let report = served.set.check_rule(&body.expression);
+    let revision = served.set.revision();
+    answer::ok(
+        revision,
+        &ExpressionCheck {
+            valid: report.details.is_empty(),
+            value_type: report.value_type,
+            dependencies: report.dependencies,
+            errors: report.details,
+            revision,
+        },
+    )
+}

@@ -1,0 +1,299 @@
+//! `/api/v1/tenants/{tenantId}/schema`: the shape of a tenant's facts, its versions and its changelog.
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{
+    Api, Error,
+    answer::{self, BrokenItem, List, Revised, RevisedList},
+    auth::Operator,
+    body::{Body, Document},
+    path::{SchemaVersionPath, TenantPath, schema_version_not_found},
+    precondition::IfMatch,
+    problem::ErrorDetail,
+    query::{PageQuery, Query, SchemaChangeQuery},
+};
+use crate::{
+    domain::{Change, ChangeOptions, Revision, Schema, SchemaDefinition, SchemaVersion, TenantId},
+    engine::{Changed, Checked},
+    error::Detail,
+    store::{ChangelogLine, PageRequest},
+};
+
+/// A schema to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct SchemaBody {
+    /// Objects of fields: a field is a type's name, or an object with more to say.
+    #[schema(value_type = Object, example = json!({"facts": {"age": "int", "country": "string"}}))]
+    definition: Value,
+}
+
+impl Document for SchemaBody {}
+
+/// A version of a schema.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaItem {
+    /// Its number.
+    version: SchemaVersion,
+    /// What it says, as it was written.
+    #[schema(value_type = Object)]
+    definition: Value,
+    /// Whether it is the one in use.
+    active: bool,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+}
+
+/// A line of the changelog.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangelogItem {
+    /// Its id.
+    id: uuid::Uuid,
+    /// What was done.
+    #[schema(example = "update")]
+    action: String,
+    /// The version in use before, if there was one.
+    #[schema(required = true)]
+    from_version: Option<SchemaVersion>,
+    /// The version in use afterwards.
+    to_version: SchemaVersion,
+    /// Who did it.
+    actor: String,
+    /// When.
+    changed_at: DateTime<Utc>,
+    /// Rules and derived fields compiled again.
+    rules_recompiled: i32,
+    /// Of these, how many were deactivated.
+    rules_failed: i32,
+    /// Which, and why.
+    details: Value,
+}
+
+/// What a schema would do.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaCheck {
+    /// Whether a PUT without parameters would be accepted.
+    valid: bool,
+    /// What is wrong with the schema itself.
+    #[schema(value_type = Vec<ErrorDetail>)]
+    errors: Vec<Detail>,
+    /// What it would break.
+    breaks: Vec<BrokenItem>,
+    /// Whether callers that send their facts flat would be misread.
+    breaks_flat_callers: bool,
+    /// The tenant's revision that was looked at.
+    revision: Revision,
+}
+
+impl From<Schema> for SchemaItem {
+    fn from(schema: Schema) -> Self {
+        Self {
+            version: schema.version,
+            definition: schema.definition.json().clone(),
+            active: schema.active,
+            created_at: schema.created_at,
+        }
+    }
+}
+
+impl From<ChangelogLine> for ChangelogItem {
+    fn from(line: ChangelogLine) -> Self {
+        Self {
+            id: line.id,
+            action: line.action,
+            from_version: line.from_version,
+            to_version: line.to_version,
+            actor: line.actor,
+            changed_at: line.changed_at,
+            rules_recompiled: line.rules_recompiled,
+            rules_failed: line.rules_failed,
+            details: line.details,
+        }
+    }
+}
+
+fn options(operator: Operator, if_match: IfMatch, query: &SchemaChangeQuery) -> ChangeOptions {
+    ChangeOptions {
+        if_match: if_match.0,
+        on_broken: query.on_broken,
+        accept_breaking: query.accept_breaking,
+        actor: operator.actor(),
+    }
+}
+
+fn missing() -> Error {
+    Error::not_found("schema_not_found", "schema yet; make one with POST or PUT")
+}
+
+/// The schema in use after a change.
+fn written(changed: Changed) -> Result<Revised<SchemaItem>, Error> {
+    let schema = changed.amendment.after.schema.ok_or_else(missing)?;
+    Ok(Revised::written(schema.into(), changed.revision, changed.amendment.deactivated))
+}
+
+/// Makes a tenant's first schema.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/schema", tag = "schema", operation_id = "createSchema",
+    request_body = SchemaBody, responses((status = 201, description = "The schema.", body = Revised<SchemaItem>))
+)]
+pub async fn create(
+    operator: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    IfMatch(if_match): IfMatch,
+    Body(body): Body<SchemaBody>,
+) -> Result<HttpResponse, Error> {
+    let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
+    let options = ChangeOptions { if_match, actor: operator.actor(), ..ChangeOptions::default() };
+    let changed = api.engine.change(tenant, Change::CreateSchema(definition), options).await?;
+    let schema = written(changed)?;
+    let location = format!("/api/v1/tenants/{tenant}/schema/versions/{}", schema.resource.version);
+    answer::created(location, schema.revision, &schema)
+}
+
+/// Makes the next version of a tenant's schema, or the first. A definition equal to the one in use changes nothing.
+#[utoipa::path(
+    put, path = "/api/v1/tenants/{tenantId}/schema", tag = "schema", operation_id = "putSchema",
+    params(SchemaChangeQuery), request_body = SchemaBody,
+    responses((status = 200, description = "The schema.", body = Revised<SchemaItem>))
+)]
+pub async fn put(
+    operator: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    Query(query): Query<SchemaChangeQuery>,
+    if_match: IfMatch,
+    Body(body): Body<SchemaBody>,
+) -> Result<HttpResponse, Error> {
+    let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
+    let options = options(operator, if_match, &query);
+    let schema = written(api.engine.change(tenant, Change::PutSchema(definition), options).await?)?;
+    answer::ok(schema.revision, &schema)
+}
+
+/// Shows the schema in use.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/schema", tag = "schema", operation_id = "getSchema",
+    responses((status = 200, description = "The schema.", body = Revised<SchemaItem>))
+)]
+pub async fn show(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let (tenant, schema) = api.store.schema(tenant).await?.ok_or_else(Error::tenant_not_found)?;
+    let schema = SchemaItem::from(schema.ok_or_else(missing)?);
+    answer::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
+}
+
+/// Lists the versions of a schema, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/schema/versions", tag = "schema", operation_id = "listSchemaVersions",
+    params(PageQuery), responses((status = 200, description = "A page of versions.", body = RevisedList<SchemaItem>))
+)]
+pub async fn versions(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    Query(page): Query<PageQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let page = api.store.schema_versions(tenant, &PageRequest::from(page)).await?;
+    let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
+    answer::found(&request, tenant.revision, &List::of(page, SchemaItem::from).at(tenant.revision))
+}
+
+/// Shows a version of a schema.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/schema/versions/{version}", tag = "schema",
+    operation_id = "getSchemaVersion",
+    responses((status = 200, description = "The version.", body = Revised<SchemaItem>))
+)]
+pub async fn version(
+    _: Operator,
+    api: Data<Api>,
+    SchemaVersionPath(tenant, version): SchemaVersionPath,
+    _: Query<()>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let (tenant, schema) = api.store.schema_version(tenant, version).await?.ok_or_else(Error::tenant_not_found)?;
+    let schema = SchemaItem::from(schema.ok_or_else(schema_version_not_found)?);
+    answer::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
+}
+
+/// Puts a version of a schema in use again.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/schema/versions/{version}/activate", tag = "schema",
+    operation_id = "activateSchemaVersion", params(SchemaChangeQuery),
+    responses((status = 200, description = "The version, in use.", body = Revised<SchemaItem>))
+)]
+pub async fn activate(
+    operator: Operator,
+    api: Data<Api>,
+    SchemaVersionPath(tenant, version): SchemaVersionPath,
+    Query(query): Query<SchemaChangeQuery>,
+    if_match: IfMatch,
+) -> Result<HttpResponse, Error> {
+    let options = options(operator, if_match, &query);
+    let schema = written(api.engine.change(tenant, Change::ActivateSchema(version), options).await?)?;
+    answer::ok(schema.revision, &schema)
+}
+
+/// Lists what was done to a schema, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/schema/changelog", tag = "schema", operation_id = "listSchemaChanges",
+    params(PageQuery),
+    responses((status = 200, description = "A page of the changelog.", body = RevisedList<ChangelogItem>))
+)]
+pub async fn changelog(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    Query(page): Query<PageQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let page = api.store.changelog(tenant, &PageRequest::from(page)).await?;
+    let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
+    answer::found(&request, tenant.revision, &List::of(page, ChangelogItem::from).at(tenant.revision))
+}
+
+/// Says what a schema would break, and changes nothing.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/schema/check", tag = "schema", operation_id = "checkSchema",
+    request_body = SchemaBody, responses((status = 200, description = "What it would do.", body = SchemaCheck))
+)]
+pub async fn check(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    Body(body): Body<SchemaBody>,
+) -> Result<HttpResponse, Error> {
+    let checked = match SchemaDefinition::parse(&body.definition) {
+        Ok(definition) => api.engine.check(tenant, Change::PutSchema(definition)).await?,
+        Err(details) => unreadable(&api, tenant, details).await?,
+    };
+    let (errors, breaks) = (checked.details, answer::broken_items(checked.breaks));
+    let valid = errors.is_empty() && breaks.is_empty() && !checked.breaks_flat_callers;
+    let breaks_flat_callers = checked.breaks_flat_callers;
+    answer::ok(
+        checked.revision,
+        &SchemaCheck { valid, errors, breaks, breaks_flat_callers, revision: checked.revision },
+    )
+}
+
+/// A definition that says nothing breaks nothing.
+async fn unreadable(api: &Api, tenant: TenantId, details: Vec<Detail>) -> Result<Checked, Error> {
+    let tenant = api.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
+    Ok(Checked { revision: tenant.revision, details, breaks: Vec::new(), breaks_flat_callers: false })
+}

@@ -1,0 +1,150 @@
+//! `/api/v1/tenants`: who brings rules.
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Api, Error, answer,
+    auth::Operator,
+    body::{Body, Document},
+    document::present,
+    path::TenantPath,
+    precondition::IfMatch,
+    query::{Given, PageQuery, Parameters, Query},
+};
+use crate::{
+    domain::{Change, ChangeOptions, Name, Tenant, TenantDraft, TenantPatch, TenantStatus, Tier},
+    http::answer::List,
+    store::PageRequest,
+};
+
+/// A tenant to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct TenantBody {
+    /// Its name, unique among all tenants.
+    #[schema(min_length = 1, max_length = 255, example = "acme-corp")]
+    name: String,
+    /// Its tier; `free` if it is left out.
+    #[serde(default)]
+    #[schema(inline = false, required = false)]
+    tier: Tier,
+}
+
+/// What to change about a tenant; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct TenantPatchBody {
+    /// A new name.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 1, max_length = 255)]
+    name: Option<String>,
+    /// A new tier.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    tier: Option<Tier>,
+    /// A new status.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    status: Option<TenantStatus>,
+}
+
+impl Document for TenantBody {}
+impl Document for TenantPatchBody {}
+
+/// Which tenants.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct TenantFilter {
+    /// Those whose name begins so.
+    name_prefix: Option<String>,
+}
+
+impl Parameters for (TenantFilter, PageQuery) {
+    fn take(given: &mut Given) -> Self {
+        (TenantFilter { name_prefix: given.text("namePrefix") }, PageQuery::take(given))
+    }
+}
+
+/// Makes a tenant.
+#[utoipa::path(
+    post, path = "/api/v1/tenants", tag = "tenants", operation_id = "createTenant", request_body = TenantBody,
+    responses((status = 201, description = "The tenant.", body = Tenant))
+)]
+pub async fn create(
+    _: Operator,
+    api: Data<Api>,
+    _: Query<()>,
+    Body(body): Body<TenantBody>,
+) -> Result<HttpResponse, Error> {
+    let name = Name::parse(&body.name, "name").map_err(Error::invalid_one)?;
+    let tenant = api.engine.create_tenant(&TenantDraft { name, tier: body.tier }).await?;
+    answer::created(format!("/api/v1/tenants/{}", tenant.id), tenant.revision, &tenant)
+}
+
+/// Lists tenants by name.
+#[utoipa::path(
+    get, path = "/api/v1/tenants", tag = "tenants", operation_id = "listTenants", params(TenantFilter, PageQuery),
+    responses((status = 200, description = "A page of tenants.", body = List<Tenant>))
+)]
+pub async fn list(
+    _: Operator,
+    api: Data<Api>,
+    Query((filter, page)): Query<(TenantFilter, PageQuery)>,
+) -> Result<HttpResponse, Error> {
+    let page = api.store.tenants(filter.name_prefix.as_deref(), &PageRequest::from(page)).await?;
+    answer::plain(actix_web::http::StatusCode::OK, &List::of(page, |tenant| tenant))
+}
+
+/// Shows a tenant.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}", tag = "tenants", operation_id = "getTenant",
+    responses((status = 200, description = "The tenant.", body = Tenant))
+)]
+pub async fn show(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(id): TenantPath,
+    _: Query<()>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let tenant = api.store.tenant(id).await?.ok_or_else(Error::tenant_not_found)?;
+    answer::found(&request, tenant.revision, &tenant)
+}
+
+/// Changes parts of a tenant.
+#[utoipa::path(
+    patch, path = "/api/v1/tenants/{tenantId}", tag = "tenants", operation_id = "changeTenant",
+    request_body = TenantPatchBody, responses((status = 200, description = "The tenant.", body = Tenant))
+)]
+pub async fn change(
+    operator: Operator,
+    api: Data<Api>,
+    TenantPath(id): TenantPath,
+    _: Query<()>,
+    IfMatch(if_match): IfMatch,
+    Body(body): Body<TenantPatchBody>,
+) -> Result<HttpResponse, Error> {
+    let name = body.name.map(|name| Name::parse(&name, "name")).transpose().map_err(Error::invalid_one)?;
+    let patch = TenantPatch { name, tier: body.tier, status: body.status };
+    let options = ChangeOptions { if_match, actor: operator.actor(), ..ChangeOptions::default() };
+    let changed = api.engine.change(id, Change::Tenant(patch), options).await?;
+    answer::ok(changed.revision, &Tenant { revision: changed.revision, ..changed.amendment.after.tenant })
+}
+
+/// Deletes a tenant and everything of it.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenantId}", tag = "tenants", operation_id = "deleteTenant",
+    responses((status = 204, description = "The tenant is gone."))
+)]
+pub async fn delete(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(id): TenantPath,
+    _: Query<()>,
+    IfMatch(if_match): IfMatch,
+) -> Result<HttpResponse, Error> {
+    api.engine.delete_tenant(id, if_match).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,150 @@
+//! The connections that send requests, each a task.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::errors::CreationError;
+use tokio::{task::JoinSet, time::interval};
+
+use crate::client::{Bytes, Client, Method};
+
+use super::{
+    Options,
+    generator::Generator,
+    operation::{Mix, Operation},
+    pace::Pace,
+    prepare::Tenant,
+    random::Random,
+    tally::{self, Tally},
+};
+
+/// Between two reports of progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+/// After a request that was not answered at all, so that a service that is gone is not tried in a hot loop.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
+
+/// What all connections do.
+pub(super) struct Plan {
+    pub tenants: Vec<Tenant>,
+    pub mix: Mix,
+    pub generator: Generator,
+    /// Results that an evaluation must answer.
+    pub results: usize,
+    pub duration: Duration,
+    pub pace: Option<Pace>,
+}
+
+/// What came of it.
+pub(super) struct Outcome {
+    pub tally: Tally,
+    pub elapsed: Duration,
+    /// Requests of an open loop that were due and never sent.
+    pub missed: u64,
+}
+
+/// Runs the load.
+pub(super) async fn drive(
+    plan: &Arc<Plan>,
+    options: &Options,
+    progress: impl Fn(Duration, u64),
+) -> Result<Outcome, CreationError> {
+    let start = Instant::now();
+    let answered = Arc::new(AtomicU64::new(0));
+    let mut connections = JoinSet::new();
+    for number in 0..options.connections {
+        let connection = Connection {
+            plan: Arc::clone(plan),
+            client: options.client.clone().with_own_connections(),
+            random: Random::new(u64::try_from(number).unwrap_or(0).wrapping_mul(0x1000_0001)),
+            tally: Tally::new()?,
+            answered: Arc::clone(&answered),
+        };
+        connections.spawn(connection.run(start));
+    }
+    if let Some(pace) = &plan.pace {
+        pace.begin(start);
+    }
+    let mut total = Tally::new()?;
+    let mut ticks = interval(PROGRESS_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => progress(start.elapsed(), answered.load(Ordering::Relaxed)),
+            ended = connections.join_next() => match ended {
+                Some(Ok(tally)) => total.add(&tally),
+                Some(Err(error)) => total.count(Err(format!("a connection's task ended: {error}")), Duration::ZERO),
+                None => break,
+            },
+        }
+    }
+    let missed = plan.pace.as_ref().map_or(0, Pace::missed);
+    Ok(Outcome { tally: total, elapsed: start.elapsed(), missed })
+}
+
+/// One connection, with one request at a time.
+struct Connection {
+    plan: Arc<Plan>,
+    client: Client,
+    random: Random,
+    tally: Tally,
+    answered: Arc<AtomicU64>,
+}
+
+impl Connection {
+    async fn run(mut self, start: Instant) -> Tally {
+        while let Some(due) = self.next(start).await {
+            let outcome = self.request().await;
+            self.tally.count(outcome, due.elapsed());
+            self.answered.fetch_add(1, Ordering::Relaxed);
+        }
+        self.tally
+    }
+
+    /// When the next request is due: now, or as the pace says. `None` at the end.
+    async fn next(&self, start: Instant) -> Option<Instant> {
+        match &self.plan.pace {
+            Some(pace) => pace.next(start).await,
+            None => Some(Instant::now()).filter(|now| *now < start + self.plan.duration),
+        }
+    }
+
+    /// Sends one request; answers what is wrong with its answer, if anything is.
+    async fn request(&mut self) -> Result<(), String> {
+        let plan = Arc::clone(&self.plan);
+        let operation = plan.mix.pick(&mut self.random);
+        let index = self.random.below(u64::try_from(plan.tenants.len()).unwrap_or(0));
+        let tenant = usize::try_from(index).ok().and_then(|index| plan.tenants.get(index));
+        let Some(tenant) = tenant else { return Err("no tenant".to_owned()) };
+        match operation {
+            Operation::Evaluate => {
+                let body = tenant.evaluation(&plan.generator, &mut self.random);
+                let answer = self.send(Method::POST, "/api/v1/evaluate", body).await?;
+                match tally::results(&answer) {
+                    Some(count) if count == plan.results => Ok(()),
+                    _ => Err("wrong number of results".to_owned()),
+                }
+            }
+            Operation::ListRules => self.send(Method::GET, &tenant.rules_path, String::new()).await.map(drop),
+            Operation::Health => self.send(Method::GET, "/healthz", String::new()).await.map(drop),
+        }
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: String) -> Result<Bytes, String> {
+        let headers: &[_] = if body.is_empty() { &[] } else { &[("content-type", "application/json")] };
+        let sent = body.len();
+        match self.client.request(method, path, headers, body).await {
+            Ok(response) => {
+                self.tally.bytes(sent, response.body.len());
+                if response.is_success() { Ok(response.body) } else { Err(format!("status {}", response.status)) }
+            }
+            Err(error) => {
+                tokio::time::sleep(RETRY_PAUSE).await;
+                Err(error.to_string())
+            }
+        }
+    }
+}

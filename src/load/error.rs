@@ -1,0 +1,55 @@
+//! Why a load cannot be run.
+
+use std::{io, path::PathBuf};
+
+use crate::client;
+
+/// Why a load cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is no workload.
+    #[error("`{}` is no workload: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A part of the workload cannot be used.
+    #[error("the workload cannot be used: {0}")]
+    Invalid(String),
+    /// Latencies cannot be counted: a defect of ours.
+    #[error(transparent)]
+    Histogram(#[from] hdrhistogram::errors::CreationError),
+    /// The service did not answer.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    /// The service answered otherwise than it must.
+    #[error("{doing}: the service answered {status}: {body}")]
+    Refused {
+        /// What was asked of it.
+        doing: String,
+        /// The status.
+        status: u16,
+        /// The body.
+        body: String,
+    },
+    /// An evaluation answers the wrong number of results.
+    #[error("an evaluation answers {found} results where the workload has {expected} rules: {body}")]
+    WrongResults {
+        /// How many.
+        found: usize,
+        /// How many there should be.
+        expected: usize,
+        /// The body.
+        body: String,
+    },
+}

@@ -1,0 +1,100 @@
+//! What a request of a workload does, and how often.
+
+use std::collections::BTreeMap;
+
+use crate::config::nearest;
+
+use super::{Error, random::Random};
+
+/// One kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// A decision of one tenant on generated facts.
+    Evaluate,
+    /// The first page of a tenant's rules.
+    ListRules,
+    /// Whether the process is up.
+    Health,
+}
+
+const NAMES: [(&str, Operation); 3] =
+    [("evaluate", Operation::Evaluate), ("listRules", Operation::ListRules), ("health", Operation::Health)];
+
+/// How often each operation is done.
+#[derive(Debug, Clone)]
+pub(super) struct Mix {
+    /// Operations, each with the sum of its share and those before it, of 1.
+    cumulative: Vec<(f64, Operation)>,
+}
+
+impl Mix {
+    /// Nothing but decisions.
+    pub fn decisions() -> Self {
+        Self { cumulative: vec![(1.0, Operation::Evaluate)] }
+    }
+
+    /// Reads the shares, which must add up to 1.
+    pub fn parse(name: &str, shares: &BTreeMap<String, f64>) -> Result<Self, Error> {
+        let mut cumulative = Vec::new();
+        let mut sum = 0.0;
+        for (operation, share) in shares {
+            let Some((_, known)) = NAMES.iter().find(|(known, _)| known == operation) else {
+                let meant = nearest(operation, NAMES.map(|(known, _)| known)).unwrap_or("evaluate");
+                return Err(Error::Invalid(format!(
+                    "the mix `{name}` has an operation `{operation}` that does not exist; did you mean `{meant}`?"
+                )));
+            };
+            if !(0.0..=1.0).contains(share) {
+                return Err(Error::Invalid(format!("the mix `{name}` has a share of {share}; it must be from 0 to 1")));
+            }
+            sum += share;
+            cumulative.push((sum, *known));
+        }
+        if (sum - 1.0).abs() > 1e-6 {
+            return Err(Error::Invalid(format!("the shares of the mix `{name}` add up to {sum}, not to 1")));
+        }
+        Ok(Self { cumulative })
+    }
+
+    /// An operation, as often as its share says.
+    pub fn pick(&self, random: &mut Random) -> Operation {
+        let at = random.fraction();
+        let found = self.cumulative.iter().find(|(sum, _)| at < *sum).or(self.cumulative.last());
+        found.map_or(Operation::Evaluate, |(_, operation)| *operation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
+        pairs.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect()
+    }
+
+    #[test]
+    fn operations_come_as_often_as_their_share() {
+        let mix = Mix::parse("load", &shares(&[("evaluate", 0.8), ("listRules", 0.15), ("health", 0.05)])).unwrap();
+        let mut random = Random::new(3);
+        let picked: Vec<Operation> = (0..10_000).map(|_| mix.pick(&mut random)).collect();
+        for (operation, share) in
+            [(Operation::Evaluate, 8_000), (Operation::ListRules, 1_500), (Operation::Health, 500)]
+        {
+            let count = picked.iter().filter(|found| **found == operation).count();
+            assert!(count.abs_diff(share) < 200, "{operation:?} {count}");
+        }
+    }
+
+    #[test]
+    fn a_mix_that_makes_no_sense_is_refused() {
+        for (pairs, part) in [
+            (&[("evaluat", 1.0)][..], "did you mean `evaluate`?"),
+            (&[("evaluate", 0.5)], "add up to 0.5"),
+            (&[("evaluate", 2.0), ("health", -1.0)], "a share of 2"),
+            (&[], "add up to 0"),
+        ] {
+            let error = Mix::parse("m", &shares(pairs)).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The tenants of a workload: made, or found again from an earlier run, and tried once each before the load.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::client::{Client, Method, Response};
+
+use super::{Error, Options, Workload, generator::Generator, random::Random, tally};
+
+/// A tenant under load.
+#[derive(Debug)]
+pub(super) struct Tenant {
+    /// Its id.
+    pub id: String,
+    /// Where its rules are listed.
+    pub rules_path: String,
+}
+
+impl Tenant {
+    /// The body of an evaluation of this tenant, on facts just made.
+    pub fn evaluation(&self, facts: &Generator, random: &mut Random) -> String {
+        let mut body = String::with_capacity(256);
+        body.push_str("{\"tenantId\":\"");
+        body.push_str(&self.id);
+        body.push_str("\",\"facts\":");
+        facts.write(random, &mut body);
+        body.push('}');
+        body
+    }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Named>,
+}
+
+/// The tenants, ready to decide; their rule sets are in memory afterwards.
+pub(super) async fn tenants(workload: &Workload, options: &Options) -> Result<Vec<Tenant>, Error> {
+    let prefix = workload.tenant_prefix();
+    let mut tenants = Vec::new();
+    for number in 1..=options.tenants.unwrap_or(workload.tenants) {
+        let tenant = tenant(&options.client, &format!("{prefix}{number}")).await?;
+        fill(&options.client, &tenant, workload).await?;
+        attempt(&options.client, &tenant, workload).await?;
+        tenants.push(tenant);
+    }
+    Ok(tenants)
+}
+
+async fn tenant(client: &Client, name: &str) -> Result<Tenant, Error> {
+    let created = client.post_json("/api/v1/tenants", &json!({ "name": name })).await?;
+    let id = if created.status == 409 {
+        let listed = client.get(&format!("/api/v1/tenants?namePrefix={}", in_query(name))).await?;
+        let page: Page = accepted("finding a tenant again", &listed)?.json()?;
+        let found = page.items.into_iter().find(|tenant| tenant.name == name);
+        found.ok_or_else(|| Error::Invalid(format!("the tenant `{name}` can neither be made nor found")))?.id
+    } else {
+        accepted("making a tenant", &created)?.json::<Named>()?.id
+    };
+    Ok(Tenant { rules_path: format!("/api/v1/tenants/{id}/rules"), id })
+}
+
+/// Gives the tenant its schema and rules; nothing changes if it has them.
+async fn fill(client: &Client, tenant: &Tenant, workload: &Workload) -> Result<(), Error> {
+    let path = format!("/api/v1/tenants/{}/schema", tenant.id);
+    let schema = client.put_json(&path, &json!({ "definition": workload.schema })).await?;
+    accepted("writing a schema", &schema)?;
+    let rules = client.put_json(&tenant.rules_path, &json!({ "rules": workload.rules })).await?;
+    accepted("writing rules", &rules)?;
+    Ok(())
+}
+
+/// Evaluates once, so that a workload that the service does not understand ends here.
+async fn attempt(client: &Client, tenant: &Tenant, workload: &Workload) -> Result<(), Error> {
+    let body = tenant.evaluation(&workload.facts, &mut Random::new(0));
+    let answer =
+        client.request(Method::POST, "/api/v1/evaluate", &[("content-type", "application/json")], body).await?;
+    accepted("evaluating", &answer)?;
+    let found = tally::results(&answer.body).unwrap_or(0);
+    if found == workload.rules.len() {
+        return Ok(());
+    }
+    Err(Error::WrongResults { found, expected: workload.rules.len(), body: answer.text() })
+}
+
+fn accepted<'a>(doing: &str, response: &'a Response) -> Result<&'a Response, Error> {
+    if response.is_success() {
+        return Ok(response);
+    }
+    Err(Error::Refused { doing: doing.to_owned(), status: response.status, body: response.text() })
+}
+
+/// `text` as part of a query.
+fn in_query(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_kept_whole_in_a_query() {
+        assert_eq!(in_query("load-ten_rules-1"), "load-ten_rules-1");
+        assert_eq!(in_query("a&b=ü"), "a%26b%3D%C3%BC");
+    }
+}

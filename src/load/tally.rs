@@ -1,0 +1,63 @@
+//! What was measured: latencies of answers, and errors by what they were.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use hdrhistogram::{Histogram, errors::CreationError};
+use serde::{Deserialize, de::IgnoredAny};
+
+/// The longest latency that is told apart from longer ones, in microseconds.
+const LATENCY_MAX_US: u64 = 300_000_000;
+
+/// Counts of one connection, or of all.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// Microseconds until the answer, of requests that succeeded.
+    pub latency: Histogram<u64>,
+    /// Requests that did not succeed, by what happened.
+    pub errors: BTreeMap<String, u64>,
+    /// Bytes of bodies sent.
+    pub bytes_sent: u64,
+    /// Bytes of bodies received.
+    pub bytes_received: u64,
+}
+
+impl Tally {
+    pub fn new() -> Result<Self, CreationError> {
+        let latency = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3)?;
+        Ok(Self { latency, errors: BTreeMap::new(), bytes_sent: 0, bytes_received: 0 })
+    }
+
+    /// Counts a request, by its outcome.
+    pub fn count(&mut self, outcome: Result<(), String>, latency: Duration) {
+        match outcome {
+            Ok(()) => self.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
+            Err(what) => *self.errors.entry(what).or_default() += 1,
+        }
+    }
+
+    /// Counts these bodies.
+    pub fn bytes(&mut self, sent: usize, received: usize) {
+        self.bytes_sent += u64::try_from(sent).unwrap_or(0);
+        self.bytes_received += u64::try_from(received).unwrap_or(0);
+    }
+
+    /// Takes over what another connection counted.
+    pub fn add(&mut self, other: &Self) {
+        // Both have the same bounds, so that adding does not fail.
+        let _ = self.latency.add(&other.latency);
+        for (what, count) in &other.errors {
+            *self.errors.entry(what.clone()).or_default() += count;
+        }
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+    }
+}
+
+/// How many results a decision holds; `None` if it is none.
+pub(super) fn results(body: &[u8]) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Decision {
+        results: Vec<IgnoredAny>,
+    }
+    serde_json::from_slice::<Decision>(body).ok().map(|decision| decision.results.len())
+}

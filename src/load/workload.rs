@@ -1,0 +1,113 @@
+//! A workload file: JSON with tenants, schema, rules, generated facts and mixes. Other members are notes for people.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::{Error, generator::Generator, operation::Mix};
+
+/// The mix that every workload has.
+const DECISIONS: &str = "evaluate";
+
+/// A workload.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// What it is called: the file's name.
+    pub name: String,
+    /// How many tenants it has.
+    pub tenants: usize,
+    pub(super) schema: Value,
+    pub(super) rules: Vec<Rule>,
+    pub(super) facts: Generator,
+    mixes: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+/// A rule of every tenant.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Rule {
+    name: String,
+    expression: String,
+}
+
+#[derive(Deserialize)]
+struct File {
+    tenants: usize,
+    schema: Value,
+    rules: Vec<Rule>,
+    facts: Map<String, Value>,
+    #[serde(default)]
+    mix: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+impl Workload {
+    /// Reads a workload file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is no workload, or describes facts in words that are not understood.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+        let file: File =
+            serde_json::from_str(&text).map_err(|source| Error::Malformed { path: path.to_owned(), source })?;
+        let name = path.file_stem().map_or_else(|| "workload".to_owned(), |stem| stem.to_string_lossy().into_owned());
+        if file.tenants == 0 {
+            return Err(Error::Invalid("it has no tenants".to_owned()));
+        }
+        let facts = Generator::parse(&file.facts)?;
+        for (name, shares) in &file.mix {
+            Mix::parse(name, shares)?;
+        }
+        Ok(Self { name, tenants: file.tenants, schema: file.schema, rules: file.rules, facts, mixes: file.mix })
+    }
+
+    /// The mix of this name. Every workload has one named `evaluate`.
+    pub(super) fn mix(&self, name: &str) -> Result<Mix, Error> {
+        match self.mixes.get(name) {
+            Some(shares) => Mix::parse(name, shares),
+            None if name == DECISIONS => Ok(Mix::decisions()),
+            None => {
+                let known: Vec<&str> = self.mixes.keys().map(String::as_str).collect();
+                Err(Error::Invalid(format!("it has no mix `{name}`; it has {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// What the names of its tenants begin with. Another schema or other rules have other tenants.
+    pub(super) fn tenant_prefix(&self) -> String {
+        let rules: Vec<String> = self.rules.iter().map(|rule| format!("{}\n{}", rule.name, rule.expression)).collect();
+        let digest = Sha256::digest(format!("{}\n{}", self.schema, rules.join("\n")));
+        let hex: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("load-{}-{hex}-", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> Workload {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/workloads/ten_rules.json");
+        Workload::read(&path).unwrap()
+    }
+
+    #[test]
+    fn the_shipped_workload_can_be_read() {
+        let workload = shipped();
+        assert_eq!((workload.tenants, workload.rules.len()), (5, 10));
+        for mix in ["load", "stress", "evaluate"] {
+            workload.mix(mix).unwrap();
+        }
+        let error = workload.mix("evaluat").unwrap_err().to_string();
+        assert!(error.contains("evaluate, load, stress"), "{error}");
+    }
+
+    #[test]
+    fn other_rules_have_other_tenants() {
+        let (one, mut other) = (shipped(), shipped());
+        assert_eq!(one.tenant_prefix(), other.tenant_prefix());
+        other.rules[0].expression = "true".to_owned();
+        assert_ne!(one.tenant_prefix(), other.tenant_prefix());
+    }
+}

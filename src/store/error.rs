@@ -1,0 +1,187 @@
+//! What can go wrong in the database, in the words of those who asked. No other file reads SQLSTATEs.
+
+use sqlx::error::DatabaseError;
+
+use super::compatibility::SchemaMismatch;
+use crate::error::ErrorKind;
+
+/// What went wrong in the database, as far as a caller can act on it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The tenant's name is taken.
+    #[error("a tenant named `{0}` exists already")]
+    TenantNameTaken(String),
+    /// A rule or derived field of this name was made at the same time.
+    #[error("a {0} of this name exists already")]
+    NameTaken(&'static str),
+    /// A row with this id exists.
+    #[error("{operation}: this id is in use")]
+    IdTaken {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// What the row belongs to went away meanwhile.
+    #[error("{operation}: it was deleted meanwhile")]
+    Gone {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// A value that the database cannot hold, such as a text with a NUL character.
+    #[error("{operation}: a value cannot be stored")]
+    ValueRefused {
+        /// What was being done.
+        operation: &'static str,
+        /// Why, for the log.
+        source: sqlx::Error,
+    },
+    /// A cursor that this service did not make, or made for another list.
+    #[error("the cursor is not one that this list answered")]
+    CursorInvalid,
+    /// A lock was not had in time, or two writers stood in each other's way.
+    #[error("{operation}: the row is locked by another writer")]
+    Locked {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// The database cannot be reached, or is going down.
+    #[error("{operation}: the database cannot be reached")]
+    Unavailable {
+        /// What was being done.
+        operation: &'static str,
+        /// Why, for the log.
+        source: sqlx::Error,
+    },
+    /// The connection broke while a change was being committed: it is made, or it is not.
+    #[error("{operation}: the database did not say whether the change is made")]
+    OutcomeUnknown {
+        /// What was being done.
+        operation: &'static str,
+        /// Why, for the log.
+        source: sqlx::Error,
+    },
+    /// The tables are not those that this service works with.
+    #[error(transparent)]
+    Schema(#[from] SchemaMismatch),
+    /// The login or the role is not fit for the service.
+    #[error("{0}")]
+    Role(String),
+    /// The URL of the database cannot be used.
+    #[error("the URL of the database is not valid: {0}")]
+    Url(String),
+    /// Anything else: a defect of ours.
+    #[error("{operation} failed")]
+    Failed {
+        /// What was being done.
+        operation: &'static str,
+        /// Why, for the log.
+        source: sqlx::Error,
+    },
+}
+
+impl Error {
+    /// Its kind.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TenantNameTaken(_) | Self::NameTaken(_) | Self::IdTaken { .. } => ErrorKind::Conflict,
+            Self::Gone { .. } => ErrorKind::NotFound,
+            Self::ValueRefused { .. } | Self::CursorInvalid => ErrorKind::Unacceptable,
+            Self::Locked { .. } | Self::Unavailable { .. } | Self::OutcomeUnknown { .. } => ErrorKind::Unavailable,
+            // An operator's mistake, not a passing one; requests meet it only if it is made while the service runs.
+            Self::Schema(_) | Self::Role(_) | Self::Url(_) => ErrorKind::Unavailable,
+            Self::Failed { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// Its stable name.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TenantNameTaken(_) => "tenant_name_taken",
+            Self::NameTaken(_) => "name_taken",
+            Self::IdTaken { .. } => "id_taken",
+            Self::Gone { .. } => "not_found",
+            Self::ValueRefused { .. } => "value_refused",
+            Self::CursorInvalid => "cursor_invalid",
+            Self::Locked { .. } => "locked",
+            Self::Unavailable { .. } => "database_unavailable",
+            Self::OutcomeUnknown { .. } => "outcome_unknown",
+            Self::Schema(_) => "database_not_migrated",
+            Self::Role(_) | Self::Url(_) => "database_misconfigured",
+            Self::Failed { .. } => "internal",
+        }
+    }
+
+    /// What `source` means for whoever asked for `operation`.
+    pub(super) fn of(operation: &'static str, source: sqlx::Error) -> Self {
+        let Some(database) = source.as_database_error() else {
+            return if is_transport(&source) {
+                Self::Unavailable { operation, source }
+            } else {
+                Self::Failed { operation, source }
+            };
+        };
+        let code = database.code().unwrap_or_default().into_owned();
+        match code.as_str() {
+            "23505" => duplicate(operation, database.constraint()).unwrap_or(Self::Failed { operation, source }),
+            "23503" => Self::Gone { operation },
+            // Lock not had in time; serialization failure; deadlock: all three pass when asked again.
+            "55P03" | "40001" | "40P01" => Self::Locked { operation },
+            // Characters and escapes that text and JSON cannot hold; too long; checks; too large for an index.
+            "22021" | "22P05" | "22001" | "23514" | "54000" => Self::ValueRefused { operation, source },
+            _ if is_unavailable(database, &code) => Self::Unavailable { operation, source },
+            _ => Self::Failed { operation, source },
+        }
+    }
+
+    /// The same for COMMIT, after which a broken connection leaves the outcome open.
+    pub(super) fn of_commit(operation: &'static str, source: sqlx::Error) -> Self {
+        match source {
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+                Self::OutcomeUnknown { operation, source }
+            }
+            _ => Self::of(operation, source),
+        }
+    }
+}
+
+/// Which uniqueness was hurt.
+fn duplicate(operation: &'static str, constraint: Option<&str>) -> Option<Error> {
+    match constraint? {
+        "tenants_name_key" => Some(Error::NameTaken("tenant")),
+        "rules_name_key" => Some(Error::NameTaken("rule")),
+        "derived_fields_name_key" => Some(Error::NameTaken("derived field")),
+        "tenants_pkey" | "rules_pkey" | "derived_fields_pkey" | "schemas_pkey" | "schema_changelog_pkey" => {
+            Some(Error::IdTaken { operation })
+        }
+        // Two writers made the same version, or the same revision: possible only past the tenant's lock.
+        "schemas_version_key" | "schemas_active" | "tenant_changes_pkey" => Some(Error::Locked { operation }),
+        _ => None,
+    }
+}
+
+/// Whether the connection failed, not what was asked on it.
+fn is_transport(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::Configuration(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+    )
+}
+
+/// Whether the server is away, overloaded, going down, or one that cannot be written to.
+fn is_unavailable(error: &dyn DatabaseError, code: &str) -> bool {
+    const STATEMENT_TIMEOUT: &str = "57014";
+    const STANDBY: &str = "25006";
+    const TRANSACTION_TIMEOUTS: [&str; 2] = ["25P03", "25P04"];
+    const AUTHENTICATION: &str = "28";
+    const DATABASE_GONE: &str = "3D000";
+    ["08", "53", "57P", AUTHENTICATION].iter().any(|class| code.starts_with(class))
+        || [STATEMENT_TIMEOUT, STANDBY, DATABASE_GONE].contains(&code)
+        || TRANSACTION_TIMEOUTS.contains(&code)
+        // A server that starts or stops says so with a severity of its own.
+        || error.message().starts_with("the database system is")
+}

@@ -1,0 +1,153 @@
+//! Connections: how they are made, which role they work as, and how many there are. No statement about tenants.
+
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use sqlx::{
+    PgConnection, PgPool, Postgres, SqlStr, Transaction,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{Error, Observer, role};
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The database. TLS as its `sslmode` says.
+    pub url: String,
+    /// The role to work as; made by `tenet migrate up`.
+    pub role: String,
+    /// Connections for reads and writes that requests ask for.
+    pub connections_max: u32,
+    /// Connections for loading rule sets, so that writers cannot keep readers from theirs.
+    pub load_connections_max: u32,
+    /// How long a connection is waited for.
+    pub acquire_timeout: Duration,
+    /// How long a statement may run.
+    pub statement_timeout: Duration,
+    /// How long a statement waits for a lock.
+    pub lock_timeout: Duration,
+    /// How long a transaction may do nothing.
+    pub idle_transaction_timeout: Duration,
+    /// Who is told how long statements took.
+    pub observer: Observer,
+}
+
+impl StoreOptions {
+    /// The defaults, for `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            role: role::DEFAULT.to_owned(),
+            connections_max: 10,
+            load_connections_max: 4,
+            acquire_timeout: Duration::from_secs(3),
+            statement_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(2),
+            idle_transaction_timeout: Duration::from_secs(15),
+            observer: Observer::default(),
+        }
+    }
+
+    /// How a connection named `application` is made.
+    pub(super) fn connect_options(&self, application: &str) -> Result<PgConnectOptions, Error> {
+        let milliseconds = |time: Duration| time.as_millis().to_string();
+        let options = parse_url(&self.url)?.application_name(application).options([
+            ("statement_timeout", milliseconds(self.statement_timeout)),
+            ("lock_timeout", milliseconds(self.lock_timeout)),
+            ("idle_in_transaction_session_timeout", milliseconds(self.idle_transaction_timeout)),
+        ]);
+        Ok(options)
+    }
+
+    /// A single connection, outside any pool, that works as the role.
+    pub(super) async fn connect(&self, application: &str) -> Result<PgConnection, Error> {
+        const OPERATION: &str = "connect";
+        let options = self.connect_options(application)?;
+        let connecting = async {
+            let mut connection = sqlx::ConnectOptions::connect(&options).await?;
+            role::assume(&mut connection, &self.role).await?;
+            Ok::<_, sqlx::Error>(connection)
+        };
+        match tokio::time::timeout(self.acquire_timeout, connecting).await {
+            Ok(result) => result.map_err(|error| role::explain(OPERATION, error, &self.role)),
+            Err(_) => Err(Error::of(OPERATION, sqlx::Error::PoolTimedOut)),
+        }
+    }
+}
+
+/// Reads a URL without repeating it in the error: it holds a password.
+pub(super) fn parse_url(url: &str) -> Result<PgConnectOptions, Error> {
+    PgConnectOptions::from_str(url).map_err(|error| Error::Url(error.to_string()))
+}
+
+/// How many connections a pool has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// The pool's name: `requests` or `loads`.
+    pub pool: &'static str,
+    /// Connections that exist.
+    pub size: u32,
+    /// Of these, how many nobody uses.
+    pub idle: u32,
+    /// Of these, how many somebody uses.
+    pub in_use: u32,
+}
+
+/// A pool of connections named `tenet-pool`, all working as the role.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    name: &'static str,
+    inner: PgPool,
+    observer: Observer,
+}
+
+impl Pool {
+    /// A pool that connects when it is first used.
+    pub(super) fn new(name: &'static str, connections_max: u32, options: &StoreOptions) -> Result<Self, Error> {
+        let role = options.role.clone();
+        let inner = PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(options.acquire_timeout)
+            .after_connect(move |connection, _| {
+                let role = role.clone();
+                Box::pin(async move { role::assume(connection, &role).await })
+            })
+            .connect_lazy_with(options.connect_options("tenet-pool")?);
+        Ok(Self { name, inner, observer: options.observer.clone() })
+    }
+
+    /// A connection, within the pool's time limit.
+    pub(super) async fn acquire(&self, operation: &'static str) -> Result<PoolConnection<Postgres>, Error> {
+        let began = Instant::now();
+        let connection = self.inner.acquire().await;
+        self.observer.waited(self.name, began.elapsed());
+        connection.map_err(|error| Error::of(operation, error))
+    }
+
+    /// A transaction, begun with the statement `begin`.
+    pub(super) async fn begin(&self, begin: &'static str) -> Result<Transaction<'static, Postgres>, Error> {
+        const OPERATION: &str = "begin";
+        let connection = self.acquire(OPERATION).await?;
+        // What `PgPool::begin_with` does, with the waiting told apart.
+        self.observer.timed(OPERATION, Transaction::begin(connection, Some(SqlStr::from_static(begin)))).await
+    }
+
+    /// Who is told how long statements took.
+    pub(super) fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    pub(super) fn status(&self) -> PoolStatus {
+        let size = self.inner.size();
+        let idle = u32::try_from(self.inner.num_idle()).unwrap_or(size).min(size);
+        PoolStatus { pool: self.name, size, idle, in_use: size - idle }
+    }
+
+    pub(super) async fn close(&self) {
+        self.inner.close().await;
+    }
+}

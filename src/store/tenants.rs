@@ -1,0 +1,221 @@
+//! Tenants: the one table that is read across tenants. What others may see of it is decided here, by id.
+
+use sqlx::{FromRow, Row, postgres::PgRow};
+
+use super::{Error, Page, PageRequest, Store, tx::TenantTx};
+use crate::domain::{Name, Revision, Tenant, TenantDraft, TenantId, TenantPatch, TenantStatus, Tier};
+
+/// Where a tenant stands, as the change log tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its newest revision; `None` once it is deleted.
+    pub revision: Option<Revision>,
+}
+
+/// A row of `tenants`.
+pub(super) struct TenantRow(pub(super) Tenant);
+
+impl FromRow<'_, PgRow> for TenantRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(Tenant {
+            id: TenantId(row.try_get("id")?),
+            name: Name::stored(row.try_get("name")?),
+            tier: tier(row.try_get("tier")?)?,
+            status: status(row.try_get("status")?)?,
+            revision: Revision(row.try_get("revision")?),
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        }))
+    }
+}
+
+fn tier(text: &str) -> Result<Tier, sqlx::Error> {
+    match text {
+        "free" => Ok(Tier::Free),
+        "pro" => Ok(Tier::Pro),
+        "enterprise" => Ok(Tier::Enterprise),
+        _ => Err(sqlx::Error::Decode(format!("unknown tier `{text}`").into())),
+    }
+}
+
+fn tier_text(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Free => "free",
+        Tier::Pro => "pro",
+        Tier::Enterprise => "enterprise",
+    }
+}
+
+fn status(text: &str) -> Result<TenantStatus, sqlx::Error> {
+    match text {
+        "active" => Ok(TenantStatus::Active),
+        "suspended" => Ok(TenantStatus::Suspended),
+        _ => Err(sqlx::Error::Decode(format!("unknown status `{text}`").into())),
+    }
+}
+
+fn status_text(status: TenantStatus) -> &'static str {
+    match status {
+        TenantStatus::Active => "active",
+        TenantStatus::Suspended => "suspended",
+    }
+}
+
+impl Store {
+    /// Makes a tenant.
+    pub async fn create_tenant(&self, draft: &TenantDraft) -> Result<Tenant, Error> {
+        const OPERATION: &str = "create tenant";
+        let query = sqlx::query_as(
+            "insert into tenants (id, name, tier) values ($1, $2, $3)
+             returning id, name, tier, status, revision, created_at, updated_at",
+        )
+        .bind(TenantId::generate().0)
+        .bind(draft.name.as_str())
+        .bind(tier_text(draft.tier));
+        let mut connection = self.requests.acquire(OPERATION).await?;
+        let inserted = self.requests.observer().timed(OPERATION, query.fetch_one(&mut *connection)).await;
+        inserted.map(|TenantRow(tenant)| tenant).map_err(|error| named(error, &draft.name))
+    }
+
+    /// Deletes a tenant and everything of it, if it stands at `if_match` or none is given.
+    /// `Ok(None)`: there is none. `Ok(Some(Err(revision)))`: it stands at another revision.
+    pub async fn delete_tenant(
+        &self,
+        id: TenantId,
+        if_match: Option<Revision>,
+    ) -> Result<Option<Result<(), Revision>>, Error> {
+        const OPERATION: &str = "delete tenant";
+        let mut tx = TenantTx::write(&self.requests, &self.role, id).await?;
+        let Some(tenant) = lock(&mut tx).await? else {
+            tx.rollback().await?;
+            return Ok(None);
+        };
+        if if_match.is_some_and(|expected| expected != tenant.revision) {
+            tx.rollback().await?;
+            return Ok(Some(Err(tenant.revision)));
+        }
+        tx.execute(OPERATION, sqlx::query("delete from tenants where id = $1").bind(id.0)).await?;
+        tx.commit(OPERATION).await?;
+        Ok(Some(Ok(())))
+    }
+
+    /// A tenant.
+    pub async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>, Error> {
+        const OPERATION: &str = "get tenant";
+        let query = sqlx::query_as(SELECT_TENANT).bind(id.0);
+        let mut connection = self.requests.acquire(OPERATION).await?;
+        let row = self.requests.observer().timed(OPERATION, query.fetch_optional(&mut *connection)).await?;
+        Ok(row.map(|TenantRow(tenant)| tenant))
+    }
+
+    /// Tenants whose name begins with `name_prefix`, by name.
+    pub async fn tenants(&self, name_prefix: Option<&str>, page: &PageRequest) -> Result<Page<Tenant>, Error> {
+        const OPERATION: &str = "list tenants";
+        const LIST: &str = "tenants";
+        let prefix = name_prefix.unwrap_or_default();
+        let query = sqlx::query_as(
+            "select id, name, tier, status, revision, created_at, updated_at from tenants
+             where name >= $1 and ($2::text is null or name < $2) and ($3::text is null or name > $3)
+             order by name limit $4",
+        )
+        .bind(prefix)
+        .bind(beyond_prefix(prefix))
+        .bind(page.after::<String>(LIST)?)
+        .bind(page.rows());
+        let mut connection = self.requests.acquire(OPERATION).await?;
+        let rows = self.requests.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
+        let tenants = rows.into_iter().map(|TenantRow(tenant)| tenant).collect();
+        Ok(page.page(LIST, tenants, |tenant| tenant.name.to_string()))
+    }
+
+    /// The revisions of these tenants; those that are gone have none.
+    pub async fn heads(&self, tenants: &[TenantId]) -> Result<Vec<Head>, Error> {
+        const OPERATION: &str = "compare revisions";
+        let ids: Vec<uuid::Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
+        let query = sqlx::query_as(
+            "select asked.id, tenants.revision
+             from unnest($1::uuid[]) as asked (id) left join tenants on tenants.id = asked.id",
+        )
+        .bind(ids);
+        let mut connection = self.loads.acquire(OPERATION).await?;
+        let rows: Vec<(uuid::Uuid, Option<i64>)> =
+            self.loads.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
+        let head = |(id, revision): (_, Option<_>)| Head { tenant_id: TenantId(id), revision: revision.map(Revision) };
+        Ok(rows.into_iter().map(head).collect())
+    }
+}
+
+const SELECT_TENANT: &str =
+    "select id, name, tier, status, revision, created_at, updated_at from tenants where id = $1";
+
+/// The tenant of `tx`.
+pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
+    let query = sqlx::query_as(SELECT_TENANT).bind(tx.tenant.0);
+    Ok(tx.optional("get tenant", query).await?.map(|TenantRow(tenant)| tenant))
+}
+
+/// The tenant of `tx`, which no other writer can change until `tx` ends. Rows that only refer to it can still be
+/// inserted: `for update` would keep those waiting as well.
+pub(super) async fn lock(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
+    let query = sqlx::query_as(
+        "select id, name, tier, status, revision, created_at, updated_at from tenants where id = $1
+         for no key update",
+    )
+    .bind(tx.tenant.0);
+    Ok(tx.optional("lock tenant", query).await?.map(|TenantRow(tenant)| tenant))
+}
+
+/// Writes columns of the tenant of `tx`.
+pub(super) async fn update(tx: &mut TenantTx, patch: &TenantPatch) -> Result<(), Error> {
+    let query = sqlx::query(
+        "update tenants set name = coalesce($2, name), tier = coalesce($3, tier), status = coalesce($4, status)
+         where id = $1",
+    )
+    .bind(tx.tenant.0)
+    .bind(patch.name.as_ref().map(Name::as_str))
+    .bind(patch.tier.map(tier_text))
+    .bind(patch.status.map(status_text));
+    let updated = tx.execute("update tenant", query).await;
+    match (updated, &patch.name) {
+        (Err(error), Some(name)) => Err(named(error, name)),
+        (updated, _) => updated.map(drop),
+    }
+}
+
+/// The name that is taken, in the error.
+fn named(error: Error, name: &Name) -> Error {
+    match error {
+        Error::NameTaken(_) => Error::TenantNameTaken(name.to_string()),
+        error => error,
+    }
+}
+
+/// The least text that is greater, byte by byte, than all that begin with `prefix`; none if there is no such text.
+fn beyond_prefix(prefix: &str) -> Option<String> {
+    let mut rest = prefix.to_owned();
+    while let Some(last) = rest.pop() {
+        // UTF-8 sorts as its code points do; the step over the surrogates is the only gap.
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            rest.push(next);
+            return Some(rest);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_beyond_a_prefix() {
+        assert_eq!(beyond_prefix("acme").as_deref(), Some("acmf"));
+        assert_eq!(beyond_prefix(""), None);
+        assert_eq!(beyond_prefix("\u{d7ff}").as_deref(), Some("\u{e000}"));
+        assert_eq!(beyond_prefix("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(beyond_prefix("\u{10ffff}"), None);
+    }
+}

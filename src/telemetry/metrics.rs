@@ -1,0 +1,432 @@
+//! What is counted and timed, for `/metrics`.
+//!
+//! A [`Metrics`] has a registry of its own, so that two services in one process stay apart. Labels are static texts or
+//! bounded in number; nothing of a tenant's content is ever one.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::{Registry, Unit},
+};
+
+use crate::domain::TenantId;
+
+use super::{histogram::Histogram, tenants::Tenants};
+
+/// The media type of [`Metrics::encode`].
+pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Bounds for evaluations, in microseconds: from a few comparisons to the largest budget.
+const EVALUATION_BOUNDS_US: &[u64] =
+    &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000];
+/// Bounds for requests and SQL, in microseconds: from an answer out of memory to a time-out.
+const REQUEST_BOUNDS_US: &[u64] = &[
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
+
+/// The counters of one service; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    http: Http,
+    decisions: Decisions,
+    engine: Engine,
+    database: Database,
+    tenants: Tenants,
+}
+
+type HistogramFamily<L> = Family<L, Histogram, fn() -> Histogram>;
+
+struct Http {
+    requests: Family<RouteLabels, Counter>,
+    seconds: HistogramFamily<RouteLabels>,
+    in_flight: Gauge,
+}
+
+struct Decisions {
+    made: Counter,
+    stale: Counter,
+    rules: Counter,
+    matched: Counter,
+    errors: Family<CodeLabels, Counter>,
+    seconds: Histogram,
+}
+
+struct Engine {
+    resident_hits: Counter,
+    cold_loads: Counter,
+    load_failures: Counter,
+    reloads: Counter,
+    load_seconds: Histogram,
+    programs_compiled: Counter,
+    programs_reused: Counter,
+    propagation_seconds: Histogram,
+    listener_reconnects: Counter,
+    reconcile_catches: Counter,
+    idle_stops: Counter,
+    evictions: Counter,
+    restarts: Counter,
+    resident_tenants: Gauge,
+}
+
+struct Database {
+    in_use: Family<PoolLabels, Gauge>,
+    idle: Family<PoolLabels, Gauge>,
+    wait_seconds: HistogramFamily<PoolLabels>,
+    statement_seconds: HistogramFamily<StatementLabels>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: &'static str,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabels {
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    pool: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatementLabels {
+    statement: &'static str,
+}
+
+/// Why a tenant's rule set left memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// It was not used for a while.
+    Idle,
+    /// It was the least recently used one, and there were too many.
+    Evicted,
+}
+
+impl Metrics {
+    /// Nothing counted yet. `tenants_max` tenants get counts of their own.
+    pub fn new(tenants_max: usize) -> Self {
+        let mut registry = Registry::with_prefix("tenet");
+        let build = [("version", env!("CARGO_PKG_VERSION"))];
+        registry.register("build", "The version that runs", Info::new(build.to_vec()));
+        let http = Http::register(&mut registry);
+        let decisions = Decisions::register(&mut registry);
+        let engine = Engine::register(&mut registry);
+        let database = Database::register(&mut registry);
+        let tenants = Tenants::new(tenants_max);
+        registry.register_collector(Box::new(tenants.clone()));
+        Self(Arc::new(Inner { registry, http, decisions, engine, database, tenants }))
+    }
+
+    /// Everything, in the text format of OpenMetrics.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::with_capacity(16 << 10);
+        text::encode(&mut text, &self.0.registry)?;
+        Ok(text)
+    }
+
+    /// A request of `route` (its pattern, never its path) was answered with `status`, `took` after it came.
+    pub fn request(&self, route: &'static str, status: u16, took: Duration) {
+        let labels = RouteLabels { route, status: status_class(status) };
+        self.0.http.requests.get_or_create(&labels).inc();
+        self.0.http.seconds.get_or_create(&labels).observe(took);
+    }
+
+    /// A request came in. Pair it with [`Metrics::request_ended`].
+    pub fn request_begun(&self) {
+        self.0.http.in_flight.inc();
+    }
+
+    /// A request was answered, or given up.
+    pub fn request_ended(&self) {
+        self.0.http.in_flight.dec();
+    }
+
+    /// A request of a tenant that exists was answered with `status`.
+    pub fn tenant_request(&self, tenant: TenantId, status: u16) {
+        self.0.tenants.count(tenant, status >= 400);
+    }
+
+    /// A decision was made in `took`: of `evaluated` rules, `matched` matched.
+    pub fn decision(&self, evaluated: usize, matched: usize, took: Duration) {
+        let decisions = &self.0.decisions;
+        decisions.made.inc();
+        decisions.rules.inc_by(wide(evaluated));
+        decisions.matched.inc_by(wide(matched));
+        decisions.seconds.observe(took);
+    }
+
+    /// A decision was made with a rule set that may be old, since the database is out of reach.
+    pub fn stale_decision(&self) {
+        self.0.decisions.stale.inc();
+    }
+
+    /// A rule ended with an error.
+    pub fn rule_error(&self, code: &'static str) {
+        self.0.decisions.errors.get_or_create(&CodeLabels { code }).inc();
+    }
+
+    /// A decision found its rule set in memory.
+    pub fn resident_hit(&self) {
+        self.0.engine.resident_hits.inc();
+    }
+
+    /// A rule set that was not in memory was loaded in `took`.
+    pub fn cold_load(&self, took: Duration) {
+        self.0.engine.cold_loads.inc();
+        self.0.engine.load_seconds.observe(took);
+    }
+
+    /// A rule set in memory was replaced by a newer one, loaded in `took`.
+    pub fn reload(&self, took: Duration) {
+        self.0.engine.reloads.inc();
+        self.0.engine.load_seconds.observe(took);
+    }
+
+    /// A rule set could not be loaded.
+    pub fn load_failure(&self) {
+        self.0.engine.load_failures.inc();
+    }
+
+    /// A rule set was compiled: this many programs anew, this many carried over.
+    pub fn programs(&self, compiled: usize, reused: usize) {
+        self.0.engine.programs_compiled.inc_by(wide(compiled));
+        self.0.engine.programs_reused.inc_by(wide(reused));
+    }
+
+    /// A change heard of was served `took` later.
+    pub fn propagation(&self, took: Duration) {
+        self.0.engine.propagation_seconds.observe(took);
+    }
+
+    /// The connection that listens for changes was made anew.
+    pub fn listener_reconnect(&self) {
+        self.0.engine.listener_reconnects.inc();
+    }
+
+    /// Reconciling found a change that no notification had told.
+    pub fn reconcile_catch(&self) {
+        self.0.engine.reconcile_catches.inc();
+    }
+
+    /// A rule set left memory.
+    pub fn departure(&self, departure: Departure) {
+        match departure {
+            Departure::Idle => self.0.engine.idle_stops.inc(),
+            Departure::Evicted => self.0.engine.evictions.inc(),
+        };
+    }
+
+    /// A tenant's actor failed and was started again.
+    pub fn actor_restart(&self) {
+        self.0.engine.restarts.inc();
+    }
+
+    /// Rule sets in memory now.
+    pub fn resident_tenants(&self, count: usize) {
+        self.0.engine.resident_tenants.set(signed(count));
+    }
+
+    /// Connections of a pool now.
+    pub fn pool(&self, pool: &'static str, in_use: usize, idle: usize) {
+        let labels = PoolLabels { pool };
+        self.0.database.in_use.get_or_create(&labels).set(signed(in_use));
+        self.0.database.idle.get_or_create(&labels).set(signed(idle));
+    }
+
+    /// A connection of a pool was had (or not) after `waited`.
+    pub fn pool_wait(&self, pool: &'static str, waited: Duration) {
+        self.0.database.wait_seconds.get_or_create(&PoolLabels { pool }).observe(waited);
+    }
+
+    /// The SQL statement of this name took so long.
+    pub fn sql(&self, statement: &'static str, took: Duration) {
+        self.0.database.statement_seconds.get_or_create(&StatementLabels { statement }).observe(took);
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Http {
+    fn register(registry: &mut Registry) -> Self {
+        let http = Self {
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(request_histogram),
+            in_flight: Gauge::default(),
+        };
+        registry.register("http_requests", "Requests answered, by route and class of status", http.requests.clone());
+        let help = "Time from request to answer, by route and class of status";
+        registry.register_with_unit("http_request", help, Unit::Seconds, http.seconds.clone());
+        registry.register("http_requests_in_flight", "Requests not answered yet", http.in_flight.clone());
+        http
+    }
+}
+
+impl Decisions {
+    fn register(registry: &mut Registry) -> Self {
+        let decisions = Self {
+            made: counter(registry, "decisions", "Decisions made"),
+            stale: counter(registry, "decisions_stale", "Decisions made while the database was out of reach"),
+            rules: counter(registry, "rules_evaluated", "Rules evaluated in decisions"),
+            matched: counter(registry, "rules_matched", "Rules that matched in decisions"),
+            errors: Family::default(),
+            seconds: Histogram::new(EVALUATION_BOUNDS_US),
+        };
+        registry.register("rule_errors", "Rules that ended with an error, by code", decisions.errors.clone());
+        registry.register_with_unit("evaluation", "Time to decide", Unit::Seconds, decisions.seconds.clone());
+        decisions
+    }
+}
+
+impl Engine {
+    fn register(registry: &mut Registry) -> Self {
+        let engine = Self {
+            resident_hits: counter(registry, "resident_hits", "Decisions that found their rule set in memory"),
+            cold_loads: counter(registry, "cold_loads", "Rule sets loaded that were not in memory"),
+            load_failures: counter(registry, "load_failures", "Rule sets that could not be loaded"),
+            reloads: counter(registry, "reloads", "Rule sets replaced by a newer revision"),
+            load_seconds: request_histogram(),
+            programs_compiled: counter(registry, "programs_compiled", "Expressions compiled"),
+            programs_reused: counter(registry, "programs_reused", "Expressions carried over from the set before"),
+            propagation_seconds: request_histogram(),
+            listener_reconnects: counter(registry, "listener_reconnects", "Connections to hear of changes made anew"),
+            reconcile_catches: counter(registry, "reconcile_catches", "Changes found that no notification had told"),
+            idle_stops: counter(registry, "idle_stops", "Rule sets dropped because nobody used them"),
+            evictions: counter(registry, "evictions", "Rule sets dropped because there were too many"),
+            restarts: counter(registry, "actor_restarts", "Tenant actors that failed and were started again"),
+            resident_tenants: Gauge::default(),
+        };
+        registry.register("resident_tenants", "Rule sets in memory", engine.resident_tenants.clone());
+        registry.register_with_unit("load", "Time to load a rule set", Unit::Seconds, engine.load_seconds.clone());
+        let help = "Time from hearing of a change to serving it";
+        registry.register_with_unit("propagation", help, Unit::Seconds, engine.propagation_seconds.clone());
+        engine
+    }
+}
+
+impl Database {
+    fn register(registry: &mut Registry) -> Self {
+        let database = Self {
+            in_use: Family::default(),
+            idle: Family::default(),
+            wait_seconds: Family::new_with_constructor(request_histogram),
+            statement_seconds: Family::new_with_constructor(request_histogram),
+        };
+        registry.register("pool_in_use", "Database connections at work", database.in_use.clone());
+        registry.register("pool_idle", "Database connections waiting for work", database.idle.clone());
+        let help = "Time until a database connection was had";
+        registry.register_with_unit("pool_wait", help, Unit::Seconds, database.wait_seconds.clone());
+        let help = "Time of SQL statements, by name";
+        registry.register_with_unit("sql", help, Unit::Seconds, database.statement_seconds.clone());
+        database
+    }
+}
+
+fn counter(registry: &mut Registry, name: &'static str, help: &'static str) -> Counter {
+    let counter = Counter::default();
+    registry.register(name, help, counter.clone());
+    counter
+}
+
+fn request_histogram() -> Histogram {
+    Histogram::new(REQUEST_BOUNDS_US)
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status {
+        100..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    }
+}
+
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(metrics: &Metrics, start: &str) -> Option<String> {
+        let text = metrics.encode().unwrap();
+        text.lines().find_map(|line| line.strip_prefix(start).map(|rest| rest.trim().to_owned()))
+    }
+
+    #[test]
+    fn what_is_told_is_what_can_be_read() {
+        let metrics = Metrics::new(1);
+        metrics.request("/api/v1/evaluate", 200, Duration::from_millis(2));
+        metrics.request("/api/v1/evaluate", 204, Duration::from_millis(3));
+        metrics.request("/api/v1/evaluate", 422, Duration::from_secs(60));
+        metrics.decision(10, 3, Duration::from_micros(7));
+        metrics.rule_error("cost_exceeded");
+        metrics.pool("requests", 2, 8);
+        metrics.sql("load_snapshot", Duration::from_micros(300));
+        metrics.departure(Departure::Evicted);
+        for (start, value) in [
+            ("tenet_http_requests_total{route=\"/api/v1/evaluate\",status=\"2xx\"}", "2"),
+            ("tenet_http_request_seconds_sum{route=\"/api/v1/evaluate\",status=\"2xx\"}", "0.005"),
+            ("tenet_http_request_seconds_bucket{le=\"0.0025\",route=\"/api/v1/evaluate\",status=\"2xx\"}", "1"),
+            ("tenet_http_request_seconds_bucket{le=\"10.0\",route=\"/api/v1/evaluate\",status=\"4xx\"}", "0"),
+            ("tenet_http_request_seconds_bucket{le=\"+Inf\",route=\"/api/v1/evaluate\",status=\"4xx\"}", "1"),
+            ("tenet_decisions_total", "1"),
+            ("tenet_rules_evaluated_total", "10"),
+            ("tenet_rules_matched_total", "3"),
+            ("tenet_rule_errors_total{code=\"cost_exceeded\"}", "1"),
+            ("tenet_evaluation_seconds_bucket{le=\"0.000005\"}", "0"),
+            ("tenet_evaluation_seconds_bucket{le=\"0.00001\"}", "1"),
+            ("tenet_pool_in_use{pool=\"requests\"}", "2"),
+            ("tenet_pool_idle{pool=\"requests\"}", "8"),
+            ("tenet_sql_seconds_count{statement=\"load_snapshot\"}", "1"),
+            ("tenet_evictions_total", "1"),
+            ("tenet_idle_stops_total", "0"),
+            (concat!("tenet_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), "1"),
+        ] {
+            assert_eq!(line(&metrics, start).as_deref(), Some(value), "{start}\n{}", metrics.encode().unwrap());
+        }
+    }
+
+    #[test]
+    fn tenants_beyond_the_cap_are_counted_together() {
+        let metrics = Metrics::new(1);
+        let (busy, quiet) = (TenantId::generate(), TenantId::generate());
+        (0..3).for_each(|_| metrics.tenant_request(busy, 200));
+        metrics.encode().unwrap();
+        metrics.tenant_request(busy, 500);
+        metrics.tenant_request(quiet, 422);
+        let text = metrics.encode().unwrap();
+        assert!(text.contains(&format!("tenet_tenant_requests_total{{tenant=\"{busy}\"}} 1\n")), "{text}");
+        assert!(text.contains(&format!("tenet_tenant_errors_total{{tenant=\"{busy}\"}} 1\n")), "{text}");
+        assert!(text.contains("tenet_tenant_requests_total{tenant=\"other\"} 4\n"), "{text}");
+        assert!(text.contains("tenet_tenant_errors_total{tenant=\"other\"} 1\n"), "{text}");
+        assert!(!text.contains(&quiet.to_string()), "{text}");
+    }
+
+    #[test]
+    fn services_in_one_process_do_not_share_counts() {
+        let (one, other) = (Metrics::new(1), Metrics::new(1));
+        one.resident_hit();
+        one.clone().resident_hit();
+        assert_eq!(line(&one, "tenet_resident_hits_total").as_deref(), Some("2"));
+        assert_eq!(line(&other, "tenet_resident_hits_total").as_deref(), Some("0"));
+    }
+}

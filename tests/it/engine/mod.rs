@@ -1,0 +1,5 @@
+//! The engine on a real database: loading, following, stopping.
+
+mod follow;
+mod lifecycle;
+mod write;

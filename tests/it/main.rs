@@ -1,0 +1,14 @@
+//! The tests that need a PostgreSQL. Tests of one module alone are in that module.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected must fail, and this is how"
+)]
+
+mod support;
+
+mod cluster;
+mod harness;
+mod tls;

@@ -1,0 +1,89 @@
+//! An engine of its own on a test's database, as one process of several would have.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tenet::{
+    domain::{Change, ChangeOptions, Name, Revision, RuleDraft, SchemaDefinition, TenantDraft, TenantId, Tier},
+    engine::{Changed, Engine, EngineOptions, Error},
+    ruleset::{Query, UnknownFacts},
+    store::{Store, StoreOptions},
+    telemetry::Metrics,
+};
+
+/// An engine with what it stands on.
+pub struct Node {
+    pub engine: Engine,
+    pub store: Store,
+    pub metrics: Metrics,
+}
+
+impl Node {
+    pub async fn start(url: &str) -> Self {
+        Self::start_with(url, EngineOptions::default()).await
+    }
+
+    pub async fn start_with(url: &str, options: EngineOptions) -> Self {
+        let store = Store::connect(StoreOptions::new(url)).await.unwrap();
+        let metrics = Metrics::new(10);
+        let engine = Engine::start(store.clone(), metrics.clone(), options).await.unwrap();
+        Self { engine, store, metrics }
+    }
+
+    /// A tenant with a schema of one whole number, `facts.n`; it stands at revision 2.
+    pub async fn tenant(&self, name: &str) -> TenantId {
+        let draft = TenantDraft { name: Name::parse(name, "name").unwrap(), tier: Tier::Free };
+        let tenant = self.engine.create_tenant(&draft).await.unwrap().id;
+        let schema = SchemaDefinition::parse(&json!({"facts": {"n": "int"}})).unwrap();
+        self.change(tenant, Change::CreateSchema(schema)).await.unwrap();
+        tenant
+    }
+
+    pub async fn change(&self, tenant: TenantId, change: Change) -> Result<Changed, Error> {
+        self.engine.change(tenant, change, ChangeOptions::default()).await
+    }
+
+    pub async fn create_rule(&self, tenant: TenantId, name: &str, expression: &str) -> Changed {
+        self.change(tenant, Change::CreateRule(rule(name, expression))).await.unwrap()
+    }
+
+    pub async fn revision(&self, tenant: TenantId) -> Result<Revision, Error> {
+        Ok(self.engine.rule_set(tenant, None).await?.set.revision())
+    }
+
+    /// What each active rule answers for `n`, in order; `None` for one that ends with an error.
+    pub async fn decide(&self, tenant: TenantId, n: i64) -> Vec<Option<bool>> {
+        let served = self.engine.rule_set(tenant, None).await.unwrap();
+        let facts = served.set.read_facts(&json!({ "n": n }).to_string(), UnknownFacts::Ignore).unwrap();
+        let query = Query::default();
+        let decision = served.set.decide(&facts, &query);
+        decision.results.iter().map(|result| result.error.is_none().then_some(result.matched)).collect()
+    }
+
+    /// The value of a metric without labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = self.metrics.encode().unwrap();
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        line.unwrap_or_else(|| panic!("no metric {name} in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+/// An active rule to be made.
+pub fn rule(name: &str, expression: &str) -> RuleDraft {
+    RuleDraft {
+        name: Name::parse(name, "name").unwrap(),
+        expression: expression.to_owned(),
+        description: None,
+        tags: Vec::new(),
+        active: true,
+    }
+}
+
+/// Waits until `condition` holds; fails after `bound`.
+pub async fn within<F: Future<Output = bool>>(bound: Duration, what: &str, mut condition: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !condition().await {
+        assert!(began.elapsed() < bound, "{what}: not within {bound:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
