@@ -92,6 +92,16 @@ pub enum Subject {
     },
 }
 
+impl Subject {
+    /// The id of what it is.
+    pub fn id(&self) -> Uuid {
+        match self {
+            Self::Rule { rule_id, .. } => *rule_id,
+            Self::DerivedField { field_id, .. } => *field_id,
+        }
+    }
+}
+
 impl Detail {
     /// A mistake without a place of its own.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {

@@ -1,4 +1,25 @@
 //! CEL, the language: parse, check, plan, evaluate. Knows no tenant.
+//!
+//! An [`Env`] holds the variables; [`Env::compile`] checks an expression against them and plans it as a [`Program`];
+//! [`Program::evaluate`] reads an [`Activation`]. A variable whose type is [`Type::Object`] has one slot for each field:
+//! find it once with [`Env::slot`] (`facts.age`) and fill it with [`Activation::set`]; what is not filled is absent.
+//! [`Deferred`] holds programs whose values fill slots when they are first read.
+
+mod activation;
+mod env;
+mod fault;
+mod network;
+mod program;
+mod types;
+mod value;
+
+pub use activation::{Activation, Deferred, Slot};
+pub use env::Env;
+pub use fault::EvaluationError;
+pub use network::Network;
+pub use program::Program;
+pub use types::{ObjectField, ObjectType, Type};
+pub use value::{MapValue, ObjectValue, Value};
 
 /// The value of one sub-expression in one evaluation.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

@@ -1,8 +1,8 @@
 //! Changes to what a tenant has stored. Each is one transaction and one revision.
 
 use super::{
-    DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch, Revision, RuleDraft, RuleId, RulePatch, SchemaDefinition,
-    SchemaVersion, TenantPatch,
+    DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch, Revision, RuleDraft, RuleId, RulePatch, Schema,
+    SchemaDefinition, TenantPatch,
 };
 
 /// One change.
@@ -14,8 +14,8 @@ pub enum Change {
     CreateSchema(SchemaDefinition),
     /// The next schema version; the first if there is none. Equal to the active one, it changes nothing.
     PutSchema(SchemaDefinition),
-    /// An older schema version, active again.
-    ActivateSchema(SchemaVersion),
+    /// An older schema version, as it is stored, active again. Active already, it changes nothing.
+    ActivateSchema(Schema),
     /// A new derived field.
     CreateDerivedField(DerivedFieldDraft),
     /// Parts of a derived field.

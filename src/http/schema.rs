@@ -245,7 +245,10 @@ pub async fn activate(
     if_match: IfMatch,
 ) -> Result<HttpResponse, Error> {
     let options = options(operator, if_match, &query);
-    let schema = written(api.engine.change(tenant, Change::ActivateSchema(version), options).await?)?;
+    // A version never changes once it is stored, so it may be read before the change locks the tenant.
+    let (_, stored) = api.store.schema_version(tenant, version).await?.ok_or_else(Error::tenant_not_found)?;
+    let stored = stored.ok_or_else(schema_version_not_found)?;
+    let schema = written(api.engine.change(tenant, Change::ActivateSchema(stored), options).await?)?;
     answer::ok(schema.revision, &schema)
 }
 

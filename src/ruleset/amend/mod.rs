@@ -1,4 +1,20 @@
 //! What a change makes of what is stored: the rows to write, or why it is refused.
+//!
+//! Pure: it reads a snapshot and answers another one. Each change is first drafted (`draft`, and one file for each kind
+//! of thing), then the set that results is compiled and weighed (`settle`), and the rows to write are what differs
+//! between the two snapshots (`difference`). No file here writes anything.
+
+mod derived_fields;
+mod difference;
+mod draft;
+mod rules;
+mod schemas;
+mod settle;
+mod text;
+
+use std::sync::Arc;
+
+use draft::Draft;
 
 use crate::{
     domain::{
@@ -8,7 +24,6 @@ use crate::{
     error::Detail,
     ruleset::{Broken, RuleSet},
 };
-use std::sync::Arc;
 
 /// A change that can be made.
 #[derive(Debug)]
@@ -21,6 +36,9 @@ pub struct Amendment {
     pub outcome: Outcome,
     /// What it would break, deactivated by it.
     pub deactivated: Vec<Broken>,
+    /// `after`, compiled; `None` if the change changes nothing. Its revision is still the one before: once the database
+    /// has counted, [`RuleSet::at_revision`] gives the set to serve.
+    pub set: Option<Arc<RuleSet>>,
 }
 
 /// One row to write.
@@ -113,6 +131,23 @@ pub fn amend(
     change: &Change,
     options: &ChangeOptions,
 ) -> Result<Amendment, Refusal> {
-    let _ = (snapshot, current, change, options);
-    todo!()
+    let mut draft = Draft::of(snapshot);
+    match change {
+        Change::Tenant(patch) => draft.patch_tenant(patch),
+        Change::CreateSchema(definition) => schemas::create(&mut draft, definition)?,
+        Change::PutSchema(definition) => schemas::put(&mut draft, definition, options)?,
+        Change::ActivateSchema(schema) => schemas::activate(&mut draft, schema, options)?,
+        Change::CreateDerivedField(new) => derived_fields::create(&mut draft, new)?,
+        Change::PatchDerivedField(id, patch) => derived_fields::patch(&mut draft, *id, patch)?,
+        Change::DeleteDerivedField(id) => derived_fields::delete(&mut draft, *id)?,
+        Change::CreateRule(new) => rules::create(&mut draft, new)?,
+        Change::ReplaceRule(id, new) => rules::replace(&mut draft, *id, new)?,
+        Change::PatchRule(id, patch) => rules::patch(&mut draft, *id, patch)?,
+        Change::DeleteRule(id) => rules::delete(&mut draft, *id)?,
+        Change::ReplaceRules(new) => rules::replace_all(&mut draft, new)?,
+    }
+    settle::settle(draft, snapshot, current, options)
 }
+
+#[cfg(test)]
+mod tests;

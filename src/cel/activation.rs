@@ -1,0 +1,137 @@
+//! The values that an evaluation reads: one slot for each variable, and for each field of a variable that is an object.
+//!
+//! A slot is present, absent, or deferred: the value of a program that runs when it is first read, at most once.
+
+use std::sync::{Arc, OnceLock};
+
+use super::{
+    env::Env,
+    fault::EvaluationError,
+    program::Program,
+    value::{ObjectValue, Value},
+};
+
+/// The place of a value in an [`Activation`]; found once by [`Env::slot`], then used without a look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub(super) u32);
+
+/// Values that are computed when they are read: derived fields.
+#[derive(Debug, Default)]
+pub struct Deferred {
+    programs: Vec<(Slot, Program)>,
+}
+
+/// What one evaluation, or all evaluations of one decision, read.
+#[derive(Debug, Clone)]
+pub struct Activation {
+    env: Env,
+    slots: Vec<State>,
+    deferred: Arc<Deferred>,
+    results: Arc<[OnceLock<Result<Value, EvaluationError>>]>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) enum State {
+    #[default]
+    Absent,
+    Present(Value),
+    Deferred(u32),
+}
+
+impl Deferred {
+    /// Programs and the slots that their values fill. They must not read each other in a circle.
+    pub fn new(programs: Vec<(Slot, Program)>) -> Self {
+        Self { programs }
+    }
+}
+
+impl Activation {
+    /// An activation without values.
+    pub fn new(env: &Env) -> Self {
+        Self {
+            env: env.clone(),
+            slots: vec![State::Absent; env.slots()],
+            deferred: Arc::default(),
+            results: Arc::new([]),
+        }
+    }
+
+    /// The same activation, with values that are computed when they are first read, and kept.
+    #[must_use]
+    pub fn with_deferred(mut self, deferred: &Arc<Deferred>) -> Self {
+        for (index, (slot, _)) in (0u32..).zip(&deferred.programs) {
+            self.put(*slot, State::Deferred(index));
+        }
+        self.results = deferred.programs.iter().map(|_| OnceLock::new()).collect();
+        self.deferred = Arc::clone(deferred);
+        self
+    }
+
+    /// Fills a slot.
+    pub fn set(&mut self, slot: Slot, value: Value) {
+        self.put(slot, State::Present(value));
+    }
+
+    /// Fills the slot called `path`: a variable, or `<variable>.<field>`; a variable that is an object takes an
+    /// [`Value::Object`] of its type or a map. Whether there is such a slot.
+    pub fn set_path(&mut self, path: &str, value: Value) -> bool {
+        if let Some(slot) = self.env.slot(path) {
+            self.set(slot, value);
+            return true;
+        }
+        let fields: Vec<_> = match &value {
+            Value::Object(object) => object.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect(),
+            Value::Map(map) => {
+                map.iter().filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value.clone()))).collect()
+            }
+            _ => return false,
+        };
+        fields.into_iter().all(|(name, value)| self.set_path(&format!("{path}.{name}"), value))
+    }
+
+    /// Empties a slot.
+    pub fn clear(&mut self, slot: Slot) {
+        self.put(slot, State::Absent);
+    }
+
+    fn put(&mut self, slot: Slot, state: State) {
+        if let Some(place) = self.slots.get_mut(slot.0 as usize) {
+            *place = state;
+        }
+    }
+
+    /// The slot's state, without computing anything.
+    #[inline]
+    pub(super) fn state(&self, slot: Slot) -> &State {
+        self.slots.get(slot.0 as usize).unwrap_or(&State::Absent)
+    }
+
+    /// The slot's value: `None` if it is absent, an error if it is deferred and its program ends with one.
+    #[inline]
+    pub fn read(&self, slot: Slot) -> Result<Option<&Value>, EvaluationError> {
+        match self.state(slot) {
+            State::Present(value) => Ok(Some(value)),
+            State::Absent => Ok(None),
+            State::Deferred(index) => self.deferred_value(*index).map(Some),
+        }
+    }
+
+    #[cold]
+    fn deferred_value(&self, index: u32) -> Result<&Value, EvaluationError> {
+        let index = index as usize;
+        let (Some((_, program)), Some(result)) = (self.deferred.programs.get(index), self.results.get(index)) else {
+            return Err(EvaluationError::new("no_such_field", "no such field"));
+        };
+        result.get_or_init(|| program.evaluate(self)).as_ref().map_err(Clone::clone)
+    }
+
+    /// The object whose fields lie in the slots from `first` on.
+    pub(super) fn object(
+        &self,
+        object_type: &Arc<super::types::ObjectType>,
+        first: Slot,
+    ) -> Result<Value, EvaluationError> {
+        let fields = (first.0..).take(object_type.fields.len()).map(|slot| Ok(self.read(Slot(slot))?.cloned()));
+        Ok(Value::Object(Arc::new(ObjectValue::new(Arc::clone(object_type), fields.collect::<Result<_, _>>()?))))
+    }
+}

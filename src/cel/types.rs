@@ -1,0 +1,152 @@
+//! The types of CEL, and how they are written. Not how they are checked: that is `check`.
+
+use std::{fmt, sync::Arc};
+
+/// A static type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// Known at run time only.
+    Dyn,
+    /// `null`.
+    Null,
+    /// `bool`.
+    Bool,
+    /// `int`: 64 bits, signed.
+    Int,
+    /// `uint`: 64 bits, unsigned.
+    Uint,
+    /// `double`.
+    Double,
+    /// `string`.
+    String,
+    /// `bytes`.
+    Bytes,
+    /// `google.protobuf.Timestamp`.
+    Timestamp,
+    /// `google.protobuf.Duration`.
+    Duration,
+    /// A list of one type.
+    List(Arc<Type>),
+    /// A map from keys of one type to values of another.
+    Map(Arc<Type>, Arc<Type>),
+    /// An object with known fields.
+    Object(Arc<ObjectType>),
+    /// The type of a type.
+    Type(Arc<Type>),
+    /// A value that may be absent.
+    Optional(Arc<Type>),
+    /// A named type without fields, perhaps with parameters: `net.IP`.
+    Abstract(Arc<str>, Arc<[Type]>),
+    /// A type parameter of a declaration: `A`.
+    Parameter(Arc<str>),
+    /// A type still to be found by the checker; no checked expression has one.
+    Variable(u32),
+}
+
+/// An object's name and fields.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ObjectType {
+    /// Its name.
+    pub name: String,
+    /// Its fields, sorted by name: their place here is their slot.
+    pub fields: Vec<ObjectField>,
+}
+
+/// A field of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ObjectField {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub value_type: Type,
+    /// Characters of a string or bytes of `bytes`, at most; for the cost estimate.
+    pub max_length: Option<u64>,
+    /// Elements of a list or entries of a map, at most; for the cost estimate.
+    pub max_items: Option<u64>,
+}
+
+impl ObjectType {
+    /// Where `name` stands among the fields.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.fields.binary_search_by(|field| field.name.as_str().cmp(name)).ok()
+    }
+
+    /// The field called `name`.
+    pub fn field(&self, name: &str) -> Option<&ObjectField> {
+        self.position(name).and_then(|position| self.fields.get(position))
+    }
+}
+
+impl Type {
+    /// A list of `element`.
+    pub fn list(element: Self) -> Self {
+        Self::List(Arc::new(element))
+    }
+
+    /// A map from `key` to `value`.
+    pub fn map(key: Self, value: Self) -> Self {
+        Self::Map(Arc::new(key), Arc::new(value))
+    }
+
+    /// An optional `value`.
+    pub fn optional(value: Self) -> Self {
+        Self::Optional(Arc::new(value))
+    }
+
+    /// A named type without parameters.
+    pub fn named(name: &str) -> Self {
+        Self::Abstract(name.into(), Arc::new([]))
+    }
+
+    /// Whether a value of this type is known to be a number.
+    pub fn is_numeric(&self) -> bool {
+        matches!(self, Self::Int | Self::Uint | Self::Double)
+    }
+
+    /// The name that `type()` gives a value of this type.
+    pub fn runtime_name(&self) -> String {
+        match self {
+            Self::Null => "null_type".to_owned(),
+            Self::List(_) => "list".to_owned(),
+            Self::Map(..) => "map".to_owned(),
+            Self::Type(_) => "type".to_owned(),
+            Self::Optional(_) => "optional_type".to_owned(),
+            Self::Abstract(name, _) => name.to_string(),
+            Self::Object(object) => object.name.clone(),
+            Self::Timestamp => "google.protobuf.Timestamp".to_owned(),
+            Self::Duration => "google.protobuf.Duration".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dyn => f.write_str("dyn"),
+            Self::Null => f.write_str("null"),
+            Self::Bool => f.write_str("bool"),
+            Self::Int => f.write_str("int"),
+            Self::Uint => f.write_str("uint"),
+            Self::Double => f.write_str("double"),
+            Self::String => f.write_str("string"),
+            Self::Bytes => f.write_str("bytes"),
+            Self::Timestamp => f.write_str("timestamp"),
+            Self::Duration => f.write_str("duration"),
+            Self::List(element) => write!(f, "list({element})"),
+            Self::Map(key, value) => write!(f, "map({key}, {value})"),
+            Self::Object(object) => f.write_str(&object.name),
+            Self::Type(inner) => write!(f, "type({inner})"),
+            Self::Optional(inner) => write!(f, "optional({inner})"),
+            Self::Abstract(name, parameters) => {
+                f.write_str(name)?;
+                for (index, parameter) in parameters.iter().enumerate() {
+                    write!(f, "{}{parameter}", if index == 0 { "(" } else { ", " })?;
+                }
+                if parameters.is_empty() { Ok(()) } else { f.write_str(")") }
+            }
+            Self::Parameter(name) => f.write_str(name),
+            Self::Variable(_) => f.write_str("dyn"),
+        }
+    }
+}

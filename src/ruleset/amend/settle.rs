@@ -1,0 +1,176 @@
+//! Compiles what a draft makes of the set, and weighs it: refused, made, or made with what it breaks deactivated.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Amendment, ChangelogEntry, Draft, Operation, Refusal, difference,
+    draft::{Target, Written},
+};
+use crate::{
+    config::limits,
+    domain::{ChangeOptions, OnBroken, Snapshot},
+    error::{Detail, Subject},
+    ruleset::{Broken, CheckReport, CompileReport, RuleSet},
+};
+
+/// Makes a draft an amendment, or says why it cannot be one.
+pub(super) fn settle(
+    mut draft: Draft,
+    snapshot: &Snapshot,
+    current: Option<&RuleSet>,
+    options: &ChangeOptions,
+) -> Result<Amendment, Refusal> {
+    if draft.details.is_empty() && difference::operations(snapshot, &mut draft.after).is_empty() {
+        let after = snapshot.clone();
+        let outcome = draft.outcome;
+        return Ok(Amendment { operations: Vec::new(), after, outcome, deactivated: Vec::new(), set: None });
+    }
+    let before = standing(snapshot, current);
+    let set = RuleSet::compile(&draft.after, Some(&before));
+    let report = set.report();
+    let checks = check_inactive(&draft, &set);
+    draft.details.extend(written_errors(&draft.written, &set, &checks));
+    if !draft.details.is_empty() {
+        draft.details.truncate(limits::DETAILS_MAX);
+        return Err(Refusal::Invalid(draft.details));
+    }
+    let (set, deactivated) = deactivate_broken(&mut draft.after, set, &before, options.on_broken)?;
+    if draft.schema_action.is_some() || snapshot.derived_fields != draft.after.derived_fields {
+        infer_types(&mut draft.after, &set, &checks);
+    }
+    let mut operations = difference::operations(snapshot, &mut draft.after);
+    operations.extend(log(&draft, snapshot, options, report, &deactivated));
+    // The tenant's time of change came after compiling.
+    let set = Arc::new(set.for_tenant(draft.after.tenant.clone()));
+    Ok(Amendment { operations, after: draft.after, outcome: draft.outcome, deactivated, set: Some(set) })
+}
+
+/// The set as it stands: what is broken in it already is not the change's doing.
+fn standing<'a>(snapshot: &Snapshot, current: Option<&'a RuleSet>) -> Cow<'a, RuleSet> {
+    match current {
+        Some(set) if set.epoch() == snapshot.epoch && set.revision() == snapshot.revision() => Cow::Borrowed(set),
+        _ => Cow::Owned(RuleSet::compile(snapshot, current)),
+    }
+}
+
+/// What the checker says of inactive things that are written: no set holds them, and they must compile all the same.
+fn check_inactive(draft: &Draft, set: &RuleSet) -> HashMap<Uuid, CheckReport> {
+    if draft.written.is_empty() {
+        return HashMap::new();
+    }
+    let written: HashSet<Uuid> = draft.written.iter().map(|written| written.target.id()).collect();
+    let rules = draft.after.rules.iter().filter(|rule| !rule.active && written.contains(&rule.id.0));
+    let fields = draft.after.derived_fields.iter().filter(|field| !field.active && written.contains(&field.id.0));
+    let rules = rules.map(|rule| (rule.id.0, set.check_rule(&rule.expression)));
+    let fields = fields.map(|field| (field.id.0, set.check_derived_field(&field.expression)));
+    rules.chain(fields).collect()
+}
+
+/// Everything wrong with the expressions that a change writes, each at its place in the input.
+fn written_errors(written: &[Written], set: &RuleSet, checks: &HashMap<Uuid, CheckReport>) -> Vec<Detail> {
+    let broken: HashMap<Uuid, &[Detail]> =
+        set.broken().iter().map(|broken| (broken.subject.id(), broken.details.as_slice())).collect();
+    let details_of = |id: Uuid| match checks.get(&id) {
+        Some(report) => report.details.as_slice(),
+        None => broken.get(&id).copied().unwrap_or_default(),
+    };
+    let at_place = |written: &'_ Written| {
+        let path = written.path.clone();
+        details_of(written.target.id()).iter().cloned().map(move |detail| detail.at(path.clone()))
+    };
+    written.iter().flat_map(at_place).collect()
+}
+
+/// Refuses what the change breaks, or deactivates it, and what that breaks in turn, until nothing more breaks.
+fn deactivate_broken(
+    after: &mut Snapshot,
+    mut set: RuleSet,
+    before: &RuleSet,
+    on_broken: OnBroken,
+) -> Result<(RuleSet, Vec<Broken>), Refusal> {
+    let known: HashSet<Uuid> = before.broken().iter().map(|broken| broken.subject.id()).collect();
+    let mut deactivated: Vec<Broken> = Vec::new();
+    loop {
+        let newly: Vec<Broken> =
+            set.broken().iter().filter(|broken| !known.contains(&broken.subject.id())).cloned().collect();
+        if newly.is_empty() {
+            return Ok((set, deactivated));
+        }
+        if on_broken == OnBroken::Refuse {
+            return Err(Refusal::Breaks(newly));
+        }
+        deactivate(after, &newly);
+        deactivated.extend(newly);
+        set = RuleSet::compile(after, Some(&set));
+    }
+}
+
+fn deactivate(after: &mut Snapshot, broken: &[Broken]) {
+    let ids: HashSet<Uuid> = broken.iter().map(|broken| broken.subject.id()).collect();
+    for rule in after.rules.iter_mut().filter(|rule| ids.contains(&rule.id.0)) {
+        rule.active = false;
+    }
+    for field in after.derived_fields.iter_mut().filter(|field| ids.contains(&field.id.0)) {
+        field.active = false;
+    }
+}
+
+/// Writes down what the checker found derived fields to be; those that do not compile keep what they had.
+fn infer_types(after: &mut Snapshot, set: &RuleSet, checks: &HashMap<Uuid, CheckReport>) {
+    for field in &mut after.derived_fields {
+        let checked = || {
+            let report = checks.get(&field.id.0)?;
+            Some((report.value_type.clone()?, report.dependencies.as_slice()))
+        };
+        if let Some((value_type, dependencies)) = set.derived_type(field.id).or_else(checked) {
+            field.value_type = value_type;
+            field.dependencies = dependencies.to_vec();
+        }
+    }
+}
+
+fn log(
+    draft: &Draft,
+    snapshot: &Snapshot,
+    options: &ChangeOptions,
+    report: CompileReport,
+    deactivated: &[Broken],
+) -> Option<Operation> {
+    let entry = ChangelogEntry {
+        action: draft.schema_action?,
+        from_version: snapshot.schema.as_ref().map(|schema| schema.version),
+        to_version: draft.after.schema.as_ref()?.version,
+        actor: options.actor.clone(),
+        rules_recompiled: report.compiled,
+        rules_failed: deactivated.len(),
+        details: json!({ "deactivated": deactivated.iter().map(logged).collect::<Vec<_>>() }),
+    };
+    Some(Operation::Log(entry))
+}
+
+fn logged(broken: &Broken) -> Value {
+    match &broken.subject {
+        Subject::Rule { rule_id, rule_name } => {
+            json!({ "ruleId": rule_id, "ruleName": rule_name, "errors": broken.details })
+        }
+        Subject::DerivedField { field_id, field_name } => {
+            json!({ "fieldId": field_id, "fieldName": field_name, "errors": broken.details })
+        }
+    }
+}
+
+impl Target {
+    fn id(self) -> Uuid {
+        match self {
+            Self::Rule(id) => id.0,
+            Self::DerivedField(id) => id.0,
+        }
+    }
+}

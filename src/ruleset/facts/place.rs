@@ -1,0 +1,66 @@
+//! Where in the facts a reader stands. Written out only when there is something to say about the place.
+
+use crate::domain::quote::{child_path, element_path};
+
+/// A place, as a step from the one around it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    parent: Option<&'a Place<'a>>,
+    step: Step<'a>,
+    /// Levels of JSON around it.
+    pub depth: usize,
+    /// Whether it or anything around it is sensitive: neither its value nor the keys inside may be shown.
+    pub sensitive: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Root,
+    /// A name that the schema knows.
+    Field(&'a str),
+    /// A name that came with the facts.
+    Key(&'a str),
+    Element(usize),
+}
+
+impl<'a> Place<'a> {
+    /// Where facts begin.
+    pub fn root() -> Self {
+        Self { parent: None, step: Step::Root, depth: 1, sensitive: false }
+    }
+
+    /// A field that the schema knows.
+    pub fn field(&'a self, name: &'a str, sensitive: bool) -> Self {
+        let sensitive = self.sensitive || sensitive;
+        Self { parent: Some(self), step: Step::Field(name), depth: self.depth + 1, sensitive }
+    }
+
+    /// What stands under a name that the schema does not know.
+    pub fn key(&'a self, name: &'a str) -> Self {
+        Self { parent: Some(self), step: Step::Key(name), depth: self.depth + 1, sensitive: self.sensitive }
+    }
+
+    /// An element of a list; `sensitive` is what the schema says of the elements.
+    pub fn element(&'a self, index: usize, sensitive: bool) -> Self {
+        let sensitive = self.sensitive || sensitive;
+        Self { parent: Some(self), step: Step::Element(index), depth: self.depth + 1, sensitive }
+    }
+
+    /// The same place, sensitive if the schema says so of what stands there.
+    pub fn marked(self, sensitive: bool) -> Self {
+        Self { sensitive: self.sensitive || sensitive, ..self }
+    }
+
+    /// The path as the caller wrote it: `facts.age`. Keys inside what is sensitive are left out.
+    pub fn path(&self) -> String {
+        let Some(parent) = self.parent else { return "facts".to_owned() };
+        let path = parent.path();
+        match self.step {
+            Step::Root => path,
+            Step::Field(name) => child_path(&path, name),
+            Step::Key(_) if parent.sensitive => format!("{path}[…]"),
+            Step::Key(name) => child_path(&path, name),
+            Step::Element(index) => element_path(&path, index),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Scalars: what JSON may stand for which type, and whether it is within its bounds.
+//!
+//! No message repeats a value: facts belong to the caller's customers.
+
+use std::fmt;
+
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use chrono::{DateTime, Datelike, Timelike};
+use serde_json::Value as Json;
+
+use super::{duration::parse_duration, notes::Notes, place::Place};
+use crate::{
+    cel::Value,
+    domain::{Field, FieldType},
+};
+
+/// Base64 with or without its padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// From here on whole numbers share their `double` with others.
+const WHOLE_DOUBLE_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// A number as JSON has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Number {
+    Negative(i64),
+    Positive(u64),
+    Fraction(f64),
+}
+
+impl Number {
+    fn as_double(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a double takes the nearest number")]
+        match self {
+            Self::Negative(number) => number as f64,
+            Self::Positive(number) => number as f64,
+            Self::Fraction(number) => number,
+        }
+    }
+
+    /// The number if it has no fraction; written with one (`25.0`) only as far as a double is exact.
+    fn as_whole(self) -> Option<i128> {
+        match self {
+            Self::Negative(number) => Some(i128::from(number)),
+            Self::Positive(number) => Some(i128::from(number)),
+            #[expect(clippy::cast_possible_truncation, reason = "whole, and within the range")]
+            Self::Fraction(number) => {
+                (number.fract() == 0.0 && number.abs() < WHOLE_DOUBLE_MAX).then_some(number as i128)
+            }
+        }
+    }
+}
+
+/// Notes that `found` stands where the schema wants something else.
+pub(super) fn mismatch(field: &Field, place: &Place, notes: &mut Notes, found: &str) {
+    let expected = match &field.field_type {
+        FieldType::Bytes => "bytes, written as a string of base64".to_owned(),
+        FieldType::Timestamp => "a timestamp, written as a string".to_owned(),
+        FieldType::Duration => "a duration, written as a string".to_owned(),
+        FieldType::Int | FieldType::Object(_) => format!("an {}", field.field_type),
+        other => format!("a {other}"),
+    };
+    notes.mistake(place, "type_mismatch", format!("this is {expected}, not {found}"));
+}
+
+/// A number for a field.
+pub(super) fn read_number(field: &Field, place: &Place, notes: &mut Notes, number: Number) -> Option<Value> {
+    match &field.field_type {
+        FieldType::Int | FieldType::Uint => read_whole(field, place, notes, number),
+        FieldType::Double => {
+            let double = number.as_double();
+            let allowed = |value: &Json| value.as_f64() == Some(double);
+            let bounded = number_in_bounds(field, place, notes, double) && in_enum(field, place, notes, allowed);
+            bounded.then_some(Value::Double(double))
+        }
+        _ => {
+            mismatch(field, place, notes, "a number");
+            None
+        }
+    }
+}
+
+fn read_whole(field: &Field, place: &Place, notes: &mut Notes, number: Number) -> Option<Value> {
+    let Some(whole) = number.as_whole() else {
+        mismatch(field, place, notes, "a number with a fraction or an exponent");
+        return None;
+    };
+    let value = match field.field_type {
+        FieldType::Int => i64::try_from(whole).ok().map(Value::Int),
+        _ => u64::try_from(whole).ok().map(Value::Uint),
+    };
+    let Some(value) = value else {
+        let message = match field.field_type {
+            FieldType::Int => "an int is within -2^63 and 2^63 - 1",
+            _ => "a uint is within 0 and 2^64 - 1",
+        };
+        notes.mistake(place, "out_of_range", message);
+        return None;
+    };
+    // Bounds of whole numbers are whole and exact; the comparison must be too.
+    #[expect(clippy::cast_possible_truncation, reason = "a schema's bounds are within 2^53")]
+    let bound = |bound: Option<f64>| bound.map(|bound| bound as i128);
+    let (minimum, maximum) = (bound(field.bounds.minimum), bound(field.bounds.maximum));
+    if minimum.is_some_and(|minimum| whole < minimum) || maximum.is_some_and(|maximum| whole > maximum) {
+        out_of_bounds(field, place, notes);
+        return None;
+    }
+    let allowed = |value: &Json| value.as_number().and_then(serde_json::Number::as_i128) == Some(whole);
+    in_enum(field, place, notes, allowed).then_some(value)
+}
+
+/// A string for a field: itself, or what its type reads from it.
+pub(super) fn read_text(field: &Field, place: &Place, notes: &mut Notes, text: &str) -> Option<Value> {
+    match &field.field_type {
+        FieldType::String => {
+            let most = field.length_max();
+            if text.len() as u64 > most && text.chars().count() as u64 > most {
+                notes.mistake(place, "too_long", format!("this has at most {most} characters"));
+                return None;
+            }
+            in_enum(field, place, notes, |value| value.as_str() == Some(text)).then(|| Value::String(text.into()))
+        }
+        FieldType::Bytes => read_bytes(field, place, notes, text),
+        FieldType::Timestamp => read_timestamp(place, notes, text),
+        FieldType::Duration => {
+            let duration = parse_duration(text);
+            if duration.is_none() {
+                let message = "this is no duration within ±292 years";
+                notes.hinted(place, "invalid_duration", message, "`1h30m`, `2.5s`, `-15ms`");
+            }
+            duration.map(Value::Duration)
+        }
+        _ => {
+            mismatch(field, place, notes, "a string");
+            None
+        }
+    }
+}
+
+fn read_bytes(field: &Field, place: &Place, notes: &mut Notes, text: &str) -> Option<Value> {
+    let Ok(bytes) = BASE64.decode(text) else {
+        notes.mistake(place, "invalid_base64", "this is not base64");
+        return None;
+    };
+    let most = field.length_max();
+    if bytes.len() as u64 > most {
+        notes.mistake(place, "too_long", format!("this has at most {most} bytes"));
+        return None;
+    }
+    Some(Value::Bytes(bytes.into()))
+}
+
+/// RFC 3339 within the years 1 to 9999, which is what CEL calls a timestamp.
+fn read_timestamp(place: &Place, notes: &mut Notes, text: &str) -> Option<Value> {
+    let timestamp = DateTime::parse_from_rfc3339(text).ok().filter(|timestamp| {
+        // A leap second, which CEL does not have, shows as a thousand million nanoseconds or more.
+        (1..=9_999).contains(&timestamp.to_utc().year()) && timestamp.nanosecond() < 1_000_000_000
+    });
+    if timestamp.is_none() {
+        let message = "this is no timestamp of RFC 3339 within the years 1 to 9999";
+        notes.hinted(place, "invalid_timestamp", message, "`2026-01-31T23:59:59Z`");
+    }
+    timestamp.map(|timestamp| Value::Timestamp(timestamp.to_utc()))
+}
+
+/// A truth value for a field.
+pub(super) fn read_bool(field: &Field, place: &Place, notes: &mut Notes, truth: bool) -> Option<Value> {
+    if field.field_type != FieldType::Bool {
+        mismatch(field, place, notes, "a bool");
+        return None;
+    }
+    in_enum(field, place, notes, |value| value.as_bool() == Some(truth)).then_some(Value::Bool(truth))
+}
+
+fn number_in_bounds(field: &Field, place: &Place, notes: &mut Notes, number: f64) -> bool {
+    let too_small = field.bounds.minimum.is_some_and(|minimum| number < minimum);
+    let too_great = field.bounds.maximum.is_some_and(|maximum| number > maximum);
+    if too_small || too_great {
+        out_of_bounds(field, place, notes);
+    }
+    !(too_small || too_great)
+}
+
+fn out_of_bounds(field: &Field, place: &Place, notes: &mut Notes) {
+    let message = match (field.bounds.minimum, field.bounds.maximum) {
+        (Some(minimum), Some(maximum)) => format!("this is within {minimum} and {maximum}"),
+        (Some(minimum), None) => format!("this is at least {minimum}"),
+        (None, Some(maximum)) => format!("this is at most {maximum}"),
+        (None, None) => return,
+    };
+    notes.mistake(place, "out_of_bounds", message);
+}
+
+fn in_enum(field: &Field, place: &Place, notes: &mut Notes, is: impl Fn(&Json) -> bool) -> bool {
+    let allowed = &field.bounds.allowed;
+    let fits = allowed.is_empty() || allowed.iter().any(is);
+    if !fits {
+        notes.mistake(place, "not_in_enum", format!("this is one of {}", Listed(allowed)));
+    }
+    fits
+}
+
+/// The values of an enumeration as a message shows them; not all of a long one.
+struct Listed<'a>(&'a [Json]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 10;
+        for (index, value) in self.0.iter().take(SHOWN).enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}`{}`", crate::domain::quote::quoted(&value.to_string()))?;
+        }
+        match self.0.len().checked_sub(SHOWN) {
+            Some(more) if more > 0 => write!(f, " and {more} more"),
+            _ => Ok(()),
+        }
+    }
+}

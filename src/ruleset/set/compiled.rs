@@ -1,0 +1,49 @@
+//! One expression, compiled, with what must stay the same for it to stay valid.
+
+use crate::cel::{Program, Slot, Type};
+
+/// The variable under which expressions read derived fields.
+pub(super) const DERIVED: &str = "derived";
+
+/// A compiled expression.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    /// What runs.
+    pub program: Program,
+    /// The derived fields that it reads, as they were when it was compiled.
+    pub reads: Vec<Read>,
+    /// Whether it reads the derived fields as a whole, whichever there are.
+    pub reads_all: bool,
+}
+
+/// A derived field that an expression reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Read {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub value_type: Type,
+    /// Where its value stands.
+    pub slot: Option<Slot>,
+}
+
+/// What an expression is for, and so which types it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A rule is of type `bool`.
+    Rule,
+    /// A derived field is of any type.
+    DerivedField,
+}
+
+impl Compiled {
+    /// The derived fields (`derived.x`) and facts (`facts.y`) that it reads, sorted.
+    pub fn dependencies(&self) -> &[String] {
+        self.program.references()
+    }
+}
+
+/// The name of the derived field in a reference such as `derived.adult`, or `derived.address.city`.
+pub(super) fn derived_name(reference: &str) -> Option<&str> {
+    reference.strip_prefix(DERIVED)?.strip_prefix('.')?.split('.').next()
+}

@@ -1,0 +1,138 @@
+//! Evaluating a set on facts. Every rule asked for is answered, with an error if need be; none can spoil another.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled};
+use crate::{
+    cel::{Activation, EvaluationError, TraceEntry, Value},
+    domain::RuleId,
+    ruleset::{Decision, Facts, Query, Return, RuleError, RuleReference, RuleResult},
+};
+
+/// A rule that a query asks for.
+enum Mention<'a> {
+    Known(&'a RuleEntry),
+    Unknown(&'a str),
+}
+
+/// What evaluating a rule gave.
+type Outcome = (bool, Option<RuleError>, Option<Vec<TraceEntry>>);
+
+impl RuleSet {
+    /// Evaluates the rules that `query` asks for. The facts must have been read by this set, or by one of the same
+    /// schema.
+    pub fn decide<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
+        let activation = self.activation(facts);
+        // A rule named twice is answered twice, and evaluated once.
+        let mut evaluated: HashMap<RuleId, Outcome> = HashMap::new();
+        let mut answer = |mention| match mention {
+            Mention::Unknown(text) => unknown(text),
+            Mention::Known(rule) if query.rules.is_none() => {
+                result(rule, self.evaluate(rule, activation.as_ref(), query))
+            }
+            Mention::Known(rule) => {
+                let outcome =
+                    evaluated.entry(rule.id).or_insert_with(|| self.evaluate(rule, activation.as_ref(), query));
+                result(rule, outcome.clone())
+            }
+        };
+        let mut results: Vec<RuleResult> = self.mentions(query).into_iter().map(&mut answer).collect();
+        let evaluated = results.len();
+        let matched_count = results.iter().filter(|result| result.matched).count();
+        if query.returns == Return::Matched {
+            results.retain(|result| result.matched || result.error.is_some());
+        }
+        Decision { results, evaluated, matched_count }
+    }
+
+    /// The rules asked for, in the order of the answer.
+    fn mentions<'a>(&'a self, query: &'a Query) -> Vec<Mention<'a>> {
+        let tagged = |rule: &RuleEntry| match &query.tags {
+            Some(tags) => rule.tags.iter().any(|tag| tags.contains(tag)),
+            None => true,
+        };
+        let inactive = |rule: &RuleEntry| matches!(rule.state, RuleState::Inactive);
+        match &query.rules {
+            None => self.rules.iter().filter(|rule| !inactive(rule) && tagged(rule)).map(Mention::Known).collect(),
+            Some(ids) => {
+                let mention = |text: &'a String| match self.rule_named(text) {
+                    None => Some(Mention::Unknown(text)),
+                    Some(rule) => (inactive(rule) || tagged(rule)).then_some(Mention::Known(rule)),
+                };
+                ids.iter().filter_map(mention).collect()
+            }
+        }
+    }
+
+    fn rule_named(&self, id: &str) -> Option<&RuleEntry> {
+        let place = self.places.get(&id.parse().ok()?)?;
+        self.rules.get(*place)
+    }
+
+    /// What the rules read; `None` if the facts were read by another schema.
+    fn activation(&self, facts: &Facts) -> Option<Activation> {
+        let layout = &self.schema.as_ref()?.layout;
+        if !Arc::ptr_eq(layout, facts.layout()) && layout.variables() != facts.layout().variables() {
+            return None;
+        }
+        let mut activation = self.environment.activation().with_deferred(&self.deferred);
+        for (slot, value) in facts.values() {
+            activation.set(*slot, value.clone());
+        }
+        Some(activation)
+    }
+
+    fn evaluate(&self, rule: &RuleEntry, activation: Option<&Activation>, query: &Query) -> Outcome {
+        let compiled = match &rule.state {
+            RuleState::Ready(compiled) => compiled,
+            RuleState::Inactive => return refused("rule_inactive", "the rule is not active"),
+            RuleState::Broken(message) => {
+                return refused("rule_broken", format!("the rule does not compile: {message}"));
+            }
+        };
+        let Some(activation) = activation else {
+            return refused("schema_changed", "the facts were read by another schema");
+        };
+        let run = || run(compiled, activation, query.trace);
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+            refused("internal", "the rule cannot be evaluated, and that is a defect of the service")
+        })
+    }
+}
+
+fn run(compiled: &Compiled, activation: &Activation, trace: bool) -> Outcome {
+    let (matched, error) = match compiled.program.evaluate(activation) {
+        Ok(Value::Bool(matched)) => (matched, None),
+        // What the checker could not know: an expression of type `dyn`.
+        Ok(other) => {
+            let message = format!("a rule is a bool, this one is a {}", other.type_name());
+            (false, Some(EvaluationError::new("not_a_bool", message).into()))
+        }
+        Err(error) => (false, Some(error.into())),
+    };
+    (matched, error, trace.then(|| compiled.program.trace(activation)))
+}
+
+fn refused(code: &'static str, message: impl Into<String>) -> Outcome {
+    (false, Some(EvaluationError::new(code, message).into()), None)
+}
+
+fn result(rule: &RuleEntry, (matched, error, trace): Outcome) -> RuleResult<'_> {
+    RuleResult { rule_id: RuleReference::Known(rule.id), rule_name: Some(&rule.name), matched, error, trace }
+}
+
+fn unknown(text: &str) -> RuleResult<'_> {
+    let (matched, error, trace) = refused("rule_not_found", "there is no rule with this id");
+    RuleResult { rule_id: RuleReference::Unknown(text), rule_name: None, matched, error, trace }
+}
+
+impl From<EvaluationError> for RuleError {
+    fn from(error: EvaluationError) -> Self {
+        let (line, column) = error.span.map(|span| (span.line, span.column)).unzip();
+        Self { code: error.code, message: error.message, line, column }
+    }
+}

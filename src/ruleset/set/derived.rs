@@ -1,0 +1,163 @@
+//! Derived fields: put in the order in which they depend on one another, and typed one after the other.
+//!
+//! The order is needed before the types are known. So each field is first compiled with all derived fields of type
+//! `dyn`, which tells what it reads, and then once more under the types of those.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    Broken,
+    compile::Compiler,
+    compiled::{Compiled, Role},
+    language::Environment,
+    order::{Dependencies, order},
+};
+use crate::{
+    cel::{Deferred, Type},
+    domain::{DerivedField, DerivedFieldId},
+    error::{Detail, Subject},
+    ruleset::facts::Layout,
+};
+
+/// The derived fields of a set by name, active or not.
+#[derive(Debug, Default)]
+pub(super) struct DerivedFields {
+    fields: BTreeMap<String, DerivedEntry>,
+}
+
+#[derive(Debug)]
+struct DerivedEntry {
+    id: DerivedFieldId,
+    state: DerivedState,
+}
+
+#[derive(Debug)]
+enum DerivedState {
+    Inactive,
+    Broken,
+    Ready(Arc<Compiled>),
+}
+
+impl DerivedFields {
+    /// The stored fields, of which none is compiled yet.
+    pub fn uncompiled(stored: &[DerivedField]) -> Self {
+        let entry = |field: &DerivedField| {
+            let state = if field.active { DerivedState::Broken } else { DerivedState::Inactive };
+            (field.name.clone(), DerivedEntry { id: field.id, state })
+        };
+        Self { fields: stored.iter().map(entry).collect() }
+    }
+
+    /// What expressions see: the schema's objects, and all derived fields. Those that cannot be used are `dyn`, so that
+    /// whoever reads one learns that, and not that it does not exist.
+    pub fn environment(&self, layout: Option<&Layout>) -> Environment {
+        let value_type = |entry: &DerivedEntry| match &entry.state {
+            DerivedState::Ready(compiled) => compiled.program.value_type().clone(),
+            DerivedState::Inactive | DerivedState::Broken => Type::Dyn,
+        };
+        Environment::new(layout, self.fields.iter().map(|(name, entry)| (name.as_str(), value_type(entry))))
+    }
+
+    /// A field that can be used.
+    pub fn compiled(&self, id: DerivedFieldId) -> Option<&Arc<Compiled>> {
+        self.usable().find(|(_, entry, _)| *entry == id).map(|(_, _, compiled)| compiled)
+    }
+
+    /// All that can be used.
+    pub fn usable(&self) -> impl Iterator<Item = (&str, DerivedFieldId, &Arc<Compiled>)> {
+        self.fields.iter().filter_map(|(name, entry)| match &entry.state {
+            DerivedState::Ready(compiled) => Some((name.as_str(), entry.id, compiled)),
+            DerivedState::Inactive | DerivedState::Broken => None,
+        })
+    }
+
+    /// The programs that run when an expression reads a derived field.
+    pub fn deferred(&self, environment: &Environment) -> Deferred {
+        let program = |(name, _, compiled): (&str, DerivedFieldId, &Arc<Compiled>)| {
+            Some((environment.derived_slot(name)?, compiled.program.clone()))
+        };
+        Deferred::new(self.usable().filter_map(program).collect())
+    }
+
+    /// What is wrong with an expression that compiles, and reads derived fields that cannot be used.
+    pub fn unusable(&self, compiled: &Compiled) -> Vec<Detail> {
+        let problem = |name: &str| match &self.fields.get(name)?.state {
+            DerivedState::Ready(_) => None,
+            DerivedState::Inactive => {
+                let detail = Detail::new("derived_field_inactive", format!("`derived.{name}` is not active"));
+                Some(detail.hint("activate it, or do without it"))
+            }
+            DerivedState::Broken => {
+                let detail = Detail::new("derived_field_broken", format!("`derived.{name}` does not compile"));
+                Some(detail.hint("correct it first"))
+            }
+        };
+        compiled.reads.iter().filter_map(|read| problem(&read.name)).collect()
+    }
+
+    fn settle(&mut self, name: &str, compiled: Arc<Compiled>) {
+        if let Some(entry) = self.fields.get_mut(name) {
+            entry.state = DerivedState::Ready(compiled);
+        }
+    }
+}
+
+/// Compiles the active derived fields, and says which are broken.
+pub(super) fn compile(
+    layout: &Layout,
+    stored: &[DerivedField],
+    compiler: &mut Compiler,
+) -> (DerivedFields, Vec<Broken>) {
+    let mut derived = DerivedFields::uncompiled(stored);
+    let active: BTreeMap<&str, &DerivedField> =
+        stored.iter().filter(|field| field.active).map(|field| (field.name.as_str(), field)).collect();
+    let mut broken: HashMap<&str, Vec<Detail>> = HashMap::new();
+    // Nothing is compiled yet: here every derived field is `dyn`.
+    let untyped = derived.environment(Some(layout));
+    let mut dependencies = Dependencies::new();
+    for (name, field) in &active {
+        match compiler.reads(&untyped, &field.expression, Role::DerivedField) {
+            Ok(None) => drop(dependencies.insert(name, active.keys().map(|name| (*name).to_owned()).collect())),
+            Ok(Some(names)) => drop(dependencies.insert(name, names)),
+            Err(details) => drop(broken.insert(name, details)),
+        }
+    }
+    let order = order(&dependencies);
+    for (name, circle) in &order.circles {
+        broken.insert(name, vec![in_circle(circle)]);
+    }
+    for wave in &order.waves {
+        let environment = derived.environment(Some(layout));
+        for field in wave.iter().filter_map(|name| active.get(name)) {
+            match usable(&derived, &environment, &field.expression, compiler) {
+                Ok(compiled) => derived.settle(&field.name, compiled),
+                Err(details) => drop(broken.insert(&field.name, details)),
+            }
+        }
+    }
+    let with_details = |field: &DerivedField| {
+        let subject = Subject::DerivedField { field_id: field.id.0, field_name: field.name.clone() };
+        Some(Broken { subject, details: broken.get(field.name.as_str())?.clone() })
+    };
+    let broken = stored.iter().filter(|field| field.active).filter_map(with_details).collect();
+    (derived, broken)
+}
+
+fn usable(
+    derived: &DerivedFields,
+    environment: &Environment,
+    expression: &str,
+    compiler: &mut Compiler,
+) -> Result<Arc<Compiled>, Vec<Detail>> {
+    let compiled = compiler.compile(environment, expression, Role::DerivedField)?;
+    let details = derived.unusable(&compiled);
+    if details.is_empty() { Ok(compiled) } else { Err(details) }
+}
+
+fn in_circle(circle: &[&str]) -> Detail {
+    let way = circle.iter().map(|name| format!("`derived.{name}`")).collect::<Vec<_>>().join(" → ");
+    Detail::new("derived_field_circle", format!("derived fields read one another in a circle: {way}"))
+}

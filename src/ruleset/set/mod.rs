@@ -1,0 +1,190 @@
+//! The rule set itself: everything of one tenant, compiled at one revision.
+//!
+//! Immutable and cheap to clone. `compile` makes it, `derived` orders and types the derived fields, `decide` evaluates.
+
+mod compile;
+mod compiled;
+mod decide;
+mod derived;
+mod language;
+mod order;
+
+use std::{collections::HashMap, sync::Arc};
+
+use compiled::{Compiled, Role};
+use derived::DerivedFields;
+use language::Environment;
+
+use super::{Facts, UnknownFacts, facts::Layout};
+use crate::{
+    cel::Deferred,
+    domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaDefinition, SchemaVersion, Tenant},
+    error::{Detail, Subject},
+};
+
+/// Everything of one tenant, compiled at one revision.
+#[derive(Debug, Clone)]
+pub struct RuleSet {
+    tenant: Tenant,
+    epoch: Epoch,
+    schema: Option<CompiledSchema>,
+    environment: Environment,
+    derived: Arc<DerivedFields>,
+    /// What runs when a rule reads a derived field.
+    deferred: Arc<Deferred>,
+    /// All rules, active or not, in creation order.
+    rules: Arc<[RuleEntry]>,
+    /// Where in `rules` each one stands.
+    places: Arc<HashMap<RuleId, usize>>,
+    broken: Arc<[Broken]>,
+    report: CompileReport,
+}
+
+/// The schema in use, and what facts are read by.
+#[derive(Debug, Clone)]
+struct CompiledSchema {
+    version: SchemaVersion,
+    definition: Arc<SchemaDefinition>,
+    layout: Arc<Layout>,
+}
+
+/// A rule of the set.
+#[derive(Debug)]
+struct RuleEntry {
+    id: RuleId,
+    name: String,
+    tags: Vec<String>,
+    state: RuleState,
+}
+
+/// Whether a rule can be evaluated.
+#[derive(Debug)]
+enum RuleState {
+    Inactive,
+    /// It does not compile; the first of its mistakes, for the answer.
+    Broken(String),
+    Ready(Arc<Compiled>),
+}
+
+/// A stored rule or derived field that does not compile; the others of the set run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Which one.
+    pub subject: Subject,
+    /// Everything that is wrong with it.
+    pub details: Vec<Detail>,
+}
+
+/// What compiling took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CompileReport {
+    /// Active rules and derived fields compiled, with success or without.
+    pub compiled: usize,
+    /// Those carried over from the previous set.
+    pub reused: usize,
+}
+
+/// What the checker says of an expression that is not stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Its type, if it has one.
+    pub value_type: Option<String>,
+    /// What it reads: `facts.age`, `derived.adult`.
+    pub dependencies: Vec<String>,
+    /// Everything that is wrong with it.
+    pub details: Vec<Detail>,
+}
+
+impl RuleSet {
+    /// The tenant as it stood at this revision.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The revision compiled.
+    pub fn revision(&self) -> Revision {
+        self.tenant.revision
+    }
+
+    /// The history of the database that the revision counts in.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The schema version compiled against.
+    pub fn schema_version(&self) -> Option<SchemaVersion> {
+        self.schema.as_ref().map(|schema| schema.version)
+    }
+
+    /// What does not compile.
+    pub fn broken(&self) -> &[Broken] {
+        &self.broken
+    }
+
+    /// What compiling this set took.
+    pub fn report(&self) -> CompileReport {
+        self.report
+    }
+
+    /// The same set at the revision that the database counted for it.
+    #[must_use]
+    pub fn at_revision(&self, revision: Revision) -> Self {
+        let mut set = self.clone();
+        set.tenant.revision = revision;
+        set
+    }
+
+    /// The same set, with what is known of the tenant itself.
+    #[must_use]
+    pub(super) fn for_tenant(self, tenant: Tenant) -> Self {
+        Self { tenant, ..self }
+    }
+
+    /// Reads `json`, an object of facts, flat or nested as the schema allows. Every declared field that is present is
+    /// checked, whether a rule reads it or not. The details carry paths below `facts`.
+    pub fn read_facts(&self, json: &str, unknown: UnknownFacts) -> Result<Facts, Vec<Detail>> {
+        match &self.schema {
+            Some(schema) => schema.layout.read(json, unknown),
+            None => Err(vec![schema_missing()]),
+        }
+    }
+
+    /// Checks an expression that is not stored, as a rule would be.
+    pub fn check_rule(&self, expression: &str) -> CheckReport {
+        self.check(expression, Role::Rule)
+    }
+
+    /// Checks an expression that is not stored, as a derived field would be.
+    pub(super) fn check_derived_field(&self, expression: &str) -> CheckReport {
+        self.check(expression, Role::DerivedField)
+    }
+
+    fn check(&self, expression: &str, role: Role) -> CheckReport {
+        let checked = match &self.schema {
+            Some(_) => self.environment.compile(expression, role),
+            None => Err(vec![schema_missing()]),
+        };
+        match checked {
+            Ok(compiled) => CheckReport {
+                value_type: Some(compiled.program.value_type().to_string()),
+                dependencies: compiled.dependencies().to_vec(),
+                details: self.derived.unusable(&compiled),
+            },
+            Err(details) => CheckReport { value_type: None, dependencies: Vec::new(), details },
+        }
+    }
+
+    /// The type of a derived field that can be used, and what it reads.
+    pub(super) fn derived_type(&self, id: DerivedFieldId) -> Option<(String, &[String])> {
+        let compiled = self.derived.compiled(id)?;
+        Some((compiled.program.value_type().to_string(), compiled.dependencies()))
+    }
+}
+
+/// What is said where nothing can be compiled or read for want of a schema.
+fn schema_missing() -> Detail {
+    Detail::new("schema_missing", "the tenant has no schema yet").hint("write the schema first")
+}
+
+#[cfg(test)]
+mod tests;
