@@ -15,7 +15,7 @@ pub struct Env {
 struct Inner {
     variables: HashMap<String, Variable>,
     slots: u32,
-    container: String,
+    declared: Vec<(String, Type)>,
 }
 
 /// A declared variable.
@@ -29,7 +29,7 @@ pub(super) struct Variable {
 impl Env {
     /// An environment with these variables and the whole function library.
     pub fn new(variables: Vec<(String, Type)>) -> Self {
-        let mut inner = Inner::default();
+        let mut inner = Inner { declared: variables.clone(), ..Inner::default() };
         for (name, value_type) in variables {
             let slot = Slot(inner.slots);
             inner.slots += match &value_type {
@@ -60,11 +60,16 @@ impl Env {
 
     /// Compiles `source`, or says everything that is wrong with it.
     pub fn compile(&self, source: &str) -> Result<Program, Vec<Detail>> {
-        Program::compile(self, source)
+        Program::compile(self, source, None)
     }
 
     /// Compiles `source`, which must be a `bool`.
     pub fn compile_bool(&self, source: &str) -> Result<Program, Vec<Detail>> {
-        self.compile(source)
+        Program::compile(self, source, Some(&Type::Bool))
+    }
+
+    /// The variables, as they were declared.
+    pub(super) fn variables(&self) -> &[(String, Type)] {
+        &self.inner.declared
     }
 }

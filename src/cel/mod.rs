@@ -8,6 +8,7 @@
 mod activation;
 mod env;
 mod fault;
+mod interim;
 mod network;
 mod program;
 mod types;

@@ -1,36 +1,43 @@
 //! A compiled expression.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::{TraceEntry, activation::Activation, env::Env, fault::EvaluationError, types::Type, value::Value};
+use super::{
+    TraceEntry,
+    activation::Activation,
+    env::Env,
+    fault::EvaluationError,
+    interim::{self, Expression},
+    types::Type,
+    value::Value,
+};
 use crate::error::Detail;
 
-/// An expression that was checked and planned. Cheap to clone.
-#[derive(Debug, Clone)]
+/// An expression that was checked. Cheap to clone.
+#[derive(Clone)]
 pub struct Program {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     source: Box<str>,
-    value_type: Type,
-    references: Box<[String]>,
+    expression: Expression,
 }
 
 impl Program {
-    pub(super) fn compile(_env: &Env, source: &str) -> Result<Self, Vec<Detail>> {
-        Ok(Self { inner: Arc::new(Inner { source: source.into(), value_type: Type::Dyn, references: Box::new([]) }) })
+    pub(super) fn compile(env: &Env, source: &str, expected: Option<&Type>) -> Result<Self, Vec<Detail>> {
+        let expression = interim::compile(env, source, expected)?;
+        Ok(Self { inner: Arc::new(Inner { source: source.into(), expression }) })
     }
 
     /// The expression's type.
     pub fn value_type(&self) -> &Type {
-        &self.inner.value_type
+        &self.inner.expression.value_type
     }
 
     /// What the expression reads, sorted: `facts.age`, `derived.adult`.
     pub fn references(&self) -> &[String] {
-        &self.inner.references
+        &self.inner.expression.references
     }
 
     /// The source compiled.
@@ -38,15 +45,19 @@ impl Program {
         &self.inner.source
     }
 
-    /// The expression's value, within the default budget.
+    /// The expression's value.
     pub fn evaluate(&self, activation: &Activation) -> Result<Value, EvaluationError> {
-        let _ = activation;
-        Err(EvaluationError::new("no_such_overload", "the evaluator is not here yet"))
+        self.inner.expression.evaluate(activation)
     }
 
     /// The value of every sub-expression that was evaluated, in the order of the source.
     pub fn trace(&self, activation: &Activation) -> Vec<TraceEntry> {
-        let _ = activation;
-        Vec::new()
+        self.inner.expression.trace(&self.inner.source, activation)
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Program").field(&self.inner.source).finish()
     }
 }
