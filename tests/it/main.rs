@@ -11,5 +11,8 @@ mod support;
 
 mod cluster;
 mod engine;
+mod first_example;
 mod harness;
+mod limits;
+mod process;
 mod tls;

@@ -4,15 +4,19 @@
 //! The server is the one that `TEST_DATABASE_URL` names; else, with the feature `containers`, one in Docker; else a
 //! private cluster that the first process of a run starts and that ends after the last.
 
+mod app;
 #[cfg(feature = "containers")]
 mod container;
 mod database;
 mod directory;
 mod node;
+mod process;
 mod run;
 mod server;
 
+pub use app::{OPERATOR_KEY, TestApp};
 pub use database::TestDatabase;
 pub use directory::Directory;
 pub use node::{Node, rule, within};
+pub use process::{TestProcess, free_address};
 pub use run::Run;
