@@ -144,7 +144,6 @@ pub struct DecisionLine {
     #[schema(nullable = false)]
     revision: Option<Revision>,
     /// The decision, or why there is none.
-    #[schema(inline)]
     #[serde(flatten)]
     outcome: BatchItemAnswer,
 }

@@ -2,7 +2,12 @@
 //!
 //! Requests are typed all through; what a value means is for the resource's own file to say.
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::error::Category;
 
 use super::{Error, strict};
@@ -16,10 +21,35 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
 
 /// Reads a document whose raw parts are looked at later, each for itself; `path` tells where it stands.
 pub fn envelope<'de, T: Deserialize<'de>>(text: &'de [u8], path: &str) -> Result<T, Error> {
-    serde_json::from_slice(text).map_err(|error| match error.classify() {
+    let read = serde_json::from_slice::<Object<T>>(text);
+    read.map(|object| object.0).map_err(|error| match error.classify() {
         Category::Data => Error::invalid_one(mistake::<T>(text, path, &error)),
         Category::Io | Category::Syntax | Category::Eof => strict::malformed(&error),
     })
+}
+
+/// A value written as an object. Without it the fields of a struct could be written as a list, in their order.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries)).map(Object)
+    }
 }
 
 /// A field that may be left out, and is never `null` unless `T` takes it: `None` means left out.
@@ -30,7 +60,7 @@ pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) 
 /// Reads once more, slower, to learn where the mistake is.
 fn mistake<'de, T: Deserialize<'de>>(text: &'de [u8], path: &str, error: &serde_json::Error) -> Detail {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let located = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err();
+    let located = serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer).err();
     let place = located.map(|located| located.path().to_string()).filter(|place| place != ".").unwrap_or_default();
     describe(&strict::reason(error), join(path, &place))
 }
@@ -75,7 +105,7 @@ mod tests {
     #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
     struct Outer {
         #[serde(rename = "items")]
-        _items: Vec<Inner>,
+        _items: Vec<Object<Inner>>,
         #[serde(default, deserialize_with = "present")]
         note: Option<Option<String>>,
     }
@@ -122,6 +152,7 @@ mod tests {
             (r#"{"items":{}}"#, "wrong_type", "items"),
             (r#"{}"#, "missing_field", "items"),
             (r#"[]"#, "wrong_type", ""),
+            (r#"{"items":[["a"]]}"#, "wrong_type", "items[0]"),
             (r#""text""#, "wrong_type", ""),
             (r#"{"items":[],"note":7}"#, "wrong_type", "note"),
         ] {

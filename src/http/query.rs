@@ -157,7 +157,7 @@ pub struct BreakQuery {
     pub on_broken: OnBroken,
 }
 
-/// The words for [`OnBroken`].
+/// What becomes of what would break.
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub enum OnBrokenWord {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     body::{BodySize, Document},
-    document::present,
+    document::{Object, present},
 };
 use crate::{
     config::limits,
@@ -43,7 +43,8 @@ pub struct RuleBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct RuleListBody {
     /// The rules.
-    rules: Vec<RuleBody>,
+    #[schema(value_type = Vec<RuleBody>)]
+    rules: Vec<Object<RuleBody>>,
 }
 
 /// What to change about a rule; what is left out stays.
@@ -120,7 +121,7 @@ impl RuleListBody {
             return Err(vec![Detail::new("too_many", message).at("rules")]);
         }
         let (mut drafts, mut details) = (Vec::with_capacity(self.rules.len()), Vec::new());
-        for (index, rule) in self.rules.into_iter().enumerate() {
+        for (index, Object(rule)) in self.rules.into_iter().enumerate() {
             match rule.draft(&format!("rules[{index}]")) {
                 Ok(draft) => drafts.push(draft),
                 Err(wrong) => details.extend(wrong),

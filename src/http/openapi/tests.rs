@@ -75,7 +75,7 @@ async fn a_problem_looks_as_the_document_says() {
     known.extend(parts.iter().filter_map(|part| part.get("properties")).flat_map(keys));
     let unknown: Vec<_> = keys(&body["errors"][0]).difference(&known).cloned().collect();
     assert_eq!(unknown, Vec::<String>::new());
-    assert_eq!(keys(&body["errors"][0]).len(), 10);
+    assert_eq!(keys(&body["errors"][0]).len(), 11);
 }
 
 #[test]
