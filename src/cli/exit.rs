@@ -4,22 +4,48 @@ use std::{io, net::SocketAddr, process::ExitCode};
 
 use anyhow::Error;
 
-use crate::{cluster, config::Mistakes};
+use crate::{client, cluster, config::Mistakes, load};
 
 /// Prints why a command failed, and answers its exit code.
 pub(super) fn report(error: &Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", message(error));
     ExitCode::from(code(error))
 }
 
-fn code(error: &Error) -> u8 {
-    if error.chain().any(<dyn std::error::Error>::is::<Mistakes>) {
-        return 2;
+/// The error and its causes, from the outside in; a cause that the text before it tells already is left out.
+fn message(error: &Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
     }
-    let no_postgres = |cause: &(dyn std::error::Error + 'static)| {
-        matches!(cause.downcast_ref(), Some(cluster::Error::NoBinaries { .. }))
-    };
-    if error.chain().any(no_postgres) { 3 } else { 1 }
+    message
+}
+
+fn code(error: &Error) -> u8 {
+    if error.chain().any(is_usage) {
+        2
+    } else if error.chain().any(is_no_postgres) {
+        3
+    } else {
+        1
+    }
+}
+
+fn is_usage(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<Mistakes>()
+        || matches!(cause.downcast_ref(), Some(client::Error::UrlInvalid { .. }))
+        || matches!(
+            cause.downcast_ref(),
+            Some(load::Error::Unreadable { .. } | load::Error::Malformed { .. } | load::Error::Invalid(_))
+        )
+}
+
+fn is_no_postgres(cause: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(cluster::Error::NoBinaries { .. }))
 }
 
 /// Says what to do where `error` is a port that somebody else has.
@@ -44,8 +70,18 @@ mod tests {
         let mistakes = Error::new(Mistakes(vec!["`x` is wrong".to_owned()])).context("cannot serve");
         let no_postgres = Error::new(cluster::Error::NoBinaries { looked: Vec::new() });
         assert_eq!(code(&mistakes), 2);
+        assert_eq!(code(&Error::new(load::Error::Invalid("no rules".to_owned()))), 2);
         assert_eq!(code(&no_postgres), 3);
         assert_eq!(code(&anyhow::anyhow!("other")), 1);
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let unreachable = client::Error::Unreachable { url: "http://127.0.0.1:1".to_owned(), source };
+        let error = Error::new(unreachable).context("the service is not well");
+        let expected = "the service is not well: `http://127.0.0.1:1` cannot be reached: connection refused";
+        assert_eq!(message(&error), expected);
     }
 
     #[test]

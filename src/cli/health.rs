@@ -15,8 +15,8 @@ use crate::{
 
 use super::block_on;
 
-/// How long the service may take to answer: less than the time-outs of those who ask through us.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the service may take to answer: less than those who ask through us wait, which is 3 s in the image.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Flags of `tenet health`.
 #[derive(Args)]

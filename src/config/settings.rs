@@ -138,7 +138,7 @@ impl Default for EngineSettings {
         Self {
             min_revision_wait: Duration::from_millis(500),
             idle_stop: Duration::from_secs(15 * 60),
-            resident_tenants_max: 10_000,
+            resident_tenants_max: 100_000,
             reconcile_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(2),
         }

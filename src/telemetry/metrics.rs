@@ -429,4 +429,31 @@ mod tests {
         assert_eq!(line(&one, "tenet_resident_hits_total").as_deref(), Some("2"));
         assert_eq!(line(&other, "tenet_resident_hits_total").as_deref(), Some("0"));
     }
+
+    #[test]
+    fn the_documentation_lists_every_metric_and_no_other() {
+        let metrics = Metrics::new(1);
+        metrics.request("/", 200, Duration::ZERO);
+        metrics.rule_error("any");
+        metrics.pool("any", 0, 0);
+        metrics.pool_wait("any", Duration::ZERO);
+        metrics.sql("any", Duration::ZERO);
+        let text = metrics.encode().unwrap();
+        let help = |line: &str| {
+            let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;
+            Some((name.to_owned(), help.trim_end_matches('.').to_owned()))
+        };
+        let told: Vec<(String, String)> = text.lines().filter_map(help).collect();
+        let page = include_str!("../../docs/operations.md");
+        let row = |line: &str| {
+            let cells: Vec<&str> = line.strip_prefix("| `tenet_")?.split('|').map(str::trim).collect();
+            Some((format!("tenet_{}", cells[0].trim_end_matches('`')), cells[3].to_owned()))
+        };
+        let documented: Vec<(String, String)> = page.lines().filter_map(row).collect();
+        let sorted = |mut rows: Vec<(String, String)>| {
+            rows.sort();
+            rows
+        };
+        assert_eq!(sorted(documented), sorted(told));
+    }
 }
