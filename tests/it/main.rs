@@ -12,4 +12,6 @@ mod support;
 mod cluster;
 mod engine;
 mod harness;
+mod migrations;
+mod store;
 mod tls;
