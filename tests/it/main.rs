@@ -15,4 +15,6 @@ mod first_example;
 mod harness;
 mod limits;
 mod process;
+mod migrations;
+mod store;
 mod tls;
