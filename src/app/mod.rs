@@ -1,27 +1,149 @@
-//! The whole: store, engine and doors, wired together and stopped in order.
+//! The whole: store, engine and doors, wired together, and stopped in the opposite order.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use crate::config::Settings;
+use anyhow::Context;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
 
-/// A service that runs.
-pub struct App {}
+use crate::{
+    config::Settings,
+    engine::{Engine, EngineOptions},
+    http::{HttpOptions, Part, Readiness, Server, Stop, Stopper},
+    store::{Observer, Store, StoreOptions},
+    telemetry::Metrics,
+};
 
-#[expect(clippy::todo, clippy::unused_async, reason = "the signatures that `serve` and `dev` build on")]
+/// Of the time that stopping may take, what is kept for actors and connections when requests use up theirs.
+const STOP_RESERVE: Duration = Duration::from_secs(2);
+/// How often a service that starts looks whether it hears of changes yet.
+const LISTENING_POLL: Duration = Duration::from_millis(10);
+
+/// A service that accepts requests.
+pub struct App {
+    address: SocketAddr,
+    serving: JoinHandle<std::io::Result<()>>,
+    stopper: Stopper,
+    readiness: Readiness,
+    engine: Engine,
+    store: Store,
+    stop_deadline: Duration,
+}
+
 impl App {
-    /// Starts the service: when this answers, it accepts requests.
+    /// Starts the service on a migrated database: when this answers, it accepts requests, and is ready as soon as it
+    /// hears of changes.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let _ = settings;
-        todo!()
+        let metrics = Metrics::new(settings.telemetry.metrics_tenants_max);
+        let readiness = Readiness::default();
+        let store = Store::connect(store_options(&settings, &metrics)?).await.context("cannot use the database")?;
+        readiness.arrived(Part::Database);
+        store.check_schema().await.context("cannot serve this database")?;
+        readiness.arrived(Part::Migrations);
+        let engine = Engine::start(store.clone(), metrics.clone(), engine_options(&settings)).await?;
+        let stop_deadline = settings.http.shutdown_deadline;
+        let server =
+            Server::bind(HttpOptions::from(&settings.http), engine.clone(), store.clone(), metrics, readiness.clone())?;
+        let (address, stopper) = (server.address(), server.stopper());
+        let serving = tokio::spawn(server.run());
+        tokio::spawn(announce_listening(engine.clone(), readiness.clone()));
+        Ok(Self { address, serving, stopper, readiness, engine, store, stop_deadline })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        todo!()
+        self.address
     }
 
-    /// Serves until a signal ends it, and stops gracefully.
+    /// Serves until SIGTERM or SIGINT, then stops gracefully; a second signal ends it at once.
     pub async fn run_until_signal(self) -> anyhow::Result<()> {
-        todo!()
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut next_signal = async || {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            }
+        };
+        let Self { serving, engine, .. } = &self;
+        let engine = engine.clone();
+        let mut failed = None;
+        tokio::select! {
+            name = next_signal() => info!(signal = name, "stopping"),
+            () = engine.failed() => failed = Some("a part of the engine ended"),
+            () = ended(serving) => failed = Some("the HTTP server ended"),
+        }
+        tokio::select! {
+            () = self.stop() => {}
+            name = next_signal() => anyhow::bail!("a second signal, {name}: stopped at once"),
+        }
+        failed.map_or(Ok(()), |what| anyhow::bail!("{what}, so the service stopped: start it again"))
+    }
+
+    /// Finishes what was accepted, stops the actors and closes the connections, within the deadline.
+    pub async fn stop(self) {
+        self.readiness.stopping();
+        let for_requests = self.stop_deadline.saturating_sub(STOP_RESERVE).max(self.stop_deadline / 2);
+        if timeout(for_requests, self.stopper.stop(Stop::Graceful)).await.is_err() {
+            warn!("requests were not finished in time, and are broken off");
+            // What is broken off is not waited for.
+            let _ = timeout(STOP_RESERVE / 4, self.stopper.stop(Stop::Now)).await;
+        }
+        let rest = async {
+            self.engine.stop().await;
+            self.store.close().await;
+        };
+        if timeout(STOP_RESERVE / 2, rest).await.is_err() {
+            warn!("database connections were not closed in time");
+        }
+        info!("stopped");
+    }
+}
+
+/// Returns once the task has ended, without taking what it answers.
+async fn ended(task: &JoinHandle<std::io::Result<()>>) {
+    while !task.is_finished() {
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn announce_listening(engine: Engine, readiness: Readiness) {
+    while !engine.health().listening {
+        sleep(LISTENING_POLL).await;
+    }
+    readiness.arrived(Part::Listener);
+}
+
+fn store_options(settings: &Settings, metrics: &Metrics) -> anyhow::Result<StoreOptions> {
+    let database = &settings.database;
+    let url = database.url.as_ref().context("no database is named: set `DATABASE_URL`")?;
+    let (statements, waits) = (metrics.clone(), metrics.clone());
+    Ok(StoreOptions {
+        role: database.role.clone(),
+        connections_max: u32::try_from(database.pool_size)?,
+        load_connections_max: u32::try_from(database.load_pool_size)?,
+        acquire_timeout: database.acquire_timeout,
+        statement_timeout: database.statement_timeout,
+        lock_timeout: database.lock_timeout,
+        observer: Observer::new(
+            move |statement, time| statements.sql(statement, time),
+            move |pool, time| waits.pool_wait(pool, time),
+        ),
+        ..StoreOptions::new(url.expose())
+    })
+}
+
+fn engine_options(settings: &Settings) -> EngineOptions {
+    let engine = &settings.engine;
+    EngineOptions {
+        idle_stop: engine.idle_stop,
+        residents_max: engine.resident_tenants_max,
+        reconcile_interval: engine.reconcile_interval,
+        stale_after: engine.stale_after,
+        min_revision_wait: engine.min_revision_wait,
     }
 }

@@ -1,10 +1,122 @@
-//! `tenet migrate`: brings the database to a version.
+//! `tenet migrate`: brings the database to a version, and says at which it stands.
 
-use crate::config::Settings;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use crate::{
+    config::{Purpose, Secret, Settings, Sources},
+    store::migrate::{self, Migrate, MigrateOptions, Status},
+};
+
+use super::block_on;
+
+/// Flags of `tenet migrate`.
+#[derive(Args)]
+pub(super) struct Flags {
+    #[command(subcommand)]
+    action: Action,
+    /// The database, with a login that may make tables [default: DATABASE_MIGRATION_URL, or DATABASE_URL]
+    #[arg(long, value_name = "URL", global = true)]
+    database: Option<String>,
+    /// Settings file (TOML); docs/configuration.md lists what it may hold
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Apply what is not applied yet
+    Up {
+        /// The last migration to apply
+        #[arg(long, value_name = "VERSION")]
+        to: Option<i64>,
+    },
+    /// Undo the newest migration, or several
+    Down {
+        /// The newest migration to keep
+        #[arg(long, value_name = "VERSION", conflicts_with = "all")]
+        to: Option<i64>,
+        /// Undo all; everything that is stored goes with them
+        #[arg(long)]
+        all: bool,
+    },
+    /// Print the newest migration that is applied
+    Version,
+    /// List all migrations, and whether they are applied
+    Status,
+    /// After a migration ended halfway and was repaired by hand: say at which version the tables are
+    Force {
+        /// The version; 0 for none
+        version: i64,
+    },
+}
+
+/// Runs `tenet migrate`.
+pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
+    // A database named on the command line is the one, whatever else is set.
+    let keys = ["database.url", "database.migration_url"];
+    let urls = flags.database.iter().flat_map(|url| keys.map(|key| (key, url.clone())));
+    let sources = Sources::of_process(urls.collect(), flags.config.as_deref())?;
+    let settings = Settings::read(&sources, Purpose::Migrate)?;
+    block_on(async {
+        let mut database = Migrate::open(options(&settings)?).await?;
+        let result = act(&mut database, flags.action).await;
+        database.close().await;
+        result
+    })
+}
 
 /// Brings the database that `settings` name to the newest version.
-#[expect(clippy::todo, clippy::unused_async, reason = "the signature that `serve` and `dev` build on")]
 pub(super) async fn up(settings: &Settings) -> anyhow::Result<()> {
-    let _ = settings;
-    todo!("store helper")
+    migrate::up(options(settings)?).await.context("cannot migrate the database")
+}
+
+fn options(settings: &Settings) -> anyhow::Result<MigrateOptions> {
+    let database = &settings.database;
+    let service_url = database.url.as_ref().map(Secret::expose);
+    let url = database.migration_url.as_ref().map(Secret::expose).or(service_url);
+    let url = url.context("`DATABASE_URL` is not set; set it, or use --database")?;
+    let mut options = MigrateOptions::new(url);
+    options.service_url = service_url.map(str::to_owned);
+    options.role.clone_from(&database.role);
+    Ok(options)
+}
+
+async fn act(database: &mut Migrate, action: Action) -> anyhow::Result<()> {
+    match action {
+        Action::Up { to } => print_done("applied", &database.up(to).await?),
+        Action::Down { to: Some(version), .. } => print_done("undid", &database.down(version).await?),
+        Action::Down { all: true, .. } => print_done("undid", &database.down(0).await?),
+        Action::Down { .. } => print_done("undid", &database.down_one().await?),
+        Action::Version => match database.version().await? {
+            Some(at) => println!("{}{}", at.version, if at.dirty { " (dirty)" } else { "" }),
+            None => println!("none"),
+        },
+        Action::Status => database.status().await?.iter().for_each(print_status),
+        Action::Force { version } => {
+            database.force(version).await?;
+            println!("the database is recorded as at migration {version}");
+        }
+    }
+    Ok(())
+}
+
+fn print_done(did: &str, versions: &[i64]) {
+    if versions.is_empty() {
+        println!("nothing to do");
+    }
+    for version in versions {
+        println!("{did} migration {version}");
+    }
+}
+
+fn print_status(status: &Status) {
+    let state = match status.applied_at {
+        _ if status.dirty => "ended halfway".to_owned(),
+        Some(at) => format!("applied {}", at.format("%Y-%m-%d %H:%M:%S UTC")),
+        None => "pending".to_owned(),
+    };
+    println!("{:06}  {:<24}  {state}", status.version, status.description);
 }

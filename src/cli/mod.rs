@@ -32,6 +32,8 @@ enum Command {
     Dev(dev::Flags),
     /// Serve in production, on the database that `DATABASE_URL` names
     Serve(serve::Flags),
+    /// Bring a database to a version
+    Migrate(migrate::Flags),
     /// Ask a running service whether it is well
     Health(health::Flags),
     /// Put a service under load and measure its answers
@@ -43,6 +45,7 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Dev(flags) => dev::run(flags),
         Command::Serve(flags) => serve::run(flags),
+        Command::Migrate(flags) => migrate::run(flags),
         Command::Health(flags) => health::run(&flags),
         Command::Load(flags) => load::run(flags),
     };
@@ -54,5 +57,9 @@ pub fn run() -> ExitCode {
 
 /// Runs `work` on a runtime of its own.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // What still runs on threads of its own is not waited for: whoever ended the work has waited for what matters.
+    runtime.shutdown_background();
+    result
 }

@@ -34,6 +34,16 @@ async fn each_test_has_a_database_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_fresh_database_has_the_migrations_and_an_empty_one_has_not() {
+    for (database, expected) in [(TestDatabase::fresh().await, true), (TestDatabase::empty().await, false)] {
+        let mut connection = PgConnection::connect(database.url()).await.unwrap();
+        let statement = "select to_regclass('rules') is not null and to_regclass('schema_migrations') is not null";
+        let migrated: bool = sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap();
+        assert_eq!(migrated, expected);
+    }
+}
+
+#[tokio::test]
 async fn the_database_of_a_test_is_dropped_with_it_even_while_somebody_is_connected() {
     let witness = TestDatabase::empty().await;
     let database = TestDatabase::fresh().await;

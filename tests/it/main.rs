@@ -10,5 +10,6 @@
 mod support;
 
 mod cluster;
+mod engine;
 mod harness;
 mod tls;

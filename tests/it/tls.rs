@@ -9,7 +9,13 @@ use std::{
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use sqlx::{Connection, PgConnection};
-use tenet::cluster::{Cluster, ClusterOptions, Purpose};
+use tenet::{
+    cluster::{Cluster, ClusterOptions, Purpose},
+    store::{
+        Store, StoreOptions,
+        migrate::{self, MigrateOptions},
+    },
+};
 
 use crate::support::Directory;
 
@@ -48,11 +54,14 @@ impl TlsServer {
         self.directory.path().join("authority.crt")
     }
 
+    fn url(&self, host: &str, mode: &str, authority: &Path) -> String {
+        let authority = authority.display();
+        format!("postgresql://tenet@{host}:{}/tenet?sslmode={mode}&sslrootcert={authority}", self.port)
+    }
+
     /// Whether the connection that `mode` asks for is encrypted, or why there is none.
     async fn connect(&self, host: &str, mode: &str, authority: &Path) -> Result<bool, sqlx::Error> {
-        let url =
-            format!("postgresql://tenet@{host}:{}/tenet?sslmode={mode}&sslrootcert={}", self.port, authority.display());
-        let mut connection = PgConnection::connect(&url).await?;
+        let mut connection = PgConnection::connect(&self.url(host, mode, authority)).await?;
         sqlx::query_scalar("select ssl from pg_stat_ssl where pid = pg_backend_pid()").fetch_one(&mut connection).await
     }
 }
@@ -99,4 +108,12 @@ async fn sslmode_decides_whether_a_connection_is_encrypted_and_whom_it_trusts() 
     fs::write(&stranger, CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap().pem()).unwrap();
     let wrong_authority = server.connect("127.0.0.1", "verify-full", &stranger).await.unwrap_err();
     assert!(format!("{wrong_authority:?}").contains("InvalidCertificate"), "{wrong_authority:?}");
+
+    // So do the parts of Tenet that connect: migrations, and the service itself.
+    let trusted = server.url("127.0.0.1", "verify-full", &authority);
+    migrate::up(MigrateOptions::new(&trusted)).await.unwrap();
+    Store::connect(StoreOptions::new(&trusted)).await.unwrap().ping().await.unwrap();
+    let untrusted = server.url("localhost", "verify-full", &authority);
+    migrate::up(MigrateOptions::new(&untrusted)).await.unwrap_err();
+    Store::connect(StoreOptions::new(&untrusted)).await.unwrap_err();
 }

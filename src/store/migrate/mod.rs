@@ -166,6 +166,8 @@ impl Migrate {
         }
         let connect = pool::parse_url(&options.url)?.application_name("tenet-migrate").options([
             ("statement_timeout", "0".to_owned()),
+            // What `if exists` says is no news.
+            ("client_min_messages", "warning".to_owned()),
             ("lock_timeout", options.lock_timeout.as_millis().to_string()),
         ]);
         let connection = connect.connect().await.map_err(|error| super::Error::of("connect to migrate", error))?;

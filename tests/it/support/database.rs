@@ -1,5 +1,7 @@
 //! A database of a test's own.
 
+use tenet::store::migrate::{self, MigrateOptions};
+
 use super::server::{execute, server};
 
 /// A database that nobody else uses; dropped with everything in it when this is, even if the test fails.
@@ -59,5 +61,6 @@ impl Drop for TestDatabase {
 
 /// Applies all migrations.
 pub async fn migrate(url: &str) {
-    let _ = url;
+    let options = MigrateOptions::new(url);
+    migrate::up(options).await.unwrap_or_else(|error| panic!("{error}"));
 }

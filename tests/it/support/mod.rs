@@ -8,9 +8,11 @@
 mod container;
 mod database;
 mod directory;
+mod node;
 mod run;
 mod server;
 
 pub use database::TestDatabase;
 pub use directory::Directory;
+pub use node::{Node, rule, within};
 pub use run::Run;
