@@ -6,6 +6,8 @@
 mod amend;
 mod decision;
 mod facts;
+#[cfg(test)]
+mod fixture;
 mod set;
 
 pub use amend::{Amendment, ChangelogEntry, Operation, Outcome, Refusal, amend};

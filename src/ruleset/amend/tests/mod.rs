@@ -1,0 +1,127 @@
+//! Each change, and each reason to refuse it: what the tables are made of, and changes of the tenant itself.
+
+mod derived_fields;
+mod rules;
+mod schemas;
+
+use super::*;
+use crate::{
+    config::limits,
+    domain::{DerivedFieldDraft, DerivedFieldPatch, Name, OnBroken, RuleDraft, RulePatch, TenantStatus, Tier},
+    error::Subject,
+    ruleset::fixture::{beginning, definition, field_id, rule_id, schema, tenant, tenant_alone, with_schema},
+};
+
+fn rule(name: &str, expression: &str) -> RuleDraft {
+    RuleDraft {
+        name: Name::parse(name, "name").unwrap(),
+        expression: expression.to_owned(),
+        description: None,
+        tags: Vec::new(),
+        active: true,
+    }
+}
+
+fn field(name: &str, expression: &str) -> DerivedFieldDraft {
+    DerivedFieldDraft { name: name.to_owned(), expression: expression.to_owned(), description: None }
+}
+
+fn refusing() -> ChangeOptions {
+    ChangeOptions { actor: "operator".to_owned(), ..ChangeOptions::default() }
+}
+
+fn deactivating() -> ChangeOptions {
+    ChangeOptions { on_broken: OnBroken::Deactivate, ..refusing() }
+}
+
+/// What a change comes to, in a line: its rows, or why it is refused.
+fn outcome(snapshot: &Snapshot, change: &Change, options: &ChangeOptions) -> String {
+    let result = amend(snapshot, None, change, options);
+    if let Ok(amendment) = &result {
+        assert_eq!(amendment.operations.is_empty(), amendment.set.is_none());
+    }
+    match result {
+        Ok(amendment) => amendment.operations.iter().map(written).collect::<Vec<_>>().join(", "),
+        Err(Refusal::SchemaMissing) => "schema missing".to_owned(),
+        Err(Refusal::SchemaExists) => "schema exists".to_owned(),
+        Err(Refusal::NotFound(kind)) => format!("no {kind}"),
+        Err(Refusal::NameTaken(name)) => format!("taken {name}"),
+        Err(Refusal::BreaksFlatCallers) => "breaks flat callers".to_owned(),
+        Err(Refusal::TooMany(kind, most)) => format!("more than {most} {kind}"),
+        Err(Refusal::Invalid(details)) => {
+            let mut paths: Vec<_> = details.iter().map(|detail| detail.path.clone().unwrap()).collect();
+            paths.dedup();
+            format!("invalid {}", paths.join(" "))
+        }
+        Err(Refusal::Breaks(broken)) => format!("breaks {}", broken.iter().map(name).collect::<Vec<_>>().join(" ")),
+    }
+}
+
+fn name(broken: &Broken) -> &str {
+    assert!(!broken.details.is_empty());
+    match &broken.subject {
+        Subject::Rule { rule_name, .. } => rule_name,
+        Subject::DerivedField { field_name, .. } => field_name,
+    }
+}
+
+fn written(operation: &Operation) -> String {
+    let off = |active: bool| if active { "" } else { " off" };
+    match operation {
+        Operation::UpdateTenant(_) => "~tenant".to_owned(),
+        Operation::InsertSchema(version, _) => format!("+schema {version}"),
+        Operation::ActivateSchema(version) => format!("!schema {version}"),
+        Operation::InsertDerivedField(field) => format!("+field {}{}", field.name, off(field.active)),
+        Operation::UpdateDerivedField(field) => format!("~field {}{}", field.name, off(field.active)),
+        Operation::DeleteDerivedField(id) => format!("-field {}", id.0.as_u128() - 0x200),
+        Operation::InsertRule(rule) => format!("+rule {}{}", rule.name, off(rule.active)),
+        Operation::UpdateRule(rule) => format!("~rule {}{}", rule.name, off(rule.active)),
+        Operation::DeleteRule(id) => format!("-rule {}", id.0.as_u128() - 0x100),
+        Operation::Log(entry) => {
+            format!("log {} {}/{}", entry.action, entry.rules_failed, entry.rules_recompiled)
+        }
+    }
+}
+
+/// Holds each change to what it comes to.
+fn check(cases: Vec<(Snapshot, Change, &ChangeOptions, &str)>) {
+    for (snapshot, change, options, expected) in cases {
+        assert_eq!(outcome(&snapshot, &change, options), expected, "{change:?}");
+    }
+}
+
+/// A chain: rule `r` reads `g`, which reads `f`; rule `s` reads neither.
+fn chain() -> Snapshot {
+    let mut snapshot =
+        tenant().field("f", "facts.vip").field("g", "derived.f").rule("r", "derived.g").rule("s", "facts.vip");
+    snapshot.derived_fields[0].dependencies = vec!["facts.vip".to_owned()];
+    snapshot.derived_fields[1].dependencies = vec!["derived.f".to_owned()];
+    snapshot
+}
+
+#[test]
+fn the_tenant_is_changed_in_what_is_named() {
+    let off = TenantPatch { status: Some(TenantStatus::Suspended), ..TenantPatch::default() };
+    let same = TenantPatch { tier: Some(Tier::Free), ..TenantPatch::default() };
+    check(vec![
+        (tenant(), Change::Tenant(off.clone()), &refusing(), "~tenant"),
+        (tenant_alone(), Change::Tenant(off.clone()), &refusing(), "~tenant"),
+        (tenant(), Change::Tenant(same), &refusing(), ""),
+        (tenant(), Change::Tenant(TenantPatch::default()), &refusing(), ""),
+        (tenant().rule("broken", "facts.nope"), Change::Tenant(off.clone()), &refusing(), "~tenant"),
+    ]);
+    let amendment = amend(&tenant(), None, &Change::Tenant(off), &refusing()).unwrap();
+    assert_eq!(amendment.after.tenant.status, TenantStatus::Suspended);
+    assert_eq!(amendment.after.tenant.updated_at, amendment.after.taken_at);
+    assert_eq!(amendment.set.unwrap().tenant(), &amendment.after.tenant);
+}
+
+#[test]
+fn what_is_compiled_already_is_not_compiled_again() {
+    let snapshot = chain();
+    let current = RuleSet::compile(&snapshot, None);
+    let change = Change::CreateRule(rule("t", "facts.age >= 18"));
+    let set = amend(&snapshot, Some(&current), &change, &refusing()).unwrap().set.unwrap();
+    assert_eq!((set.report().compiled, set.report().reused), (1, 4));
+    assert_eq!(set.at_revision(crate::domain::Revision(8)).revision(), crate::domain::Revision(8));
+}

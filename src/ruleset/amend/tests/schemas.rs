@@ -1,0 +1,87 @@
+//! Changes of the schema.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn schemas_are_numbered_and_logged() {
+    let first = definition(&json!({"facts": {"age": "int"}}));
+    let same = definition(&json!({"facts": {"age": "int64", "country": "string", "vip": {"type": "bool"}}}));
+    let more = definition(&json!({"facts": {"age": "int", "country": "string", "vip": "bool", "x": "int"}}));
+    check(vec![
+        (tenant_alone(), Change::CreateSchema(first.clone()), &refusing(), "+schema 1, log create 0/0"),
+        (tenant_alone(), Change::PutSchema(first.clone()), &refusing(), "+schema 1, log create 0/0"),
+        (tenant(), Change::CreateSchema(first.clone()), &refusing(), "schema exists"),
+        (tenant(), Change::PutSchema(same), &refusing(), ""),
+        (tenant().rule("r", "facts.vip"), Change::PutSchema(more.clone()), &refusing(), "+schema 2, log update 0/1"),
+    ]);
+    let mut newer = tenant();
+    newer.schema_version_max = Some(SchemaVersion(5));
+    let amendment = amend(&newer, None, &Change::PutSchema(more), &refusing()).unwrap();
+    assert_eq!(written(&amendment.operations[0]), "+schema 6");
+    let Some(Operation::Log(entry)) = amendment.operations.last() else { panic!("{amendment:?}") };
+    assert_eq!((entry.from_version, entry.to_version), (Some(SchemaVersion(1)), SchemaVersion(6)));
+    assert_eq!((entry.actor.as_str(), amendment.outcome), ("operator", Outcome::Schema));
+    assert_eq!(amendment.set.unwrap().schema_version(), Some(SchemaVersion(6)));
+}
+
+#[test]
+fn a_schema_that_breaks_rules_is_refused_or_deactivates_them() {
+    let without_vip = Change::PutSchema(definition(&json!({"facts": {"age": "int", "country": "string"}})));
+    let with_number = Change::PutSchema(definition(&json!({"facts": {"age": "int", "vip": "int"}})));
+    let snapshot = || chain().rule("old", "facts.nope").rule("off", "facts.vip").inactive();
+    check(vec![
+        (snapshot(), without_vip.clone(), &refusing(), "breaks f g r s"),
+        (snapshot(), without_vip.clone(), &deactivating(), {
+            "+schema 2, ~field f off, ~field g off, ~rule r off, ~rule s off, log update 4/5"
+        }),
+        (snapshot(), with_number.clone(), &refusing(), "breaks r s"),
+        (snapshot(), with_number, &deactivating(), {
+            "+schema 2, ~field f, ~field g, ~rule r off, ~rule s off, log update 2/5"
+        }),
+    ]);
+    let amendment = amend(&snapshot(), None, &without_vip, &deactivating()).unwrap();
+    let Some(Operation::Log(entry)) = amendment.operations.last() else { panic!("{amendment:?}") };
+    assert_eq!(entry.details["deactivated"][0]["fieldName"], "f");
+    assert_eq!(entry.details["deactivated"][2]["ruleName"], "r");
+    assert!(entry.details["deactivated"][2]["errors"][0]["message"].is_string());
+}
+
+#[test]
+fn flat_callers_are_not_broken_by_accident() {
+    let two = json!({"facts": {"age": "int", "country": "string", "vip": "bool"}, "order": {"total": "double"}});
+    let accepting = ChangeOptions { accept_breaking: true, ..refusing() };
+    let put = || Change::PutSchema(definition(&two));
+    let activate = || Change::ActivateSchema(schema(2, &two));
+    let mut newer = tenant();
+    newer.schema_version_max = Some(SchemaVersion(2));
+    check(vec![
+        (tenant(), put(), &refusing(), "breaks flat callers"),
+        (tenant(), put(), &accepting, "+schema 2, log update 0/0"),
+        (newer.clone(), activate(), &refusing(), "breaks flat callers"),
+        (newer, activate(), &accepting, "!schema 2, log activate 0/0"),
+        (with_schema(&two), Change::PutSchema(definition(&json!({"facts": {"age": "int"}}))), &refusing(), {
+            "+schema 2, log update 0/0"
+        }),
+    ]);
+}
+
+#[test]
+fn an_older_schema_is_activated_like_a_new_one() {
+    let older = schema(1, &json!({"facts": {"age": "int"}}));
+    let mut snapshot = tenant().rule("r", "facts.vip");
+    snapshot.schema.as_mut().unwrap().version = SchemaVersion(3);
+    snapshot.schema_version_max = Some(SchemaVersion(4));
+    let active = snapshot.schema.clone().unwrap();
+    check(vec![
+        (snapshot.clone(), Change::ActivateSchema(older.clone()), &refusing(), "breaks r"),
+        (snapshot.clone(), Change::ActivateSchema(older.clone()), &deactivating(), {
+            "!schema 1, ~rule r off, log activate 1/1"
+        }),
+        (snapshot.clone(), Change::ActivateSchema(active), &refusing(), ""),
+    ]);
+    let after = amend(&snapshot, None, &Change::ActivateSchema(older), &deactivating()).unwrap().after;
+    assert_eq!(after.schema.unwrap().version, SchemaVersion(1));
+    assert_eq!(after.schema_version_max, Some(SchemaVersion(4)));
+}
