@@ -76,21 +76,19 @@ fn join(path: &str, place: &str) -> String {
 
 /// What the reader says, with a stable name. Only the name depends on its words; a test holds them.
 fn describe(reason: &str, mut path: String) -> Detail {
-    let code = if let Some(rest) = reason.strip_prefix("missing field ") {
-        let field = rest.trim_matches('`');
-        path = join(&path, field);
-        "missing_field"
-    } else if reason.starts_with("unknown field ") {
-        "unknown_field"
-    } else if reason.starts_with("duplicate field ") {
-        "duplicate_key"
-    } else if reason.starts_with("unknown variant ") {
-        "unknown_value"
-    } else if reason.starts_with("invalid type") {
-        "wrong_type"
-    } else {
-        "invalid_value"
-    };
+    let codes = [
+        ("missing field ", "missing_field"),
+        ("duplicate field ", "duplicate_key"),
+        ("unknown field ", "unknown_field"),
+        ("unknown variant ", "unknown_value"),
+        ("invalid type", "wrong_type"),
+    ];
+    let known = codes.iter().find_map(|(words, code)| reason.strip_prefix(words).map(|rest| (*code, rest)));
+    let (code, rest) = known.unwrap_or(("invalid_value", ""));
+    // These two are found before the reader is at the field, or after it.
+    if matches!(code, "missing_field" | "duplicate_key") {
+        path = join(&path, rest.trim_matches('`'));
+    }
     let detail = Detail::new(code, reason);
     if path.is_empty() { detail } else { detail.at(path) }
 }
@@ -174,8 +172,9 @@ mod tests {
         assert_eq!(raw.facts.get(), r#"{"a":1}"#);
         let error = envelope::<Raw>(br#"{"facts":{},"trace":1}"#, "items[2]").unwrap_err();
         assert_eq!(error.errors()[0].path.as_deref(), Some("items[2].trace"));
-        let error = envelope::<Raw>(br#"{"facts":{},"facts":{}}"#, "").unwrap_err();
-        assert_eq!(error.errors()[0].code, "duplicate_key");
+        let error = envelope::<Raw>(br#"{"facts":{},"facts":{}}"#, "items[2]").unwrap_err();
+        let found = (error.errors()[0].code, error.errors()[0].path.as_deref());
+        assert_eq!(found, ("duplicate_key", Some("items[2].facts")));
         assert_eq!(envelope::<Raw>(br#"{"facts":{"#, "").unwrap_err().code(), "malformed_json");
     }
 }

@@ -160,6 +160,7 @@ pub struct BreakQuery {
 /// What becomes of what would break.
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "read by the macro alone")]
 pub enum OnBrokenWord {
     /// Refused.
     Refuse,

@@ -1,7 +1,7 @@
 //! The route table: every path that is served, with its methods.
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, Resource, Responder,
+    FromRequest, Handler, HttpRequest, Resource, Responder, Route,
     http::Method,
     web::{self, ServiceConfig},
 };
@@ -68,23 +68,12 @@ pub fn configure(config: &mut ServiceConfig) {
 /// A path and the methods that it knows.
 pub struct Entry {
     path: &'static str,
-    methods: Vec<Method>,
-    resource: Resource,
+    routes: Vec<(Method, Route)>,
 }
 
 impl Entry {
     fn at(path: &'static str) -> Self {
-        Self { path, methods: Vec::new(), resource: web::resource(path).app_data(RoutePattern(path)) }
-    }
-
-    /// The path, as a pattern.
-    pub fn path(&self) -> &'static str {
-        self.path
-    }
-
-    /// The methods that it knows.
-    pub fn methods(&self) -> &[Method] {
-        &self.methods
+        Self { path, routes: Vec::new() }
     }
 
     fn on<F, Args>(mut self, method: Method, handler: F) -> Self
@@ -93,8 +82,8 @@ impl Entry {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.resource = self.resource.route(web::method(method.clone()).to(handler));
-        self.methods.push(method);
+        let route = web::method(method.clone()).to(handler);
+        self.routes.push((method, route));
         self
     }
 
@@ -108,12 +97,24 @@ impl Entry {
         self.on(Method::GET, handler.clone()).on(Method::HEAD, handler)
     }
 
+    /// The methods that it knows.
+    pub fn methods(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().map(|(method, _)| method.as_str())
+    }
+
+    /// The path, as a pattern.
+    #[cfg(test)]
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
     fn resource(self) -> Resource {
-        let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
-        let allowed = allowed.join(", ");
-        self.resource.default_service(web::to(move |request: HttpRequest| {
+        let allowed = self.methods().collect::<Vec<_>>().join(", ");
+        let refuse = move |request: HttpRequest| {
             let error = Error::method_not_allowed(request.method(), &allowed);
             async move { Err::<String, _>(error) }
-        }))
+        };
+        let resource = web::resource(self.path).app_data(RoutePattern(self.path)).default_service(web::to(refuse));
+        self.routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route))
     }
 }

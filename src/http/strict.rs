@@ -205,8 +205,8 @@ struct Keys<'de> {
 const KEYS_FEW: usize = 16;
 
 impl<'de> Keys<'de> {
-    fn contains(&self, key: &Cow<'de, str>) -> bool {
-        self.few.contains(key) || (!self.many.is_empty() && self.many.contains(key))
+    fn contains(&self, key: &str) -> bool {
+        self.few.iter().any(|known| known == key) || (!self.many.is_empty() && self.many.contains(key))
     }
 
     fn insert(&mut self, key: Cow<'de, str>) {

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use actix_web::http::Method;
 use serde_json::Value;
 
 use super::*;
@@ -23,8 +22,8 @@ fn the_document_names_every_route_and_no_other() {
         .iter()
         .filter(|entry| !documentation.contains(&entry.path()))
         .flat_map(|entry| entry.methods().iter().map(|method| (entry.path(), method)))
-        .filter(|(_, method)| **method != Method::HEAD)
-        .map(|(path, method)| (path.to_owned(), method.as_str().to_lowercase()))
+        .filter(|(_, method)| *method != "HEAD")
+        .map(|(path, method)| (path.to_owned(), method.to_lowercase()))
         .collect();
     let document = parsed();
     let paths = document["paths"].as_object().unwrap();

@@ -1,0 +1,167 @@
+//! `/api/v1/evaluate` and `/api/v1/tenants/{tenantId}/evaluate`.
+
+mod batch;
+
+use serde_json::{Value, json};
+
+use super::{NOBODY, acme, body, mistakes, problem};
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn a_changed_rule_answers_differently_at_once() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let rule = app.create_rule(&tenant, "adult", "facts.age >= 18").await;
+    let facts = json!({"age": 25, "country": "US", "is_premium": true});
+    let decision = app.evaluate(&tenant, &facts).await;
+    let members: Vec<_> = decision.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["evaluationTimeMs", "results", "revision", "schemaVersion", "stale", "tenantId"]);
+    assert_eq!((&decision["tenantId"], &decision["revision"]), (&json!(tenant), &json!(3)));
+    assert_eq!((&decision["schemaVersion"], &decision["stale"]), (&json!(1), &json!(false)));
+    let expected = json!([{"ruleId": rule, "ruleName": "adult", "matched": true, "error": null}]);
+    assert_eq!(decision["results"], expected);
+    let path = format!("/api/v1/tenants/{tenant}/rules/{rule}");
+    body(&app.client.patch_json(&path, &json!({"expression": "facts.age >= 30"})).await.unwrap(), 200);
+    let decision = app.evaluate(&tenant, &facts).await;
+    assert_eq!((&decision["revision"], &decision["results"][0]["matched"]), (&json!(4), &json!(false)));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn rules_are_chosen_by_id_and_by_tag() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let rules = format!("/api/v1/tenants/{tenant}/rules");
+    let mut ids = Vec::new();
+    for (name, tags, active) in [("a", json!(["x"]), true), ("b", json!(["y"]), true), ("c", json!(["x"]), false)] {
+        let rule = json!({"name": name, "expression": "facts.age >= 18", "tags": tags, "active": active});
+        let made = body(&app.client.post_json(&rules, &rule).await.unwrap(), 201);
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    let evaluate = format!("/api/v1/tenants/{tenant}/evaluate");
+    let outcome = async |options: Value| -> Vec<(Value, Value)> {
+        let mut request = json!({"facts": {"age": 25}});
+        request.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        let decision = body(&app.client.post_json(&evaluate, &request).await.unwrap(), 200);
+        let results = decision["results"].as_array().unwrap();
+        results.iter().map(|result| (result["ruleName"].clone(), result["error"]["code"].clone())).collect()
+    };
+    let answered = |name: &str| (json!(name), Value::Null);
+    assert_eq!(outcome(json!({})).await, [answered("a"), answered("b")]);
+    assert_eq!(
+        outcome(json!({"rules": [ids[1], ids[0], ids[1]]})).await,
+        [answered("b"), answered("a"), answered("b")]
+    );
+    let strange = outcome(json!({"rules": [NOBODY, ids[2], "no-uuid"]})).await;
+    let unknown = (Value::Null, json!("rule_not_found"));
+    assert_eq!(strange, [unknown.clone(), (json!("c"), json!("rule_inactive")), unknown]);
+    assert_eq!(outcome(json!({"tags": ["y", "z"]})).await, [answered("b")]);
+    assert_eq!(outcome(json!({"tags": ["z"]})).await, []);
+    assert_eq!(outcome(json!({"tags": ["x"], "rules": [ids[1], ids[0]]})).await, [answered("a")]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_failing_rule_says_why_and_the_others_run() {
+    let app = TestApp::start().await;
+    let tenant = app.create_tenant_with_schema("acme", &json!({"a": "int", "b": "int"})).await;
+    app.create_rule(&tenant, "ratio", "true &&\n facts.a / facts.b > 1").await;
+    app.create_rule(&tenant, "large", "facts.a > 5").await;
+    app.create_rule(&tenant, "small", "facts.a < 5").await;
+    let decision = app.evaluate(&tenant, &json!({"a": 10, "b": 0})).await;
+    let failed = &decision["results"][0];
+    assert_eq!((&failed["matched"], &failed["error"]["line"]), (&json!(false), &json!(2)), "{failed}");
+    assert!(failed["error"]["code"].is_string() && failed["error"]["column"].is_u64(), "{failed}");
+    assert_eq!(decision["results"][1]["matched"], true);
+    let path = format!("/api/v1/tenants/{tenant}/evaluate");
+    let request = json!({"facts": {"a": 10, "b": 0}, "return": "matched"});
+    let matched = body(&app.client.post_json(&path, &request).await.unwrap(), 200);
+    let names: Vec<_> = matched["results"].as_array().unwrap().iter().map(|result| &result["ruleName"]).collect();
+    assert_eq!(names, ["ratio", "large"]);
+    assert_eq!((&matched["evaluated"], &matched["matchedCount"]), (&json!(3), &json!(1)));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_trace_shows_each_part_and_names_unknown_facts() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    app.create_rule(&tenant, "adult", "facts.age >= 18").await;
+    let path = format!("/api/v1/tenants/{tenant}/evaluate");
+    let request = json!({"facts": {"age": 25, "shoe": 43}, "trace": true});
+    let decision = body(&app.client.post_json(&path, &request).await.unwrap(), 200);
+    let trace = decision["results"][0]["trace"].as_array().unwrap();
+    assert!(trace.iter().any(|part| part["text"] == "facts.age" && part["value"] == 25), "{decision}");
+    assert_eq!(
+        (&decision["warnings"][0]["code"], &decision["warnings"][0]["path"]),
+        (&json!("unknown_fact"), &json!("facts.shoe"))
+    );
+    let request = json!({"facts": {"age": 25, "shoe": 43}, "strictFacts": true});
+    let refused = problem(&app.client.post_json(&path, &request).await.unwrap(), 422);
+    assert_eq!(mistakes(&refused)[0].1, "facts.shoe");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_revision_that_is_not_reached_in_time_is_told() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let path = format!("/api/v1/tenants/{tenant}/evaluate");
+    let ask = async |revision: Value| {
+        app.client.post_json(&path, &json!({"facts": {}, "minRevision": revision})).await.unwrap()
+    };
+    body(&ask(json!(2)).await, 200);
+    let late = problem(&ask(json!(3)).await, 503);
+    assert_eq!((&late["code"], &late["currentRevision"]), (&json!("revision_not_reached"), &json!(2)));
+    for revision in [json!(0), json!(-1), json!(1.5), json!("2")] {
+        let refused = problem(&ask(revision).await, 422);
+        assert_eq!(mistakes(&refused)[0].1, "minRevision");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn facts_that_do_not_fit_are_refused_with_their_path() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let path = format!("/api/v1/tenants/{tenant}/evaluate");
+    let send = async |text: &str| {
+        let headers = [("content-type", "application/json")];
+        app.client.request(tenet::client::Method::POST, &path, &headers, text.to_owned()).await.unwrap()
+    };
+    for (text, at) in [
+        (r#"{"facts":{"age":"25"}}"#, "facts.age"),
+        (r#"{"facts":{"age":25.5}}"#, "facts.age"),
+        (r#"{"facts":{"age":1,"age":2}}"#, "facts.age"),
+        (r#"{"facts":{"country":"\u0000"}}"#, "facts.country"),
+        (r#"{"facts":{"other":{"a":["\u0000"]}}}"#, "facts.other.a[0]"),
+        (r#"{"facts":[]}"#, "facts"),
+        (r#"{"facts":null}"#, "facts"),
+        (r#"{}"#, "facts"),
+        (r#"{"facts":{},"fact":{}}"#, "fact"),
+        (r#"{"facts":{},"tenantId":"x"}"#, "tenantId"),
+        (r#"{"facts":{},"rules":["a",1]}"#, "rules[1]"),
+        (r#"{"facts":{},"return":"some"}"#, "return"),
+        (r#"{"facts":{},"facts":{}}"#, "facts"),
+    ] {
+        assert_eq!(mistakes(&problem(&send(text).await, 422))[0].1, at, "{text}");
+    }
+    let deep = format!(r#"{{"facts":{{"other":{}{}}}}}"#, "[".repeat(1_000), "]".repeat(1_000));
+    assert_eq!(problem(&send(&deep).await, 400)["code"], "json_too_deep");
+    for broken in [r#"{"facts":{"country":"\ud800"}}"#, r#"{"facts":{"#, r#"{"facts":{}} x"#, ""] {
+        assert_eq!(problem(&send(broken).await, 400)["code"], "malformed_json", "{broken}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenant_is_named_in_the_body_or_in_the_path() {
+    let app = TestApp::start().await;
+    let send = async |body: Value| app.client.post_json("/api/v1/evaluate", &body).await.unwrap();
+    assert_eq!(mistakes(&problem(&send(json!({"facts": {}})).await, 422))[0].1, "tenantId");
+    for id in [NOBODY, "no-uuid", ""] {
+        assert_eq!(problem(&send(json!({"facts": {}, "tenantId": id})).await, 404)["code"], "tenant_not_found");
+    }
+    assert_eq!(mistakes(&problem(&send(json!({"facts": {}, "tenantId": 7})).await, 422))[0].1, "tenantId");
+    app.stop().await;
+}
