@@ -3,8 +3,11 @@
 //! Every request is shown as a `curl` line that can be repeated. What an earlier run has made is used again, and is
 //! left as its owner may have changed it.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use serde::Deserialize;
+use tokio::time::{sleep, timeout};
 
 use crate::client::{Client, Method, Response};
 
@@ -12,6 +15,11 @@ const TENANT: &str = "acme-corp";
 const RULE: &str = "adult";
 const SCHEMA: &str = r#"{"definition": {"facts": {"age": "int", "country": "string", "is_premium": "bool"}}}"#;
 const FACTS: &str = r#"{"age": 25, "country": "US", "is_premium": true}"#;
+
+/// How long the service may take to be ready.
+const READY_MAX: Duration = Duration::from_secs(10);
+/// Between two questions whether it is.
+const READY_POLL: Duration = Duration::from_millis(20);
 
 /// What the demonstration reads of a page of a list.
 #[derive(Deserialize)]
@@ -26,17 +34,27 @@ struct Named {
     name: String,
 }
 
-/// Plays the example against the service, and prints requests and answers.
+/// Plays the example against the service once it is ready, and prints requests and answers.
 pub(super) async fn play(client: &Client) -> anyhow::Result<()> {
+    timeout(READY_MAX, ready(client)).await.context("the service was not ready in time for the example")?;
     let tenant = tenant(client).await?;
     schema(client, &tenant).await?;
-    rule(client, &tenant).await?;
+    let rule = rule(client, &tenant).await?;
     println!("\n# A decision: which rules do these facts match?");
-    let body = format!(r#"{{"tenantId": "{tenant}", "facts": {FACTS}}}"#);
-    let decision = send(client, Method::POST, "/api/v1/evaluate", &body).await?;
+    let evaluation = format!(r#"{{"tenantId": "{tenant}", "facts": {FACTS}}}"#);
+    let decision = send(client, Method::POST, "/api/v1/evaluate", &evaluation).await?;
     expect(&decision, &[200])?;
-    println!();
+    println!("\n# Your turn: change the rule, then ask again. The new rule decides at once.");
+    let path = format!("/api/v1/tenants/{tenant}/rules/{rule}");
+    println!("$ {}", curl_line(client, &Method::PATCH, &path, r#"{"expression": "facts.age >= 30"}"#));
+    println!("$ {}\n", curl_line(client, &Method::POST, "/api/v1/evaluate", &evaluation));
     Ok(())
+}
+
+async fn ready(client: &Client) {
+    while !client.get("/readyz").await.is_ok_and(|response| response.is_success()) {
+        sleep(READY_POLL).await;
+    }
 }
 
 async fn tenant(client: &Client) -> anyhow::Result<String> {
@@ -62,15 +80,18 @@ async fn schema(client: &Client, tenant: &str) -> anyhow::Result<()> {
     expect(&created, &[201, 409])
 }
 
-async fn rule(client: &Client, tenant: &str) -> anyhow::Result<()> {
+async fn rule(client: &Client, tenant: &str) -> anyhow::Result<String> {
     println!("\n# A rule");
     let path = format!("/api/v1/tenants/{tenant}/rules");
     let body = format!(r#"{{"name": "{RULE}", "expression": "facts.age >= 18"}}"#);
     let created = send(client, Method::POST, &path, &body).await?;
-    if created.status == 409 {
-        println!("\n# It has a rule `{RULE}` from an earlier run, which stays.");
+    if created.status == 201 {
+        return Ok(created.json::<Named>()?.id);
     }
-    expect(&created, &[201, 409])
+    expect(&created, &[409])?;
+    println!("\n# It has a rule `{RULE}` from an earlier run, which stays.");
+    let found = find(client, &format!("{path}?namePrefix={RULE}"), RULE).await?;
+    found.with_context(|| format!("the service neither makes a rule `{RULE}` nor lists one"))
 }
 
 async fn find(client: &Client, path: &str, name: &str) -> anyhow::Result<Option<String>> {

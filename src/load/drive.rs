@@ -20,7 +20,7 @@ use super::{
     pace::Pace,
     prepare::Tenant,
     random::Random,
-    tally::{self, Tally},
+    tally::{Results, Tally},
 };
 
 /// Between two reports of progress.
@@ -123,10 +123,7 @@ impl Connection {
             Operation::Evaluate => {
                 let body = tenant.evaluation(&plan.generator, &mut self.random);
                 let answer = self.send(Method::POST, "/api/v1/evaluate", body).await?;
-                match tally::results(&answer) {
-                    Some(count) if count == plan.results => Ok(()),
-                    _ => Err("wrong number of results".to_owned()),
-                }
+                Results::check(&answer, plan.results).map_err(str::to_owned)
             }
             Operation::ListRules => self.send(Method::GET, &tenant.rules_path, String::new()).await.map(drop),
             Operation::Health => self.send(Method::GET, "/healthz", String::new()).await.map(drop),

@@ -42,13 +42,13 @@ pub enum Error {
         /// The body.
         body: String,
     },
-    /// An evaluation answers the wrong number of results.
-    #[error("an evaluation answers {found} results where the workload has {expected} rules: {body}")]
-    WrongResults {
-        /// How many.
-        found: usize,
-        /// How many there should be.
-        expected: usize,
+    /// An evaluation is not decided as it must be.
+    #[error("an evaluation by {rules} rules went wrong: {reason}: {body}")]
+    WrongDecision {
+        /// What is wrong.
+        reason: &'static str,
+        /// How many results there should be.
+        rules: usize,
         /// The body.
         body: String,
     },

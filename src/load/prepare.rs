@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::client::{Client, Method, Response};
 
-use super::{Error, Options, Workload, generator::Generator, random::Random, tally};
+use super::{Error, Options, Workload, generator::Generator, random::Random, tally::Results};
 
 /// A tenant under load.
 #[derive(Debug)]
@@ -82,11 +82,11 @@ async fn attempt(client: &Client, tenant: &Tenant, workload: &Workload) -> Resul
     let answer =
         client.request(Method::POST, "/api/v1/evaluate", &[("content-type", "application/json")], body).await?;
     accepted("evaluating", &answer)?;
-    let found = tally::results(&answer.body).unwrap_or(0);
-    if found == workload.rules.len() {
-        return Ok(());
-    }
-    Err(Error::WrongResults { found, expected: workload.rules.len(), body: answer.text() })
+    Results::check(&answer.body, workload.rules.len()).map_err(|reason| Error::WrongDecision {
+        reason,
+        rules: workload.rules.len(),
+        body: answer.text(),
+    })
 }
 
 fn accepted<'a>(doing: &str, response: &'a Response) -> Result<&'a Response, Error> {

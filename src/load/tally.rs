@@ -53,11 +53,56 @@ impl Tally {
     }
 }
 
-/// How many results a decision holds; `None` if it is none.
-pub(super) fn results(body: &[u8]) -> Option<usize> {
-    #[derive(Deserialize)]
-    struct Decision {
-        results: Vec<IgnoredAny>,
+/// What a decision holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Results {
+    /// Results.
+    pub count: usize,
+    /// Of these, how many carry an error.
+    pub errors: usize,
+}
+
+impl Results {
+    /// Reads the body of a decision; `None` if it is none.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Decision {
+            results: Vec<Verdict>,
+        }
+        #[derive(Deserialize)]
+        struct Verdict {
+            error: Option<IgnoredAny>,
+        }
+        let Decision { results } = serde_json::from_slice(body).ok()?;
+        let errors = results.iter().filter(|result| result.error.is_some()).count();
+        Some(Self { count: results.len(), errors })
     }
-    serde_json::from_slice::<Decision>(body).ok().map(|decision| decision.results.len())
+
+    /// What is wrong with a decision by `rules` rules, if anything is.
+    pub fn check(body: &[u8], rules: usize) -> Result<(), &'static str> {
+        match Self::read(body) {
+            None => Err("the answer is no decision"),
+            Some(results) if results.count != rules => Err("wrong number of results"),
+            Some(results) if results.errors > 0 => Err("a rule ended with an error"),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_must_answer_every_rule_without_error() {
+        for (body, outcome) in [
+            (r#"{"results":[{"matched":true,"error":null},{"matched":false}],"stale":false}"#, Ok(())),
+            (r#"{"results":[{"error":null}]}"#, Err("wrong number of results")),
+            (r#"{"results":[{"error":null},{"error":{"code":"x"}}]}"#, Err("a rule ended with an error")),
+            (r#"{"title":"no"}"#, Err("the answer is no decision")),
+            ("", Err("the answer is no decision")),
+        ] {
+            assert_eq!(Results::check(body.as_bytes(), 2), outcome, "{body}");
+        }
+    }
 }

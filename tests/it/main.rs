@@ -9,6 +9,7 @@
 
 mod support;
 
+mod cli;
 mod cluster;
 mod engine;
 mod first_example;

@@ -1,0 +1,163 @@
+//! The commands as they are typed: the binary itself, its output and its exit codes.
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Directory, TestDatabase};
+
+const KEY: &str = "an-operator-key-for-tests";
+const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/workloads/ten_rules.json");
+
+/// The binary, with nothing set but what programs and temporary files need.
+fn tenet(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenet"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    for name in ["PATH", "HOME", "TMPDIR", "TENET_PG_BIN"] {
+        command.envs(env::var_os(name).map(|value| (name, value)));
+    }
+    command
+}
+
+fn ended(mut command: Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// A service that was started as a process of its own; killed if a test fails before it has stopped it.
+struct Service {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Service {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        Self { child, stdout: BufReader::new(stdout), stderr: BufReader::new(stderr) }
+    }
+
+    /// `tenet serve` on a free port, and where it serves.
+    fn serve(database: &TestDatabase, arguments: &[&str]) -> (Self, String) {
+        let mut command = tenet(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        command.env("DATABASE_URL", database.url()).env("TENET_OPERATOR_KEY", KEY).env("TENET_LOG_FORMAT", "json");
+        let mut service = Self::start(command);
+        let lines = until(&mut service.stderr, |line| line.contains("\"serving\""));
+        let line: serde_json::Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+        let url = format!("http://{}", line["address"].as_str().unwrap());
+        (service, url)
+    }
+
+    /// Sends SIGTERM; answers the exit code, and how long it took.
+    fn stop(mut self) -> (Option<i32>, Duration) {
+        let start = Instant::now();
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        (self.child.wait().unwrap().code(), start.elapsed())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines up to the first that is `wanted`; fails at the end of the stream.
+fn until(stream: &mut impl BufRead, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    while !lines.last().is_some_and(|line| wanted(line)) {
+        let mut line = String::new();
+        assert!(stream.read_line(&mut line).unwrap() > 0, "the command ended:\n{}", lines.concat());
+        lines.push(line);
+    }
+    lines
+}
+
+#[test]
+fn wrong_settings_are_all_told_and_end_with_2() {
+    let mut command = tenet(&["serve"]);
+    command.env("TENET_LISEN", "127.0.0.1:1").env("TENET_OPERATOR_KEY", "short");
+    let (code, _, stderr) = ended(command);
+    assert_eq!(code, Some(2), "{stderr}");
+    for part in ["did you mean `TENET_LISTEN`?", "`DATABASE_URL` is not set", "`TENET_OPERATOR_KEY` has 5 characters"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    assert_eq!(ended(tenet(&["no-such-command"])).0, Some(2));
+    assert_eq!(ended(tenet(&["load", "--workload", "/no/such/file"])).0, Some(2));
+    let (code, stdout, _) = ended(tenet(&["--version"]));
+    assert_eq!((code, stdout), (Some(0), format!("tenet {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[tokio::test]
+async fn a_service_is_started_asked_put_under_load_and_stopped() {
+    let database = TestDatabase::empty().await;
+    let (service, url) = Service::serve(&database, &["--migrate"]);
+    assert_eq!(ended(tenet(&["health", "--url", &url])).0, Some(0));
+
+    let load = ["load", "--workload", WORKLOAD, "--url", &url, "--duration", "1", "--mix", "load", "--json"];
+    for rate in [&[][..], &["--rate", "100"]] {
+        let mut command = tenet(&[&load, rate].concat());
+        command.env("TENET_OPERATOR_KEY", KEY);
+        let (code, stdout, stderr) = ended(command);
+        assert_eq!(code, Some(0), "{stdout}{stderr}");
+        let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        let requests = report["requests"].as_u64().unwrap();
+        assert!(if rate.is_empty() { requests > 0 } else { requests == 100 }, "{report:#}");
+        assert!(report["latencyMs"]["max"].as_f64().unwrap() >= report["latencyMs"]["p50"].as_f64().unwrap());
+        assert!(report["serverCpuUsPerRequest"].is_number(), "{report:#}");
+        assert_eq!(report["errors"], serde_json::json!({}));
+    }
+    let (code, _, stderr) = ended(tenet(&load));
+    assert_eq!(code, Some(1), "without the key the service refuses: {stderr}");
+    assert!(stderr.contains("the service answered 401"), "{stderr}");
+
+    let (code, took) = service.stop();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let (code, _, stderr) = ended(tenet(&["health", "--url", &url]));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("the service is not well"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_and_what_to_do() {
+    let database = TestDatabase::fresh().await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = tenet(&["serve", "--listen", &address]);
+    command.env("DATABASE_URL", database.url()).env("TENET_OPERATOR_KEY", KEY);
+    let (code, _, stderr) = ended(command);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains(&format!("another program listens on `{address}`: stop it, or choose")), "{stderr}");
+}
+
+#[tokio::test]
+async fn the_demonstration_plays_the_first_example_and_again_on_what_is_there() {
+    let directory = Directory::new();
+    let data_dir = directory.path().join("data");
+    let arguments = ["dev", "--demo", "--listen", "127.0.0.1:0", "--data-dir", data_dir.to_str().unwrap()];
+    for run in ["first", "second"] {
+        let mut service = Service::start(tenet(&arguments));
+        let shown = until(&mut service.stdout, |line| line.starts_with("serving on http://127.0.0.1:")).concat();
+        for part in [
+            "-d '{\"name\": \"acme-corp\"}'",
+            "\"expression\": \"facts.age >= 18\"",
+            "\"ruleName\": \"adult\"",
+            "\"matched\": true",
+        ] {
+            assert!(shown.contains(part), "{run} run: `{part}` is not in\n{shown}");
+        }
+        assert_eq!(shown.contains("from an earlier run"), run == "second", "{shown}");
+        let (code, took) = service.stop();
+        assert_eq!(code, Some(0), "{run} run");
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    }
+}
