@@ -45,13 +45,18 @@ impl Source {
         path.split_once('/').map_or(path.strip_suffix(".rs").unwrap(), |(module, _)| module)
     }
 
+    /// Whether a file of `src` holds nothing but tests.
+    fn is_test(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+    }
+
     /// The module that its tests are in, as the test runner prints it: `store::rules::tests` for those in
     /// `src/store/rules.rs`, `engine::reload` for those in `tests/it/engine/reload.rs`.
     fn test_path(&self) -> String {
         let path = self.path.strip_suffix(".rs").unwrap();
         if let Some(path) = path.strip_prefix("src/") {
-            let module = path.trim_end_matches("/tests").trim_end_matches("/mod").replace('/', "::");
-            return format!("{module}::tests");
+            let module = path.trim_end_matches("/mod").replace('/', "::");
+            return if self.is_test() { module } else { format!("{module}::tests") };
         }
         let path = path.strip_prefix("tests/it/").or(path.strip_prefix("tests/"));
         path.unwrap().trim_end_matches("/mod").replace('/', "::")
@@ -234,8 +239,7 @@ fn a_crate_is_named_only_in_the_modules_it_belongs_to() {
     let mut wrong = Vec::new();
     let in_modules = |source: &Source| source.path.matches('/').count() > 1;
     // Tests in a file of their own may look at the environment.
-    let is_test = |source: &Source| source.path.ends_with("/tests.rs");
-    for source in sources("src", "rs").iter().filter(|source| in_modules(source) && !is_test(source)) {
+    for source in sources("src", "rs").iter().filter(|source| in_modules(source) && !source.is_test()) {
         for path in paths(&tokens(&source.text)) {
             for (name, modules) in CRATES {
                 if begins_with(&path, name) && !modules.contains(&source.module()) {

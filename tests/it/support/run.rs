@@ -96,6 +96,7 @@ impl Run {
     }
 
     /// Leaves a keeper behind, which holds `lifeline` and runs `finish` when the last process of the run is gone.
+    #[expect(clippy::zombie_processes, reason = "the keeper outlives this process: that is what it is for")]
     pub fn keep(&self, lifeline: impl Into<Stdio>, finish: &Command) {
         let mut keeper = Command::new("/bin/sh");
         keeper.args(["-c", KEEPER, "tenet-test-keeper"]).arg(&self.directory);
