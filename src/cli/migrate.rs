@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use crate::{
-    config::{Purpose, Secret, Settings, Sources},
+    config::{Purpose, Settings, Sources},
     store::migrate::{self, Migrate, MigrateOptions, Status},
 };
 
@@ -75,11 +75,10 @@ pub(super) async fn up(settings: &Settings) -> anyhow::Result<()> {
 
 fn options(settings: &Settings) -> anyhow::Result<MigrateOptions> {
     let database = &settings.database;
-    let service_url = database.url.as_ref().map(Secret::expose);
-    let url = database.migration_url.as_ref().map(Secret::expose).or(service_url);
+    let url = database.migration_url.as_ref().or(database.url.as_ref());
     let url = url.context("`DATABASE_URL` is not set; set it, or use --database")?;
-    let mut options = MigrateOptions::new(url);
-    options.service_url = service_url.map(str::to_owned);
+    let mut options = MigrateOptions::new(url.expose());
+    options.service_url.clone_from(&database.url);
     options.role.clone_from(&database.role);
     Ok(options)
 }

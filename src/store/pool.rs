@@ -1,6 +1,7 @@
 //! Connections: how they are made, which role they work as, and how many there are. No statement about tenants.
 
 use std::{
+    fmt,
     str::FromStr,
     time::{Duration, Instant},
 };
@@ -12,12 +13,13 @@ use sqlx::{
 };
 
 use super::{Error, Observer, role};
+use crate::config::Secret;
 
 /// How to reach the database.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreOptions {
     /// The database. TLS as its `sslmode` says.
-    pub url: String,
+    pub url: Secret,
     /// The role to work as; made by `tenet migrate up`.
     pub role: String,
     /// Connections for reads and writes that requests ask for.
@@ -40,7 +42,7 @@ impl StoreOptions {
     /// The defaults, for `url`.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
-            url: url.into(),
+            url: Secret::new(url),
             role: role::DEFAULT.to_owned(),
             connections_max: 10,
             load_connections_max: 4,
@@ -55,7 +57,7 @@ impl StoreOptions {
     /// How a connection named `application` is made.
     pub(super) fn connect_options(&self, application: &str) -> Result<PgConnectOptions, Error> {
         let milliseconds = |time: Duration| time.as_millis().to_string();
-        let options = parse_url(&self.url)?.application_name(application).options([
+        let options = parse_url(self.url.expose())?.application_name(application).options([
             ("statement_timeout", milliseconds(self.statement_timeout)),
             ("lock_timeout", milliseconds(self.lock_timeout)),
             ("idle_in_transaction_session_timeout", milliseconds(self.idle_transaction_timeout)),
@@ -76,6 +78,13 @@ impl StoreOptions {
             Ok(result) => result.map_err(|error| role::explain(OPERATION, error, &self.role)),
             Err(_) => Err(Error::of(OPERATION, sqlx::Error::PoolTimedOut)),
         }
+    }
+}
+
+impl fmt::Debug for StoreOptions {
+    /// Without the URL: it holds a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions").field("role", &self.role).finish_non_exhaustive()
     }
 }
 
@@ -149,5 +158,20 @@ impl Pool {
 
     pub(super) async fn close(&self) {
         self.inner.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        let url = "postgresql://user:hunter2@host/database";
+        assert!(!format!("{:?}", StoreOptions::new(url)).contains("hunter2"));
+        for wrong in ["postgresql://user:hunter2@host:port/database", "://hunter2", "hunter2"] {
+            let message = parse_url(wrong).unwrap_err().to_string();
+            assert!(!message.contains("hunter2"), "{message}");
+        }
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn assume(connection: &mut PgConnection, role: &str) -> Result<
     let row = sqlx::query(
         "select current_user::text as name, r.rolsuper, r.rolbypassrls,
             exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                where c.relowner = r.oid and c.relkind = 'r' and n.nspname = current_schema()
+                where pg_has_role(r.oid, c.relowner, 'member') and c.relkind = 'r' and n.nspname = current_schema()
                     and c.relname in ('tenants', 'schemas', 'rules', 'derived_fields')) as owner
         from pg_roles r where r.rolname = current_user",
     )

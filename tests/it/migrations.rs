@@ -274,3 +274,46 @@ async fn a_role_keeps_no_rights_after_the_last_step_down_and_is_not_dropped() {
     assert!(may, "what it may in other databases is theirs");
     assert!(!exists(&mut connect(&database).await, "rules").await);
 }
+
+/// Runs `tenet migrate`; answers whether it succeeded, and what it printed.
+fn command(arguments: &[&str], variables: &[(&str, &str)]) -> (bool, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tenet"));
+    command.env_clear().arg("migrate").args(arguments).envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (output.status.success(), text)
+}
+
+#[tokio::test]
+async fn the_command_migrates_up_and_down_and_tells_where_the_database_stands() {
+    let database = TestDatabase::empty().await;
+    let by_variable = [("DATABASE_URL", database.url())];
+    let nowhere = [
+        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere"),
+        ("DATABASE_MIGRATION_URL", "postgresql://x@127.0.0.1:1/y"),
+    ];
+    let by_flag = |arguments: &[&'static str]| {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--database", database.url()]).collect();
+        command(&arguments, &nowhere)
+    };
+    assert_eq!(command(&["version"], &by_variable), (true, "none\n".to_owned()));
+    let (done, text) = command(&["up", "--to", "2"], &by_variable);
+    assert_eq!((done, text.as_str()), (true, "applied migration 1\napplied migration 2\n"));
+    assert!(by_flag(&["up"]).1.ends_with("applied migration 6\n"));
+    assert_eq!(by_flag(&["up"]).1, "nothing to do\n");
+    assert_eq!(by_flag(&["down"]).1, "undid migration 6\n");
+    let (_, status) = by_flag(&["status"]);
+    let lines: Vec<&str> = status.lines().collect();
+    assert_eq!(lines.len(), 6, "{status}");
+    assert!(lines[4].starts_with("000005  derived fields") && lines[4].contains("applied 2"), "{status}");
+    assert!(lines[5].starts_with("000006  schema changelog") && lines[5].ends_with("pending"), "{status}");
+    assert_eq!(by_flag(&["force", "4"]).1, "the database is recorded as at migration 4\n");
+    assert_eq!(by_flag(&["version"]).1, "4\n");
+    assert_eq!(by_flag(&["down", "--to", "3"]).1, "undid migration 4\n");
+    let (done, text) = by_flag(&["down", "--to", "3", "--all"]);
+    assert!(!done && text.contains("cannot be used with"), "{text}");
+    let (done, text) = by_flag(&["force", "70"]);
+    assert!(!done && text.contains("there is no migration 70"), "{text}");
+    let (done, text) = command(&["up"], &[]);
+    assert!(!done && text.contains("DATABASE_URL"), "{text}");
+}

@@ -17,6 +17,7 @@ use super::{
     pool,
     role::{self, EnsureError, RoleRefused},
 };
+use crate::config::Secret;
 use table::Applied;
 
 /// The migrations that this service was built with.
@@ -32,12 +33,12 @@ pub(super) fn embedded_versions() -> Vec<i64> {
 }
 
 /// What to migrate, and how.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MigrateOptions {
     /// The database, with a login that may make tables.
-    pub url: String,
+    pub url: Secret,
     /// The service's URL, if it is another one: its login must be able to work as the role.
-    pub service_url: Option<String>,
+    pub service_url: Option<Secret>,
     /// The role that the service works as.
     pub role: String,
     /// How long another process's migrations are waited for.
@@ -48,7 +49,7 @@ impl MigrateOptions {
     /// The defaults, for `url`.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
-            url: url.into(),
+            url: Secret::new(url),
             service_url: None,
             role: role::DEFAULT.to_owned(),
             lock_timeout: Duration::from_secs(60),
@@ -101,7 +102,7 @@ pub enum Error {
         aftermath: String,
     },
     /// Reading or writing the table of migrations failed.
-    #[error("{operation}: {source}")]
+    #[error("cannot {operation}")]
     Database {
         /// What was being done.
         operation: &'static str,
@@ -137,7 +138,6 @@ pub struct Version {
 }
 
 /// A database being migrated: one connection, which holds its locks until it is closed.
-#[derive(Debug)]
 pub struct Migrate {
     connection: PgConnection,
     options: MigrateOptions,
@@ -164,7 +164,7 @@ impl Migrate {
             let message = format!("`{}` is not a role's name: a-z, 0-9 and _ make one", options.role);
             return Err(super::Error::Role(message).into());
         }
-        let connect = pool::parse_url(&options.url)?.application_name("tenet-migrate").options([
+        let connect = pool::parse_url(options.url.expose())?.application_name("tenet-migrate").options([
             ("statement_timeout", "0".to_owned()),
             // What `if exists` says is no news.
             ("client_min_messages", "warning".to_owned()),
@@ -280,7 +280,7 @@ impl Migrate {
     /// The login of the service's own URL, which must be able to work as the role too.
     fn service_login(&self) -> Result<Vec<String>, Error> {
         let Some(url) = &self.options.service_url else { return Ok(Vec::new()) };
-        Ok(vec![pool::parse_url(url)?.get_username().to_owned()])
+        Ok(vec![pool::parse_url(url.expose())?.get_username().to_owned()])
     }
 
     /// Takes the lock and refuses to go on where an earlier migration ended halfway.

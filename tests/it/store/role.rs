@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{AssertSqlSafe, PgConnection};
+use tenet::config::Secret;
 use tenet::store::{
     Error, SchemaMismatch, Store, StoreOptions,
     migrate::{self, Migrate, MigrateOptions},
@@ -160,7 +161,7 @@ async fn a_login_with_createrole_makes_the_role_and_lets_the_services_login_use_
     run(&mut owner, &format!("grant create on schema public to {}", migrating.name)).await;
     let mut options = MigrateOptions::new(migrating.url(&database));
     options.role = format!("{}_app", migrating.name);
-    options.service_url = Some(serving.url(&database));
+    options.service_url = Some(Secret::new(serving.url(&database)));
     migrate::up(options.clone()).await.unwrap();
     let mut store_options = StoreOptions::new(serving.url(&database));
     store_options.role.clone_from(&options.role);

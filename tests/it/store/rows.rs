@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use sqlx::AssertSqlSafe;
 use tenet::{
     domain::{
         DerivedField, DerivedFieldId, Rule, SchemaDefinition, SchemaVersion, TenantDraft, TenantPatch, TenantStatus,
@@ -310,4 +311,81 @@ async fn loads_have_connections_that_writers_cannot_take() {
     assert_eq!((requests.pool, requests.in_use, requests.idle), ("requests", 1, 0));
     assert_eq!((loads.pool, loads.in_use), ("loads", 0));
     drop(held);
+}
+
+#[tokio::test]
+async fn what_looks_like_sql_is_stored_as_it_is() {
+    let database = TestDatabase::fresh().await;
+    let store = connect(&database).await;
+    let text = "x'); drop table rules; --\\'\" $1 %s {}";
+    let acme = tenant(&store, text).await;
+    let mut odd = rule(text);
+    odd.expression = text.to_owned();
+    odd.description = Some(text.to_owned());
+    odd.tags = vec![text.to_owned(), "{a,b}".to_owned(), "NULL".to_owned(), String::new()];
+    change(&store, &acme, &[Operation::InsertRule(odd.clone())]).await;
+    let filter = RuleFilter { active: None, tag: Some(text.to_owned()), name_prefix: Some(text.to_owned()) };
+    let (_, found) = store.rules(acme.id, &filter, &PageRequest { cursor: None, limit: 5 }).await.unwrap().unwrap();
+    assert_eq!(found.items, [odd]);
+    let found = store.tenants(Some(text), &PageRequest { cursor: None, limit: 5 }).await.unwrap();
+    assert_eq!(found.items.len(), 1);
+}
+
+#[tokio::test]
+async fn an_error_names_the_operation_that_failed() {
+    let database = TestDatabase::fresh().await;
+    let store = connect(&database).await;
+    let acme = tenant(&store, "acme").await;
+    let mut owner = psql(&database).await;
+    sqlx::raw_sql("alter table rules rename to mislaid").execute(&mut owner).await.unwrap();
+    let failed = store.snapshot(acme.id).await.unwrap_err();
+    assert_eq!((failed.kind(), failed.to_string().as_str()), (ErrorKind::Internal, "load rules failed"));
+    let cause = std::error::Error::source(&failed).unwrap().to_string();
+    assert!(cause.contains("relation \"rules\" does not exist"), "{cause}");
+    store.close().await;
+    let failed = store.tenant(acme.id).await.unwrap_err();
+    let expected = (ErrorKind::Unavailable, "get tenant: the database cannot be reached");
+    assert_eq!((failed.kind(), failed.to_string().as_str()), expected);
+}
+
+#[tokio::test]
+async fn names_and_versions_are_unique_for_each_tenant_alone() {
+    let database = TestDatabase::fresh().await;
+    let store = connect(&database).await;
+    let tenants = [tenant(&store, "acme").await, tenant(&store, "globex").await];
+    let mut owner = psql(&database).await;
+    for (columns, values, constraint) in [
+        ("schemas (tenant_id, version, definition)", "1, '{}'", "schemas_version_key"),
+        ("rules (tenant_id, name, expression)", "'adult', 'true'", "rules_name_key"),
+        ("derived_fields (tenant_id, name, expression)", "'grown', 'true'", "derived_fields_name_key"),
+    ] {
+        for tenant in &tenants {
+            let sql = format!("insert into {columns} values ('{}', {values})", tenant.id);
+            sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(&mut owner).await.unwrap();
+            let refused = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut owner).await.unwrap_err();
+            assert!(refused.to_string().contains(constraint), "{refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn triggers_keep_the_time_of_the_last_change() {
+    let database = TestDatabase::fresh().await;
+    let store = connect(&database).await;
+    let acme = tenant(&store, "acme").await;
+    let mut owner = psql(&database).await;
+    let rows = format!(
+        "insert into schemas (tenant_id, version, definition, updated_at) values ('{0}', 1, '{{}}', 'epoch');
+         insert into rules (tenant_id, name, expression, updated_at) values ('{0}', 'a', 'true', 'epoch');
+         insert into derived_fields (tenant_id, name, expression, updated_at) values ('{0}', 'a', '1', 'epoch')",
+        acme.id
+    );
+    sqlx::raw_sql(AssertSqlSafe(rows)).execute(&mut owner).await.unwrap();
+    for (table, column) in
+        [("tenants", "tier"), ("schemas", "active"), ("rules", "tags"), ("derived_fields", "value_type")]
+    {
+        let sql = format!("update {table} set {column} = {column}, updated_at = 'epoch' returning updated_at = now()");
+        let touched: bool = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut owner).await.unwrap();
+        assert!(touched, "{table}");
+    }
 }

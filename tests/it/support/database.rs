@@ -62,5 +62,5 @@ impl Drop for TestDatabase {
 /// Applies all migrations.
 pub async fn migrate(url: &str) {
     let options = MigrateOptions::new(url);
-    migrate::up(options).await.unwrap_or_else(|error| panic!("{error}"));
+    migrate::up(options).await.unwrap_or_else(|error| panic!("{error:?}"));
 }
