@@ -6,10 +6,16 @@
 //! [`Deferred`] holds programs whose values fill slots when they are first read.
 
 mod activation;
+mod check;
+mod cost;
 mod env;
 mod fault;
+mod library;
 mod network;
+mod parse;
+mod plan;
 mod program;
+mod run;
 mod types;
 mod value;
 
@@ -18,6 +24,7 @@ pub use env::Env;
 pub use fault::EvaluationError;
 pub use network::Network;
 pub use program::Program;
+pub use run::Limits;
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};
 
