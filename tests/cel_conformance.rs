@@ -73,7 +73,11 @@ fn run(case: &Json) -> Result<bool, String> {
     }
     let expression = case["expr"].as_str().ok_or("a case needs `expr`")?;
     let fail = |what: String| {
-        Err(format!("{} {}: `{expression}`: {what}", case["section"].as_str().unwrap_or(""), case["name"].as_str().unwrap_or("")))
+        Err(format!(
+            "{} {}: `{expression}`: {what}",
+            case["section"].as_str().unwrap_or(""),
+            case["name"].as_str().unwrap_or("")
+        ))
     };
     let env = environment(case)?;
     let expect = &case["expect"];
@@ -105,7 +109,11 @@ fn run(case: &Json) -> Result<bool, String> {
         (Ok(_), None) => Ok(true),
         (Ok(found), Some(expected)) => {
             let expected = read_value(expected)?;
-            if is_same(&found, &expected) { Ok(true) } else { fail(format!("found {found:?}, expected was {expected:?}")) }
+            if is_same(&found, &expected) {
+                Ok(true)
+            } else {
+                fail(format!("found {found:?}, expected was {expected:?}"))
+            }
         }
         (Err(error), _) => fail(format!("ended with {}: {}", error.code, error.message)),
     }
@@ -118,7 +126,8 @@ fn mentions_proto(case: &Json) -> bool {
     fn holds(json: &Json) -> bool {
         match json {
             Json::Object(entries) => {
-                entries.keys().any(|key| matches!(key.as_str(), "proto" | "enum" | "message")) || entries.values().any(holds)
+                entries.keys().any(|key| matches!(key.as_str(), "proto" | "enum" | "message"))
+                    || entries.values().any(holds)
             }
             Json::Array(items) => items.iter().any(holds),
             _ => false,
@@ -136,7 +145,8 @@ fn environment(case: &Json) -> Result<Env, String> {
             variables.push((name.clone(), read_type(ident)?));
         }
         for overload in declaration["function"].as_array().into_iter().flatten() {
-            let parameters: Result<Vec<_>, _> = overload["params"].as_array().into_iter().flatten().map(read_type).collect();
+            let parameters: Result<Vec<_>, _> =
+                overload["params"].as_array().into_iter().flatten().map(read_type).collect();
             functions.push((name.clone(), overload["member"] == true, parameters?, read_type(&overload["result"])?));
         }
     }
@@ -229,7 +239,9 @@ fn read_value(json: &Json) -> Result<Value, String> {
             if kind == "duration" {
                 Value::Duration(TimeDelta::seconds(seconds) + TimeDelta::nanoseconds(nanos))
             } else {
-                Value::Timestamp(DateTime::from_timestamp(seconds, u32::try_from(nanos).map_err(|_| bad())?).ok_or_else(bad)?)
+                Value::Timestamp(
+                    DateTime::from_timestamp(seconds, u32::try_from(nanos).map_err(|_| bad())?).ok_or_else(bad)?,
+                )
             }
         }
         _ => return Err(bad()),

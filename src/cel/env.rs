@@ -2,7 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{activation::Slot, library::Overload, program::Program, run::Limits, types::{ObjectType, Type}};
+use super::{
+    activation::Slot,
+    library::Overload,
+    program::Program,
+    run::Limits,
+    types::{ObjectType, Type},
+};
 use crate::error::Detail;
 
 /// The names that an expression may use, and their types. Cheap to clone.

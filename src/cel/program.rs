@@ -99,11 +99,7 @@ impl Program {
     }
 
     /// The expression's value, within `limits`, and the units of cost it took.
-    pub fn evaluate_within(
-        &self,
-        activation: &Activation,
-        limits: Limits,
-    ) -> (Result<Value, EvaluationError>, u64) {
+    pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
         let mut run = Run::new(activation, self.inner.locals, limits);
         let outcome = (self.inner.step)(&mut run).map_err(|fault| fault.into_error(&self.inner.source));
         (outcome, limits.cost_max - run.cost_left())
@@ -141,9 +137,7 @@ fn shown(value: &Value) -> serde_json::Value {
 fn locals(node: &Checked) -> usize {
     let own = match &node.kind {
         CheckedKind::Loop(parts) => parts.second.unwrap_or(parts.first) as usize + 1,
-        CheckedKind::Bind { bindings, .. } => {
-            bindings.iter().map(|(local, _)| *local as usize + 1).max().unwrap_or(0)
-        }
+        CheckedKind::Bind { bindings, .. } => bindings.iter().map(|(local, _)| *local as usize + 1).max().unwrap_or(0),
         CheckedKind::MapOptional { local, .. } => *local as usize + 1,
         _ => 0,
     };

@@ -30,7 +30,8 @@ impl Checker<'_> {
         let mut checked_arguments: Vec<_> = target.into_iter().collect();
         checked_arguments.extend(arguments.iter().map(|argument| self.node(argument)));
         let absolute = name.starts_with('.');
-        let candidates = if is_member { vec![name.to_owned()] } else { self.env.candidates(name.trim_start_matches('.'), absolute) };
+        let candidates =
+            if is_member { vec![name.to_owned()] } else { self.env.candidates(name.trim_start_matches('.'), absolute) };
         for candidate in candidates {
             if let Some(function) = library::find(&candidate) {
                 return self.resolve(range, function, is_member, checked_arguments, name_range);
@@ -130,11 +131,8 @@ impl Checker<'_> {
                 continue;
             }
             let mut names = HashMap::new();
-            let parameters: Vec<_> = overload
-                .parameters
-                .iter()
-                .map(|parameter| self.variables.instantiate(parameter, &mut names))
-                .collect();
+            let parameters: Vec<_> =
+                overload.parameters.iter().map(|parameter| self.variables.instantiate(parameter, &mut names)).collect();
             let value_type = self.variables.instantiate(&overload.result, &mut names);
             if !self.variables.assign_all(&parameters, arguments) {
                 continue;
@@ -182,7 +180,8 @@ impl Checker<'_> {
             }
             _ => format!("`{name}` does not take ({})", list(&shown)),
         };
-        let failed = self.fail(if operator_text(name).is_some() { range } else { name_range }, "no_matching_overload", message);
+        let failed =
+            self.fail(if operator_text(name).is_some() { range } else { name_range }, "no_matching_overload", message);
         self.hint(overload_hint(name, overloads, &shown));
         Checked { range, ..failed }
     }
@@ -229,7 +228,10 @@ fn overload_hint(name: &str, overloads: &[Overload], arguments: &[Type]) -> Stri
         && left != right
     {
         if left.is_numeric() && right.is_numeric() {
-            return format!("convert one side, for example with `{}(…)`", if *left == Type::Double { left } else { right });
+            return format!(
+                "convert one side, for example with `{}(…)`",
+                if *left == Type::Double { left } else { right }
+            );
         }
         if *left == Type::String || *right == Type::String {
             return "convert the other side with `string(…)`".to_owned();

@@ -74,7 +74,11 @@ impl Checker<'_> {
                     Some((_, local, value_type)) => {
                         Some(checked(CheckedKind::Local(*local), value_type.clone(), range))
                     }
-                    None => Some(self.fail(range, "undeclared_reference", format!("`{}` is not bound here", self.text(range)))),
+                    None => Some(self.fail(
+                        range,
+                        "undeclared_reference",
+                        format!("`{}` is not bound here", self.text(range)),
+                    )),
                 }
             }
             _ => None,
@@ -116,9 +120,7 @@ impl Checker<'_> {
     fn variable_name(&self, node: &Node) -> Option<Arc<str>> {
         match &node.kind {
             Kind::Ident { name, absolute: false } => Some(Arc::clone(name)),
-            Kind::Call { name, target: Some(target), arguments, .. }
-                if matches!(&target.kind, Kind::Ident { name, .. } if &**name == "cel") =>
-            {
+            Kind::Call { name, target: Some(target), arguments, .. } if matches!(&target.kind, Kind::Ident { name, .. } if &**name == "cel") => {
                 generated_name(name, arguments)
             }
             _ => None,
@@ -210,7 +212,8 @@ impl Checker<'_> {
                 (Type::Dyn, Type::Dyn)
             }
             other => {
-                let message = format!("a loop runs over a list or a map, and `{}` is `{other}`", self.text(target.range));
+                let message =
+                    format!("a loop runs over a list or a map, and `{}` is `{other}`", self.text(target.range));
                 if self.env.is_checked() {
                     self.fail(target.range, "type_mismatch", message);
                 }

@@ -55,9 +55,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn node(&mut self, node: &Node) -> Checked {
         match &node.kind {
-            Kind::Literal(value) => {
-                checked(CheckedKind::Constant(value.clone()), value.static_type(), node.range)
-            }
+            Kind::Literal(value) => checked(CheckedKind::Constant(value.clone()), value.static_type(), node.range),
             Kind::Ident { .. } | Kind::Select { .. } => self.name(node),
             Kind::Index { operand, index, optional } => self.index(node.range, operand, index, *optional),
             Kind::Call { name, target, arguments, name_range } => {
@@ -133,7 +131,11 @@ impl Checker<'_> {
         ) && self.env.is_checked()
         {
             let (left, right) = (self.shown(&accepted.value_type), self.shown(&refused.value_type));
-            self.fail(range, "type_mismatch", format!("both answers of `?:` must have one type, not `{left}` and `{right}`"));
+            self.fail(
+                range,
+                "type_mismatch",
+                format!("both answers of `?:` must have one type, not `{left}` and `{right}`"),
+            );
             self.hint("convert one of them, or write `dyn(…)` around both".to_owned());
             return checked(CheckedKind::Conditional(Box::new(parts)), Type::Dyn, range);
         }

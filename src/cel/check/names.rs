@@ -106,10 +106,8 @@ impl Checker<'_> {
             Type::Object(object) => match object.position(field) {
                 Some(position) => {
                     let declared = object.fields.get(position);
-                    let bounds = declared.map(|declared| Bounds {
-                        max_length: declared.max_length,
-                        max_items: declared.max_items,
-                    });
+                    let bounds = declared
+                        .map(|declared| Bounds { max_length: declared.max_length, max_items: declared.max_items });
                     let field_type = declared.map_or(Type::Dyn, |declared| declared.value_type.clone());
                     (field_type, Some(position), bounds.unwrap_or_default())
                 }

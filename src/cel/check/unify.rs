@@ -153,7 +153,12 @@ fn map_parameters(value: &Type, map: &mut dyn FnMut(&Type) -> Type) -> Type {
 fn takes_null(value: &Type) -> bool {
     matches!(
         value,
-        Type::Null | Type::Dyn | Type::Abstract(..) | Type::Optional(_) | Type::Timestamp | Type::Duration
+        Type::Null
+            | Type::Dyn
+            | Type::Abstract(..)
+            | Type::Optional(_)
+            | Type::Timestamp
+            | Type::Duration
             | Type::Object(_)
     )
 }
@@ -166,6 +171,8 @@ fn is_as_general(left: &Type, right: &Type) -> bool {
     match (left, right) {
         (Type::Dyn | Type::Variable(_), _) => true,
         (_, Type::Dyn | Type::Variable(_)) => false,
+        // Null fits these, not the other way round.
+        (other, Type::Null) => takes_null(other),
         (Type::List(left), Type::List(right)) | (Type::Optional(left), Type::Optional(right)) => {
             is_as_general(left, right)
         }

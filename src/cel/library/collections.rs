@@ -39,7 +39,11 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         }
         _ => Err(no_overload("distinct", arguments)),
     }),
-    ("flatten", &["list(list(A)).flatten(): list(A)", "list(dyn).flatten(): list(dyn)", "list(dyn).flatten(int): list(dyn)"], flatten),
+    (
+        "flatten",
+        &["list(list(A)).flatten(): list(A)", "list(dyn).flatten(): list(dyn)", "list(dyn).flatten(int): list(dyn)"],
+        flatten,
+    ),
     ("slice", &["list(A).slice(int, int): list(A)"], slice),
     ("first", &["list(A).first(): optional(A)"], |_, arguments| match arguments {
         [Value::List(items)] => Ok(Value::Optional(items.first().cloned().map(Arc::new))),
@@ -176,7 +180,10 @@ fn slice(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     };
     let range = usize::try_from(*start).ok().zip(usize::try_from(*end).ok());
     let part = range.and_then(|(start, end)| items.get(start..end)).ok_or_else(|| {
-        Fault::new("index_out_of_range", format!("there is no slice from {start} to {end} of a list of {}", items.len()))
+        Fault::new(
+            "index_out_of_range",
+            format!("there is no slice from {start} to {end} of a list of {}", items.len()),
+        )
     })?;
     run.allocate_items(part.len())?;
     Ok(Value::List(part.into()))
@@ -192,7 +199,8 @@ fn sort(run: &mut Run<'_>, list: &Value, keys: &Value) -> Outcome {
     let each = keys.iter().map(|key| crate::cel::cost::of_comparing(key, key)).max().unwrap_or(1);
     run.charge(comparisons.saturating_mul(each))?;
     if let Some(first) = keys.first()
-        && let Some(other) = keys.iter().find(|key| key.type_name() != first.type_name() || first.compare(key).is_none())
+        && let Some(other) =
+            keys.iter().find(|key| key.type_name() != first.type_name() || first.compare(key).is_none())
     {
         return Err(no_overload("sort", &[first.clone(), other.clone()]));
     }

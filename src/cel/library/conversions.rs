@@ -15,11 +15,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         },
         _ => Err(no_overload("bool", arguments)),
     }),
-    (
-        "int",
-        &["int(int): int", "int(uint): int", "int(double): int", "int(string): int", "int(timestamp): int"],
-        int,
-    ),
+    ("int", &["int(int): int", "int(uint): int", "int(double): int", "int(string): int", "int(timestamp): int"], int),
     ("uint", &["uint(uint): uint", "uint(int): uint", "uint(double): uint", "uint(string): uint"], uint),
     (
         "double",

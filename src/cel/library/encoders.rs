@@ -1,6 +1,9 @@
 //! Base64.
 
-use base64::{Engine, engine::general_purpose::{STANDARD, STANDARD_NO_PAD}};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 
 use super::{Declaration, Value, invalid, no_overload};
 

@@ -27,9 +27,9 @@ fn format(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
         let (precision, after) = precision(after)?;
         let mut characters = after.chars();
         let Some(verb) = characters.next() else { return Err(invalid("a `%` ends the format")) };
-        let value = values.next().ok_or_else(|| {
-            Fault::new("index_out_of_range", "the format asks for more values than there are")
-        })?;
+        let value = values
+            .next()
+            .ok_or_else(|| Fault::new("index_out_of_range", "the format asks for more values than there are"))?;
         let text = clause(run, verb, precision, value)?;
         run.allocate(text.len())?;
         result.push_str(&text);
@@ -75,7 +75,9 @@ fn clause(run: &mut Run<'_>, verb: char, precision: Option<usize>, value: &Value
         }
         'b' => match value {
             Value::Bool(value) => Ok(u8::from(*value).to_string()),
-            _ => integer(value).map(|(sign, number)| format!("{sign}{number:b}")).ok_or_else(|| refuse("an integer or a bool")),
+            _ => integer(value)
+                .map(|(sign, number)| format!("{sign}{number:b}"))
+                .ok_or_else(|| refuse("an integer or a bool")),
         },
         'o' => integer(value).map(|(sign, number)| format!("{sign}{number:o}")).ok_or_else(|| refuse("an integer")),
         'x' | 'X' => {

@@ -89,27 +89,23 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         &["math.bitShiftRight(int, int): int", "math.bitShiftRight(uint, int): uint"],
         |_, arguments| shift("math.bitShiftRight", arguments, u64::checked_shr),
     ),
-    (
-        "math.abs",
-        &["math.abs(int): int", "math.abs(uint): uint", "math.abs(double): double"],
-        |_, arguments| match arguments {
+    ("math.abs", &["math.abs(int): int", "math.abs(uint): uint", "math.abs(double): double"], |_, arguments| {
+        match arguments {
             [Value::Int(value)] => value.checked_abs().map(Value::Int).ok_or_else(|| overflow("the result")),
             [value @ Value::Uint(_)] => Ok(value.clone()),
             [Value::Double(value)] => Ok(Value::Double(value.abs())),
             _ => Err(no_overload("math.abs", arguments)),
-        },
-    ),
-    (
-        "math.sign",
-        &["math.sign(int): int", "math.sign(uint): uint", "math.sign(double): double"],
-        |_, arguments| match arguments {
+        }
+    }),
+    ("math.sign", &["math.sign(int): int", "math.sign(uint): uint", "math.sign(double): double"], |_, arguments| {
+        match arguments {
             [Value::Int(value)] => Ok(Value::Int(value.signum())),
             [Value::Uint(value)] => Ok(Value::Uint(u64::from(*value > 0))),
             [Value::Double(value)] if value.is_nan() || *value == 0.0 => Ok(Value::Double(*value)),
             [Value::Double(value)] => Ok(Value::Double(value.signum())),
             _ => Err(no_overload("math.sign", arguments)),
-        },
-    ),
+        }
+    }),
     (
         "math.sqrt",
         &["math.sqrt(int): double", "math.sqrt(uint): double", "math.sqrt(double): double"],

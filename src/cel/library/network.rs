@@ -69,24 +69,20 @@ pub(super) const MORE: &[Declaration] = &[
             IpAddr::V6(found) => matches!(found.octets(), [0xff, second, ..] if second & 0x0f == 2),
         })
     }),
-    (
-        "containsIP",
-        &["net.CIDR.containsIP(net.IP): bool", "net.CIDR.containsIP(string): bool"],
-        |_, arguments| {
-            let (Some((outer, length)), Some(inner)) = (as_range(arguments), arguments.get(1)) else {
-                return Err(no_overload("containsIP", arguments));
-            };
-            let inner = match inner {
-                Value::String(text) => address(text).map_err(conversion)?,
-                Value::Network(found) => match **found {
-                    Network::Address(found) => found,
-                    Network::Range(..) => return Err(no_overload("containsIP", arguments)),
-                },
-                _ => return Err(no_overload("containsIP", arguments)),
-            };
-            Ok(Value::Bool(contains(outer, length, inner)))
-        },
-    ),
+    ("containsIP", &["net.CIDR.containsIP(net.IP): bool", "net.CIDR.containsIP(string): bool"], |_, arguments| {
+        let (Some((outer, length)), Some(inner)) = (as_range(arguments), arguments.get(1)) else {
+            return Err(no_overload("containsIP", arguments));
+        };
+        let inner = match inner {
+            Value::String(text) => address(text).map_err(conversion)?,
+            Value::Network(found) => match **found {
+                Network::Address(found) => found,
+                Network::Range(..) => return Err(no_overload("containsIP", arguments)),
+            },
+            _ => return Err(no_overload("containsIP", arguments)),
+        };
+        Ok(Value::Bool(contains(outer, length, inner)))
+    }),
     (
         "containsCIDR",
         &["net.CIDR.containsCIDR(net.CIDR): bool", "net.CIDR.containsCIDR(string): bool"],

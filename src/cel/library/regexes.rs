@@ -10,15 +10,13 @@ use super::{Declaration, Fault, Outcome, Run, Value, invalid, literals, no_overl
 const COMPILE_COST: u64 = 50;
 
 pub(super) const FUNCTIONS: &[Declaration] = &[
-    ("matches", &["matches(string, string): bool", "string.matches(string): bool"], |run, arguments| {
-        match arguments {
-            [Value::String(text), Value::String(pattern)] => {
-                let pattern = compile(run, pattern)?;
-                run.charge_bytes(text.len())?;
-                Ok(Value::Bool(pattern.is_match(text)))
-            }
-            _ => Err(no_overload("matches", arguments)),
+    ("matches", &["matches(string, string): bool", "string.matches(string): bool"], |run, arguments| match arguments {
+        [Value::String(text), Value::String(pattern)] => {
+            let pattern = compile(run, pattern)?;
+            run.charge_bytes(text.len())?;
+            Ok(Value::Bool(pattern.is_match(text)))
         }
+        _ => Err(no_overload("matches", arguments)),
     }),
     ("regex.extract", &["regex.extract(string, string): optional(string)"], |run, arguments| match arguments {
         [Value::String(text), Value::String(pattern)] => {
@@ -43,10 +41,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     }),
     (
         "regex.replace",
-        &[
-            "regex.replace(string, string, string): string",
-            "regex.replace(string, string, string, int): string",
-        ],
+        &["regex.replace(string, string, string): string", "regex.replace(string, string, string, int): string"],
         replace,
     ),
 ];

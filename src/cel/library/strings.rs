@@ -39,9 +39,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         }
         _ => map(run, "reverse", arguments, |text| text.chars().rev().collect()),
     }),
-    ("strings.quote", &["strings.quote(string): string"], |run, arguments| {
-        map(run, "strings.quote", arguments, quote)
-    }),
+    ("strings.quote", &["strings.quote(string): string"], |run, arguments| map(run, "strings.quote", arguments, quote)),
     ("replace", &["string.replace(string, string): string", "string.replace(string, string, int): string"], replace),
     ("split", &["string.split(string): list(string)", "string.split(string, int): list(string)"], split),
     ("substring", &["string.substring(int): string", "string.substring(int, int): string"], substring),

@@ -42,11 +42,9 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     part_of_both!("getHours", |time| i64::from(time.hour()), chrono::TimeDelta::num_hours),
     part_of_both!("getMinutes", |time| i64::from(time.minute()), chrono::TimeDelta::num_minutes),
     part_of_both!("getSeconds", |time| i64::from(time.second()), chrono::TimeDelta::num_seconds),
-    part_of_both!(
-        "getMilliseconds",
-        |time| i64::from(time.nanosecond() / 1_000_000),
-        |length: &chrono::TimeDelta| i64::from(length.subsec_nanos() / 1_000_000)
-    ),
+    part_of_both!("getMilliseconds", |time| i64::from(time.nanosecond() / 1_000_000), |length: &chrono::TimeDelta| {
+        i64::from(length.subsec_nanos() / 1_000_000)
+    }),
 ];
 
 fn of_timestamp(name: &str, arguments: &[Value], part: fn(NaiveDateTime) -> i64) -> Outcome {
@@ -62,9 +60,9 @@ fn local(time: DateTime<Utc>, zone: &str) -> Result<NaiveDateTime, Fault> {
     let offset = match fixed_offset(zone) {
         Some(offset) => offset,
         None => {
-            let zone: Tz = zone.parse().map_err(|_| {
-                invalid(format!("`{zone}` is no time zone such as `Europe/Berlin` or `+02:00`"))
-            })?;
+            let zone: Tz = zone
+                .parse()
+                .map_err(|_| invalid(format!("`{zone}` is no time zone such as `Europe/Berlin` or `+02:00`")))?;
             zone.offset_from_utc_datetime(&time.naive_utc()).fix()
         }
     };

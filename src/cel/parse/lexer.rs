@@ -67,10 +67,8 @@ impl<'a> Lexer<'a> {
             b'"' | b'\'' => self.string(),
             byte if byte.is_ascii_alphabetic() || byte == b'_' => {
                 let prefix = self.rest().bytes().take(3).take_while(|byte| !matches!(byte, b'"' | b'\'')).count();
-                let is_prefix = matches!(
-                    self.rest().get(..prefix).map(str::to_ascii_lowercase).as_deref(),
-                    Some("b" | "r" | "br")
-                );
+                let is_prefix =
+                    matches!(self.rest().get(..prefix).map(str::to_ascii_lowercase).as_deref(), Some("b" | "r" | "br"));
                 if is_prefix && matches!(self.byte(prefix), b'"' | b'\'') {
                     return self.string();
                 }

@@ -34,9 +34,8 @@ pub(super) fn text(content: &str, is_raw: bool, is_bytes: bool) -> Result<Value,
             continue;
         }
         let escape = content.get(at + 1..).unwrap_or_default();
-        let (unit, length) = unescape(escape, is_bytes).map_err(|message| {
-            (at, 1 + escape.chars().next().map_or(0, char::len_utf8), message)
-        })?;
+        let (unit, length) = unescape(escape, is_bytes)
+            .map_err(|message| (at, 1 + escape.chars().next().map_or(0, char::len_utf8), message))?;
         match unit {
             Unit::Byte(byte) => bytes.push(byte),
             Unit::Character(character) => bytes.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes()),
@@ -82,6 +81,7 @@ fn numeric(escape: &str, skip: usize, count: usize, radix: u32, is_bytes: bool) 
         let kind = if radix == 8 { "octal" } else { "hexadecimal" };
         return Err(format!("an escape needs {count} {kind} digits"));
     };
-    let unit = if is_bytes { u8::try_from(code).ok().map(Unit::Byte) } else { char::from_u32(code).map(Unit::Character) };
+    let unit =
+        if is_bytes { u8::try_from(code).ok().map(Unit::Byte) } else { char::from_u32(code).map(Unit::Character) };
     unit.map(|unit| (unit, skip + count)).ok_or_else(|| format!("{code:#x} is no character"))
 }

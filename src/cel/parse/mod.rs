@@ -20,8 +20,23 @@ use crate::{
 
 /// Names that CEL keeps for itself.
 const RESERVED: [&str; 17] = [
-    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
-    "namespace", "return", "var", "void", "while",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 /// How deep a tree may be: nesting, and operators in a row, each of which is one level.
@@ -35,7 +50,8 @@ pub(super) fn parse(source: &str) -> Result<Node, Mistake> {
             .code("expression_too_long")
             .hint("split it into derived fields"));
     }
-    let mut parser = Parser { source, lexer: Lexer::new(source), token: Token::End, range: Range::default(), nesting: 0 };
+    let mut parser =
+        Parser { source, lexer: Lexer::new(source), token: Token::End, range: Range::default(), nesting: 0 };
     parser.advance()?;
     if parser.token == Token::End {
         return Err(Mistake::new(Range::default(), "the expression is empty"));

@@ -152,11 +152,7 @@ impl Planner {
 
 /// What remains of a fault on the left once the right side is known: nothing if that decides the result.
 #[cold]
-fn absorb(
-    fault: Fault,
-    decisive: bool,
-    other: impl FnOnce() -> Result<bool, Fault>,
-) -> Result<bool, Fault> {
+fn absorb(fault: Fault, decisive: bool, other: impl FnOnce() -> Result<bool, Fault>) -> Result<bool, Fault> {
     if fault.is_stop() {
         return Err(fault);
     }

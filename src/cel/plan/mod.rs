@@ -136,9 +136,7 @@ impl Planner {
             CheckedKind::Map(entries) => self.map(entries, range),
             CheckedKind::Loop(parts) => self.fold(parts, range),
             CheckedKind::Bind { bindings, body } => self.bind(bindings, body),
-            CheckedKind::MapOptional { operand, local, body, flat } => {
-                self.map_optional(operand, *local, body, *flat)
-            }
+            CheckedKind::MapOptional { operand, local, body, flat } => self.map_optional(operand, *local, body, *flat),
             CheckedKind::Fail(code, message) => {
                 let (code, message) = (*code, message.clone());
                 Box::new(move |_| Err(Fault::new(code, message.clone()).at(range)))

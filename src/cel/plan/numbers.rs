@@ -2,7 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::{BoolStep, Checked, CheckedKind, Planner, place::{Place, mismatch}};
+use super::{
+    BoolStep, Checked, CheckedKind, Planner,
+    place::{Place, mismatch},
+};
 use crate::cel::{
     library::operators::{division_by_zero, int_overflow},
     parse::Range,
@@ -118,9 +121,7 @@ impl Planner {
                 }
                 _ => {
                     let (left, right) = (self.double(left), self.double(right));
-                    Box::new(move |run| {
-                        comparison.of_doubles(left(run)?, right(run)?).map_err(|fault| fault.at(range))
-                    })
+                    Box::new(move |run| comparison.of_doubles(left(run)?, right(run)?).map_err(|fault| fault.at(range)))
                 }
             }),
             _ => None,

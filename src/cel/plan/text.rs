@@ -2,7 +2,11 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{BoolStep, Checked, CheckedKind, Planner, numbers::Comparison, place::{Place, mismatch}};
+use super::{
+    BoolStep, Checked, CheckedKind, Planner,
+    numbers::Comparison,
+    place::{Place, mismatch},
+};
 use crate::cel::{
     cost,
     library::literals,
