@@ -2,7 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{activation::Slot, program::Program, types::Type};
+use super::{
+    activation::Slot,
+    library::Overload,
+    program::Program,
+    run::Limits,
+    types::{ObjectType, Type},
+};
 use crate::error::Detail;
 
 /// The names that an expression may use, and their types. Cheap to clone.
@@ -11,15 +17,19 @@ pub struct Env {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Inner {
     variables: HashMap<String, Variable>,
+    functions: HashMap<String, Vec<Overload>>,
     slots: u32,
-    declared: Vec<(String, Type)>,
+    container: String,
+    is_unchecked: bool,
+    is_without_macros: bool,
+    limits: Limits,
 }
 
 /// A declared variable.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Variable {
     pub(super) value_type: Type,
     /// Its slot, or the slot of its first field if it is an object.
@@ -29,7 +39,7 @@ pub(super) struct Variable {
 impl Env {
     /// An environment with these variables and the whole function library.
     pub fn new(variables: Vec<(String, Type)>) -> Self {
-        let mut inner = Inner { declared: variables.clone(), ..Inner::default() };
+        let mut inner = Inner::default();
         for (name, value_type) in variables {
             let slot = Slot(inner.slots);
             inner.slots += match &value_type {
@@ -58,18 +68,106 @@ impl Env {
         self.inner.slots as usize
     }
 
+    /// The same environment, in which names are looked up in `container` and the containers around it first.
+    #[must_use]
+    pub fn with_container(mut self, container: &str) -> Self {
+        Arc::make_mut(&mut self.inner).container = container.to_owned();
+        self
+    }
+
+    /// The same environment with a function that can be checked and has no body. Called on a value, that
+    /// is its first parameter.
+    #[must_use]
+    pub fn with_function(mut self, name: &str, is_member: bool, parameters: Vec<Type>, result: Type) -> Self {
+        let overload = Overload { is_member, parameters, result };
+        Arc::make_mut(&mut self.inner).functions.entry(name.to_owned()).or_default().push(overload);
+        self
+    }
+
+    /// The same environment, in which types are not checked: what the checker would refuse ends its evaluation.
+    #[must_use]
+    pub fn without_checks(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).is_unchecked = true;
+        self
+    }
+
+    /// The same environment, in which macros are calls of functions.
+    #[must_use]
+    pub fn without_macros(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).is_without_macros = true;
+        self
+    }
+
+    /// The same environment with other limits on what an evaluation may take.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        Arc::make_mut(&mut self.inner).limits = limits;
+        self
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.inner.limits
+    }
+
+    pub(super) fn is_checked(&self) -> bool {
+        !self.inner.is_unchecked
+    }
+
+    pub(super) fn has_macros(&self) -> bool {
+        !self.inner.is_without_macros
+    }
+
+    pub(super) fn variable(&self, name: &str) -> Option<&Variable> {
+        self.inner.variables.get(name)
+    }
+
+    pub(super) fn variable_names(&self) -> impl Iterator<Item = &str> {
+        self.inner.variables.keys().map(String::as_str)
+    }
+
+    /// The variables that are objects.
+    pub(super) fn objects(&self) -> impl Iterator<Item = (&str, &Arc<ObjectType>)> {
+        self.inner.variables.iter().filter_map(|(name, variable)| match &variable.value_type {
+            Type::Object(object) => Some((name.as_str(), object)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn function(&self, name: &str) -> Option<&[Overload]> {
+        self.inner.functions.get(name).map(Vec::as_slice)
+    }
+
+    /// What `name` may stand for, the innermost container first.
+    pub(super) fn candidates(&self, name: &str, absolute: bool) -> Vec<String> {
+        let mut container = if absolute { "" } else { self.inner.container.as_str() };
+        let mut candidates = Vec::with_capacity(1);
+        while !container.is_empty() {
+            candidates.push(format!("{container}.{name}"));
+            container = container.rsplit_once('.').map_or("", |(outer, _)| outer);
+        }
+        candidates.push(name.to_owned());
+        candidates
+    }
+
     /// Compiles `source`, or says everything that is wrong with it.
     pub fn compile(&self, source: &str) -> Result<Program, Vec<Detail>> {
-        Program::compile(self, source, None)
+        Program::compile(self, source)
     }
 
-    /// Compiles `source`, which must be a `bool`.
+    /// Compiles `source`, which must be a `bool`, or `dyn`, which is known at run time.
     pub fn compile_bool(&self, source: &str) -> Result<Program, Vec<Detail>> {
-        Program::compile(self, source, Some(&Type::Bool))
+        Program::compile_bool(self, source)
     }
 
-    /// The variables, as they were declared.
-    pub(super) fn variables(&self) -> &[(String, Type)] {
-        &self.inner.declared
+    /// The path of a slot, or of the object that begins there.
+    pub(super) fn path(&self, (slot, is_whole): (Slot, bool)) -> Option<String> {
+        self.inner.variables.iter().find_map(|(name, variable)| {
+            let position = slot.0.checked_sub(variable.slot.0)? as usize;
+            match &variable.value_type {
+                Type::Object(_) if is_whole => (position == 0).then(|| name.clone()),
+                Type::Object(object) => object.fields.get(position).map(|field| format!("{name}.{}", field.name)),
+                _ => (position == 0).then(|| name.clone()),
+            }
+        })
     }
 }

@@ -6,11 +6,16 @@
 //! [`Deferred`] holds programs whose values fill slots when they are first read.
 
 mod activation;
+mod check;
+mod cost;
 mod env;
 mod fault;
-mod interim;
+mod library;
 mod network;
+mod parse;
+mod plan;
 mod program;
+mod run;
 mod types;
 mod value;
 
@@ -19,6 +24,7 @@ pub use env::Env;
 pub use fault::EvaluationError;
 pub use network::Network;
 pub use program::Program;
+pub use run::Limits;
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};
 

@@ -4,40 +4,87 @@ use std::{fmt, sync::Arc};
 
 use super::{
     TraceEntry,
-    activation::Activation,
+    activation::{Activation, Slot},
+    check::{self, Checked, CheckedKind},
+    cost,
     env::Env,
     fault::EvaluationError,
-    interim::{self, Expression},
+    parse,
+    plan::{self, Planner, Step},
+    run::{Limits, Run},
     types::Type,
     value::Value,
 };
-use crate::error::Detail;
+use crate::{config::limits::TRACE_VALUE_WEIGHT_MAX, error::Detail};
 
-/// An expression that was checked. Cheap to clone.
+/// An expression that was checked and planned. Cheap to clone.
 #[derive(Clone)]
 pub struct Program {
     inner: Arc<Inner>,
 }
 
 struct Inner {
+    env: Env,
     source: Box<str>,
-    expression: Expression,
+    value_type: Type,
+    references: Box<[String]>,
+    locals: usize,
+    limits: Limits,
+    step: Step,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("source", &self.inner.source).finish_non_exhaustive()
+    }
+}
+
+/// Parses and checks `source`.
+fn check(env: &Env, source: &str) -> Result<Checked, Vec<Detail>> {
+    let node = parse::parse(source).map_err(|mistake| vec![mistake.detail(source)])?;
+    check::check(env, source, &node)
+        .map_err(|mistakes| mistakes.into_iter().map(|mistake| mistake.detail(source)).collect())
 }
 
 impl Program {
-    pub(super) fn compile(env: &Env, source: &str, expected: Option<&Type>) -> Result<Self, Vec<Detail>> {
-        let expression = interim::compile(env, source, expected)?;
-        Ok(Self { inner: Arc::new(Inner { source: source.into(), expression }) })
+    pub(super) fn compile(env: &Env, source: &str) -> Result<Self, Vec<Detail>> {
+        Ok(Self::plan(env, source, check(env, source)?))
+    }
+
+    pub(super) fn compile_bool(env: &Env, source: &str) -> Result<Self, Vec<Detail>> {
+        let checked = check(env, source)?;
+        if !matches!(checked.value_type, Type::Bool | Type::Dyn) {
+            let message = format!("the expression is `{}`, and must be `bool`", checked.value_type);
+            let mistake = parse::Mistake::new(checked.range, message).code("not_boolean");
+            return Err(vec![mistake.hint("compare it with something").detail(source)]);
+        }
+        Ok(Self::plan(env, source, checked))
+    }
+
+    fn plan(env: &Env, source: &str, mut checked: Checked) -> Self {
+        let references = references(env, &checked);
+        plan::fold(&mut checked);
+        Self {
+            inner: Arc::new(Inner {
+                env: env.clone(),
+                source: source.into(),
+                value_type: checked.value_type.clone(),
+                references,
+                locals: locals(&checked),
+                limits: env.limits(),
+                step: Planner { is_traced: false }.root(&checked),
+            }),
+        }
     }
 
     /// The expression's type.
     pub fn value_type(&self) -> &Type {
-        &self.inner.expression.value_type
+        &self.inner.value_type
     }
 
-    /// What the expression reads, sorted: `facts.age`, `derived.adult`.
+    /// What the expression reads, sorted: `facts.age`, `derived.adult`; a variable's name alone where it is read whole.
     pub fn references(&self) -> &[String] {
-        &self.inner.expression.references
+        &self.inner.references
     }
 
     /// The source compiled.
@@ -47,17 +94,74 @@ impl Program {
 
     /// The expression's value.
     pub fn evaluate(&self, activation: &Activation) -> Result<Value, EvaluationError> {
-        self.inner.expression.evaluate(activation)
+        let mut run = Run::new(activation, self.inner.locals, self.inner.limits);
+        (self.inner.step)(&mut run).map_err(|fault| fault.into_error(&self.inner.source))
     }
 
-    /// The value of every sub-expression that was evaluated, in the order of the source.
+    /// The expression's value, within `limits`, and the units of cost it took.
+    pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
+        let mut run = Run::new(activation, self.inner.locals, limits);
+        let outcome = (self.inner.step)(&mut run).map_err(|fault| fault.into_error(&self.inner.source));
+        (outcome, limits.cost_max - run.cost_left())
+    }
+
+    /// The value of every sub-expression that was evaluated, in the order of the source; one for each turn of a loop.
     pub fn trace(&self, activation: &Activation) -> Vec<TraceEntry> {
-        self.inner.expression.trace(&self.inner.source, activation)
+        let source = &*self.inner.source;
+        let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
+        let step = Planner { is_traced: true }.root_traced(&checked);
+        let mut run = Run::new(activation, self.inner.locals.max(locals(&checked)), self.inner.limits);
+        run.trace = Some(Vec::new());
+        let _ = step(&mut run);
+        let mut entries = run.trace.take().unwrap_or_default();
+        entries.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
+        entries
+            .into_iter()
+            .map(|(range, value)| TraceEntry {
+                span: range.span(source),
+                text: range.text(source).to_owned(),
+                value: value.map_or_else(|message| serde_json::json!({ "error": message }), |value| shown(&value)),
+            })
+            .collect()
     }
 }
 
-impl fmt::Debug for Program {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Program").field(&self.inner.source).finish()
+/// A value in JSON, unless it is too large to be read.
+fn shown(value: &Value) -> serde_json::Value {
+    if cost::weight(value) > TRACE_VALUE_WEIGHT_MAX {
+        return serde_json::Value::String(format!("(a large `{}`)", value.type_name()));
     }
+    value.to_json()
+}
+
+fn locals(node: &Checked) -> usize {
+    let own = match &node.kind {
+        CheckedKind::Loop(parts) => parts.second.unwrap_or(parts.first) as usize + 1,
+        CheckedKind::Bind { bindings, .. } => bindings.iter().map(|(local, _)| *local as usize + 1).max().unwrap_or(0),
+        CheckedKind::MapOptional { local, .. } => *local as usize + 1,
+        _ => 0,
+    };
+    let mut most = own;
+    node.children(&mut |child| most = most.max(locals(child)));
+    most
+}
+
+fn references(env: &Env, checked: &Checked) -> Box<[String]> {
+    let mut found = std::collections::BTreeSet::new();
+    collect(checked, &mut |slot| {
+        found.extend(env.path(slot));
+    });
+    found.into_iter().collect()
+}
+
+/// A slot, and whether it begins an object that is read whole.
+fn collect(node: &Checked, found: &mut dyn FnMut((Slot, bool))) {
+    match &node.kind {
+        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot) => {
+            found((*slot, false));
+        }
+        CheckedKind::Object(_, slot) => found((*slot, true)),
+        _ => {}
+    }
+    node.children(&mut |child| collect(child, found));
 }

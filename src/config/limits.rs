@@ -14,6 +14,16 @@ pub const SCHEMA_DEPTH_MAX: usize = 8;
 pub const SOURCE_BYTES_MAX: usize = 4 * 1024;
 /// Nesting of brackets, calls and operators in an expression.
 pub const EXPRESSION_DEPTH_MAX: usize = 64;
+/// Loops inside loops in an expression: each level multiplies the work.
+pub const EXPRESSION_LOOPS_MAX: usize = 6;
+/// Units of cost that one evaluation may take: about ten milliseconds.
+pub const EVALUATION_COST_MAX: u64 = 1_000_000;
+/// Bytes of the values that one evaluation may make.
+pub const EVALUATION_MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Values that a trace may note.
+pub const TRACE_ENTRIES_MAX: usize = 1_000;
+/// Units that a value in a trace may weigh; a larger one is named, not shown.
+pub const TRACE_VALUE_WEIGHT_MAX: u64 = 1_000;
 /// Characters of a description.
 pub const DESCRIPTION_CHARS_MAX: usize = 4_000;
 /// Tags of a rule.

@@ -61,18 +61,9 @@ impl Value {
     }
 }
 
-/// The order of a whole number and a double, exact over the whole range of both.
-pub(in crate::cel) fn compare_whole(whole: i128, double: f64) -> Option<Ordering> {
-    if double.is_nan() {
-        return None;
-    }
-    if double >= 2e19 {
-        return Some(Ordering::Less);
-    }
-    if double <= -2e19 {
-        return Some(Ordering::Greater);
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "its absolute value is below 2e19")]
-    let floor = double.floor() as i128;
-    Some(whole.cmp(&floor).then(if double.fract() == 0.0 { Ordering::Equal } else { Ordering::Less }))
+/// The order of a whole number and a double: that of two doubles, as in the reference, so that the numbers at the end of
+/// a type's range equal the doubles nearest to them.
+#[expect(clippy::cast_precision_loss, reason = "both sides are compared as doubles")]
+fn compare_whole(whole: i128, double: f64) -> Option<Ordering> {
+    (whole as f64).partial_cmp(&double)
 }

@@ -1,0 +1,242 @@
+//! Calls: which function is meant, and whether one of its overloads takes the arguments.
+
+use std::collections::HashMap;
+
+use super::{Checked, CheckedKind, Checker, checked, names::Path, nearest::nearest};
+use crate::cel::{
+    library::{self, Function, Overload, literals},
+    parse::{Node, Range},
+    types::Type,
+    value::Value,
+};
+
+impl Checker<'_> {
+    pub(super) fn call(
+        &mut self,
+        range: Range,
+        name: &str,
+        target: Option<&Node>,
+        arguments: &[Node],
+        name_range: Range,
+    ) -> Checked {
+        if let Some(expanded) = self.macro_call(range, name, target, arguments) {
+            return expanded;
+        }
+        if let Some(found) = self.namespaced(range, name, target, arguments, name_range) {
+            return found;
+        }
+        let target = target.map(|target| self.node(target));
+        let is_member = target.is_some();
+        let mut checked_arguments: Vec<_> = target.into_iter().collect();
+        checked_arguments.extend(arguments.iter().map(|argument| self.node(argument)));
+        let absolute = name.starts_with('.');
+        let candidates =
+            if is_member { vec![name.to_owned()] } else { self.env.candidates(name.trim_start_matches('.'), absolute) };
+        for candidate in candidates {
+            if let Some(function) = library::find(&candidate) {
+                return self.resolve(range, function, is_member, checked_arguments, name_range);
+            }
+            if let Some(overloads) = self.env.function(&candidate) {
+                return self.declared_only(range, &candidate, overloads, is_member, &checked_arguments, name_range);
+            }
+        }
+        let failed = self.fail(name_range, "undeclared_reference", format!("there is no function `{name}`"));
+        if let Some(near) = nearest(name, library::names().filter(|name| !name.starts_with(['_', '@', '!', '-']))) {
+            self.hint(format!("did you mean `{near}`?"));
+        }
+        Checked { range, ..failed }
+    }
+
+    /// `math.greatest(…)`: a function whose name has points, written like a call on a target.
+    fn namespaced(
+        &mut self,
+        range: Range,
+        name: &str,
+        target: Option<&Node>,
+        arguments: &[Node],
+        name_range: Range,
+    ) -> Option<Checked> {
+        let path = Path::of(target?)?;
+        if !path.absolute && self.scopes.iter().any(|scope| scope.0 == path.root) {
+            return None;
+        }
+        let full = format!("{}.{name}", path.name);
+        for candidate in self.env.candidates(&full, path.absolute) {
+            let function = library::find(&candidate);
+            let declared = self.env.function(&candidate);
+            if function.is_none() && declared.is_none() {
+                continue;
+            }
+            let arguments: Vec<_> = arguments.iter().map(|argument| self.node(argument)).collect();
+            let name_range = target?.range.to(name_range);
+            return Some(match (function, declared) {
+                (Some(function), _) => self.resolve(range, function, false, arguments, name_range),
+                (None, overloads) => {
+                    self.declared_only(range, &candidate, overloads.unwrap_or(&[]), false, &arguments, name_range)
+                }
+            });
+        }
+        None
+    }
+
+    pub(super) fn resolve(
+        &mut self,
+        range: Range,
+        function: &'static Function,
+        is_member: bool,
+        arguments: Vec<Checked>,
+        name_range: Range,
+    ) -> Checked {
+        let types: Vec<_> = arguments.iter().map(|argument| argument.value_type.clone()).collect();
+        let result = match function.name {
+            "math.greatest" | "math.least" if types.len() > 2 => self.extremum(&types),
+            _ => self.overload(&function.overloads, is_member, &types),
+        };
+        let Some(result) = result else {
+            let failed = self.no_overload(range, function.name, &function.overloads, is_member, &types, name_range);
+            if self.env.is_checked() {
+                return failed;
+            }
+            return checked(CheckedKind::Call { function, arguments }, Type::Dyn, range);
+        };
+        self.check_literals(function.name, &arguments);
+        checked(CheckedKind::Call { function, arguments }, result, range)
+    }
+
+    /// A function that the environment declares and that has no body: it can be checked and not run.
+    fn declared_only(
+        &mut self,
+        range: Range,
+        name: &str,
+        overloads: &[Overload],
+        is_member: bool,
+        arguments: &[Checked],
+        name_range: Range,
+    ) -> Checked {
+        let types: Vec<_> = arguments.iter().map(|argument| argument.value_type.clone()).collect();
+        match self.overload(overloads, is_member, &types) {
+            Some(result) => {
+                let kind = CheckedKind::Fail("no_such_overload", format!("`{name}` has no implementation"));
+                checked(kind, result, range)
+            }
+            None => self.no_overload(range, name, overloads, is_member, &types, name_range),
+        }
+    }
+
+    /// The type that the overloads fitting `arguments` give: `dyn` where they differ.
+    fn overload(&mut self, overloads: &[Overload], is_member: bool, arguments: &[Type]) -> Option<Type> {
+        let mut result: Option<Type> = None;
+        for overload in overloads {
+            if overload.is_member != is_member || overload.parameters.len() != arguments.len() {
+                continue;
+            }
+            let mut names = HashMap::new();
+            let parameters: Vec<_> =
+                overload.parameters.iter().map(|parameter| self.variables.instantiate(parameter, &mut names)).collect();
+            let value_type = self.variables.instantiate(&overload.result, &mut names);
+            if !self.variables.assign_all(&parameters, arguments) {
+                continue;
+            }
+            let value_type = self.variables.resolve(&value_type, false);
+            result = Some(match result {
+                Some(known) if known == value_type => known,
+                Some(_) => Type::Dyn,
+                None => value_type,
+            });
+        }
+        result
+    }
+
+    fn extremum(&mut self, arguments: &[Type]) -> Option<Type> {
+        let mut joined: Option<Type> = None;
+        for argument in arguments {
+            let argument = self.variables.resolve(argument, true);
+            if !argument.is_numeric() && argument != Type::Dyn {
+                return None;
+            }
+            joined = Some(match joined {
+                Some(known) if known != argument => Type::Dyn,
+                _ => argument,
+            });
+        }
+        joined
+    }
+
+    fn no_overload(
+        &mut self,
+        range: Range,
+        name: &str,
+        overloads: &[Overload],
+        is_member: bool,
+        arguments: &[Type],
+        name_range: Range,
+    ) -> Checked {
+        let shown: Vec<_> = arguments.iter().map(|argument| self.shown(argument)).collect();
+        let message = match (operator_text(name), shown.as_slice()) {
+            (Some(operator), [left, right]) => format!("`{operator}` cannot be applied to `{left}` and `{right}`"),
+            (Some(operator), [operand]) => format!("`{operator}` cannot be applied to `{operand}`"),
+            (_, [target, rest @ ..]) if is_member => {
+                format!("`{target}` has no `{name}({})`", list(rest))
+            }
+            _ => format!("`{name}` does not take ({})", list(&shown)),
+        };
+        let failed =
+            self.fail(if operator_text(name).is_some() { range } else { name_range }, "no_matching_overload", message);
+        self.hint(overload_hint(name, overloads, &shown));
+        Checked { range, ..failed }
+    }
+
+    /// Patterns, times and durations that are written in the source are read here, so that a bad one is refused.
+    fn check_literals(&mut self, name: &str, arguments: &[Checked]) {
+        if !self.env.is_checked() {
+            return;
+        }
+        for (position, argument) in arguments.iter().enumerate() {
+            let CheckedKind::Constant(Value::String(text)) = &argument.kind else { continue };
+            let problem = match (name, position) {
+                ("matches" | "regex.extract" | "regex.extractAll" | "regex.replace", 1) => {
+                    literals::pattern(text).err().map(|message| ("invalid_regex", message))
+                }
+                ("timestamp", 0) => literals::timestamp(text).err().map(|message| ("invalid_literal", message)),
+                ("duration", 0) => literals::duration(text).err().map(|message| ("invalid_literal", message)),
+                _ => None,
+            };
+            if let Some((code, message)) = problem {
+                self.fail(argument.range, code, message);
+            }
+        }
+    }
+}
+
+fn list(types: &[Type]) -> String {
+    types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// How an operator is written.
+pub(in crate::cel) fn operator_text(name: &str) -> Option<&str> {
+    match name {
+        "@in" => Some("in"),
+        "_[_]" => Some("[]"),
+        "_[?_]" => Some("[?]"),
+        _ if name.starts_with('_') || name.ends_with('_') => Some(name.trim_matches('_')),
+        _ => None,
+    }
+}
+
+fn overload_hint(name: &str, overloads: &[Overload], arguments: &[Type]) -> String {
+    if let (Some(_), [left, right]) = (operator_text(name), arguments)
+        && left != right
+    {
+        if left.is_numeric() && right.is_numeric() {
+            return format!(
+                "convert one side, for example with `{}(…)`",
+                if *left == Type::Double { left } else { right }
+            );
+        }
+        if *left == Type::String || *right == Type::String {
+            return "convert the other side with `string(…)`".to_owned();
+        }
+    }
+    let shown: Vec<_> = overloads.iter().take(6).map(|overload| format!("`{}`", overload.shown(name))).collect();
+    format!("there are {}", shown.join(", "))
+}
