@@ -9,6 +9,7 @@
 
 mod support;
 
+mod api;
 mod cluster;
 mod engine;
 mod first_example;
