@@ -11,6 +11,7 @@
 mod support;
 
 mod cli;
+mod api;
 mod cluster;
 mod engine;
 mod first_example;

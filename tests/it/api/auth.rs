@@ -17,7 +17,7 @@ async fn every_route_of_the_api_asks_for_the_key() {
     let document = open.get("/api-docs/openapi.json").await.unwrap().json::<Value>().unwrap();
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/v1")) {
-        let path = path.replace("{version}", "1").replace('{', "").replace('}', "");
+        let path = path.replace("{version}", "1").replace(['{', '}'], "");
         let path = path.replace("tenantId", NOBODY).replace("ruleId", NOBODY).replace("fieldId", NOBODY);
         for method in item.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
