@@ -180,8 +180,11 @@ impl Checker<'_> {
             }
             _ => format!("`{name}` does not take ({})", list(&shown)),
         };
-        let failed =
-            self.fail(if operator_text(name).is_some() { range } else { name_range }, "no_matching_overload", message);
+        let is_of_arity =
+            |overload: &Overload| overload.is_member == is_member && overload.parameters.len() == arguments.len();
+        let code = if overloads.iter().any(is_of_arity) { "no_such_overload" } else { "wrong_arity" };
+        let place = if operator_text(name).is_some() { range } else { name_range };
+        let failed = self.fail(place, code, message);
         self.hint(overload_hint(name, overloads, &shown));
         Checked { range, ..failed }
     }
@@ -197,8 +200,8 @@ impl Checker<'_> {
                 ("matches" | "regex.extract" | "regex.extractAll" | "regex.replace", 1) => {
                     literals::pattern(text).err().map(|message| ("invalid_regex", message))
                 }
-                ("timestamp", 0) => literals::timestamp(text).err().map(|message| ("invalid_literal", message)),
-                ("duration", 0) => literals::duration(text).err().map(|message| ("invalid_literal", message)),
+                ("timestamp", 0) => literals::timestamp(text).err().map(|message| ("invalid_timestamp", message)),
+                ("duration", 0) => literals::duration(text).err().map(|message| ("invalid_duration", message)),
                 _ => None,
             };
             if let Some((code, message)) = problem {
