@@ -71,8 +71,8 @@ impl Program {
         let checked = check(env, source)?;
         if !matches!(checked.value_type, Type::Bool | Type::Dyn) {
             let message = format!("the expression is `{}`, and must be `bool`", checked.value_type);
-            let mistake = parse::Mistake::new(checked.range, message).code("not_boolean");
-            return Err(vec![mistake.hint("compare it with something").detail(source)]);
+            let mistake = parse::Mistake::new(checked.range, message).code("not_bool");
+            return Err(vec![mistake.hint("compare it with something, such as `… == …`").detail(source)]);
         }
         Ok(Self::plan(env, source, checked))
     }
