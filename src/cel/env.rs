@@ -160,7 +160,7 @@ impl Env {
     }
 
     /// The path of a slot, or of the object that begins there.
-    pub(super) fn path(&self, (slot, is_whole): (Slot, bool)) -> Option<String> {
+    pub(super) fn path(&self, slot: Slot, is_whole: bool) -> Option<String> {
         self.inner.variables.iter().find_map(|(name, variable)| {
             let position = slot.0.checked_sub(variable.slot.0)? as usize;
             match &variable.value_type {

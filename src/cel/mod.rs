@@ -9,6 +9,7 @@ mod activation;
 mod check;
 mod cost;
 mod env;
+mod estimate;
 mod fault;
 mod library;
 mod network;
@@ -16,6 +17,8 @@ mod parse;
 mod plan;
 mod program;
 mod run;
+#[cfg(test)]
+mod tests;
 mod types;
 mod value;
 
@@ -23,7 +26,7 @@ pub use activation::{Activation, Deferred, Slot};
 pub use env::Env;
 pub use fault::EvaluationError;
 pub use network::Network;
-pub use program::Program;
+pub use program::{CostEstimate, Program};
 pub use run::Limits;
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};

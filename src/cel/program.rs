@@ -4,10 +4,11 @@ use std::{fmt, sync::Arc};
 
 use super::{
     TraceEntry,
-    activation::{Activation, Slot},
+    activation::Activation,
     check::{self, Checked, CheckedKind},
     cost,
     env::Env,
+    estimate::{Estimate, estimate},
     fault::EvaluationError,
     parse,
     plan::{self, Planner, Step},
@@ -15,7 +16,10 @@ use super::{
     types::Type,
     value::Value,
 };
-use crate::{config::limits::TRACE_VALUE_WEIGHT_MAX, error::Detail};
+use crate::{
+    config::limits::TRACE_VALUE_WEIGHT_MAX,
+    error::{Detail, Span},
+};
 
 /// An expression that was checked and planned. Cheap to clone.
 #[derive(Clone)]
@@ -30,7 +34,19 @@ struct Inner {
     references: Box<[String]>,
     locals: usize,
     limits: Limits,
+    estimate: Estimate,
     step: Step,
+}
+
+/// What an expression costs at worst, and what costs most of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CostEstimate {
+    /// Units of cost; what an evaluation may take is [`Limits::cost_max`].
+    pub units: u64,
+    /// Where the costliest loop or call stands.
+    pub span: Span,
+    /// Its text.
+    pub text: String,
 }
 
 impl fmt::Debug for Program {
@@ -55,8 +71,8 @@ impl Program {
         let checked = check(env, source)?;
         if !matches!(checked.value_type, Type::Bool | Type::Dyn) {
             let message = format!("the expression is `{}`, and must be `bool`", checked.value_type);
-            let mistake = parse::Mistake::new(checked.range, message).code("not_boolean");
-            return Err(vec![mistake.hint("compare it with something").detail(source)]);
+            let mistake = parse::Mistake::new(checked.range, message).code("not_bool");
+            return Err(vec![mistake.hint("compare it with something, such as `… == …`").detail(source)]);
         }
         Ok(Self::plan(env, source, checked))
     }
@@ -72,6 +88,7 @@ impl Program {
                 references,
                 locals: locals(&checked),
                 limits: env.limits(),
+                estimate: estimate(&checked, locals(&checked)),
                 step: Planner { is_traced: false }.root(&checked),
             }),
         }
@@ -90,6 +107,13 @@ impl Program {
     /// The source compiled.
     pub fn source(&self) -> &str {
         &self.inner.source
+    }
+
+    /// What an evaluation costs at worst, if the values keep to the bounds of their types.
+    pub fn cost_estimate(&self) -> CostEstimate {
+        let Estimate { units, costliest } = self.inner.estimate;
+        let source = &*self.inner.source;
+        CostEstimate { units, span: costliest.span(source), text: costliest.text(source).to_owned() }
     }
 
     /// The expression's value.
@@ -120,7 +144,7 @@ impl Program {
             .map(|(range, value)| TraceEntry {
                 span: range.span(source),
                 text: range.text(source).to_owned(),
-                value: value.map_or_else(|message| serde_json::json!({ "error": message }), |value| shown(&value)),
+                value: value.map_or_else(error_shown, |value| shown(&value)),
             })
             .collect()
     }
@@ -132,6 +156,10 @@ fn shown(value: &Value) -> serde_json::Value {
         return serde_json::Value::String(format!("(a large `{}`)", value.type_name()));
     }
     value.to_json()
+}
+
+fn error_shown((code, message): (&'static str, String)) -> serde_json::Value {
+    serde_json::json!({ "error": { "code": code, "message": message } })
 }
 
 fn locals(node: &Checked) -> usize {
@@ -148,20 +176,29 @@ fn locals(node: &Checked) -> usize {
 
 fn references(env: &Env, checked: &Checked) -> Box<[String]> {
     let mut found = std::collections::BTreeSet::new();
-    collect(checked, &mut |slot| {
-        found.extend(env.path(slot));
-    });
+    collect(env, checked, &mut found);
     found.into_iter().collect()
 }
 
-/// A slot, and whether it begins an object that is read whole.
-fn collect(node: &Checked, found: &mut dyn FnMut((Slot, bool))) {
+fn collect(env: &Env, node: &Checked, found: &mut std::collections::BTreeSet<String>) {
+    match path(env, node) {
+        Some(path) => {
+            found.insert(path);
+        }
+        None => node.children(&mut |child| collect(env, child, found)),
+    }
+}
+
+/// The path that `node` reads, if it reads one: a variable, a field, a field of that.
+fn path(env: &Env, node: &Checked) -> Option<String> {
     match &node.kind {
         CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot) => {
-            found((*slot, false));
+            env.path(*slot, false)
         }
-        CheckedKind::Object(_, slot) => found((*slot, true)),
-        _ => {}
+        CheckedKind::Object(_, slot) => env.path(*slot, true),
+        CheckedKind::Select { operand, field, position: Some(_), .. } => {
+            Some(format!("{}.{field}", path(env, operand)?))
+        }
+        _ => None,
     }
-    node.children(&mut |child| collect(child, found));
 }

@@ -25,6 +25,9 @@ impl Default for Limits {
     }
 }
 
+/// The value of a sub-expression, or the code and message of its error.
+pub(super) type Noted = (Range, Result<Value, (&'static str, String)>);
+
 /// Why an evaluation, or a part of it, has no value. One pointer, so that results stay small.
 #[derive(Debug, Clone)]
 pub(super) struct Fault(Box<Content>);
@@ -57,8 +60,8 @@ impl Fault {
         matches!(self.0.code, "cost_exceeded" | "memory_exceeded")
     }
 
-    pub(super) fn message(&self) -> &str {
-        &self.0.message
+    pub(super) fn content(&self) -> (&'static str, String) {
+        (self.0.code, self.0.message.to_string())
     }
 
     pub(super) fn into_error(self, source: &str) -> EvaluationError {
@@ -84,7 +87,7 @@ pub(super) struct Run<'a> {
     cost_left: u64,
     memory_left: u64,
     /// The values of sub-expressions, where they are asked for.
-    pub(super) trace: Option<Vec<(Range, Result<Value, String>)>>,
+    pub(super) trace: Option<Vec<Noted>>,
 }
 
 impl<'a> Run<'a> {

@@ -185,18 +185,6 @@ impl Value {
             other => other.to_json().to_string(),
         }
     }
-
-    /// Bytes that the value takes, one level deep: what making it is charged for.
-    pub(super) fn shallow_bytes(&self) -> u64 {
-        let content = match self {
-            Self::String(text) => text.len(),
-            Self::Bytes(bytes) => bytes.len(),
-            Self::List(items) => items.len() * size_of::<Self>(),
-            Self::Map(map) => map.len() * 3 * size_of::<Self>(),
-            _ => 0,
-        };
-        u64::try_from(content).unwrap_or(u64::MAX)
-    }
 }
 
 /// The text of a timestamp: RFC 3339 in UTC, with as many digits after the second as it has.

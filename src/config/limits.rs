@@ -14,6 +14,8 @@ pub const SCHEMA_DEPTH_MAX: usize = 8;
 pub const SOURCE_BYTES_MAX: usize = 4 * 1024;
 /// Nesting of brackets, calls and operators in an expression.
 pub const EXPRESSION_DEPTH_MAX: usize = 64;
+/// Names, literals, operators and calls of an expression.
+pub const EXPRESSION_NODES_MAX: usize = 1_500;
 /// Loops inside loops in an expression: each level multiplies the work.
 pub const EXPRESSION_LOOPS_MAX: usize = 6;
 /// Units of cost that one evaluation may take: about ten milliseconds.

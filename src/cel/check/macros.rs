@@ -215,7 +215,8 @@ impl Checker<'_> {
                 let message =
                     format!("a loop runs over a list or a map, and `{}` is `{other}`", self.text(target.range));
                 if self.env.is_checked() {
-                    self.fail(target.range, "type_mismatch", message);
+                    self.fail(target.range, "no_such_overload", message);
+                    self.hint("use a list or a map".to_owned());
                 }
                 (Type::Dyn, Type::Dyn)
             }

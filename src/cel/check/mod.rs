@@ -72,7 +72,11 @@ impl Checker<'_> {
             Kind::Conditional(parts) => self.conditional(node.range, parts),
             Kind::List(elements) => self.list(node.range, elements),
             Kind::Map(entries) => self.map(node.range, entries),
-            Kind::Struct(name) => self.fail(node.range, "undeclared_reference", format!("there is no type `{name}`")),
+            Kind::Struct(name) => {
+                let failed = self.fail(node.range, "undeclared_reference", format!("there is no type `{name}`"));
+                self.hint("write a map: `{'name': value}`".to_owned());
+                failed
+            }
         }
     }
 
@@ -100,7 +104,7 @@ impl Checker<'_> {
         if !self.variables.assign(expected, &found.value_type) && self.env.is_checked() {
             let actual = self.variables.resolve(&found.value_type, true);
             let message = format!("{what} must be `{expected}`, and `{}` is `{actual}`", self.text(found.range));
-            self.fail(found.range, "type_mismatch", message);
+            self.fail(found.range, "no_such_overload", message);
         }
     }
 
@@ -133,7 +137,7 @@ impl Checker<'_> {
             let (left, right) = (self.shown(&accepted.value_type), self.shown(&refused.value_type));
             self.fail(
                 range,
-                "type_mismatch",
+                "no_such_overload",
                 format!("both answers of `?:` must have one type, not `{left}` and `{right}`"),
             );
             self.hint("convert one of them, or write `dyn(…)` around both".to_owned());
@@ -163,7 +167,7 @@ impl Checker<'_> {
             let key = self.node(&entry.key);
             if !self.is_key(&key.value_type) {
                 let message = format!("`{}` cannot be the key of a map", self.text(key.range));
-                self.fail(key.range, "type_mismatch", message);
+                self.fail(key.range, "no_such_overload", message);
                 self.hint("a key is a bool, int, uint or string".to_owned());
             }
             keys = Some(self.variables.join(keys.take(), key.value_type.clone()));

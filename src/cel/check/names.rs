@@ -122,7 +122,7 @@ impl Checker<'_> {
             other => {
                 let message = format!("`{}` is `{}` and has no fields", self.text(operand.range), self.shown(other));
                 if self.env.is_checked() {
-                    return self.fail(range, "undefined_field", message);
+                    return self.fail(range, "no_such_field", message);
                 }
                 (Type::Dyn, None, Bounds::default())
             }
@@ -171,7 +171,7 @@ impl Checker<'_> {
         range: Range,
     ) -> Checked {
         let operand_text = self.text(operand.range);
-        let failed = self.fail(range, "undefined_field", format!("`{operand_text}` has no field `{field}`"));
+        let failed = self.fail(range, "no_such_field", format!("`{operand_text}` has no field `{field}`"));
         match nearest(field, object.fields.iter().map(|field| field.name.as_str())) {
             Some(near) => self.hint(format!("did you mean `{operand_text}.{near}`?")),
             None => {

@@ -15,7 +15,7 @@ use lexer::{Lexer, Token};
 
 use crate::{
     cel::value::Value,
-    config::limits::{EXPRESSION_DEPTH_MAX, SOURCE_BYTES_MAX},
+    config::limits::{EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX, SOURCE_BYTES_MAX},
 };
 
 /// Names that CEL keeps for itself.
@@ -50,8 +50,14 @@ pub(super) fn parse(source: &str) -> Result<Node, Mistake> {
             .code("expression_too_long")
             .hint("split it into derived fields"));
     }
-    let mut parser =
-        Parser { source, lexer: Lexer::new(source), token: Token::End, range: Range::default(), nesting: 0 };
+    let mut parser = Parser {
+        source,
+        lexer: Lexer::new(source),
+        token: Token::End,
+        range: Range::default(),
+        nesting: 0,
+        nodes: std::cell::Cell::new(0),
+    };
     parser.advance()?;
     if parser.token == Token::End {
         return Err(Mistake::new(Range::default(), "the expression is empty"));
@@ -69,6 +75,7 @@ struct Parser<'a> {
     token: Token,
     range: Range,
     nesting: usize,
+    nodes: std::cell::Cell<usize>,
 }
 
 type Parsed = Result<Node, Mistake>;
@@ -118,6 +125,13 @@ impl<'a> Parser<'a> {
         let depth = below + 1;
         if depth > TREE_DEPTH_MAX {
             return Err(too_deep(range));
+        }
+        self.nodes.set(self.nodes.get() + 1);
+        if self.nodes.get() > EXPRESSION_NODES_MAX {
+            let message = format!("the expression has more than {EXPRESSION_NODES_MAX} parts");
+            return Err(Mistake::new(range, message)
+                .code("expression_too_large")
+                .hint("split it into derived fields, or send long lists as facts"));
         }
         Ok(Node { kind, range, depth })
     }

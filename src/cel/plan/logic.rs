@@ -14,7 +14,7 @@ use crate::cel::{
 impl Planner {
     /// The closure of a condition; a value that is no bool is an error.
     pub(super) fn truth(self, node: &Checked) -> BoolStep {
-        if !self.is_traced {
+        if !self.is_traced || matches!(node.kind, CheckedKind::Constant(_)) {
             return self.plain_truth(node);
         }
         let (step, range) = (self.plain_truth(node), node.range);

@@ -65,7 +65,7 @@ impl Planner {
 
     /// The closure of a node, whatever its type.
     pub(super) fn value(self, node: &Checked) -> Step {
-        if !self.is_traced {
+        if !self.is_traced || matches!(node.kind, CheckedKind::Constant(_)) {
             return self.plain_value(node);
         }
         let (step, range) = (self.plain_value(node), node.range);
@@ -242,7 +242,7 @@ fn note(run: &mut Run<'_>, range: Range, outcome: &Outcome) {
     if let Some(trace) = &mut run.trace
         && trace.len() < crate::config::limits::TRACE_ENTRIES_MAX
     {
-        trace.push((range, outcome.as_ref().map(Value::clone).map_err(|fault| fault.message().to_owned())));
+        trace.push((range, outcome.clone().map_err(|fault| fault.content())));
     }
 }
 
