@@ -33,7 +33,7 @@ fn field(name: &str, value_type: Type) -> ObjectField {
 }
 
 fn activation(env: &Env) -> Activation {
-    let mut nested = Value::from(1);
+    let mut nested = Value::Int(1);
     for _ in 0..30 {
         nested = Value::list(vec![nested]);
     }

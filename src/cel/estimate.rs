@@ -283,7 +283,7 @@ impl Case<'_> {
             "_<_" | "_<=_" | "_>_" | "_>=_" => (cost::of_bytes(first.length.min(second.length)), Size::default()),
             "@in" => {
                 let each = first.weight().min(second.item().weight());
-                (second.length.saturating_mul(each), Size::default())
+                (second.length.saturating_mul(each.saturating_add(1)), Size::default())
             }
             "_+_" if first.item.is_some() => {
                 let total = self.total();
@@ -301,8 +301,11 @@ impl Case<'_> {
         let (first, second) = (self.size(0), self.size(1));
         // What replacing every character, and the end, gives.
         let replaced = || first.length.saturating_add(1).saturating_mul(self.size(2).length.saturating_add(1));
-        let pattern =
-            if self.constant(1).is_some() && self.name == "matches" { 0 } else { second.length.saturating_mul(50) };
+        let pattern = if self.constant(1).is_some() && self.name == "matches" {
+            0
+        } else {
+            second.length.saturating_mul(cost::PATTERN_BYTE_UNITS).saturating_add(cost::PATTERN_UNITS)
+        };
         Some(match self.name {
             "matches" => (pattern.saturating_add(cost::of_bytes(first.length)), Size::default()),
             "regex.extract" => (pattern.saturating_add(cost::of_bytes(first.length)), Size::text(first.length)),
@@ -341,7 +344,7 @@ impl Case<'_> {
             }
             "distinct" => {
                 let each = first.item().weight();
-                (first.length.saturating_mul(first.length).saturating_mul(each), first)
+                (first.length.saturating_mul(first.length).saturating_mul(each.saturating_add(1)), first)
             }
             "sets.contains" | "sets.equivalent" | "sets.intersects" => {
                 let each = first.item().weight().min(second.item().weight());
@@ -349,7 +352,7 @@ impl Case<'_> {
             }
             "sort" | "@sortByKeys" => {
                 let each = if self.name == "sort" { first.item().weight() } else { second.item().weight() };
-                (first.length.saturating_mul(20).saturating_mul(each), first)
+                (first.length.saturating_mul(20).saturating_mul(each.saturating_add(1)), first)
             }
             "flatten" => (first.weight().saturating_mul(2), Size::list(first.weight(), first.item().item())),
             _ if first.item.is_some() => (first.length.saturating_mul(2), first),
