@@ -152,7 +152,7 @@ impl Program {
 
 /// A value in JSON, unless it is too large to be read.
 fn shown(value: &Value) -> serde_json::Value {
-    if cost::weight(value) > TRACE_VALUE_WEIGHT_MAX {
+    if cost::weight(value, TRACE_VALUE_WEIGHT_MAX) > TRACE_VALUE_WEIGHT_MAX {
         return serde_json::Value::String(format!("(a large `{}`)", value.type_name()));
     }
     value.to_json()
