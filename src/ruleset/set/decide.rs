@@ -74,7 +74,7 @@ impl RuleSet {
     }
 
     /// What the rules read; `None` if the facts were read by another schema.
-    fn activation(&self, facts: &Facts) -> Option<Activation> {
+    pub(super) fn activation(&self, facts: &Facts) -> Option<Activation> {
         let layout = &self.schema.as_ref()?.layout;
         if !Arc::ptr_eq(layout, facts.layout()) && layout.variables() != facts.layout().variables() {
             return None;

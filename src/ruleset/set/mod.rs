@@ -6,6 +6,7 @@ mod compile;
 mod compiled;
 mod decide;
 mod derived;
+mod evaluate;
 mod language;
 mod order;
 
@@ -14,6 +15,8 @@ use std::{collections::HashMap, sync::Arc};
 use compiled::{Compiled, Role};
 use derived::DerivedFields;
 use language::Environment;
+
+pub use evaluate::Evaluated;
 
 use super::{Facts, UnknownFacts, facts::Layout};
 use crate::{
