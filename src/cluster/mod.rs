@@ -8,6 +8,7 @@
 mod account;
 mod binaries;
 mod error;
+mod ownership;
 mod pid_file;
 mod place;
 mod server;
@@ -26,6 +27,7 @@ use std::{
 pub use error::Error;
 
 use binaries::Binaries;
+use ownership::Ownership;
 use pid_file::PidFile;
 use place::Place;
 use server::{Server, failed, with_lifeline};
@@ -65,6 +67,7 @@ pub struct Cluster {
     socket_directory: PathBuf,
     port: u16,
     server: Option<Server>,
+    ownership: Option<Ownership>,
 }
 
 impl Cluster {
@@ -72,7 +75,7 @@ impl Cluster {
     pub fn start(options: &ClusterOptions) -> Result<Self, Error> {
         let place = Place::prepare(&options.data_dir)?;
         if let Some(file) = running(&place)? {
-            return Ok(Self::new(&place, file, None));
+            return Ok(Self::attached(&place, file));
         }
         let binaries = find_binaries(options, &place)?;
         if !place.data().exists() {
@@ -80,12 +83,16 @@ impl Cluster {
         }
         settings::write(&place.data(), options.purpose, &place.account)?;
         let (server, file) = Server::start(&place, &binaries)?;
-        Ok(Self::new(&place, file, Some(server)))
+        let ownership = Ownership::take(&place, &file)?;
+        let mut cluster = Self::attached(&place, file);
+        cluster.server = Some(server);
+        cluster.ownership = Some(ownership);
+        Ok(cluster)
     }
 
-    fn new(place: &Place, file: PidFile, server: Option<Server>) -> Self {
+    fn attached(place: &Place, file: PidFile) -> Self {
         let (socket_directory, port) = (file.socket_directory, file.port);
-        Self { directory: place.cluster(), moved: place.moved, socket_directory, port, server }
+        Self { directory: place.cluster(), moved: place.moved, socket_directory, port, server: None, ownership: None }
     }
 
     /// How to connect to `database`, as a superuser.
@@ -117,6 +124,9 @@ impl Cluster {
     /// Gives the server into other hands: it stops when what is answered here is closed by its last holder. `None`
     /// if the server was not started here.
     pub fn into_lifeline(mut self) -> Option<OwnedFd> {
+        if let Some(ownership) = &mut self.ownership {
+            ownership.hand_over();
+        }
         self.server.take().and_then(Server::into_lifeline)
     }
 
@@ -147,7 +157,10 @@ fn running(place: &Place) -> Result<Option<PidFile>, Error> {
             return Ok(None);
         }
         let socket = file.socket_directory.join(format!(".s.PGSQL.{}", file.port));
-        if file.ready && UnixStream::connect(socket).is_ok() {
+        if !Ownership::is_held(place, &file) {
+            // Its owner has died, so it is about to stop; its watcher may have died too.
+            file.interrupt();
+        } else if file.ready && UnixStream::connect(socket).is_ok() {
             return Ok(Some(file));
         }
         if Instant::now() > deadline {

@@ -64,6 +64,12 @@ impl PidFile {
         }
     }
 
+    /// Asks the server to stop: running statements are cancelled, what is committed is kept.
+    pub fn interrupt(&self) {
+        // If it is gone already, all is well.
+        let _ = rustix::process::kill_process(self.pid, rustix::process::Signal::INT);
+    }
+
     /// Makes a file left by a killed server harmless. PostgreSQL sees by itself that a process is gone, but takes any
     /// process that got the same id since for a server; the id of its own parent it ignores. The rest of the file
     /// stays, since by it PostgreSQL finds children of the killed server that still run.

@@ -4,6 +4,7 @@
 //! <data dir>/tenet-data-directory    the mark that Tenet made this directory
 //!            postgresql/             programs, if they had to be fetched
 //!            cluster/data            PostgreSQL's own directory
+//!            cluster/owner-of-<pid>  locked by the process that the server stops with
 //!            cluster/server.log
 //! <TMPDIR>/tenet-<hash>/             the socket, since its path may have 107 bytes at most
 //! ```
@@ -25,6 +26,8 @@ const MARK_TEXT: &str =
     "Made by `tenet dev`, which keeps a private PostgreSQL here. Delete the whole directory to start anew.\n";
 /// What the set-up script may have put into a data directory before Tenet first saw it.
 const PROGRAMS: &str = "postgresql";
+/// How the file of a server's owner begins; the server's process id follows.
+const OWNER: &str = "owner-of-";
 /// Bytes of a socket's path: 108 on Linux and 104 on macOS, with a zero at the end.
 const SOCKET_PATH_BYTES_MAX: usize = 103;
 /// A log longer than this is put aside at the next start.
@@ -92,6 +95,23 @@ impl Place {
     /// Where a data directory is made, before it gets its name.
     pub fn unfinished_data(&self) -> PathBuf {
         self.cluster().join("data.tmp")
+    }
+
+    /// The file that the server's owner keeps locked.
+    pub fn owner(&self, server: u32) -> PathBuf {
+        self.cluster().join(format!("{OWNER}{server}"))
+    }
+
+    /// Removes the files of owners of earlier servers.
+    pub fn forget_owners(&self) -> Result<(), Error> {
+        let directory = self.cluster();
+        let entries = fs::read_dir(&directory).map_err(Error::file("read", &directory))?;
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(OWNER)) {
+                fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     pub fn log(&self) -> PathBuf {

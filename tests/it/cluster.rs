@@ -181,6 +181,17 @@ fn a_second_process_attaches_and_does_not_stop_the_server() {
 }
 
 #[test]
+fn a_server_whose_owner_has_died_is_not_attached_to_while_it_still_answers() {
+    let directory = Directory::new();
+    let orphan = start(directory.path());
+    // What the death of its owner leaves in the moment before the server stops.
+    fs::remove_file(orphan.directory().join(format!("owner-of-{}", server_process(&orphan)))).unwrap();
+    let cluster = start(directory.path());
+    assert!(cluster.is_owned());
+    assert_eq!(query(&cluster, "select 'mine'::text"), "mine");
+}
+
+#[test]
 fn processes_that_start_at_once_share_one_server() {
     let directory = Directory::new();
     let clusters: Vec<Cluster> = thread::scope(|scope| {

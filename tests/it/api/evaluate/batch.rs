@@ -185,3 +185,24 @@ async fn a_stream_that_falls_silent_is_ended() {
     read_until(&mut socket, &mut read, "\r\n0\r\n").await;
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_caller_that_does_not_read_is_not_read_from() {
+    /// Far above what the sockets of both sides hold, far below what would fill a memory.
+    const BYTES_MAX: usize = 64 << 20;
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    for rule in 0..20 {
+        app.create_rule(&tenant, &format!("rule {rule}"), "facts.age >= 18").await;
+    }
+    let mut socket = converse(&app, &tenant).await;
+    let line = "{\"facts\":{\"age\":25}}\n".repeat(1_000);
+    let chunk = format!("{:x}\r\n{line}\r\n", line.len());
+    let mut sent = 0;
+    while tokio::time::timeout(Duration::from_secs(1), socket.write_all(chunk.as_bytes())).await.is_ok() {
+        sent += chunk.len();
+        assert!(sent < BYTES_MAX, "{sent} bytes were taken, and none of their answers read");
+    }
+    drop(socket);
+    app.stop().await;
+}
