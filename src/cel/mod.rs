@@ -7,6 +7,7 @@
 
 mod activation;
 mod check;
+mod conjuncts;
 mod cost;
 mod env;
 mod estimate;
@@ -23,6 +24,7 @@ mod types;
 mod value;
 
 pub use activation::{Activation, Deferred, Slot};
+pub use conjuncts::{Conjunct, Side, SlotTest, Test};
 pub use env::Env;
 pub use fault::EvaluationError;
 pub use network::Network;

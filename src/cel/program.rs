@@ -6,6 +6,7 @@ use super::{
     TraceEntry,
     activation::Activation,
     check::{self, Checked, CheckedKind},
+    conjuncts::{Conjunct, conjuncts},
     cost,
     env::Env,
     estimate::{Estimate, estimate},
@@ -35,6 +36,7 @@ struct Inner {
     locals: usize,
     limits: Limits,
     estimate: Estimate,
+    conjuncts: Box<[Conjunct]>,
     step: Step,
 }
 
@@ -80,6 +82,7 @@ impl Program {
     fn plan(env: &Env, source: &str, mut checked: Checked) -> Self {
         let references = references(env, &checked);
         plan::fold(&mut checked);
+        let estimate = estimate(&checked, locals(&checked));
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
@@ -88,7 +91,8 @@ impl Program {
                 references,
                 locals: locals(&checked),
                 limits: env.limits(),
-                estimate: estimate(&checked, locals(&checked)),
+                estimate,
+                conjuncts: conjuncts(&checked, estimate, env.limits(), source),
                 step: Planner { is_traced: false }.root(&checked),
             }),
         }
@@ -102,6 +106,11 @@ impl Program {
     /// What the expression reads, sorted: `facts.age`, `derived.adult`; a variable's name alone where it is read whole.
     pub fn references(&self) -> &[String] {
         &self.inner.references
+    }
+
+    /// Tests of single slots without which the expression is false.
+    pub fn conjuncts(&self) -> &[Conjunct] {
+        &self.inner.conjuncts
     }
 
     /// The source compiled.
