@@ -44,7 +44,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
         Some(_) => None,
         None => Some(start_cluster(flags.data_dir, &mut settings)?),
     };
-    let served = block_on(serve(settings, flags.demo));
+    let served = block_on(serve(settings, cluster.as_ref(), flags.demo));
     let stopped = cluster.map_or(Ok(()), Cluster::stop);
     served?;
     Ok(stopped?)
@@ -67,11 +67,15 @@ fn start_cluster(data_dir: PathBuf, settings: &mut Settings) -> anyhow::Result<C
     Ok(cluster)
 }
 
-async fn serve(settings: Settings, demo: bool) -> anyhow::Result<()> {
+async fn serve(settings: Settings, cluster: Option<&Cluster>, demo: bool) -> anyhow::Result<()> {
     migrate::up(&settings).await?;
     let key = settings.http.operator_key.clone();
     let listen = settings.http.listen;
     let app = App::start(settings).await.map_err(|error| exit::port_in_use(error, listen))?;
+    // The private server knows one login, and it is made for us.
+    if cluster.is_none() {
+        app.check_login().await?;
+    }
     let url = health::local_url(app.address());
     let mut serving = Box::pin(app.run_until_signal());
     if demo {

@@ -59,8 +59,20 @@ async fn the_service_works_as_the_role_whatever_its_login() {
     let store = Store::connect(StoreOptions::new(login.url(&database))).await.unwrap();
     store.check_schema().await.unwrap();
     tenant(&store, "globex").await;
+    assert!(!store.login_is_superuser().await.unwrap());
     store.close().await;
     login.drop(&mut owner).await;
+}
+
+#[tokio::test]
+async fn a_superuser_is_known_as_one_though_the_service_works_as_the_role() {
+    let database = TestDatabase::fresh().await;
+    let mut owner = psql(&database).await;
+    let almighty = Login::new(&mut owner, "login superuser").await;
+    let store = Store::connect(StoreOptions::new(almighty.url(&database))).await.unwrap();
+    assert!(store.login_is_superuser().await.unwrap());
+    store.close().await;
+    almighty.drop(&mut owner).await;
 }
 
 #[tokio::test]
