@@ -83,13 +83,17 @@ fn in_our_words(response: ServiceResponse, id: &str) -> ServiceResponse {
     response.into_response(answer)
 }
 
-/// A failure is logged once, here. What callers do wrong is theirs to know.
+/// A failure is logged once, here. What callers do wrong is theirs to know, and a refusal without a cause is the right
+/// answer and no failure: a node that starts is not ready yet, a revision asked for is not there yet.
 fn log(error: &Error, status: StatusCode) {
-    let cause = error.cause().unwrap_or_default();
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(code = error.code(), cause, "the request failed");
-    } else if status.is_server_error() {
-        tracing::warn!(code = error.code(), cause, "the request cannot be served now");
+    match (status, error.cause()) {
+        (StatusCode::INTERNAL_SERVER_ERROR, cause) => {
+            tracing::error!(code = error.code(), cause, "the request failed");
+        }
+        (_, Some(cause)) if status.is_server_error() => {
+            tracing::warn!(code = error.code(), cause, "the request cannot be served now");
+        }
+        _ => {}
     }
 }
 
