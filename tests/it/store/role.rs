@@ -76,6 +76,16 @@ async fn a_superuser_is_known_as_one_though_the_service_works_as_the_role() {
 }
 
 #[tokio::test]
+async fn a_database_that_cannot_be_used_is_told_in_the_servers_words() {
+    let database = TestDatabase::fresh().await;
+    let name = database.url().split('?').next().unwrap().rsplit('/').next().unwrap();
+    let url = database.url().replacen(name, "no_such_database", 1);
+    let refused = Store::connect(StoreOptions::new(url)).await.unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert_eq!(cause, "database \"no_such_database\" does not exist");
+}
+
+#[tokio::test]
 async fn a_login_that_may_not_work_as_the_role_is_told_what_to_do() {
     let database = TestDatabase::fresh().await;
     let mut owner = psql(&database).await;
