@@ -89,7 +89,8 @@ fn describe(reason: &str, mut path: String) -> Detail {
     if matches!(code, "missing_field" | "duplicate_key") {
         path = join(&path, rest.trim_matches('`'));
     }
-    let detail = Detail::new(code, reason);
+    // A word of our programming language, not of the API.
+    let detail = Detail::new(code, reason.replacen("unknown variant ", "unknown value ", 1));
     if path.is_empty() { detail } else { detail.at(path) }
 }
 
@@ -156,7 +157,7 @@ mod tests {
         ] {
             let (got, at, message) = mistake_in(text);
             assert_eq!((got, at.as_str()), (code, path), "{text}: {message}");
-            assert!(!message.contains("struct") && !message.contains("line"), "{message}");
+            assert!(["struct", "line", "variant"].iter().all(|word| !message.contains(word)), "{message}");
         }
     }
 
