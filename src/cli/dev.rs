@@ -55,15 +55,18 @@ fn start_cluster(data_dir: PathBuf, settings: &mut Settings) -> anyhow::Result<C
         ClusterOptions { data_dir, purpose: cluster::Purpose::Persistent, binaries: environment::postgres_programs() };
     let cluster = Cluster::start(&options)?;
     let directory = cluster.directory().display();
+    // There is nothing to hide in it: the way in is the socket, and who may use that.
+    let url = cluster.url(cluster::NAME);
     match (cluster.is_owned(), cluster.is_moved()) {
-        (true, false) => tracing::info!(%directory, "a private PostgreSQL runs"),
+        (true, false) => tracing::info!(%directory, url, "a private PostgreSQL runs"),
         (true, true) => tracing::warn!(
             %directory,
+            url,
             "a private PostgreSQL runs, in another directory than asked for: its user cannot enter that one"
         ),
-        (false, _) => tracing::info!(%directory, "uses the private PostgreSQL that another process has started"),
+        (false, _) => tracing::info!(%directory, url, "uses the private PostgreSQL that another process has started"),
     }
-    settings.database.url = Some(Secret::new(cluster.url(cluster::NAME)));
+    settings.database.url = Some(Secret::new(url));
     Ok(cluster)
 }
 
