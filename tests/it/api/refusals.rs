@@ -241,3 +241,29 @@ async fn a_request_keeps_the_id_that_it_brings() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_body_without_an_end_does_not_hold_its_connection_for_ever() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let stream = format!("/api/v1/tenants/{tenant}/evaluate/batch");
+    let requests = [("/api/v1/tenants", "application/json"), (stream.as_str(), "application/x-ndjson")];
+    for (path, media_type) in requests {
+        let mut socket = TcpStream::connect(app.client.address()).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: tenet\r\nauthorization: Bearer {OPERATOR_KEY}\r\n\
+             content-type: {media_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let piece = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
+        let (mut answers, mut sends) = socket.into_split();
+        let begun = Instant::now();
+        let sending = tokio::spawn(async move { while sends.write_all(piece.as_bytes()).await.is_ok() {} });
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), answers.read_to_end(&mut answer)).await;
+        assert!(read.is_ok(), "{path}: open after {:?}", begun.elapsed());
+        assert!(answer.starts_with(b"HTTP/1.1 "), "{path}");
+        sending.await.unwrap();
+    }
+    app.stop().await;
+}
