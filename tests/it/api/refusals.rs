@@ -243,6 +243,23 @@ async fn a_request_keeps_the_id_that_it_brings() {
 }
 
 #[tokio::test]
+async fn what_is_no_json_is_malformed_whatever_comes_before() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let headers = [("content-type", "application/json")];
+    let deep = "[".repeat(1_000);
+    for path in ["/api/v1/evaluate", &format!("/api/v1/tenants/{tenant}/evaluate/batch")] {
+        for text in ["{\"unknown\": 1, nonsense", "[1, 2", "{\"facts\": {}, \"unknown\": 1} more"] {
+            let answer = app.client.request(Method::POST, path, &headers, text).await.unwrap();
+            assert_eq!(problem(&answer, 400)["code"], "malformed_json", "{path} {text}");
+        }
+        let answer = app.client.request(Method::POST, path, &headers, deep.clone()).await.unwrap();
+        assert_eq!(problem(&answer, 400)["code"], "json_too_deep", "{path}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_without_an_end_does_not_hold_its_connection_for_ever() {
     let app = TestApp::start().await;
     let tenant = acme(&app).await;
