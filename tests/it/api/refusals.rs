@@ -260,6 +260,22 @@ async fn what_is_no_json_is_malformed_whatever_comes_before() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_has_no_nul_character() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let path = format!("/api/v1/tenants/{tenant}/evaluate");
+    for name in ["rules", "tags"] {
+        let answer = app.client.post_json(&path, &json!({"facts": {}, name: ["a", "\0"]})).await.unwrap();
+        assert_eq!(mistakes(&problem(&answer, 422)), [("nul_character".to_owned(), format!("{name}[1]"))]);
+        let line = [("content-type", "application/x-ndjson")];
+        let stream = format!("{path}/batch?{name}=%00");
+        let answer = app.client.request(Method::POST, &stream, &line, "{\"facts\":{}}\n").await.unwrap();
+        assert_eq!(mistakes(&problem(&answer, 422)), [("nul_character".to_owned(), format!("{name}[0]"))]);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_without_an_end_does_not_hold_its_connection_for_ever() {
     let app = TestApp::start().await;
     let tenant = acme(&app).await;
