@@ -276,6 +276,17 @@ async fn what_is_asked_for_has_no_nul_character() {
 }
 
 #[tokio::test]
+async fn a_stream_names_no_more_rules_than_an_address_holds() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let line = [("content-type", "application/x-ndjson")];
+    let path = format!("/api/v1/tenants/{tenant}/evaluate/batch?{}", "tags=&".repeat(1_001));
+    let answer = app.client.request(Method::POST, &path, &line, "{\"facts\":{}}\n").await.unwrap();
+    assert_eq!(mistakes(&problem(&answer, 422)), [("too_many".to_owned(), "tags".to_owned())]);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_without_an_end_does_not_hold_its_connection_for_ever() {
     let app = TestApp::start().await;
     let tenant = acme(&app).await;
