@@ -23,7 +23,10 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
 pub fn envelope<'de, T: Deserialize<'de>>(text: &'de [u8], path: &str) -> Result<T, Error> {
     let read = serde_json::from_slice::<Object<T>>(text);
     read.map(|object| object.0).map_err(|error| match error.classify() {
-        Category::Data => Error::invalid_one(mistake::<T>(text, path, &error)),
+        // What is no JSON at all further on is malformed, whatever came before it.
+        Category::Data => {
+            strict::well_formed(text).err().unwrap_or_else(|| Error::invalid_one(mistake::<T>(text, path, &error)))
+        }
         Category::Io | Category::Syntax | Category::Eof => strict::malformed(&error),
     })
 }

@@ -169,6 +169,11 @@ impl Error {
         &self.errors
     }
 
+    /// Whether the input cannot even be read.
+    pub fn is_malformed(&self) -> bool {
+        self.status == StatusCode::BAD_REQUEST
+    }
+
     /// Why, for the log.
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
@@ -269,6 +274,7 @@ impl From<engine::Error> for Error {
         match error {
             engine::Error::Store(error) => error.into(),
             engine::Error::Invalid(details) => Self::invalid(details),
+            engine::Error::NamesRepeated(errors) => Self { errors, ..Self::new(kind, code, message) },
             engine::Error::Breaks(broken) => Self { errors: details_of(broken), ..Self::new(kind, code, message) },
             engine::Error::RevisionMismatch { current } | engine::Error::RevisionNotReached { current } => {
                 Self::new(kind, code, message).extend("currentRevision", current.0)
