@@ -16,8 +16,14 @@ use super::{
 use crate::{config::limits, error::Detail};
 
 /// Mistakes that are about a key, not about what stands under it.
-const ABOUT_KEYS: [&str; 6] =
-    ["key_unknown", "identifier_invalid", "identifier_too_long", "identifier_reserved", "name_reserved", "unknown_fact"];
+const ABOUT_KEYS: [&str; 6] = [
+    "key_unknown",
+    "identifier_invalid",
+    "identifier_too_long",
+    "identifier_reserved",
+    "name_reserved",
+    "unknown_fact",
+];
 
 /// Flags of `tenet check`.
 #[derive(Args)]

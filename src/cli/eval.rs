@@ -157,8 +157,7 @@ fn refuse(flags: &Flags, wrong: &Wrong, trace: Option<&[TraceEntry]>) -> anyhow:
     let colours = input::colours();
     let text = match flags.format {
         Format::Text => {
-            let shown: Vec<String> =
-                wrong.problems.iter().map(|problem| wrong.source.show(problem, colours)).collect();
+            let shown: Vec<String> = wrong.problems.iter().map(|problem| wrong.source.show(problem, colours)).collect();
             let gap = if trace.is_empty() { "" } else { "\n" };
             format!("{}{gap}{}", shown.join("\n"), as_text(trace))
         }

@@ -190,9 +190,9 @@ impl Reader {
 
     fn texts(&mut self, map: &Map<String, Value>, path: &str, key: &str) -> Option<Vec<String>> {
         let value = map.get(key).filter(|value| !value.is_null())?;
-        let texts = value.as_array().and_then(|list| {
-            list.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
-        });
+        let texts = value
+            .as_array()
+            .and_then(|list| list.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>());
         if texts.is_none() {
             self.note("wrong_type", format!("`{key}` is a list of texts"), child_path(path, key));
         }
