@@ -296,3 +296,65 @@ fn programs_are_shared_between_threads() {
     shared::<Program>();
     shared::<Env>();
 }
+
+#[test]
+fn every_example_of_the_manual_is_true() {
+    let manual = include_str!("../../docs/cel.md");
+    let env = Env::new(Vec::new());
+    let value = |source: &str| {
+        let program = env.compile(source).unwrap_or_else(|errors| panic!("{source}: {errors:?}"));
+        program.evaluate(&Activation::new(&env)).unwrap_or_else(|error| panic!("{source}: {error:?}"))
+    };
+    let mut examples = 0;
+    for line in manual.lines().filter(|line| line.starts_with("| ") && line.ends_with("` |")) {
+        let cell = line.trim_end_matches(" |").rsplit(" | ").next().unwrap().replace("\\|", "|");
+        let (expression, expected) = cell.trim_matches('`').split_once("` is `").unwrap_or_else(|| panic!("{line}"));
+        let (found, expected) = (value(expression), value(expected));
+        assert_eq!((found.type_name(), &found), (expected.type_name(), &expected), "{line}");
+        examples += 1;
+    }
+    assert!(examples > 100, "{examples}");
+}
+
+#[test]
+fn the_manual_names_every_function() {
+    let manual = include_str!("../../docs/cel.md");
+    for name in super::library::names().filter(|name| !name.starts_with(['_', '@', '-', '!'])) {
+        assert!(manual.contains(&format!("{name}(")), "{name}");
+    }
+}
+
+#[test]
+fn the_cost_estimate_names_what_costs_most_and_is_not_exceeded() {
+    let program =
+        env().compile_bool("facts.age > 1 && facts.items.all(i, facts.items.all(j, i.qty <= j.qty))").unwrap();
+    let estimate = program.cost_estimate();
+    assert_eq!(estimate.text, "facts.items.all(i, facts.items.all(j, i.qty <= j.qty))");
+    assert!(estimate.units > 40_000 && estimate.units < 100_000, "{estimate:?}");
+    let (_, cost) = program.evaluate_within(&activation(), crate::cel::Limits::default());
+    assert!(cost > 5 && cost <= estimate.units, "{cost}");
+    let small = env().compile_bool("facts.age >= 18").unwrap();
+    assert_eq!(small.cost_estimate().units, 3);
+    assert_eq!(small.evaluate_within(&activation(), crate::cel::Limits::default()).1, 3);
+}
+
+#[test]
+fn an_evaluation_ends_when_its_budget_does_and_nothing_absorbs_that() {
+    let limits = crate::cel::Limits { cost_max: 20, ..Default::default() };
+    for source in [
+        "[1, 2, 3, 4, 5, 6, 7, 8, 9].all(x, x > facts.age - 100) || true",
+        "[1, 2, 3, 4, 5, 6, 7, 8, 9].exists(x, x > facts.age + 100) && false",
+        "cel.bind(b, [1, 2, 3, 4, 5, 6, 7, 8, 9].all(x, x > facts.age - 100), true)",
+    ] {
+        let (outcome, cost) = env().compile(source).unwrap().evaluate_within(&activation(), limits);
+        assert_eq!((outcome.map_err(|error| error.code), cost), (Err("cost_exceeded"), 20), "{source}");
+    }
+}
+
+#[test]
+fn a_missing_field_is_named_with_its_place() {
+    let program = env().compile_bool("facts.age > 18 && facts.missing > 1").unwrap();
+    let error = program.evaluate(&activation()).unwrap_err();
+    assert_eq!((error.code, error.message.as_str()), ("no_such_field", "`facts.missing` is missing"));
+    assert_eq!(error.span.map(|span| (span.line, span.column, span.end_column)), Some((1, 19, 32)));
+}
