@@ -6,6 +6,7 @@ mod compile;
 mod compiled;
 mod decide;
 mod derived;
+mod indexed;
 mod language;
 mod order;
 
@@ -15,7 +16,7 @@ use compiled::{Compiled, Role};
 use derived::DerivedFields;
 use language::Environment;
 
-use super::{Facts, UnknownFacts, facts::Layout};
+use super::{Facts, UnknownFacts, facts::Layout, index::Index};
 use crate::{
     cel::Deferred,
     domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaDefinition, SchemaVersion, Tenant},
@@ -36,6 +37,10 @@ pub struct RuleSet {
     rules: Arc<[RuleEntry]>,
     /// Where in `rules` each one stands.
     places: Arc<HashMap<RuleId, usize>>,
+    /// Which of the active rules facts can match.
+    index: Arc<Index>,
+    /// How many rules are active.
+    active: usize,
     broken: Arc<[Broken]>,
     report: CompileReport,
 }
