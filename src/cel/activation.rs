@@ -15,6 +15,13 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub(super) u32);
 
+impl Slot {
+    /// The number of slots before it.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Values that are computed when they are read: derived fields.
 #[derive(Debug, Default)]
 pub struct Deferred {

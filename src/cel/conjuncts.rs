@@ -240,8 +240,8 @@ fn last_slot(node: &Checked) -> Option<Slot> {
     let mut last = match &node.kind {
         CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot) => Some(*slot),
         CheckedKind::Object(object, first) => {
-            let fields = u32::try_from(object.fields.len()).unwrap_or(u32::MAX);
-            Some(Slot(first.0.saturating_add(fields)))
+            let others = u32::try_from(object.fields.len().saturating_sub(1)).unwrap_or(u32::MAX);
+            Some(Slot(first.0.saturating_add(others)))
         }
         _ => None,
     };
@@ -293,7 +293,7 @@ mod tests {
         for (source, expected) in [
             ("facts.a == 1", "a=1"),
             ("1 == facts.a", "a=1"),
-            ("facts.a == 1.5", "a=1.5"),
+            ("facts.a > 1.5", "a Above 1.5"),
             ("facts.a in [1, 2 + 1]", "a=1,3"),
             ("facts.a >= 18", "a AtLeast 18"),
             ("18 < facts.a", "a Above 18"),

@@ -8,6 +8,7 @@ mod decision;
 mod facts;
 #[cfg(test)]
 mod fixture;
+mod index;
 mod set;
 
 pub use amend::{Amendment, ChangelogEntry, Operation, Outcome, Refusal, amend};

@@ -33,7 +33,7 @@ impl PartialEq for ObjectValue {
 impl Value {
     /// The order of two values of an ordered type; `None` where there is no order between them, as with NaN or two
     /// types that do not compare.
-    pub(in crate::cel) fn compare(&self, other: &Self) -> Option<Ordering> {
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Bool(left), Self::Bool(right)) => Some(left.cmp(right)),
             (Self::String(left), Self::String(right)) => Some(left.cmp(right)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::{
     cel::{Env, ObjectField, ObjectType, Slot, Type},
     domain::{Field, FieldType, SchemaDefinition},
+    ruleset::index::Domains,
 };
 
 /// The layout of a schema's facts.
@@ -16,6 +17,7 @@ pub(in crate::ruleset) struct Layout {
     /// For each object, the slots of its fields.
     pub(super) slots: Vec<Vec<Slot>>,
     variables: Vec<(String, Type)>,
+    domains: Domains,
 }
 
 /// A field, and what it holds.
@@ -52,7 +54,8 @@ pub(super) struct Shape {
 impl Layout {
     /// The layout of a schema.
     pub fn of(definition: &SchemaDefinition) -> Self {
-        let mut layout = Self { objects: Vec::new(), slots: Vec::new(), variables: Vec::new() };
+        let mut layout =
+            Self { objects: Vec::new(), slots: Vec::new(), variables: Vec::new(), domains: Domains::default() };
         for object in definition.objects() {
             let shape = shape(&object.name, &object.fields);
             layout.variables.push((object.name.clone(), Type::Object(Arc::clone(&shape.object_type))));
@@ -67,8 +70,14 @@ impl Layout {
         let slots = |object: &crate::domain::ObjectDefinition| {
             object.fields.iter().filter_map(|field| env.slot(&format!("{}.{}", object.name, field.name))).collect()
         };
+        layout.domains = Domains::of_variables(&layout.variables);
         layout.slots = definition.objects().iter().map(slots).collect();
         layout
+    }
+
+    /// What an index knows of the slots.
+    pub fn domains(&self) -> &Domains {
+        &self.domains
     }
 
     /// The objects as variables of CEL. Whoever adds others puts them behind, so that the slots stay what they are.

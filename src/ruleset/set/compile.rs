@@ -6,6 +6,7 @@ use super::{
     Broken, CompileReport, CompiledSchema, RuleEntry, RuleSet, RuleState,
     compiled::{Compiled, Role},
     derived::{self, DerivedFields},
+    indexed::index,
     language::Environment,
     schema_missing,
 };
@@ -58,6 +59,7 @@ impl RuleSet {
         let active = snapshot.rules.iter().filter(|rule| rule.active).count()
             + snapshot.derived_fields.iter().filter(|field| field.active).count();
         let report = CompileReport { compiled: active.saturating_sub(compiler.reused), reused: compiler.reused };
+        let index = index(&rules, schema.as_ref(), previous);
         Self {
             tenant: snapshot.tenant.clone(),
             epoch: snapshot.epoch,
@@ -66,6 +68,8 @@ impl RuleSet {
             deferred,
             derived: Arc::new(derived),
             places: Arc::new(rules.iter().enumerate().map(|(place, rule)| (rule.id, place)).collect()),
+            index: Arc::new(index),
+            active: snapshot.rules.iter().filter(|rule| rule.active).count(),
             rules: rules.into(),
             broken: broken.into(),
             report,

@@ -1,6 +1,7 @@
 //! Evaluating a set on facts. Every rule asked for is answered, with an error if need be; none can spoil another.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -22,21 +23,65 @@ enum Mention<'a> {
 /// What evaluating a rule gave.
 type Outcome = (bool, Option<RuleError>, Option<Vec<TraceEntry>>);
 
+thread_local! {
+    /// The places of the rules to evaluate; kept, so that a decision need not make room for them.
+    static CANDIDATES: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+}
+
 impl RuleSet {
     /// Evaluates the rules that `query` asks for. The facts must have been read by this set, or by one of the same
     /// schema.
     pub fn decide<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
         let activation = self.activation(facts);
+        match &activation {
+            // A trace shows why a rule is false, and few rules are run sooner than found.
+            Some(activation) if query.rules.is_none() && !query.trace => self.decide_candidates(activation, query),
+            _ => self.decide_each(activation.as_ref(), query),
+        }
+    }
+
+    /// Evaluates the rules that the index does not rule out; the others are false.
+    fn decide_candidates<'a>(&'a self, activation: &Activation, query: &'a Query) -> Decision<'a> {
+        let mut candidates = CANDIDATES.take();
+        self.index.candidates(activation, &mut candidates);
+        let is_wanted = |rule: &&RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
+        let answer = |rule| result(rule, self.evaluate(rule, Some(activation), query));
+        let (results, evaluated) = match query.returns {
+            Return::All => {
+                let mut ahead = candidates.iter().copied().peekable();
+                let answer = |(place, rule): (u32, _)| match ahead.next_if_eq(&place) {
+                    Some(_) => is_wanted(&rule).then(|| answer(rule)),
+                    None => is_wanted(&rule).then(|| result(rule, (false, None, None))),
+                };
+                let mut results = Vec::with_capacity(self.active);
+                results.extend((0..).zip(self.rules.iter()).filter_map(answer));
+                let evaluated = results.len();
+                (results, evaluated)
+            }
+            Return::Matched => {
+                let candidates = candidates.iter().filter_map(|place| self.rules.get(*place as usize));
+                let answers = candidates.filter(is_wanted).map(answer);
+                let evaluated = match query.tags {
+                    None => self.active,
+                    Some(_) => self.rules.iter().filter(is_wanted).count(),
+                };
+                (answers.filter(|result| result.matched || result.error.is_some()).collect(), evaluated)
+            }
+        };
+        CANDIDATES.set(candidates);
+        let matched_count = results.iter().filter(|result: &&RuleResult| result.matched).count();
+        Decision { results, evaluated, matched_count }
+    }
+
+    /// Evaluates every rule asked for.
+    pub(super) fn decide_each<'a>(&'a self, activation: Option<&Activation>, query: &'a Query) -> Decision<'a> {
         // A rule named twice is answered twice, and evaluated once.
         let mut evaluated: HashMap<RuleId, Outcome> = HashMap::new();
         let mut answer = |mention| match mention {
             Mention::Unknown(text) => unknown(text),
-            Mention::Known(rule) if query.rules.is_none() => {
-                result(rule, self.evaluate(rule, activation.as_ref(), query))
-            }
+            Mention::Known(rule) if query.rules.is_none() => result(rule, self.evaluate(rule, activation, query)),
             Mention::Known(rule) => {
-                let outcome =
-                    evaluated.entry(rule.id).or_insert_with(|| self.evaluate(rule, activation.as_ref(), query));
+                let outcome = evaluated.entry(rule.id).or_insert_with(|| self.evaluate(rule, activation, query));
                 result(rule, outcome.clone())
             }
         };
@@ -51,10 +96,7 @@ impl RuleSet {
 
     /// The rules asked for, in the order of the answer.
     fn mentions<'a>(&'a self, query: &'a Query) -> Vec<Mention<'a>> {
-        let tagged = |rule: &RuleEntry| match &query.tags {
-            Some(tags) => rule.tags.iter().any(|tag| tags.contains(tag)),
-            None => true,
-        };
+        let tagged = |rule: &RuleEntry| has_tag(rule, query);
         let inactive = |rule: &RuleEntry| matches!(rule.state, RuleState::Inactive);
         match &query.rules {
             None => self.rules.iter().filter(|rule| !inactive(rule) && tagged(rule)).map(Mention::Known).collect(),
@@ -102,6 +144,11 @@ impl RuleSet {
             refused("internal", "the rule cannot be evaluated, and that is a defect of the service")
         })
     }
+}
+
+/// Whether a rule has one of the tags asked for.
+fn has_tag(rule: &RuleEntry, query: &Query) -> bool {
+    query.tags.as_ref().is_none_or(|tags| rule.tags.iter().any(|tag| tags.contains(tag)))
 }
 
 fn run(compiled: &Compiled, activation: &Activation, trace: bool) -> Outcome {

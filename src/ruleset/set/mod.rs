@@ -7,6 +7,7 @@ mod compiled;
 mod decide;
 mod derived;
 mod evaluate;
+mod indexed;
 mod language;
 mod order;
 
@@ -18,7 +19,7 @@ use language::Environment;
 
 pub use evaluate::Evaluated;
 
-use super::{Facts, UnknownFacts, facts::Layout};
+use super::{Facts, UnknownFacts, facts::Layout, index::Index};
 use crate::{
     cel::Deferred,
     domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaDefinition, SchemaVersion, Tenant},
@@ -39,6 +40,10 @@ pub struct RuleSet {
     rules: Arc<[RuleEntry]>,
     /// Where in `rules` each one stands.
     places: Arc<HashMap<RuleId, usize>>,
+    /// Which of the active rules facts can match.
+    index: Arc<Index>,
+    /// How many rules are active.
+    active: usize,
     broken: Arc<[Broken]>,
     report: CompileReport,
 }

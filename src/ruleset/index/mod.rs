@@ -1,0 +1,65 @@
+//! Which rules of a set facts can match: those that are not false for certain.
+//!
+//! A rule is left out only if one term of its `&&` is false of a fact that is there: then it is false, whatever its
+//! other terms end with, since `&&` absorbs errors. Where a fact is absent all rules filed under it stay, because a
+//! missing fact is an error that must be answered. What cannot be filed is always a candidate.
+//!
+//! Rules are filed under the term that tells most, and where many share a value, under their next term below it. The
+//! nodes are shared between an index and the ones made from it, so that changing a rule copies the way to it alone.
+
+mod condition;
+mod field;
+mod node;
+mod spans;
+
+use std::sync::Arc;
+
+use crate::cel::{Activation, Conjunct};
+
+pub(super) use condition::Domains;
+use condition::{Term, terms};
+use node::{Filed, Node};
+
+/// The index of a rule set. Rules are known by their places in it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Index {
+    root: Node,
+}
+
+/// The terms of the rules, by their places.
+struct Terms<'a> {
+    of: &'a dyn Fn(u32) -> Arc<[Term]>,
+}
+
+impl Index {
+    /// The index of `rules`. `conjuncts` tells those of each; none makes it a candidate for all facts.
+    pub fn new<'a>(rules: &[u32], conjuncts: impl Fn(u32) -> &'a [Conjunct], domains: &Domains) -> Self {
+        let first = rules.iter().copied().min().unwrap_or(0);
+        let last = rules.iter().copied().max().unwrap_or(0);
+        let all: Vec<Arc<[Term]>> = (first..=last).map(|rule| terms(conjuncts(rule), domains).into()).collect();
+        let of = |rule: u32| all.get((rule - first) as usize).map_or_else(|| Arc::from([]), Arc::clone);
+        let filed = rules.iter().map(|rule| Filed { rule: *rule, used: 0 }).collect();
+        Self { root: Node::new(filed, &Terms { of: &of }, 0) }
+    }
+
+    /// Takes a rule out. `conjuncts` tells those of each rule as they were when it was filed.
+    pub fn remove<'a>(&mut self, rule: u32, conjuncts: impl Fn(u32) -> &'a [Conjunct], domains: &Domains) {
+        let of = |rule: u32| terms(conjuncts(rule), domains).into();
+        self.root.remove(Filed { rule, used: 0 }, &Terms { of: &of }, 0);
+    }
+
+    /// Files a rule.
+    pub fn insert<'a>(&mut self, rule: u32, conjuncts: impl Fn(u32) -> &'a [Conjunct], domains: &Domains) {
+        let of = |rule: u32| terms(conjuncts(rule), domains).into();
+        self.root.insert(Filed { rule, used: 0 }, &Terms { of: &of }, 0);
+    }
+
+    /// Puts the rules that `facts` can match, and those that they may end with an error, into `found`, in order.
+    pub fn candidates(&self, facts: &Activation, found: &mut Vec<u32>) {
+        found.clear();
+        self.root.find(facts, found);
+        // Few, and many of them in order already; a rule may be filed under several values.
+        found.sort_unstable();
+        found.dedup();
+    }
+}

@@ -1,0 +1,78 @@
+//! The index of a set's rules: made from that of the set before where few rules changed.
+
+use std::sync::Arc;
+
+use super::{CompiledSchema, RuleEntry, RuleSet, RuleState};
+use crate::{
+    cel::Conjunct,
+    ruleset::index::{Domains, Index},
+};
+
+/// One rule in so many may change before filing all of them again is cheaper.
+const CHANGED_PART: usize = 16;
+
+/// The index of `rules`, by their places.
+pub(super) fn index(rules: &[RuleEntry], schema: Option<&CompiledSchema>, previous: Option<&RuleSet>) -> Index {
+    let nothing = Domains::default();
+    let domains = schema.map_or(&nothing, |schema| schema.layout.domains());
+    let now = |place: u32| conjuncts(rules, place);
+    if let Some(previous) = previous.filter(|set| has_layout(set, schema))
+        && let Some(changed) = changed(rules, &previous.rules)
+    {
+        let before = |place: u32| conjuncts(&previous.rules, place);
+        let mut index = Index::clone(&previous.index);
+        // All are taken out first: what is divided while one is put in must know the others as they are now.
+        for place in changed.iter().filter(|place| is_active(&previous.rules, **place)) {
+            index.remove(*place, before, domains);
+        }
+        for place in changed.iter().filter(|place| is_active(rules, **place)) {
+            index.insert(*place, now, domains);
+        }
+        return index;
+    }
+    let count = u32::try_from(rules.len()).unwrap_or(u32::MAX);
+    let active: Vec<u32> = (0..count).filter(|place| is_active(rules, *place)).collect();
+    Index::new(&active, now, domains)
+}
+
+fn has_layout(set: &RuleSet, schema: Option<&CompiledSchema>) -> bool {
+    match (&set.schema, schema) {
+        (Some(before), Some(now)) => Arc::ptr_eq(&before.layout, &now.layout),
+        _ => false,
+    }
+}
+
+/// The places whose rules are not filed as they were; `None` if they are too many.
+fn changed(rules: &[RuleEntry], before: &[RuleEntry]) -> Option<Vec<u32>> {
+    let most = rules.len() / CHANGED_PART;
+    let mut changed = Vec::new();
+    for place in 0..rules.len().max(before.len()) {
+        let is_same = match (rules.get(place).map(|rule| &rule.state), before.get(place).map(|rule| &rule.state)) {
+            (Some(RuleState::Ready(now)), Some(RuleState::Ready(before))) => Arc::ptr_eq(now, before),
+            (Some(RuleState::Broken(_)), Some(RuleState::Broken(_))) => true,
+            (Some(RuleState::Inactive) | None, Some(RuleState::Inactive) | None) => true,
+            _ => false,
+        };
+        if !is_same {
+            if changed.len() >= most {
+                return None;
+            }
+            changed.push(u32::try_from(place).ok()?);
+        }
+    }
+    Some(changed)
+}
+
+fn is_active(rules: &[RuleEntry], place: u32) -> bool {
+    rules.get(place as usize).is_some_and(|rule| !matches!(rule.state, RuleState::Inactive))
+}
+
+fn conjuncts(rules: &[RuleEntry], place: u32) -> &[Conjunct] {
+    match rules.get(place as usize).map(|rule| &rule.state) {
+        Some(RuleState::Ready(compiled)) => compiled.program.conjuncts(),
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests;
