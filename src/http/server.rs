@@ -19,6 +19,10 @@ use crate::{engine::Engine, store::Store, telemetry::Metrics};
 /// to see the answer.
 const LINGER: Duration = Duration::from_secs(3);
 
+/// How long connections that were just accepted have for their first request to arrive, when the service stops: the
+/// framework closes those of which it has read nothing.
+const SETTLE: Duration = Duration::from_millis(250);
+
 /// A server that has its port. It answers once it runs.
 pub struct Server {
     address: SocketAddr,
@@ -106,6 +110,10 @@ impl Server {
 impl Stopper {
     /// Stops the server, and returns once it stands.
     pub async fn stop(&self, how: Stop) {
+        if how == Stop::Graceful {
+            self.0.pause().await;
+            tokio::time::sleep(SETTLE).await;
+        }
         self.0.stop(how == Stop::Graceful).await;
     }
 }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tenet::client::Client;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::{NOBODY, acme, body};
 use crate::support::{TestApp, within};
@@ -48,4 +52,18 @@ async fn the_documentation_is_part_of_the_service() {
     assert_eq!(open.get("/swagger/no-such-file").await.unwrap().status, 404);
     assert_eq!(body(&open.get("/api-docs/openapi.json").await.unwrap(), 200)["openapi"], "3.1.0");
     app.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_on_a_connection_that_was_accepted_is_answered_while_the_service_stops() {
+    let app = TestApp::start().await;
+    let mut socket = TcpStream::connect(app.client.address()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let stopping = tokio::spawn(app.stop());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: tenet\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    stopping.await.unwrap();
 }
