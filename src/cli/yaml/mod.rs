@@ -32,16 +32,10 @@ enum Step {
     Element(usize),
 }
 
-/// The byte at which the character number `index` begins.
-fn byte_of_character(text: &str, index: usize) -> usize {
-    text.char_indices().nth(index).map_or(text.len(), |(byte, _)| byte)
-}
-
-/// A place that the parser named, in the text with the mark of its encoding.
+/// The byte that the parser named, counted with the mark of the text's encoding.
 fn place_of(error: &serde_yaml_ng::Error, text: &str) -> Option<usize> {
-    let bare = without_mark(text);
-    let before = text.len() - bare.len();
-    error.location().map(|location| before + byte_of_character(bare, location.index()))
+    let before = text.len() - without_mark(text).len();
+    error.location().map(|location| text.len().min(before + location.index()))
 }
 
 /// The text without the mark of its encoding, which the parser does not count.
