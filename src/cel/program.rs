@@ -12,8 +12,8 @@ use super::{
     estimate::{Estimate, estimate},
     fault::EvaluationError,
     parse,
-    plan::{self, Planner, Step},
-    run::{Limits, Run},
+    plan::{self, BoolStep, Planner, Step},
+    run::{Fault, Limits, Outcome, Run},
     types::Type,
     value::Value,
 };
@@ -37,7 +37,13 @@ struct Inner {
     limits: Limits,
     estimate: Estimate,
     conjuncts: Box<[Conjunct]>,
-    step: Step,
+    step: Root,
+}
+
+/// What runs: by its type, so that a rule makes no value.
+enum Root {
+    Truth(BoolStep),
+    Value(Step),
 }
 
 /// What an expression costs at worst, and what costs most of it.
@@ -93,7 +99,7 @@ impl Program {
                 limits: env.limits(),
                 estimate,
                 conjuncts: conjuncts(&checked, estimate, env.limits(), source),
-                step: Planner { is_traced: false }.root(&checked),
+                step: root(&checked),
             }),
         }
     }
@@ -128,13 +134,34 @@ impl Program {
     /// The expression's value.
     pub fn evaluate(&self, activation: &Activation) -> Result<Value, EvaluationError> {
         let mut run = Run::new(activation, self.inner.locals, self.inner.limits);
-        (self.inner.step)(&mut run).map_err(|fault| fault.into_error(&self.inner.source))
+        self.run(&mut run).map_err(|fault| fault.into_error(&self.inner.source))
+    }
+
+    /// The truth value of a rule: what [`Program::evaluate`] gives, without a value in between.
+    pub fn evaluate_bool(&self, activation: &Activation) -> Result<bool, EvaluationError> {
+        let mut run = Run::new(activation, self.inner.locals, self.inner.limits);
+        let outcome = match &self.inner.step {
+            Root::Truth(step) => step(&mut run),
+            Root::Value(step) => step(&mut run).and_then(|value| {
+                value.as_bool().ok_or_else(|| {
+                    Fault::new("no_such_overload", format!("a rule must be `bool`, not `{}`", value.type_name()))
+                })
+            }),
+        };
+        outcome.map_err(|fault| fault.into_error(&self.inner.source))
+    }
+
+    fn run(&self, run: &mut Run<'_>) -> Outcome {
+        match &self.inner.step {
+            Root::Truth(step) => step(run).map(Value::Bool),
+            Root::Value(step) => step(run),
+        }
     }
 
     /// The expression's value, within `limits`, and the units of cost it took.
     pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
         let mut run = Run::new(activation, self.inner.locals, limits);
-        let outcome = (self.inner.step)(&mut run).map_err(|fault| fault.into_error(&self.inner.source));
+        let outcome = self.run(&mut run).map_err(|fault| fault.into_error(&self.inner.source));
         (outcome, limits.cost_max - run.cost_left())
     }
 
@@ -142,7 +169,7 @@ impl Program {
     pub fn trace(&self, activation: &Activation) -> Vec<TraceEntry> {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
-        let step = Planner { is_traced: true }.root_traced(&checked);
+        let step = Planner { is_traced: true }.root(&checked);
         let mut run = Run::new(activation, self.inner.locals.max(locals(&checked)), self.inner.limits);
         run.trace = Some(Vec::new());
         let _ = step(&mut run);
@@ -157,6 +184,14 @@ impl Program {
             })
             .collect()
     }
+}
+
+fn root(checked: &Checked) -> Root {
+    let planner = Planner { is_traced: false };
+    if checked.value_type == Type::Bool {
+        return Root::Truth(planner.root_truth(checked));
+    }
+    Root::Value(planner.root(checked))
 }
 
 /// A value in JSON, unless it is too large to be read.

@@ -91,6 +91,7 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    #[inline]
     pub(super) fn new(activation: &'a Activation, locals: usize, limits: Limits) -> Self {
         Self {
             activation,

@@ -103,6 +103,11 @@ impl Type {
         matches!(self, Self::Int | Self::Uint | Self::Double)
     }
 
+    /// Whether the type has no parts, and fits only itself and `dyn`.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self, Self::Bool | Self::Int | Self::Uint | Self::Double | Self::String | Self::Bytes)
+    }
+
     /// The name that `type()` gives a value of this type.
     pub fn runtime_name(&self) -> String {
         match self {

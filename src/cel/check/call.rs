@@ -150,6 +150,15 @@ impl Checker<'_> {
             if overload.is_member != is_member || overload.parameters.len() != arguments.len() {
                 continue;
             }
+            // Most overloads fall away here, before anything is made for them.
+            if overload
+                .parameters
+                .iter()
+                .zip(arguments)
+                .any(|(to, from)| to.is_plain() && from.is_plain() && to != from)
+            {
+                continue;
+            }
             let mut names = HashMap::new();
             let parameters: Vec<_> =
                 overload.parameters.iter().map(|parameter| self.variables.instantiate(parameter, &mut names)).collect();

@@ -86,6 +86,16 @@ impl Planner {
         Some(Box::new(move |run| {
             let source = Source::of(source(run)?, range)?;
             let mut turns = Turns::new(decisive);
+            if let (Source::List(items), None) = (&source, second) {
+                for item in items.iter() {
+                    run.bind(first, Ok(item.clone()));
+                    let outcome = turn(run, units, &step);
+                    if turns.take(outcome)? {
+                        return Ok(decisive);
+                    }
+                }
+                return turns.end();
+            }
             for index in 0..source.len() {
                 source.bind(run, index, first, second);
                 let outcome = turn(run, units, &step);

@@ -39,24 +39,16 @@ pub(super) struct Planner {
 impl Planner {
     /// The closure of a whole expression, which pays for its straight-line code first.
     pub(super) fn root(self, node: &Checked) -> Step {
-        let units = cost::of_block(node);
-        if node.value_type == Type::Bool {
-            let step = self.truth(node);
-            return Box::new(move |run| {
-                run.charge(units)?;
-                step(run).map(Value::Bool)
-            });
-        }
-        let step = self.value(node);
+        let (units, step) = (cost::of_block(node), self.value(node));
         Box::new(move |run| {
             run.charge(units)?;
             step(run)
         })
     }
 
-    /// The closure of a whole expression that notes every value, its own as well.
-    pub(super) fn root_traced(self, node: &Checked) -> Step {
-        let (units, step) = (cost::of_block(node), self.value(node));
+    /// The same for a condition.
+    pub(super) fn root_truth(self, node: &Checked) -> BoolStep {
+        let (units, step) = (cost::of_block(node), self.truth(node));
         Box::new(move |run| {
             run.charge(units)?;
             step(run)

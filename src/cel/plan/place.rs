@@ -13,7 +13,9 @@ use crate::cel::{
 pub(super) enum Place {
     Slot(Slot),
     Local(u32),
-    /// The field of an object, by its position and its name.
+    /// A field of the object in a variable, by its position and its name.
+    LocalField(u32, usize, Arc<str>),
+    /// A field of any other object.
     Field(Box<Place>, usize, Arc<str>),
 }
 
@@ -24,7 +26,10 @@ impl Place {
             CheckedKind::Slot(slot, _) => Some(Self::Slot(*slot)),
             CheckedKind::Local(local) => Some(Self::Local(*local)),
             CheckedKind::Select { operand, field, position: Some(position), mode: Access::Plain } => {
-                Some(Self::Field(Box::new(Self::of(operand)?), *position, Arc::clone(field)))
+                Some(match Self::of(operand)? {
+                    Self::Local(local) => Self::LocalField(local, *position, Arc::clone(field)),
+                    operand => Self::Field(Box::new(operand), *position, Arc::clone(field)),
+                })
             }
             _ => None,
         }
@@ -35,12 +40,24 @@ impl Place {
         match self {
             Self::Slot(slot) => run.slot(*slot),
             Self::Local(local) => run.local(*local),
-            Self::Field(operand, position, name) => match operand.read(run)? {
-                Value::Object(object) => object.at(*position).ok_or_else(missing),
-                Value::Map(map) => map.get_str(name).ok_or_else(missing),
-                _ => Err(mismatch()),
-            },
+            Self::LocalField(local, position, name) => field(run.local(*local)?, *position, name),
+            Self::Field(operand, position, name) => field(operand.read_deep(run)?, *position, name),
         }
+    }
+
+    /// Reads what is not next to hand; apart, so that the rest can be inlined.
+    #[inline(never)]
+    fn read_deep<'r>(&self, run: &'r Run<'_>) -> Result<&'r Value, Fault> {
+        self.read(run)
+    }
+}
+
+#[inline]
+fn field<'r>(operand: &'r Value, position: usize, name: &str) -> Result<&'r Value, Fault> {
+    match operand {
+        Value::Object(object) => object.at(position).ok_or_else(missing),
+        Value::Map(map) => map.get_str(name).ok_or_else(missing),
+        _ => Err(mismatch()),
     }
 }
 
