@@ -367,3 +367,19 @@ fn every_requirement_names_tests_and_they_exist() {
     }
     assert!(wrong.is_empty(), "docs/requirements.md:\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn only_integration_tests_reach_a_database() {
+    let reaching = ["PgConnection::connect(", "TestDatabase::", "Cluster::start("];
+    let others = sources("tests", "rs").into_iter().filter(|source| !source.path.starts_with("tests/it/"));
+    let in_units = sources("src", "rs").into_iter().map(|mut source| {
+        source.text = source.text.split_off(source.text.find("#[cfg(test)]").unwrap_or(source.text.len()));
+        source
+    });
+    let found: Vec<String> = others
+        .chain(in_units)
+        .filter(|source| source.path != "tests/tidy.rs" && reaching.iter().any(|word| source.text.contains(word)))
+        .map(|source| source.path)
+        .collect();
+    assert_eq!(found, [""; 0], "tests that need a service belong in tests/it");
+}

@@ -1,6 +1,9 @@
 //! The whole: store, engine and doors, wired together, and stopped in the opposite order.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use tokio::{
@@ -22,6 +25,8 @@ use crate::{
 const STOP_RESERVE: Duration = Duration::from_secs(2);
 /// How often a service that starts looks whether it hears of changes yet.
 const LISTENING_POLL: Duration = Duration::from_millis(10);
+/// Signals that follow the first so closely are the same one: to a process and to its group, say.
+const SIGNAL_REPEATS: Duration = Duration::from_millis(300);
 
 /// A service that accepts requests.
 pub struct App {
@@ -77,9 +82,18 @@ impl App {
             () = engine.failed() => failed = Some("a part of the engine ended"),
             () = ended(serving) => failed = Some("the HTTP server ended"),
         }
+        let first_at = Instant::now();
+        let second_signal = async {
+            loop {
+                let name = next_signal().await;
+                if first_at.elapsed() > SIGNAL_REPEATS {
+                    return name;
+                }
+            }
+        };
         tokio::select! {
             () = self.stop() => {}
-            name = next_signal() => anyhow::bail!("a second signal, {name}: stopped at once"),
+            name = second_signal => anyhow::bail!("a second signal, {name}: stopped at once"),
         }
         failed.map_or(Ok(()), |what| anyhow::bail!("{what}, so the service stopped: start it again"))
     }

@@ -11,6 +11,11 @@ use super::{
 /// Bytes that one unit pays for.
 pub(super) const BYTES_PER_UNIT: u64 = 16;
 
+/// Units for compiling a pattern during an evaluation: it takes as long as much else together.
+pub(super) const PATTERN_UNITS: u64 = 20_000;
+/// Units for each byte of such a pattern.
+pub(super) const PATTERN_BYTE_UNITS: u64 = 50;
+
 /// The cost of work over `bytes`.
 #[inline]
 pub(super) fn of_bytes(bytes: u64) -> u64 {
@@ -32,28 +37,28 @@ pub(super) fn of_turn(parts: &Loop) -> u64 {
     1 + parts.predicate.iter().chain(&parts.transform).map(of_block).sum::<u64>()
 }
 
-/// Values that one comparison looks at, at most: what it costs is known before it is done.
-const COMPARED_MAX: u64 = 10_000_000;
-
-/// The cost of comparing two values: that of the smaller one, as far as it can be seen.
-pub(super) fn of_comparing(left: &Value, right: &Value) -> u64 {
+/// The cost of comparing two values: that of one of them, as far as `limit` allows it to be seen.
+pub(super) fn of_comparing(left: &Value, right: &Value, limit: u64) -> u64 {
     match (left, right) {
         (Value::String(left), Value::String(right)) => of_bytes(left.len().min(right.len()) as u64),
-        (Value::List(left_items), Value::List(right_items)) if left_items.len() == right_items.len() => weight(left),
-        (Value::Map(left_map), Value::Map(right_map)) if left_map.len() == right_map.len() => weight(left),
-        (Value::Object(_), Value::Object(_)) | (Value::Optional(_), Value::Optional(_)) => weight(left),
         (Value::Bytes(left), Value::Bytes(right)) => of_bytes(left.len().min(right.len()) as u64),
+        (Value::List(left_items), Value::List(right_items)) if left_items.len() == right_items.len() => {
+            weight(left, limit)
+        }
+        (Value::Map(left_map), Value::Map(right_map)) if left_map.len() == right_map.len() => weight(left, limit),
+        (Value::Object(_), Value::Object(_)) | (Value::Optional(_), Value::Optional(_)) => weight(left, limit),
         _ => 0,
     }
 }
 
-/// The number of values inside of `value`, and its bytes, in units. Shared parts count as often as they occur.
-pub(super) fn weight(value: &Value) -> u64 {
+/// The number of values inside of `value`, and its bytes, in units. Shared parts count as often as they occur; counting
+/// ends above `limit`.
+pub(super) fn weight(value: &Value, limit: u64) -> u64 {
     let mut units = 0_u64;
     let mut pending = vec![value];
     while let Some(value) = pending.pop() {
         units += 1;
-        if units > COMPARED_MAX {
+        if units > limit {
             break;
         }
         match value {

@@ -246,37 +246,80 @@ impl Estimator {
             units = units.saturating_add(argument_units);
             sizes.push(size);
         }
-        let size = |index: usize| sizes.get(index).cloned().unwrap_or_default();
-        let (first, second) = (size(0), size(1));
-        let total: u64 = sizes.iter().fold(0, |total, size| total.saturating_add(size.length));
-        let is_list = first.item.is_some();
-        let (work, result) = match name {
+        let case = Case { name, arguments, sizes };
+        let (work, result) = case.of_operator().or_else(|| case.of_text()).unwrap_or_else(|| case.of_list());
+        (units.saturating_add(work), result)
+    }
+}
+
+/// A call whose arguments are this large: what its work costs, and how large its result is.
+struct Case<'a> {
+    name: &'a str,
+    arguments: &'a [Checked],
+    sizes: Vec<Size>,
+}
+
+impl Case<'_> {
+    fn size(&self, index: usize) -> Size {
+        self.sizes.get(index).cloned().unwrap_or_default()
+    }
+
+    fn constant(&self, index: usize) -> Option<&Value> {
+        match self.arguments.get(index).map(|argument| &argument.kind) {
+            Some(CheckedKind::Constant(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Bytes and elements of all arguments.
+    fn total(&self) -> u64 {
+        self.sizes.iter().fold(0, |total, size| total.saturating_add(size.length))
+    }
+
+    fn of_operator(&self) -> Option<(u64, Size)> {
+        let (first, second) = (self.size(0), self.size(1));
+        Some(match self.name {
             "_==_" | "_!=_" => (first.weight().min(second.weight()), Size::default()),
             "_<_" | "_<=_" | "_>_" | "_>=_" => (cost::of_bytes(first.length.min(second.length)), Size::default()),
             "@in" => {
                 let each = first.weight().min(second.item().weight());
-                (second.length.saturating_mul(each), Size::default())
+                (second.length.saturating_mul(each.saturating_add(1)), Size::default())
             }
-            "_+_" if is_list => (total.saturating_mul(2), Size::list(total, first.item().larger(second.item()))),
-            "_+_" => (cost::of_bytes(total), Size::text(total)),
-            "matches" | "regex.extract" | "regex.extractAll" | "regex.replace" => {
-                let pattern = match arguments.get(1).map(|argument| &argument.kind) {
-                    Some(CheckedKind::Constant(_)) if name == "matches" => 0,
-                    _ => second.length.saturating_mul(50),
-                };
-                let made = if name == "matches" { 1 } else { 8 };
-                let length = first.length.saturating_add(1).saturating_mul(size(2).length.saturating_add(1));
-                let result = if name == "regex.replace" { Size::text(length) } else { Size::text(first.length) };
-                let result = if name == "regex.extractAll" { Size::list(first.length + 1, result) } else { result };
-                (pattern.saturating_add(cost::of_bytes(length.max(first.length)).saturating_mul(made)), result)
+            "_+_" if first.item.is_some() => {
+                let total = self.total();
+                (total.saturating_mul(2), Size::list(total, first.item().larger(second.item())))
             }
-            "replace" => {
-                let length = first.length.saturating_add(1).saturating_mul(size(2).length.saturating_add(1));
-                (cost::of_bytes(length.saturating_add(first.length)), Size::text(length))
+            "_+_" => (cost::of_bytes(self.total()), Size::text(self.total())),
+            "optional.none" | "hasValue" => (0, Size::default()),
+            "or" | "orValue" => (0, first.larger(second)),
+            "value" | "optional.of" | "optional.ofNonZeroValue" | "dyn" => (0, first),
+            _ => return None,
+        })
+    }
+
+    fn of_text(&self) -> Option<(u64, Size)> {
+        let (first, second) = (self.size(0), self.size(1));
+        // What replacing every character, and the end, gives.
+        let replaced = || first.length.saturating_add(1).saturating_mul(self.size(2).length.saturating_add(1));
+        let pattern = if self.constant(1).is_some() && self.name == "matches" {
+            0
+        } else {
+            second.length.saturating_mul(cost::PATTERN_BYTE_UNITS).saturating_add(cost::PATTERN_UNITS)
+        };
+        Some(match self.name {
+            "matches" => (pattern.saturating_add(cost::of_bytes(first.length)), Size::default()),
+            "regex.extract" => (pattern.saturating_add(cost::of_bytes(first.length)), Size::text(first.length)),
+            "regex.extractAll" => {
+                let each = first.length.saturating_add(1).saturating_mul(4);
+                (pattern.saturating_add(each), Size::list(first.length + 1, Size::text(first.length)))
             }
+            "regex.replace" => {
+                (pattern.saturating_add(cost::of_bytes(replaced()).saturating_mul(4)), Size::text(replaced()))
+            }
+            "replace" => (cost::of_bytes(replaced().saturating_add(first.length)), Size::text(replaced())),
             "join" => {
-                let each = first.item().length.saturating_add(second.length);
-                let length = first.length.saturating_mul(each.saturating_add(1));
+                let each = first.item().length.saturating_add(second.length).saturating_add(1);
+                let length = first.length.saturating_mul(each);
                 (cost::of_bytes(length).saturating_add(first.length), Size::text(length))
             }
             "format" => {
@@ -284,33 +327,39 @@ impl Estimator {
                 (length, Size::text(length))
             }
             "split" => (first.length.saturating_mul(4), Size::list(first.length + 1, Size::text(first.length))),
+            "base64.encode" => (cost::of_bytes(first.length), Size::text(first.length.saturating_mul(2))),
+            _ => return None,
+        })
+    }
+
+    fn of_list(&self) -> (u64, Size) {
+        let (first, second) = (self.size(0), self.size(1));
+        match self.name {
             "lists.range" => {
-                let count = match arguments.first().map(|argument| &argument.kind) {
-                    Some(CheckedKind::Constant(Value::Int(count))) => u64::try_from(*count).unwrap_or(0),
+                let count = match self.constant(0) {
+                    Some(Value::Int(count)) => u64::try_from(*count).unwrap_or(0),
                     _ => EVALUATION_MEMORY_BYTES_MAX / ITEM_BYTES,
                 };
                 (count.saturating_mul(2), Size::list(count, Size::default()))
             }
             "distinct" => {
                 let each = first.item().weight();
-                (first.length.saturating_mul(first.length).saturating_mul(each), first)
+                (first.length.saturating_mul(first.length).saturating_mul(each.saturating_add(1)), first)
             }
             "sets.contains" | "sets.equivalent" | "sets.intersects" => {
                 let each = first.item().weight().min(second.item().weight());
                 (first.length.saturating_mul(second.length).saturating_mul(each).saturating_mul(2), Size::default())
             }
             "sort" | "@sortByKeys" => {
-                let each = if name == "sort" { first.item().weight() } else { second.item().weight() };
-                (first.length.saturating_mul(20).saturating_mul(each), first)
+                let each = if self.name == "sort" { first.item().weight() } else { second.item().weight() };
+                (first.length.saturating_mul(20).saturating_mul(each.saturating_add(1)), first)
             }
             "flatten" => (first.weight().saturating_mul(2), Size::list(first.weight(), first.item().item())),
-            "optional.none" | "hasValue" => (0, Size::default()),
-            "or" | "orValue" | "_?_:_" => (0, first.larger(second)),
-            "value" | "optional.of" | "optional.ofNonZeroValue" | "dyn" => (0, first),
-            _ if is_list => (first.length.saturating_mul(2), first),
-            "base64.encode" => (cost::of_bytes(total * 2), Size::text(total.saturating_mul(2))),
-            _ => (cost::of_bytes(total).saturating_mul(2).saturating_add(4), Size::text(total.saturating_add(64))),
-        };
-        (units.saturating_add(work), result)
+            _ if first.item.is_some() => (first.length.saturating_mul(2), first),
+            _ => {
+                let total = self.total();
+                (cost::of_bytes(total).saturating_mul(2).saturating_add(4), Size::text(total.saturating_add(64)))
+            }
+        }
     }
 }

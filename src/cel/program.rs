@@ -73,8 +73,8 @@ impl Program {
         let checked = check(env, source)?;
         if !matches!(checked.value_type, Type::Bool | Type::Dyn) {
             let message = format!("the expression is `{}`, and must be `bool`", checked.value_type);
-            let mistake = parse::Mistake::new(checked.range, message).code("not_boolean");
-            return Err(vec![mistake.hint("compare it with something").detail(source)]);
+            let mistake = parse::Mistake::new(checked.range, message).code("not_bool");
+            return Err(vec![mistake.hint("compare it with something, such as `… == …`").detail(source)]);
         }
         Ok(Self::plan(env, source, checked))
     }
@@ -161,7 +161,7 @@ impl Program {
 
 /// A value in JSON, unless it is too large to be read.
 fn shown(value: &Value) -> serde_json::Value {
-    if cost::weight(value) > TRACE_VALUE_WEIGHT_MAX {
+    if cost::weight(value, TRACE_VALUE_WEIGHT_MAX) > TRACE_VALUE_WEIGHT_MAX {
         return serde_json::Value::String(format!("(a large `{}`)", value.type_name()));
     }
     value.to_json()

@@ -130,6 +130,11 @@ impl<'a> Run<'a> {
         self.charge(super::cost::of_bytes(bytes as u64))
     }
 
+    /// Takes the cost of comparing two values.
+    pub(super) fn charge_comparing(&mut self, left: &Value, right: &Value) -> Result<(), Fault> {
+        self.charge(super::cost::of_comparing(left, right, self.cost_left))
+    }
+
     /// Takes memory for a value of `bytes` that is about to be made, and the cost of making it.
     pub(super) fn allocate(&mut self, bytes: usize) -> Result<(), Fault> {
         self.charge_bytes(bytes)?;

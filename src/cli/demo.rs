@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::client::{Client, Method, Response};
 
-const TENANT: &str = "acme-corp";
+const TENANT: &str = "acme-corp-demo";
 const RULE: &str = "adult";
 const SCHEMA: &str = r#"{"definition": {"facts": {"age": "int", "country": "string", "is_premium": "bool"}}}"#;
 const FACTS: &str = r#"{"age": 25, "country": "US", "is_premium": true}"#;

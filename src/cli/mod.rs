@@ -3,13 +3,20 @@
 //! Exit codes: 0 it is done; 1 it failed; 2 the command line or the settings are wrong; 3 there is no PostgreSQL to
 //! run on.
 
+mod check;
 mod demo;
 mod dev;
+mod eval;
 mod exit;
 mod health;
+mod input;
 mod load;
 mod migrate;
+mod report;
+mod rule_file;
 mod serve;
+mod verify;
+mod yaml;
 
 use std::{future::Future, process::ExitCode};
 
@@ -38,6 +45,10 @@ enum Command {
     Health(health::Flags),
     /// Put a service under load and measure its answers
     Load(load::Flags),
+    /// Check files of rules, and run the tests in them; needs no service
+    Check(check::Flags),
+    /// Evaluate one expression on facts; needs no service
+    Eval(eval::Flags),
 }
 
 /// Runs the command that the process was started with.
@@ -48,6 +59,8 @@ pub fn run() -> ExitCode {
         Command::Migrate(flags) => migrate::run(flags),
         Command::Health(flags) => health::run(&flags),
         Command::Load(flags) => load::run(flags),
+        Command::Check(flags) => check::run(&flags),
+        Command::Eval(flags) => eval::run(&flags),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,6 +26,8 @@ const POLL_DEADLINE: Duration = Duration::from_millis(500);
 const COMPARE_DEADLINE: Duration = Duration::from_secs(10);
 /// How often every tenant in memory is compared, whatever the change log says.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
+/// How often old rows of the change log are forgotten.
+const PURGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Tenants compared by one statement.
 const COMPARE_CHUNK: usize = 10_000;
 /// The first wait before the listener connects again; doubled up to [`RECONNECT_MAX`].
@@ -90,6 +92,24 @@ pub async fn reconcile(shared: Arc<Shared>, mut reconciler: Reconciler, gap: Arc
                     warn!(error = &error as &dyn std::error::Error, "cannot ask the database what changed");
                 }
                 reachable = false;
+            }
+        }
+    }
+}
+
+/// Forgets old rows of the change log, on whichever node comes first.
+pub async fn purge(shared: Arc<Shared>) {
+    let mut ticks = interval(PURGE_INTERVAL);
+    loop {
+        ticks.tick().await;
+        loop {
+            match shared.store.purge_changes().await {
+                Ok(0) => break,
+                Ok(forgotten) => info!(forgotten, "forgot old rows of the change log"),
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "cannot forget old rows of the change log");
+                    break;
+                }
             }
         }
     }

@@ -110,6 +110,7 @@ impl Engine {
         let mut parts = JoinSet::new();
         parts.spawn(follow::listen(shared.clone(), shared.store.listener(), gap.clone()));
         parts.spawn(follow::reconcile(shared.clone(), shared.store.reconciler(), gap));
+        parts.spawn(follow::purge(shared.clone()));
         parts.spawn(sweep(supervisor.clone(), sweep_interval(shared.options.idle_stop)));
         parts.spawn(async move {
             let _ = supervising.await;

@@ -15,9 +15,13 @@ const PING_DEADLINE: Duration = Duration::from_secs(1);
 /// How the process is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or `ready`.
+    /// `ok`; of readiness `ready`, or `degraded` where something is missing without which tenants in memory are served
+    /// all the same.
     #[schema(example = "ok")]
     status: &'static str,
+    /// What is missing: `database`, `listener`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<Vec<&'static str>>,
 }
 
 /// Says that the process lives.
@@ -26,14 +30,15 @@ pub struct Health {
     responses((status = 200, description = "The process lives.", body = Health))
 )]
 pub async fn alive() -> Result<HttpResponse, Error> {
-    answer::plain(StatusCode::OK, &Health { status: "ok" })
+    answer::plain(StatusCode::OK, &Health { status: "ok", missing: None })
 }
 
-/// Says whether the node should be sent requests.
+/// Says whether the node should be sent requests. Once it was ready it stays so until it stops: if the database went
+/// away and every node said that it is not ready, nothing would be served at all, though all of them could.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", operation_id = "readiness", security(()),
     responses(
-        (status = 200, description = "The node serves.", body = Health),
+        (status = 200, description = "The node serves; `missing` says what it has lost since.", body = Health),
         (status = 503, description = "It does not; `missing` says why.", body = super::problem::Problem,
          content_type = "application/problem+json")
     )
@@ -41,18 +46,20 @@ pub async fn alive() -> Result<HttpResponse, Error> {
 pub async fn ready(api: Data<Api>) -> Result<HttpResponse, Error> {
     let missing = match api.readiness.phase() {
         Phase::Starting(missing) => missing,
-        Phase::Ready => missing_now(&api).await,
+        Phase::Ready => return answer::plain(StatusCode::OK, &health_of(missing_now(&api).await)),
         Phase::Stopping => {
             let error = Error::new(ErrorKind::Unavailable, "stopping", "the service is stopping");
             return Err(error.extend("missing", Vec::<String>::new()));
         }
     };
-    if missing.is_empty() {
-        return answer::plain(StatusCode::OK, &Health { status: "ready" });
-    }
     let names: Vec<&str> = missing.into_iter().map(Part::name).collect();
     let message = format!("the service waits for: {}", names.join(", "));
     Err(Error::new(ErrorKind::Unavailable, "not_ready", message).extend("missing", names))
+}
+
+fn health_of(missing: BTreeSet<Part>) -> Health {
+    let status = if missing.is_empty() { "ready" } else { "degraded" };
+    Health { status, missing: Some(missing.into_iter().map(Part::name).collect()) }
 }
 
 /// What a node that was ready misses now.

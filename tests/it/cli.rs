@@ -148,7 +148,7 @@ async fn the_demonstration_plays_the_first_example_and_again_on_what_is_there() 
         let mut service = Service::start(tenet(&arguments));
         let shown = until(&mut service.stdout, |line| line.starts_with("serving on http://127.0.0.1:")).concat();
         for part in [
-            "-d '{\"name\": \"acme-corp\"}'",
+            "-d '{\"name\": \"acme-corp-demo\"}'",
             "\"expression\": \"facts.age >= 18\"",
             "\"ruleName\": \"adult\"",
             "\"matched\": true",

@@ -10,6 +10,22 @@ use crate::cel::{
     value::Value,
 };
 
+/// How macros are written, for those that are written otherwise.
+const MACROS: [(&str, &str); 12] = [
+    ("has", "has(object.field)"),
+    ("all", "list.all(item, condition)"),
+    ("exists", "list.exists(item, condition)"),
+    ("exists_one", "list.exists_one(item, condition)"),
+    ("existsOne", "list.existsOne(item, condition)"),
+    ("filter", "list.filter(item, condition)"),
+    ("map", "list.map(item, value)"),
+    ("transformList", "list.transformList(index, item, value)"),
+    ("transformMap", "map.transformMap(key, value, new_value)"),
+    ("transformMapEntry", "map.transformMapEntry(key, value, {new_key: new_value})"),
+    ("optMap", "optional.optMap(item, value)"),
+    ("optFlatMap", "optional.optFlatMap(item, optional)"),
+];
+
 impl Checker<'_> {
     pub(super) fn call(
         &mut self,
@@ -41,7 +57,11 @@ impl Checker<'_> {
             }
         }
         let failed = self.fail(name_range, "undeclared_reference", format!("there is no function `{name}`"));
-        if let Some(near) = nearest(name, library::names().filter(|name| !name.starts_with(['_', '@', '!', '-']))) {
+        if let Some((_, usage)) = MACROS.iter().find(|(macro_name, _)| *macro_name == name) {
+            self.hint(format!("write `{usage}`"));
+        } else if let Some(near) =
+            nearest(name, library::names().filter(|name| !name.starts_with(['_', '@', '!', '-'])))
+        {
             self.hint(format!("did you mean `{near}`?"));
         }
         Checked { range, ..failed }
@@ -236,9 +256,17 @@ fn overload_hint(name: &str, overloads: &[Overload], arguments: &[Type]) -> Stri
                 if *left == Type::Double { left } else { right }
             );
         }
+        for (text, other) in [(left, right), (right, left)] {
+            if *text == Type::String && matches!(other, Type::Timestamp | Type::Duration) {
+                return format!("write `{other}('…')`");
+            }
+        }
         if *left == Type::String || *right == Type::String {
             return "convert the other side with `string(…)`".to_owned();
         }
+    }
+    if name == "!_" {
+        return "compare it with something, such as `… == …`".to_owned();
     }
     let shown: Vec<_> = overloads.iter().take(6).map(|overload| format!("`{}`", overload.shown(name))).collect();
     format!("there are {}", shown.join(", "))

@@ -216,6 +216,7 @@ impl Checker<'_> {
                     format!("a loop runs over a list or a map, and `{}` is `{other}`", self.text(target.range));
                 if self.env.is_checked() {
                     self.fail(target.range, "no_such_overload", message);
+                    self.hint("use a list or a map".to_owned());
                 }
                 (Type::Dyn, Type::Dyn)
             }

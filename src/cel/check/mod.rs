@@ -72,7 +72,11 @@ impl Checker<'_> {
             Kind::Conditional(parts) => self.conditional(node.range, parts),
             Kind::List(elements) => self.list(node.range, elements),
             Kind::Map(entries) => self.map(node.range, entries),
-            Kind::Struct(name) => self.fail(node.range, "undeclared_reference", format!("there is no type `{name}`")),
+            Kind::Struct(name) => {
+                let failed = self.fail(node.range, "undeclared_reference", format!("there is no type `{name}`"));
+                self.hint("write a map: `{'name': value}`".to_owned());
+                failed
+            }
         }
     }
 

@@ -126,7 +126,8 @@ fn size(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
 
 fn contains(run: &mut Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, Fault> {
     for item in items {
-        run.charge(crate::cel::cost::of_comparing(item, wanted))?;
+        run.charge(1)?;
+        run.charge_comparing(item, wanted)?;
         if item == wanted {
             return Ok(true);
         }
@@ -196,7 +197,7 @@ fn sort(run: &mut Run<'_>, list: &Value, keys: &Value) -> Outcome {
     };
     run.allocate_items(items.len().saturating_mul(2))?;
     let comparisons = (items.len() as u64).saturating_mul(u64::from(items.len().max(1).ilog2()) + 1);
-    let each = keys.iter().map(|key| crate::cel::cost::of_comparing(key, key)).max().unwrap_or(1);
+    let each = keys.iter().map(|key| crate::cel::cost::of_comparing(key, key, run.cost_left())).max().unwrap_or(0) + 1;
     run.charge(comparisons.saturating_mul(each))?;
     if let Some(first) = keys.first()
         && let Some(other) =

@@ -203,13 +203,13 @@ fn not(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
 /// Whether two values are equal; comparing large ones is charged for.
 pub(in crate::cel) fn equal(run: &mut Run<'_>, arguments: &[Value]) -> Result<bool, Fault> {
     let [left, right] = arguments else { return Err(no_overload("_==_", arguments)) };
-    run.charge(crate::cel::cost::of_comparing(left, right))?;
+    run.charge_comparing(left, right)?;
     Ok(left == right)
 }
 
 fn ordered(run: &mut Run<'_>, name: &str, arguments: &[Value], accepts: fn(Ordering) -> bool) -> Outcome {
     let [left, right] = arguments else { return Err(no_overload(name, arguments)) };
-    run.charge(crate::cel::cost::of_comparing(left, right))?;
+    run.charge_comparing(left, right)?;
     match left.compare(right) {
         Some(ordering) => Ok(Value::Bool(accepts(ordering))),
         None if is_number(left) && is_number(right) => Err(invalid("NaN has no order")),
@@ -225,7 +225,8 @@ fn contains(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     match arguments {
         [item, Value::List(items)] => {
             for candidate in items.iter() {
-                run.charge(crate::cel::cost::of_comparing(item, candidate))?;
+                run.charge(1)?;
+                run.charge_comparing(item, candidate)?;
                 if item == candidate {
                     return Ok(Value::Bool(true));
                 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use regex::{Captures, Regex};
 
 use super::{Declaration, Fault, Outcome, Run, Value, invalid, literals, no_overload};
-
-/// Units for each byte of a pattern that is compiled during an evaluation.
-const COMPILE_COST: u64 = 50;
+use crate::cel::cost::{PATTERN_BYTE_UNITS, PATTERN_UNITS};
 
 pub(super) const FUNCTIONS: &[Declaration] = &[
     ("matches", &["matches(string, string): bool", "string.matches(string): bool"], |run, arguments| match arguments {
@@ -47,8 +45,8 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
 ];
 
 fn compile(run: &mut Run<'_>, pattern: &str) -> Result<Regex, Fault> {
-    run.charge((pattern.len() as u64).saturating_mul(COMPILE_COST))?;
-    literals::pattern(pattern).map_err(invalid)
+    run.charge((pattern.len() as u64).saturating_mul(PATTERN_BYTE_UNITS).saturating_add(PATTERN_UNITS))?;
+    literals::computed_pattern(pattern).map_err(invalid)
 }
 
 fn single_group(pattern: Regex) -> Result<Regex, Fault> {

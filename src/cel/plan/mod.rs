@@ -119,9 +119,11 @@ impl Planner {
                 let slot = *slot;
                 Box::new(move |run| optional_slot(run, slot).map_err(|fault| fault.at(range)))
             }
-            CheckedKind::Select { operand, field, mode, .. } => {
+            CheckedKind::Select { operand, field, mode, position } => {
+                // A map may stand for an object: what it lacks is a field then.
+                let absence = if position.is_some() { "no_such_field" } else { "no_such_key" };
                 let (step, field, mode) = (self.value(operand), Arc::clone(field), *mode);
-                Box::new(move |run| select(&step(run)?, &field, mode).map_err(|fault| fault.at(range)))
+                Box::new(move |run| select(&step(run)?, &field, mode, absence).map_err(|fault| fault.at(range)))
             }
             CheckedKind::Index { operand, index, optional } => {
                 let (operand, index, optional) = (self.value(operand), self.value(index), *optional);
@@ -272,15 +274,15 @@ fn insert(map: &mut MapValue, key: Value, value: Value) -> Result<(), Fault> {
 }
 
 /// `operand.field`.
-fn select(operand: &Value, field: &str, mode: Access) -> Outcome {
+fn select(operand: &Value, field: &str, mode: Access, absence: &'static str) -> Outcome {
     let missing = |code| Fault::new(code, format!("there is no `{field}`"));
     let found = match operand {
-        Value::Map(map) => map.get_str(field).cloned().ok_or_else(|| missing("no_such_key")),
+        Value::Map(map) => map.get_str(field).cloned().ok_or_else(|| missing(absence)),
         Value::Object(object) => object.get(field).cloned().ok_or_else(|| missing("no_such_field")),
         Value::Optional(None) if mode == Access::Test => return Ok(Value::Bool(false)),
         Value::Optional(None) => return Ok(Value::Optional(None)),
-        Value::Optional(Some(inner)) if mode == Access::Test => return select(inner, field, mode),
-        Value::Optional(Some(inner)) => return select(inner, field, Access::Optional),
+        Value::Optional(Some(inner)) if mode == Access::Test => return select(inner, field, mode, absence),
+        Value::Optional(Some(inner)) => return select(inner, field, Access::Optional, absence),
         other => {
             let message = format!("`{}` has no field `{field}`", other.type_name());
             return Err(Fault::new("no_such_overload", message));

@@ -1,5 +1,7 @@
 //! Where a value can be read without computing or copying it: a slot, a variable, a field of one of them.
 
+use std::sync::Arc;
+
 use crate::cel::{
     activation::Slot,
     check::{Access, Checked, CheckedKind},
@@ -11,7 +13,8 @@ use crate::cel::{
 pub(super) enum Place {
     Slot(Slot),
     Local(u32),
-    Field(Box<Place>, usize),
+    /// The field of an object, by its position and its name.
+    Field(Box<Place>, usize, Arc<str>),
 }
 
 impl Place {
@@ -20,8 +23,8 @@ impl Place {
         match &node.kind {
             CheckedKind::Slot(slot, _) => Some(Self::Slot(*slot)),
             CheckedKind::Local(local) => Some(Self::Local(*local)),
-            CheckedKind::Select { operand, position: Some(position), mode: Access::Plain, .. } => {
-                Some(Self::Field(Box::new(Self::of(operand)?), *position))
+            CheckedKind::Select { operand, field, position: Some(position), mode: Access::Plain } => {
+                Some(Self::Field(Box::new(Self::of(operand)?), *position, Arc::clone(field)))
             }
             _ => None,
         }
@@ -32,8 +35,9 @@ impl Place {
         match self {
             Self::Slot(slot) => run.slot(*slot),
             Self::Local(local) => run.local(*local),
-            Self::Field(operand, position) => match operand.read(run)? {
+            Self::Field(operand, position, name) => match operand.read(run)? {
                 Value::Object(object) => object.at(*position).ok_or_else(missing),
+                Value::Map(map) => map.get_str(name).ok_or_else(missing),
                 _ => Err(mismatch()),
             },
         }

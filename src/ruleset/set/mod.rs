@@ -6,6 +6,7 @@ mod compile;
 mod compiled;
 mod decide;
 mod derived;
+mod evaluate;
 mod indexed;
 mod language;
 mod order;
@@ -17,6 +18,8 @@ use compiled::{Compiled, Role};
 use derived::DerivedFields;
 use language::Environment;
 use shared::SharedSchema;
+
+pub use evaluate::Evaluated;
 
 use super::{Facts, UnknownFacts, index::Index};
 use crate::{

@@ -15,6 +15,7 @@ async fn a_node_says_that_it_lives_and_that_it_is_ready() {
     assert_eq!(body(&open.get("/healthz").await.unwrap(), 200), json!({"status": "ok"}));
     let ready = async || open.get("/readyz").await.unwrap().status == 200;
     within(Duration::from_secs(5), "ready", ready).await;
+    assert_eq!(body(&open.get("/readyz").await.unwrap(), 200), json!({"status": "ready", "missing": []}));
     app.stop().await;
 }
 

@@ -11,7 +11,7 @@ use std::{
 use sqlx::{Connection, PgConnection};
 use tenet::{domain::Revision, engine::Error};
 
-use crate::support::{Node, TestDatabase, within};
+use crate::support::{Node, TestDatabase, proof_size, within};
 
 /// What we promise: with PostgreSQL reachable no node serves a set that is older.
 const BOUND: Duration = Duration::from_secs(2);
@@ -97,15 +97,17 @@ async fn nothing_is_lost_while_the_listener_is_killed_again_and_again() {
             kills
         }
     });
-    for round in 0..30 {
+    let rounds = proof_size(30, 200);
+    for round in 0..rounds {
         for tenant in &tenants {
             here.create_rule(*tenant, &format!("rule {round}"), "facts.n > 0").await;
         }
     }
     done.store(true, Ordering::Relaxed);
     assert!(killer.await.unwrap() > 10, "the listeners were killed");
+    let newest = Revision(2 + i64::try_from(rounds).unwrap());
     for tenant in &tenants {
-        within(BOUND, "followed", async || elsewhere.revision(*tenant).await.unwrap() == Revision(32)).await;
+        within(BOUND, "followed", async || elsewhere.revision(*tenant).await.unwrap() == newest).await;
     }
 }
 

@@ -8,7 +8,7 @@ use tenet::{
     engine::{EngineOptions, Error},
 };
 
-use crate::support::{Node, TestDatabase, within};
+use crate::support::{Node, TestDatabase, proof_size, within};
 
 fn stops_when_idle_for(millis: u64) -> EngineOptions {
     EngineOptions { idle_stop: Duration::from_millis(millis), ..EngineOptions::default() }
@@ -59,10 +59,11 @@ async fn a_request_that_crosses_a_stop_is_served() {
     let node = Arc::new(Node::start_with(database.url(), stops_when_idle_for(0)).await);
     let tenant = node.tenant("acme").await;
     node.create_rule(tenant, "adult", "facts.n >= 18").await;
-    let crossings = join_all((0..8).map(|_| {
+    let crossings = u64::try_from(proof_size(50, 500)).unwrap();
+    let requests = join_all((0..8).map(|_| {
         let node = node.clone();
         tokio::spawn(async move {
-            while node.metric("tenet_idle_stops_total") < 50 {
+            while node.metric("tenet_idle_stops_total") < crossings {
                 for n in 0..36 {
                     assert_eq!(node.decide(tenant, n).await, [Some(n >= 18)]);
                     // A decision from memory waits for nothing, and would leave the supervisor no thread.
@@ -71,8 +72,8 @@ async fn a_request_that_crosses_a_stop_is_served() {
             }
         })
     }));
-    for crossing in crossings.await {
-        crossing.unwrap();
+    for request in requests.await {
+        request.unwrap();
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod follow;
 mod lifecycle;
+mod tenants;
 mod write;

@@ -17,6 +17,6 @@ mod server;
 pub use app::{OPERATOR_KEY, TestApp};
 pub use database::TestDatabase;
 pub use directory::Directory;
-pub use node::{Node, rule, within};
+pub use node::{Node, proof_size, rule, within};
 pub use process::{TestProcess, free_address};
 pub use run::Run;

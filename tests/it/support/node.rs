@@ -87,3 +87,8 @@ pub async fn within<F: Future<Output = bool>>(bound: Duration, what: &str, mut c
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
+
+/// How much of a proof over volumes to run: all of it where `TENET_PROOFS` is `full`, as in CI, and little otherwise.
+pub fn proof_size(little: usize, full: usize) -> usize {
+    if std::env::var_os("TENET_PROOFS").is_some_and(|size| size == "full") { full } else { little }
+}

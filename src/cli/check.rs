@@ -1,0 +1,177 @@
+//! `tenet check`: checks rule files and runs their test cases, without a service or a database.
+
+use std::io::{self, Write};
+
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    input::{self, Format},
+    report::{Problem, ProblemRow, Source},
+    verify::{Counts, verify},
+    yaml::{self, Found},
+};
+use crate::{config::limits, error::Detail};
+
+/// Mistakes that are about a key, not about what stands under it.
+const ABOUT_KEYS: [&str; 6] = [
+    "key_unknown",
+    "identifier_invalid",
+    "identifier_too_long",
+    "identifier_reserved",
+    "name_reserved",
+    "unknown_fact",
+];
+
+/// Flags of `tenet check`.
+#[derive(Args)]
+pub(super) struct Flags {
+    /// YAML: a schema, derived fields, rules and test cases; `-` is the standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// How to write what is wrong
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What was found in one file.
+struct Checked {
+    source: Source,
+    problems: Vec<Problem>,
+    /// Problems that are not told one by one.
+    more: usize,
+    counts: Counts,
+}
+
+/// What was found, for machines.
+#[derive(Serialize)]
+struct Answer<'a> {
+    ok: bool,
+    errors: usize,
+    files: Vec<FileRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct FileRow<'a> {
+    file: &'a str,
+    #[serde(flatten)]
+    counts: Counts,
+    errors: Vec<ProblemRow<'a>>,
+}
+
+/// Checks every file; ends well if nothing is wrong with any.
+pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
+    let checked: Vec<Checked> = flags.files.iter().map(|name| check(name)).collect();
+    let errors: usize = checked.iter().map(Checked::errors).sum();
+    let text = match flags.format {
+        Format::Text => as_text(&checked),
+        Format::Json => as_json(&checked, errors)?,
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    if errors > 0 {
+        let wrong = checked.iter().filter(|file| file.errors() > 0).count();
+        bail!("{} in {wrong} of {}", counted(errors, "error"), counted(checked.len(), "file"));
+    }
+    if flags.format == Format::Text {
+        println!("{}", summary(&checked));
+    }
+    Ok(())
+}
+
+fn check(name: &str) -> Checked {
+    let source = match input::read(name) {
+        Ok(source) => source,
+        Err((source, problem)) => return Checked::unreadable(source, problem),
+    };
+    let document = match yaml::read(&source.text) {
+        Ok(document) => document,
+        Err(malformed) => {
+            let problem = Problem { detail: malformed.detail, place: malformed.place };
+            return Checked::unreadable(source, problem);
+        }
+    };
+    let verdict = verify(&document);
+    let more = verdict.details.len().saturating_sub(limits::DETAILS_MAX);
+    let located = verdict.details.into_iter().take(limits::DETAILS_MAX);
+    let mut problems: Vec<Problem> = located.map(|detail| locate(&source, &document, detail)).collect();
+    problems.sort_by_key(|problem| problem.place.as_ref().map_or(0, |place| place.start));
+    Checked { source, problems, more, counts: verdict.counts }
+}
+
+/// Finds the place of a mistake in the text of a document.
+pub(super) fn locate(source: &Source, document: &Value, detail: Detail) -> Problem {
+    let wants_key = ABOUT_KEYS.contains(&detail.code);
+    let path = detail.path.as_deref().unwrap_or_default();
+    let place = yaml::find(&source.text, document, path, wants_key).map(|found| narrowed(found, &detail, document));
+    Problem { detail, place }
+}
+
+/// The part of an expression that a mistake is about, where the expression stands.
+fn narrowed(found: Found, detail: &Detail, document: &Value) -> std::ops::Range<usize> {
+    let part = || {
+        let (span, places) = (detail.span.as_ref()?, found.characters.as_ref()?);
+        let expression = yaml::text_at(document, detail.path.as_deref()?)?;
+        let inside = Source { name: String::new(), text: expression.to_owned() }.bytes(span);
+        let character = |byte: usize| expression.get(..byte).map(|before| before.chars().count());
+        let (begin, end) = (character(inside.start)?, character(inside.end)?);
+        let (first, last) = (*places.get(begin)?, *places.get(end)?);
+        Some(first..last.max(first))
+    };
+    part().unwrap_or(found.place)
+}
+
+impl Checked {
+    fn unreadable(source: Source, problem: Problem) -> Self {
+        Self { source, problems: vec![problem], more: 0, counts: Counts::default() }
+    }
+
+    fn errors(&self) -> usize {
+        self.problems.len() + self.more
+    }
+}
+
+fn as_text(checked: &[Checked]) -> String {
+    let colours = input::colours();
+    let mut text = String::new();
+    for file in checked {
+        for problem in &file.problems {
+            text.push_str(&file.source.show(problem, colours));
+            text.push('\n');
+        }
+        if file.more > 0 {
+            text.push_str(&format!("{}: and {} more\n\n", file.source.name, counted(file.more, "error")));
+        }
+        if file.counts.tests_not_run > 0 {
+            let tests = counted(file.counts.tests_not_run, "test");
+            text.push_str(&format!("{}: {tests} not run, because of what is wrong above\n\n", file.source.name));
+        }
+    }
+    text
+}
+
+fn as_json(checked: &[Checked], errors: usize) -> anyhow::Result<String> {
+    let files = checked.iter().map(|file| FileRow {
+        file: &file.source.name,
+        counts: file.counts,
+        errors: file.problems.iter().map(|problem| file.source.row(problem)).collect(),
+    });
+    let answer = Answer { ok: errors == 0, errors, files: files.collect() };
+    Ok(serde_json::to_string_pretty(&answer)? + "\n")
+}
+
+fn summary(checked: &[Checked]) -> String {
+    let sum = |count: fn(&Counts) -> usize| checked.iter().map(|file| count(&file.counts)).sum::<usize>();
+    format!(
+        "{}: {}, {}, {} passed, no errors",
+        counted(checked.len(), "file"),
+        counted(sum(|counts| counts.rules), "rule"),
+        counted(sum(|counts| counts.derived_fields), "derived field"),
+        counted(sum(|counts| counts.tests_passed), "test"),
+    )
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
