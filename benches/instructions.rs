@@ -130,9 +130,11 @@ fn ours(source: &str, times: usize) {
     let env = Env::new(vec![("facts".to_owned(), Type::Object(Arc::new(object)))]);
     let program = env.compile(source).unwrap();
     let mut activation = Activation::new(&env);
-    for (path, value) in
-        [("facts.age", 42.into()), ("facts.country", "US".into()), ("facts.is_premium", tenet::cel::Value::Bool(true))]
-    {
+    for (path, value) in [
+        ("facts.age", 42_i64.into()),
+        ("facts.country", "US".into()),
+        ("facts.is_premium", tenet::cel::Value::Bool(true)),
+    ] {
         assert!(activation.set_path(path, value));
     }
     for _ in 0..times {

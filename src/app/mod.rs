@@ -59,6 +59,17 @@ impl App {
         Ok(Self { address, serving, stopper, readiness, engine, store, stop_deadline })
     }
 
+    /// Warns of a login that may do more than it needs. Not for a database that was started for this process alone.
+    pub async fn check_login(&self) -> anyhow::Result<()> {
+        if self.store.login_is_superuser().await.context("cannot use the database")? {
+            warn!(
+                "the login of DATABASE_URL is a superuser; the service works as its restricted role all the same, \
+                 but a login of its own is safer"
+            );
+        }
+        Ok(())
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

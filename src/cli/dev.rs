@@ -44,7 +44,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
         Some(_) => None,
         None => Some(start_cluster(flags.data_dir, &mut settings)?),
     };
-    let served = block_on(serve(settings, flags.demo));
+    let served = block_on(serve(settings, cluster.as_ref(), flags.demo));
     let stopped = cluster.map_or(Ok(()), Cluster::stop);
     served?;
     Ok(stopped?)
@@ -55,23 +55,30 @@ fn start_cluster(data_dir: PathBuf, settings: &mut Settings) -> anyhow::Result<C
         ClusterOptions { data_dir, purpose: cluster::Purpose::Persistent, binaries: environment::postgres_programs() };
     let cluster = Cluster::start(&options)?;
     let directory = cluster.directory().display();
+    // There is nothing to hide in it: the way in is the socket, and who may use that.
+    let url = cluster.url(cluster::NAME);
     match (cluster.is_owned(), cluster.is_moved()) {
-        (true, false) => tracing::info!(%directory, "a private PostgreSQL runs"),
+        (true, false) => tracing::info!(%directory, url, "a private PostgreSQL runs"),
         (true, true) => tracing::warn!(
             %directory,
+            url,
             "a private PostgreSQL runs, in another directory than asked for: its user cannot enter that one"
         ),
-        (false, _) => tracing::info!(%directory, "uses the private PostgreSQL that another process has started"),
+        (false, _) => tracing::info!(%directory, url, "uses the private PostgreSQL that another process has started"),
     }
-    settings.database.url = Some(Secret::new(cluster.url(cluster::NAME)));
+    settings.database.url = Some(Secret::new(url));
     Ok(cluster)
 }
 
-async fn serve(settings: Settings, demo: bool) -> anyhow::Result<()> {
+async fn serve(settings: Settings, cluster: Option<&Cluster>, demo: bool) -> anyhow::Result<()> {
     migrate::up(&settings).await?;
     let key = settings.http.operator_key.clone();
     let listen = settings.http.listen;
     let app = App::start(settings).await.map_err(|error| exit::port_in_use(error, listen))?;
+    // The private server knows one login, and it is made for us.
+    if cluster.is_none() {
+        app.check_login().await?;
+    }
     let url = health::local_url(app.address());
     let mut serving = Box::pin(app.run_until_signal());
     if demo {

@@ -21,7 +21,7 @@ pub(super) struct Flags {
     /// Settings file (TOML); docs/configuration.md lists what it may hold
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Migrate the database to this version first
+    /// Apply the migrations that the database lacks, then serve
     #[arg(long)]
     migrate: bool,
 }
@@ -38,6 +38,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
         }
         let listen = settings.http.listen;
         let app = App::start(settings).await.map_err(|error| exit::port_in_use(error, listen))?;
+        app.check_login().await?;
         tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "serving");
         app.run_until_signal().await
     })

@@ -51,7 +51,10 @@ pub(super) fn find(
     wanted: Option<u32>,
 ) -> Result<Binaries, Error> {
     let places = match named {
-        Some(path) => vec![("named by TENET_PG_BIN", vec![path.to_owned(), path.join("bin")])],
+        Some(path) => {
+            let origin = format!("TENET_PG_BIN, `{}`", path.display());
+            vec![(origin, vec![path.to_owned(), path.join("bin")])]
+        }
         None => places(data_dir),
     };
     let mut looked = Vec::new();
@@ -82,7 +85,7 @@ pub(super) fn find(
 }
 
 /// What is looked at, in order, with a name for each place.
-fn places(data_dir: &Path) -> Vec<(&'static str, Vec<PathBuf>)> {
+fn places(data_dir: &Path) -> Vec<(String, Vec<PathBuf>)> {
     let path = environment::program_directories();
     let pg_config: Vec<PathBuf> =
         path.iter().filter_map(|directory| configured(&directory.join("pg_config"))).collect();
@@ -90,7 +93,8 @@ fn places(data_dir: &Path) -> Vec<(&'static str, Vec<PathBuf>)> {
     let on_path = path.iter().filter_map(|directory| {
         directory.join("initdb").canonicalize().ok().and_then(|program| program.parent().map(Path::to_owned))
     });
-    let mut places = vec![("initdb on PATH", on_path.collect()), ("pg_config --bindir", pg_config)];
+    let mut places =
+        vec![("initdb on PATH".to_owned(), on_path.collect()), ("pg_config --bindir".to_owned(), pg_config)];
     for (parent, prefix, below) in VERSIONED {
         let name = match parent {
             "/usr/lib/postgresql" => "/usr/lib/postgresql/*/bin",
@@ -98,11 +102,11 @@ fn places(data_dir: &Path) -> Vec<(&'static str, Vec<PathBuf>)> {
             "/Applications/Postgres.app/Contents/Versions" => "Postgres.app",
             _ => "Homebrew, postgresql@*",
         };
-        places.push((name, versions(Path::new(parent), prefix, below)));
+        places.push((name.to_owned(), versions(Path::new(parent), prefix, below)));
     }
     let mut unpacked = versions(&data_dir.join("postgresql"), "", "bin");
     unpacked.extend(versions(Path::new(UNPACKED_BY_ROOT), "", "bin"));
-    places.push(("unpacked by `make postgres`", unpacked));
+    places.push(("unpacked by `make postgres`".to_owned(), unpacked));
     places
 }
 

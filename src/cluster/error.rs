@@ -87,7 +87,7 @@ pub enum Error {
         account: String,
     },
     /// A directory or file could not be made, read or changed.
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    #[error("cannot {action} `{}`: {source}{}", path.display(), elsewhere(.source))]
     File {
         /// What was tried.
         action: &'static str,
@@ -137,6 +137,24 @@ impl Error {
     }
 }
 
+/// What to do where the directory is not ours to write in.
+fn elsewhere(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; name a directory that you may write in with --data-dir"
+        }
+        _ => "",
+    }
+}
+
+/// What to do where there is no PostgreSQL.
+const REMEDIES: [(&str, &str); 4] = [
+    ("make postgres", "gets the programs (apt as root, otherwise a package, into .tenet/)"),
+    ("apt-get install postgresql", "on Debian and Ubuntu"),
+    ("brew install postgresql@17", "on macOS"),
+    ("DATABASE_URL=postgresql://…", "uses a server that runs already"),
+];
+
 fn no_binaries(looked: &[String]) -> String {
     let mut text = String::from(
         "no PostgreSQL to run on: found no directory with both `initdb` and `postgres`\n  looked, in this order:",
@@ -145,11 +163,21 @@ fn no_binaries(looked: &[String]) -> String {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n    {place}");
     }
-    text.push_str(
-        "\n  do one of:\n    make postgres                              gets the programs (apt as root, otherwise a \
-         package, into .tenet/)\n    apt-get install postgresql                 on Debian and Ubuntu\n    brew install \
-         postgresql@17               on macOS\n    DATABASE_URL=postgresql://user:password@host/database   to use a \
-         server that runs already",
-    );
+    text.push_str("\n  do one of:");
+    for (remedy, note) in REMEDIES {
+        let _ = write!(text, "\n    {remedy:<42} {note}");
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_cannot_be_made_says_how_to_name_another() {
+        let failed = |kind| Error::file("create", Path::new("/x"))(io::Error::from(kind)).to_string();
+        assert!(failed(io::ErrorKind::PermissionDenied).ends_with("with --data-dir"));
+        assert!(!failed(io::ErrorKind::StorageFull).contains("--data-dir"));
+    }
 }

@@ -46,6 +46,8 @@ pub const RULES_MAX: usize = 10_000;
 pub const DERIVED_FIELDS_MAX: usize = 500;
 /// Rule ids or tags that one evaluation may name.
 pub const SELECTION_MAX: usize = 10_000;
+/// Rules or tags that a query string names; as many ids as fit into the 64 KiB of an address.
+pub const QUERY_SELECTION_MAX: usize = 1_000;
 /// Rows of a page of a list.
 pub const PAGE_SIZE_MAX: u32 = 200;
 /// Rows of a page of a list when none is asked for.

@@ -28,6 +28,9 @@ pub enum Error {
     /// The name is taken.
     #[error("the name `{0}` is taken")]
     NameTaken(String),
+    /// Rules of one list have the same name.
+    #[error("the name of a rule is its own, and here some stand twice")]
+    NamesRepeated(Vec<Detail>),
     /// The tenant stands at another revision than `If-Match` says.
     #[error("the tenant stands at revision {current}")]
     RevisionMismatch {
@@ -81,6 +84,7 @@ impl Error {
             Self::SchemaMissing
             | Self::SchemaExists
             | Self::NameTaken(_)
+            | Self::NamesRepeated(_)
             | Self::Breaks(_)
             | Self::BreaksFlatCallers => ErrorKind::Conflict,
             Self::RevisionMismatch { .. } => ErrorKind::Precondition,
@@ -105,7 +109,7 @@ impl Error {
             Self::NotFound("derived field") => "derived_field_not_found",
             Self::NotFound("schema version") => "schema_version_not_found",
             Self::NotFound(_) => "not_found",
-            Self::NameTaken(_) => "name_taken",
+            Self::NameTaken(_) | Self::NamesRepeated(_) => "name_taken",
             Self::RevisionMismatch { .. } => "revision_mismatch",
             Self::Invalid(_) => "invalid",
             Self::Breaks(_) => "would_break",
@@ -129,6 +133,7 @@ impl From<Refusal> for Error {
             Refusal::SchemaExists => Self::SchemaExists,
             Refusal::NotFound(what) => Self::NotFound(what),
             Refusal::NameTaken(name) => Self::NameTaken(name),
+            Refusal::NamesRepeated(details) => Self::NamesRepeated(details),
             Refusal::Invalid(details) => Self::Invalid(details),
             Refusal::Breaks(broken) => Self::Breaks(broken),
             Refusal::BreaksFlatCallers => Self::BreaksFlatCallers,

@@ -190,16 +190,17 @@ impl Engine {
     }
 
     /// Deletes a tenant and everything of it. From the answer on this node knows no such tenant.
-    pub async fn delete_tenant(&self, tenant: TenantId, if_match: Option<Revision>) -> Result<(), Error> {
+    pub async fn delete_tenant(&self, tenant: TenantId, if_match: Option<Revision>) -> Result<Revision, Error> {
         let _turn = self.inner.writers.turn(tenant).await.ok_or(Error::TenantBusy)?;
-        match self.inner.shared.store.delete_tenant(tenant, if_match).await? {
+        let revision = match self.inner.shared.store.delete_tenant(tenant, if_match).await? {
             None => return Err(Error::TenantNotFound),
             Some(Err(current)) => return Err(Error::RevisionMismatch { current }),
-            Some(Ok(())) => {}
-        }
+            Some(Ok(revision)) => revision,
+        };
         let (reply, forgotten) = oneshot::channel();
         self.inner.supervisor.cast(supervisor::Msg::Forget { tenant, reply }).map_err(|_| Error::Stopping)?;
-        forgotten.await.map_err(|_| Error::Stopping)
+        forgotten.await.map_err(|_| Error::Stopping)?;
+        Ok(revision)
     }
 
     /// Makes a change, and waits until this node serves it.

@@ -32,6 +32,7 @@ use super::{
     query::{self, Parameters, Query},
 };
 use crate::{
+    config::limits,
     domain::{Revision, SchemaVersion, TenantId},
     engine::Served,
     error::Detail,
@@ -115,10 +116,10 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct StreamQuery {
     /// NDJSON only. An id of a rule to evaluate; may be given more than once.
-    #[param(max_items = 10_000)]
+    #[param(max_items = 1_000)]
     rules: Option<Vec<String>>,
     /// NDJSON only. A tag that rules must have; may be given more than once, any of them is enough.
-    #[param(max_items = 10_000)]
+    #[param(max_items = 1_000)]
     tags: Option<Vec<String>>,
     /// NDJSON only. Which results to answer.
     #[param(inline)]
@@ -135,8 +136,8 @@ pub struct StreamQuery {
 impl Parameters for StreamQuery {
     fn take(given: &mut query::Given) -> Self {
         Self {
-            rules: given.texts("rules"),
-            tags: given.texts("tags"),
+            rules: given.texts("rules", limits::QUERY_SELECTION_MAX),
+            tags: given.texts("tags", limits::QUERY_SELECTION_MAX),
             r#return: given.word("return", &[("all", ReturnWord::All), ("matched", ReturnWord::Matched)]),
             trace: given.flag("trace"),
             min_revision: given.number("minRevision", 1, i64::MAX),

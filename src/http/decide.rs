@@ -61,6 +61,10 @@ impl Given {
                 let message = format!("an evaluation names at most {} of these", limits::SELECTION_MAX);
                 details.push(Detail::new("too_many", message).at(name));
             }
+            if let Some(index) = list.iter().flatten().position(|text| text.contains('\0')) {
+                let detail = Detail::new("nul_character", "the text has a NUL character");
+                details.push(detail.at(format!("{name}[{index}]")));
+            }
         }
         if self.min_revision.is_some_and(|revision| revision <= 0) {
             details.push(Detail::new("invalid_value", "a revision is 1 or more").at("minRevision"));

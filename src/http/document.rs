@@ -23,7 +23,10 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
 pub fn envelope<'de, T: Deserialize<'de>>(text: &'de [u8], path: &str) -> Result<T, Error> {
     let read = serde_json::from_slice::<Object<T>>(text);
     read.map(|object| object.0).map_err(|error| match error.classify() {
-        Category::Data => Error::invalid_one(mistake::<T>(text, path, &error)),
+        // What is no JSON at all further on is malformed, whatever came before it.
+        Category::Data => {
+            strict::well_formed(text).err().unwrap_or_else(|| Error::invalid_one(mistake::<T>(text, path, &error)))
+        }
         Category::Io | Category::Syntax | Category::Eof => strict::malformed(&error),
     })
 }
@@ -89,7 +92,8 @@ fn describe(reason: &str, mut path: String) -> Detail {
     if matches!(code, "missing_field" | "duplicate_key") {
         path = join(&path, rest.trim_matches('`'));
     }
-    let detail = Detail::new(code, reason);
+    // A word of our programming language, not of the API.
+    let detail = Detail::new(code, reason.replacen("unknown variant ", "unknown value ", 1));
     if path.is_empty() { detail } else { detail.at(path) }
 }
 
@@ -156,7 +160,7 @@ mod tests {
         ] {
             let (got, at, message) = mistake_in(text);
             assert_eq!((got, at.as_str()), (code, path), "{text}: {message}");
-            assert!(!message.contains("struct") && !message.contains("line"), "{message}");
+            assert!(["struct", "line", "variant"].iter().all(|word| !message.contains(word)), "{message}");
         }
     }
 

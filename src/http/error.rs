@@ -146,6 +146,14 @@ impl Error {
         self
     }
 
+    /// The same error, and how to go on.
+    fn with_next_step(mut self) -> Self {
+        if let Some(step) = next_step(self.code) {
+            self.detail = format!("{}; {step}", self.detail);
+        }
+        self
+    }
+
     /// The stable name of what went wrong.
     pub fn code(&self) -> &'static str {
         self.code
@@ -159,6 +167,11 @@ impl Error {
     /// Each thing that is wrong with the input.
     pub fn errors(&self) -> &[Detail] {
         &self.errors
+    }
+
+    /// Whether the input cannot even be read.
+    pub fn is_malformed(&self) -> bool {
+        self.status == StatusCode::BAD_REQUEST
     }
 
     /// Why, for the log.
@@ -223,6 +236,17 @@ impl ResponseError for Error {
     }
 }
 
+/// How a caller can go on where the state refuses what it asks.
+fn next_step(code: &str) -> Option<&'static str> {
+    match code {
+        "schema_missing" => Some("make one with `POST /api/v1/tenants/{tenantId}/schema`"),
+        "schema_exists" => Some("`PUT` makes its next version"),
+        "would_break" => Some("mend what `errors` lists first, or let it be deactivated with `?onBroken=deactivate`"),
+        "breaks_flat_callers" => Some("once they name the object, ask again with `?acceptBreaking=true`"),
+        _ => None,
+    }
+}
+
 /// Everything that a change would break, as details that name the broken thing.
 fn details_of(broken: Vec<Broken>) -> Vec<Detail> {
     let about = |Broken { subject, details }: Broken| {
@@ -250,6 +274,7 @@ impl From<engine::Error> for Error {
         match error {
             engine::Error::Store(error) => error.into(),
             engine::Error::Invalid(details) => Self::invalid(details),
+            engine::Error::NamesRepeated(errors) => Self { errors, ..Self::new(kind, code, message) },
             engine::Error::Breaks(broken) => Self { errors: details_of(broken), ..Self::new(kind, code, message) },
             engine::Error::RevisionMismatch { current } | engine::Error::RevisionNotReached { current } => {
                 Self::new(kind, code, message).extend("currentRevision", current.0)
@@ -257,6 +282,7 @@ impl From<engine::Error> for Error {
             engine::Error::Internal(_) => Self { cause: Some(message), ..Self::new(kind, code, INTERNAL) },
             _ => Self::new(kind, code, message),
         }
+        .with_next_step()
     }
 }
 
@@ -285,6 +311,19 @@ mod tests {
     async fn body(error: Error) -> Value {
         let body = to_bytes(error.answer("r-1").into_body()).await.unwrap();
         serde_json::from_slice(&body).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_says_how_to_go_on() {
+        for (error, step) in [
+            (engine::Error::SchemaMissing, "POST /api/v1/tenants/{tenantId}/schema"),
+            (engine::Error::SchemaExists, "PUT"),
+            (engine::Error::Breaks(Vec::new()), "?onBroken=deactivate"),
+            (engine::Error::BreaksFlatCallers, "?acceptBreaking=true"),
+        ] {
+            let detail = Error::from(error).detail;
+            assert!(detail.contains(step), "{detail}");
+        }
     }
 
     #[actix_web::test]

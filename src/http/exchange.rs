@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Api, Error, error::PROBLEM_JSON};
+use super::{Api, Error, error::PROBLEM_JSON, unread::Unread};
 use crate::{domain::TenantId, telemetry::Metrics};
 
 /// The header that carries a request's id, in and out.
@@ -32,13 +32,14 @@ pub struct RoutePattern(pub &'static str);
 
 /// Runs a request.
 pub async fn exchange<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse, actix_web::Error> {
     let begun = Instant::now();
     let api = Api::of(request.request())?.clone();
     let id = request_id(&request);
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.path());
+    let unread = Unread::hold(&mut request);
     let in_flight = InFlight::new(&api.metrics);
     let outcome = AssertUnwindSafe(next.call(request).instrument(span.clone())).catch_unwind().await;
     drop(in_flight);
@@ -48,6 +49,9 @@ pub async fn exchange<B: MessageBody + 'static>(
         return Err(Panicked { id }.into());
     };
     let mut response = in_our_words(response?.map_into_boxed_body(), &id);
+    if let Some(unread) = unread {
+        response = unread.until_sent(response);
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -83,13 +87,17 @@ fn in_our_words(response: ServiceResponse, id: &str) -> ServiceResponse {
     response.into_response(answer)
 }
 
-/// A failure is logged once, here. What callers do wrong is theirs to know.
+/// A failure is logged once, here. What callers do wrong is theirs to know, and a refusal without a cause is the right
+/// answer and no failure: a node that starts is not ready yet, a revision asked for is not there yet.
 fn log(error: &Error, status: StatusCode) {
-    let cause = error.cause().unwrap_or_default();
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(code = error.code(), cause, "the request failed");
-    } else if status.is_server_error() {
-        tracing::warn!(code = error.code(), cause, "the request cannot be served now");
+    match (status, error.cause()) {
+        (StatusCode::INTERNAL_SERVER_ERROR, cause) => {
+            tracing::error!(code = error.code(), cause, "the request failed");
+        }
+        (_, Some(cause)) if status.is_server_error() => {
+            tracing::warn!(code = error.code(), cause, "the request cannot be served now");
+        }
+        _ => {}
     }
 }
 

@@ -32,6 +32,7 @@ mod server;
 mod strict;
 mod swagger;
 mod tenants;
+mod unread;
 
 use actix_web::{HttpRequest, http::StatusCode, web::Data};
 

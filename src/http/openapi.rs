@@ -160,7 +160,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
         parameters.push(RefOr::T(header_parameter("If-Match", "Change only if the tenant's revision is this one.")));
     }
     if of_tenant || evaluates {
-        tag_answers(operation, path);
+        tag_answers(operation);
     }
     if path == "/api/v1/tenants/{tenantId}/evaluate"
         && let Some(RefOr::T(body)) = &mut operation.request_body
@@ -184,11 +184,10 @@ fn problem(status: u16, description: &str) -> openapi::Response {
 }
 
 /// What is answered about a tenant carries its revision as a tag, and what is made its place.
-fn tag_answers(operation: &mut Operation, path: &str) {
-    let deletes_tenant = path == "/api/v1/tenants/{tenantId}";
+fn tag_answers(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        if matches!(status.as_str(), "200" | "201" | "304") || (status == "204" && !deletes_tenant) {
+        if matches!(status.as_str(), "200" | "201" | "204" | "304") {
             response.headers.insert("ETag".to_owned(), RefOr::T(answer_header("The tenant's revision.")));
         }
         if status == "201" {

@@ -75,8 +75,8 @@ impl Given {
         Some(value)
     }
 
-    /// The values of a parameter that may be given more than once.
-    pub fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+    /// The values of a parameter that may be given more than once, at most `values_max` times.
+    pub fn texts(&mut self, name: &'static str, values_max: usize) -> Option<Vec<String>> {
         let mut values = Vec::new();
         self.pairs.retain_mut(|(given, value)| {
             let keep = given != name;
@@ -85,6 +85,9 @@ impl Given {
             }
             keep
         });
+        if values.len() > values_max {
+            self.refuse("too_many", format!("`{name}` is given more than {values_max} times"), name);
+        }
         (!values.is_empty()).then_some(values)
     }
 

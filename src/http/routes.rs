@@ -62,7 +62,9 @@ pub fn configure(config: &mut ServiceConfig) {
     for entry in table() {
         config.service(entry.resource());
     }
-    config.default_service(web::to(|| async { Err::<String, _>(Error::not_found("route_not_found", "such path")) }));
+    config.default_service(web::to(|| async {
+        Err::<String, _>(Error::not_found("route_not_found", "such path; the API is described at `/swagger/`"))
+    }));
 }
 
 /// A path and the methods that it knows.

@@ -34,6 +34,11 @@ pub fn check(text: &[u8], path: &str, depth: usize) -> Result<(), Error> {
     })
 }
 
+/// Says whether `text` is no JSON, or too deep to be read, and nothing else about it.
+pub fn well_formed(text: &[u8]) -> Result<(), Error> {
+    check(text, "", 0).or_else(|error| if error.is_malformed() { Err(error) } else { Ok(()) })
+}
+
 /// The document is no JSON: 400 with the place.
 pub fn malformed(error: &serde_json::Error) -> Error {
     let reason = reason(error);

@@ -145,6 +145,6 @@ pub async fn delete(
     _: Query<()>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
-    api.engine.delete_tenant(id, if_match).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let revision = api.engine.delete_tenant(id, if_match).await?;
+    Ok(answer::deleted(revision))
 }

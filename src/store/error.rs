@@ -32,7 +32,7 @@ pub enum Error {
         /// What was being done.
         operation: &'static str,
         /// Why, for the log.
-        source: sqlx::Error,
+        source: Cause,
     },
     /// A cursor that this service did not make, or made for another list.
     #[error("the cursor is not one that this list answered")]
@@ -49,7 +49,7 @@ pub enum Error {
         /// What was being done.
         operation: &'static str,
         /// Why, for the log.
-        source: sqlx::Error,
+        source: Cause,
     },
     /// The connection broke while a change was being committed: it is made, or it is not.
     #[error("{operation}: the database did not say whether the change is made")]
@@ -57,7 +57,7 @@ pub enum Error {
         /// What was being done.
         operation: &'static str,
         /// Why, for the log.
-        source: sqlx::Error,
+        source: Cause,
     },
     /// The tables are not those that this service works with.
     #[error(transparent)]
@@ -74,7 +74,7 @@ pub enum Error {
         /// What was being done.
         operation: &'static str,
         /// Why, for the log.
-        source: sqlx::Error,
+        source: Cause,
     },
 }
 
@@ -114,21 +114,23 @@ impl Error {
     pub(super) fn of(operation: &'static str, source: sqlx::Error) -> Self {
         let Some(database) = source.as_database_error() else {
             return if is_transport(&source) {
-                Self::Unavailable { operation, source }
+                Self::Unavailable { operation, source: Cause(source) }
             } else {
-                Self::Failed { operation, source }
+                Self::Failed { operation, source: Cause(source) }
             };
         };
         let code = database.code().unwrap_or_default().into_owned();
         match code.as_str() {
-            "23505" => duplicate(operation, database.constraint()).unwrap_or(Self::Failed { operation, source }),
+            "23505" => {
+                duplicate(operation, database.constraint()).unwrap_or(Self::Failed { operation, source: Cause(source) })
+            }
             "23503" => Self::Gone { operation },
             // Lock not had in time; serialization failure; deadlock: all three pass when asked again.
             "55P03" | "40001" | "40P01" => Self::Locked { operation },
             // Characters and escapes that text and JSON cannot hold; too long; checks; too large for an index.
-            "22021" | "22P05" | "22001" | "23514" | "54000" => Self::ValueRefused { operation, source },
-            _ if is_unavailable(database, &code) => Self::Unavailable { operation, source },
-            _ => Self::Failed { operation, source },
+            "22021" | "22P05" | "22001" | "23514" | "54000" => Self::ValueRefused { operation, source: Cause(source) },
+            _ if is_unavailable(database, &code) => Self::Unavailable { operation, source: Cause(source) },
+            _ => Self::Failed { operation, source: Cause(source) },
         }
     }
 
@@ -136,10 +138,24 @@ impl Error {
     pub(super) fn of_commit(operation: &'static str, source: sqlx::Error) -> Self {
         match source {
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-                Self::OutcomeUnknown { operation, source }
+                Self::OutcomeUnknown { operation, source: Cause(source) }
             }
             _ => Self::of(operation, source),
         }
+    }
+}
+
+/// What the driver said, in the words of the server or of the system where there are any: the driver's own add where in
+/// the server's source text an error arose.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", words_of(.0))]
+pub struct Cause(sqlx::Error);
+
+fn words_of(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
     }
 }
 

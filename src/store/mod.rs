@@ -57,22 +57,21 @@ impl Store {
         if !is_valid_role_name(&options.role) {
             return Err(Error::Role(format!("`{}` is not a role's name: a-z, 0-9 and _ make one", options.role)));
         }
-        let mut connection = options.connect("tenet-pool").await?;
-        let is_superuser = role::login_is_superuser(&mut connection).await;
-        // What is asked is answered; how it closes changes nothing.
-        let _ = connection.close().await;
-        if is_superuser.map_err(|error| Error::of("connect", error))? {
-            tracing::warn!(
-                role = options.role,
-                "the database login is a superuser; the service works as the role, but a login of its own is safer"
-            );
-        }
+        // That it can be made is what counts; how it closes changes nothing.
+        let _ = options.connect("tenet-pool").await?.close().await;
         Ok(Self {
             role: options.role.clone(),
             requests: Pool::new("requests", options.connections_max.max(1), &options)?,
             loads: Pool::new("loads", options.load_connections_max.max(1), &options)?,
             options,
         })
+    }
+
+    /// Whether the login is a superuser: the service works as its role all the same, but a login of its own is safer.
+    pub async fn login_is_superuser(&self) -> Result<bool, Error> {
+        const OPERATION: &str = "check login";
+        let mut connection = self.loads.acquire(OPERATION).await?;
+        self.loads.observer().timed(OPERATION, role::login_is_superuser(&mut connection)).await
     }
 
     /// Whether the tables are those that this service works with: neither older, nor left halfway by a migration,

@@ -72,7 +72,7 @@ pub(super) fn explain(operation: &'static str, error: sqlx::Error, role: &str) -
     }
 }
 
-/// Whether the session's login is a superuser: allowed, and worth a warning.
+/// Whether the session's login is a superuser, whatever role it has taken on.
 pub(super) async fn login_is_superuser(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("select rolsuper from pg_roles where rolname = session_user").fetch_one(connection).await
 }

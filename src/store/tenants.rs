@@ -85,7 +85,7 @@ impl Store {
         &self,
         id: TenantId,
         if_match: Option<Revision>,
-    ) -> Result<Option<Result<(), Revision>>, Error> {
+    ) -> Result<Option<Result<Revision, Revision>>, Error> {
         const OPERATION: &str = "delete tenant";
         let mut tx = TenantTx::write(&self.requests, &self.role, id).await?;
         let Some(tenant) = lock(&mut tx).await? else {
@@ -98,7 +98,8 @@ impl Store {
         }
         tx.execute(OPERATION, sqlx::query("delete from tenants where id = $1").bind(id.0)).await?;
         tx.commit(OPERATION).await?;
-        Ok(Some(Ok(())))
+        // What `tenet_record_tenant` records it with.
+        Ok(Some(Ok(Revision(tenant.revision.0 + 1))))
     }
 
     /// A tenant.

@@ -121,6 +121,8 @@ async fn the_demo_prints_a_request_and_its_decision_and_keeps_serving() {
     for part in ["acme-corp", "facts.age >= 18", "is_premium", "matched"] {
         assert!(printed.contains(part), "`{part}` is not in:\n{printed}");
     }
+    // All of it is ours: nobody has to be warned of anything.
+    assert!(!printed.contains(" WARN "), "{printed}");
     let tenants = client.get("/api/v1/tenants").await.unwrap();
     assert!(tenants.text().contains("acme-corp"), "{}", tenants.text());
     process.signal(Signal::INT);
@@ -149,4 +151,5 @@ async fn dev_without_programs_says_where_it_looked_and_what_to_do() {
     assert_eq!(process.end().await, Some(3), "{}", process.printed());
     let printed = process.printed();
     assert!(printed.contains("looked, in this order") && printed.contains("make postgres"), "{printed}");
+    assert!(printed.contains(empty.path().to_str().unwrap()), "{printed}");
 }

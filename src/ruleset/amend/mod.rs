@@ -113,6 +113,8 @@ pub enum Refusal {
     NotFound(&'static str),
     /// A rule or derived field of this name exists.
     NameTaken(String),
+    /// Rules of one list have the same name.
+    NamesRepeated(Vec<Detail>),
     /// What is being written is wrong in itself.
     Invalid(Vec<Detail>),
     /// It would break these.

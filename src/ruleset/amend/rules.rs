@@ -83,9 +83,9 @@ pub(super) fn replace_all(draft: &mut Draft, new: &[RuleDraft]) -> Result<(), Re
     if new.len() > limits::RULES_MAX {
         return Err(too_many());
     }
-    draft.details.extend(duplicate_names(new));
-    if !draft.details.is_empty() {
-        return Err(Refusal::Invalid(std::mem::take(&mut draft.details)));
+    let repeated = duplicate_names(new);
+    if !repeated.is_empty() {
+        return Err(Refusal::NamesRepeated(repeated));
     }
     draft.outcome = Outcome::Rules;
     let named: HashMap<&str, usize> = new.iter().enumerate().map(|(index, rule)| (rule.name.as_str(), index)).collect();

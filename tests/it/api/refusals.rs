@@ -241,3 +241,73 @@ async fn a_request_keeps_the_id_that_it_brings() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_no_json_is_malformed_whatever_comes_before() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let headers = [("content-type", "application/json")];
+    let deep = "[".repeat(1_000);
+    for path in ["/api/v1/evaluate", &format!("/api/v1/tenants/{tenant}/evaluate/batch")] {
+        for text in ["{\"unknown\": 1, nonsense", "[1, 2", "{\"facts\": {}, \"unknown\": 1} more"] {
+            let answer = app.client.request(Method::POST, path, &headers, text).await.unwrap();
+            assert_eq!(problem(&answer, 400)["code"], "malformed_json", "{path} {text}");
+        }
+        let answer = app.client.request(Method::POST, path, &headers, deep.clone()).await.unwrap();
+        assert_eq!(problem(&answer, 400)["code"], "json_too_deep", "{path}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_for_has_no_nul_character() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let path = format!("/api/v1/tenants/{tenant}/evaluate");
+    for name in ["rules", "tags"] {
+        let answer = app.client.post_json(&path, &json!({"facts": {}, name: ["a", "\0"]})).await.unwrap();
+        assert_eq!(mistakes(&problem(&answer, 422)), [("nul_character".to_owned(), format!("{name}[1]"))]);
+        let line = [("content-type", "application/x-ndjson")];
+        let stream = format!("{path}/batch?{name}=%00");
+        let answer = app.client.request(Method::POST, &stream, &line, "{\"facts\":{}}\n").await.unwrap();
+        assert_eq!(mistakes(&problem(&answer, 422)), [("nul_character".to_owned(), format!("{name}[0]"))]);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_names_no_more_rules_than_an_address_holds() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let line = [("content-type", "application/x-ndjson")];
+    let path = format!("/api/v1/tenants/{tenant}/evaluate/batch?{}", "tags=&".repeat(1_001));
+    let answer = app.client.request(Method::POST, &path, &line, "{\"facts\":{}}\n").await.unwrap();
+    assert_eq!(mistakes(&problem(&answer, 422)), [("too_many".to_owned(), "tags".to_owned())]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_without_an_end_does_not_hold_its_connection_for_ever() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let stream = format!("/api/v1/tenants/{tenant}/evaluate/batch");
+    let requests = [("/api/v1/tenants", "application/json"), (stream.as_str(), "application/x-ndjson")];
+    for (path, media_type) in requests {
+        let mut socket = TcpStream::connect(app.client.address()).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: tenet\r\nauthorization: Bearer {OPERATOR_KEY}\r\n\
+             content-type: {media_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let piece = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
+        let (mut answers, mut sends) = socket.into_split();
+        let begun = Instant::now();
+        let sending = tokio::spawn(async move { while sends.write_all(piece.as_bytes()).await.is_ok() {} });
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), answers.read_to_end(&mut answer)).await;
+        assert!(read.is_ok(), "{path}: open after {:?}", begun.elapsed());
+        assert!(answer.starts_with(b"HTTP/1.1 "), "{path}");
+        sending.await.unwrap();
+    }
+    app.stop().await;
+}

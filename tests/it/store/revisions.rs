@@ -95,7 +95,7 @@ async fn a_deletion_is_recorded_and_outlives_the_tenant() {
     let acme = tenant(&store, "acme").await;
     change(&store, &acme, &[Operation::InsertRule(rule("adult"))]).await;
     assert_eq!(store.delete_tenant(acme.id, Some(Revision(1))).await.unwrap(), Some(Err(Revision(2))));
-    assert_eq!(store.delete_tenant(acme.id, Some(Revision(2))).await.unwrap(), Some(Ok(())));
+    assert_eq!(store.delete_tenant(acme.id, Some(Revision(2))).await.unwrap(), Some(Ok(Revision(3))));
     assert_eq!(store.delete_tenant(acme.id, None).await.unwrap(), None);
     assert_eq!(store.heads(&[acme.id]).await.unwrap()[0].revision, None);
     let mut owner = psql(&database).await;

@@ -59,8 +59,30 @@ async fn the_service_works_as_the_role_whatever_its_login() {
     let store = Store::connect(StoreOptions::new(login.url(&database))).await.unwrap();
     store.check_schema().await.unwrap();
     tenant(&store, "globex").await;
+    assert!(!store.login_is_superuser().await.unwrap());
     store.close().await;
     login.drop(&mut owner).await;
+}
+
+#[tokio::test]
+async fn a_superuser_is_known_as_one_though_the_service_works_as_the_role() {
+    let database = TestDatabase::fresh().await;
+    let mut owner = psql(&database).await;
+    let almighty = Login::new(&mut owner, "login superuser").await;
+    let store = Store::connect(StoreOptions::new(almighty.url(&database))).await.unwrap();
+    assert!(store.login_is_superuser().await.unwrap());
+    store.close().await;
+    almighty.drop(&mut owner).await;
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_is_told_in_the_servers_words() {
+    let database = TestDatabase::fresh().await;
+    let name = database.url().split('?').next().unwrap().rsplit('/').next().unwrap();
+    let url = database.url().replacen(name, "no_such_database", 1);
+    let refused = Store::connect(StoreOptions::new(url)).await.unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert_eq!(cause, "database \"no_such_database\" does not exist");
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ fn outcome(snapshot: &Snapshot, change: &Change, options: &ChangeOptions) -> Str
         Err(Refusal::NameTaken(name)) => format!("taken {name}"),
         Err(Refusal::BreaksFlatCallers) => "breaks flat callers".to_owned(),
         Err(Refusal::TooMany(kind, most)) => format!("more than {most} {kind}"),
-        Err(Refusal::Invalid(details)) => {
+        Err(Refusal::NamesRepeated(details) | Refusal::Invalid(details)) => {
             let mut paths: Vec<_> = details.iter().map(|detail| detail.path.clone().unwrap()).collect();
             paths.dedup();
             format!("invalid {}", paths.join(" "))

@@ -32,7 +32,7 @@ async fn a_tenant_is_made_shown_changed_and_deleted() {
     assert_eq!(body(&app.client.get(&path).await.unwrap(), 200)["name"], "acme");
 
     let deleted = app.client.delete(&path).await.unwrap();
-    assert_eq!((deleted.status, deleted.body.len()), (204, 0));
+    assert_eq!((deleted.status, deleted.body.len(), deleted.header("etag")), (204, 0, Some("\"3\"")));
     assert_eq!(problem(&app.client.get(&path).await.unwrap(), 404)["code"], "tenant_not_found");
     assert_eq!(problem(&app.client.delete(&path).await.unwrap(), 404)["code"], "tenant_not_found");
     app.stop().await;

@@ -184,3 +184,17 @@ async fn another_tenants_rule_is_as_unknown_as_none() {
     assert_eq!(answers.len(), 1, "{answers:?}");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_list_of_rules_that_names_one_twice_is_in_conflict_with_itself() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let path = format!("/api/v1/tenants/{tenant}/rules");
+    let rule = |name: &str| json!({"name": name, "expression": "true"});
+    let list = json!({"rules": [rule("a"), rule("b"), rule("a")]});
+    let refused = problem(&app.client.put_json(&path, &list).await.unwrap(), 409);
+    assert_eq!(refused["code"], "name_taken");
+    let paths: Vec<_> = refused["errors"].as_array().unwrap().iter().map(|error| error["path"].clone()).collect();
+    assert_eq!(paths, ["rules[0].name", "rules[2].name"]);
+    app.stop().await;
+}
