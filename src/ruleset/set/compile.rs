@@ -1,6 +1,6 @@
 //! Compiling a stored snapshot, with as much as possible carried over from the set before.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
 use super::{
     Broken, CompileReport, CompiledSchema, RuleEntry, RuleSet, RuleState,
@@ -9,11 +9,11 @@ use super::{
     indexed::index,
     language::Environment,
     schema_missing,
+    shared::SharedSchema,
 };
 use crate::{
-    domain::{Rule, Snapshot},
+    domain::{Rule, RuleId, Snapshot},
     error::{Detail, Subject},
-    ruleset::facts::Layout,
 };
 
 impl RuleSet {
@@ -21,16 +21,15 @@ impl RuleSet {
     /// that does not compile is set aside as [`Broken`], alone.
     pub fn compile(snapshot: &Snapshot, previous: Option<&Self>) -> Self {
         let schema = snapshot.schema.as_ref().map(|schema| {
-            let carried =
-                previous.and_then(|set| set.schema.as_ref()).filter(|old| old.definition == schema.definition);
-            CompiledSchema {
-                version: schema.version,
-                definition: Arc::clone(&schema.definition),
-                layout: carried.map_or_else(|| Arc::new(Layout::of(&schema.definition)), |old| Arc::clone(&old.layout)),
-            }
+            let carried = previous
+                .and_then(|set| set.schema.as_ref())
+                .filter(|old| old.shared.definition == schema.definition)
+                .map(|old| Arc::clone(&old.shared));
+            let shared = carried.unwrap_or_else(|| SharedSchema::of(&schema.definition));
+            CompiledSchema { version: schema.version, shared }
         });
-        let layout = schema.as_ref().map(|schema| schema.layout.as_ref());
-        let mut compiler = Compiler::after(previous, layout);
+        let layout = schema.as_ref().map(|schema| schema.shared.layout.as_ref());
+        let mut compiler = Compiler::after(previous, schema.as_ref().map(|schema| &*schema.shared));
         let (derived, mut broken) = match layout {
             Some(layout) => derived::compile(layout, &snapshot.derived_fields, &mut compiler),
             None => (DerivedFields::uncompiled(&snapshot.derived_fields), without_schema(snapshot)),
@@ -38,7 +37,11 @@ impl RuleSet {
         let environment = derived.environment(layout);
         let deferred = Arc::new(derived.deferred(&environment));
         let mut rules = Vec::with_capacity(snapshot.rules.len());
-        for rule in &snapshot.rules {
+        for (place, rule) in snapshot.rules.iter().enumerate() {
+            if let Some(entry) = compiler.unchanged(place, rule, &environment, &derived) {
+                rules.push(entry);
+                continue;
+            }
             let compiled = match layout {
                 _ if !rule.active => None,
                 Some(_) => Some(compile_rule(rule, &environment, &derived, &mut compiler)),
@@ -54,7 +57,7 @@ impl RuleSet {
                     RuleState::Broken(message)
                 }
             };
-            rules.push(entry(rule, state));
+            rules.push(Arc::new(entry(rule, state)));
         }
         let active = snapshot.rules.iter().filter(|rule| rule.active).count()
             + snapshot.derived_fields.iter().filter(|field| field.active).count();
@@ -67,7 +70,7 @@ impl RuleSet {
             environment,
             deferred,
             derived: Arc::new(derived),
-            places: Arc::new(rules.iter().enumerate().map(|(place, rule)| (rule.id, place)).collect()),
+            places: places(&rules, previous),
             index: Arc::new(index),
             active: snapshot.rules.iter().filter(|rule| rule.active).count(),
             rules: rules.into(),
@@ -100,32 +103,67 @@ fn entry(rule: &Rule, state: RuleState) -> RuleEntry {
     RuleEntry { id: rule.id, name: rule.name.as_str().to_owned(), tags: rule.tags.clone(), state }
 }
 
-/// Compiles expressions that the previous set has not compiled under the same types.
+/// Where each rule stands; those of the set before if they are the same.
+fn places(rules: &[Arc<RuleEntry>], previous: Option<&RuleSet>) -> Arc<HashMap<RuleId, usize>> {
+    let same_places = |set: &&RuleSet| {
+        set.rules.len() == rules.len() && set.rules.iter().zip(rules).all(|(before, now)| before.id == now.id)
+    };
+    match previous.filter(same_places) {
+        Some(previous) => Arc::clone(&previous.places),
+        None => Arc::new(rules.iter().enumerate().map(|(place, rule)| (rule.id, place)).collect()),
+    }
+}
+
+/// Compiles expressions that neither the previous set nor another of the same schema has compiled.
 #[derive(Debug)]
 pub(super) struct Compiler<'a> {
-    rules: HashMap<&'a str, &'a Arc<Compiled>>,
-    derived: HashMap<&'a str, &'a Arc<Compiled>>,
+    shared: Option<&'a SharedSchema>,
+    /// The previous set, if it has the same layout. Nothing of a set with another one can be used again.
+    previous: Option<&'a RuleSet>,
+    rules: OnceCell<Sources<'a>>,
+    derived: OnceCell<Sources<'a>>,
     reused: usize,
 }
 
+/// What was compiled, by its source.
+type Sources<'a> = HashMap<&'a str, &'a Arc<Compiled>>;
+
 impl<'a> Compiler<'a> {
-    /// A compiler for a set with this layout. Nothing of a set with another one can be used again.
-    fn after(previous: Option<&'a RuleSet>, layout: Option<&Layout>) -> Self {
-        let mut compiler = Self { rules: HashMap::new(), derived: HashMap::new(), reused: 0 };
-        let same_layout = |set: &&RuleSet| match (&set.schema, layout) {
-            (Some(schema), Some(layout)) => std::ptr::eq(schema.layout.as_ref(), layout),
+    /// A compiler for a set of this schema.
+    fn after(previous: Option<&'a RuleSet>, shared: Option<&'a SharedSchema>) -> Self {
+        let same_schema = |set: &&RuleSet| match (&set.schema, shared) {
+            (Some(schema), Some(shared)) => std::ptr::eq(schema.shared.as_ref(), shared),
             _ => false,
         };
-        let Some(previous) = previous.filter(same_layout) else { return compiler };
-        for rule in previous.rules.iter() {
-            if let RuleState::Ready(compiled) = &rule.state {
-                compiler.rules.insert(compiled.program.source(), compiled);
+        let previous = previous.filter(same_schema);
+        Self { shared, previous, rules: OnceCell::new(), derived: OnceCell::new(), reused: 0 }
+    }
+
+    /// The rule of the previous set at this place, if nothing about it changed.
+    fn unchanged(
+        &mut self,
+        place: usize,
+        rule: &Rule,
+        environment: &Environment,
+        derived: &DerivedFields,
+    ) -> Option<Arc<RuleEntry>> {
+        let entry = self.previous?.rules.get(place)?;
+        if entry.id != rule.id || entry.name != rule.name.as_str() || entry.tags != rule.tags {
+            return None;
+        }
+        match &entry.state {
+            RuleState::Inactive if !rule.active => {}
+            RuleState::Ready(compiled)
+                if rule.active
+                    && compiled.program.source() == rule.expression
+                    && environment.holds(compiled)
+                    && derived.unusable(compiled).is_empty() =>
+            {
+                self.reused += 1;
             }
+            _ => return None,
         }
-        for (_, _, compiled) in previous.derived.usable() {
-            compiler.derived.insert(compiled.program.source(), compiled);
-        }
-        compiler
+        Some(Arc::clone(entry))
     }
 
     /// The compiled expression, carried over if it still holds.
@@ -135,13 +173,18 @@ impl<'a> Compiler<'a> {
         expression: &str,
         role: Role,
     ) -> Result<Arc<Compiled>, Vec<Detail>> {
-        match self.known(expression, role).filter(|compiled| environment.holds(compiled)) {
-            Some(compiled) => {
-                self.reused += 1;
-                Ok(Arc::clone(compiled))
-            }
-            None => environment.compile(expression, role).map(Arc::new),
+        if let Some(compiled) = self.known(expression, role).filter(|compiled| environment.holds(compiled)) {
+            self.reused += 1;
+            return Ok(Arc::clone(compiled));
         }
+        if let Some(compiled) = self.shared.and_then(|shared| shared.compiled(environment, expression, role)) {
+            return Ok(compiled);
+        }
+        let compiled = Arc::new(environment.compile(expression, role)?);
+        if let Some(shared) = self.shared {
+            shared.share(&compiled);
+        }
+        Ok(compiled)
     }
 
     /// The names of the derived fields that an expression reads; `None` if it reads them as a whole.
@@ -161,9 +204,19 @@ impl<'a> Compiler<'a> {
     }
 
     fn known(&self, expression: &str, role: Role) -> Option<&'a Arc<Compiled>> {
-        match role {
-            Role::Rule => self.rules.get(expression).copied(),
-            Role::DerivedField => self.derived.get(expression).copied(),
-        }
+        let previous = self.previous?;
+        let sources = match role {
+            Role::Rule => self.rules.get_or_init(|| {
+                let ready = previous.rules.iter().filter_map(|rule| match &rule.state {
+                    RuleState::Ready(compiled) => Some(compiled),
+                    RuleState::Inactive | RuleState::Broken(_) => None,
+                });
+                ready.map(|compiled| (compiled.program.source(), compiled)).collect()
+            }),
+            Role::DerivedField => self.derived.get_or_init(|| {
+                previous.derived.usable().map(|(.., compiled)| (compiled.program.source(), compiled)).collect()
+            }),
+        };
+        sources.get(expression).copied()
     }
 }

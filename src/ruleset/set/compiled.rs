@@ -10,6 +10,8 @@ pub(super) const DERIVED: &str = "derived";
 pub(super) struct Compiled {
     /// What runs.
     pub program: Program,
+    /// What it was compiled as.
+    pub role: Role,
     /// The derived fields that it reads, as they were when it was compiled.
     pub reads: Vec<Read>,
     /// Whether it reads the derived fields as a whole, whichever there are.
@@ -28,7 +30,7 @@ pub(super) struct Read {
 }
 
 /// What an expression is for, and so which types it may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Role {
     /// A rule is of type `bool`.
     Rule,

@@ -54,16 +54,17 @@ impl RuleSet {
                     None => is_wanted(&rule).then(|| result(rule, (false, None, None))),
                 };
                 let mut results = Vec::with_capacity(self.active);
-                results.extend((0..).zip(self.rules.iter()).filter_map(answer));
+                let rules = self.rules.iter().map(Arc::as_ref);
+                results.extend((0..).zip(rules).filter_map(answer));
                 let evaluated = results.len();
                 (results, evaluated)
             }
             Return::Matched => {
-                let candidates = candidates.iter().filter_map(|place| self.rules.get(*place as usize));
+                let candidates = candidates.iter().filter_map(|place| self.rules.get(*place as usize)).map(Arc::as_ref);
                 let answers = candidates.filter(is_wanted).map(answer);
                 let evaluated = match query.tags {
                     None => self.active,
-                    Some(_) => self.rules.iter().filter(is_wanted).count(),
+                    Some(_) => self.rules.iter().map(Arc::as_ref).filter(is_wanted).count(),
                 };
                 (answers.filter(|result| result.matched || result.error.is_some()).collect(), evaluated)
             }
@@ -99,7 +100,10 @@ impl RuleSet {
         let tagged = |rule: &RuleEntry| has_tag(rule, query);
         let inactive = |rule: &RuleEntry| matches!(rule.state, RuleState::Inactive);
         match &query.rules {
-            None => self.rules.iter().filter(|rule| !inactive(rule) && tagged(rule)).map(Mention::Known).collect(),
+            None => {
+                let rules = self.rules.iter().map(Arc::as_ref);
+                rules.filter(|rule| !inactive(rule) && tagged(rule)).map(Mention::Known).collect()
+            }
             Some(ids) => {
                 let mention = |text: &'a String| match self.rule_named(text) {
                     None => Some(Mention::Unknown(text)),
@@ -112,12 +116,12 @@ impl RuleSet {
 
     fn rule_named(&self, id: &str) -> Option<&RuleEntry> {
         let place = self.places.get(&id.parse().ok()?)?;
-        self.rules.get(*place)
+        self.rules.get(*place).map(Arc::as_ref)
     }
 
     /// What the rules read; `None` if the facts were read by another schema.
     pub(super) fn activation(&self, facts: &Facts) -> Option<Activation> {
-        let layout = &self.schema.as_ref()?.layout;
+        let layout = &self.schema.as_ref()?.shared.layout;
         if !Arc::ptr_eq(layout, facts.layout()) && layout.variables() != facts.layout().variables() {
             return None;
         }

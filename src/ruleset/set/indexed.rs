@@ -12,9 +12,9 @@ use crate::{
 const CHANGED_PART: usize = 16;
 
 /// The index of `rules`, by their places.
-pub(super) fn index(rules: &[RuleEntry], schema: Option<&CompiledSchema>, previous: Option<&RuleSet>) -> Index {
+pub(super) fn index(rules: &[Arc<RuleEntry>], schema: Option<&CompiledSchema>, previous: Option<&RuleSet>) -> Index {
     let nothing = Domains::default();
-    let domains = schema.map_or(&nothing, |schema| schema.layout.domains());
+    let domains = schema.map_or(&nothing, |schema| schema.shared.layout.domains());
     let now = |place: u32| conjuncts(rules, place);
     if let Some(previous) = previous.filter(|set| has_layout(set, schema))
         && let Some(changed) = changed(rules, &previous.rules)
@@ -37,17 +37,21 @@ pub(super) fn index(rules: &[RuleEntry], schema: Option<&CompiledSchema>, previo
 
 fn has_layout(set: &RuleSet, schema: Option<&CompiledSchema>) -> bool {
     match (&set.schema, schema) {
-        (Some(before), Some(now)) => Arc::ptr_eq(&before.layout, &now.layout),
+        (Some(before), Some(now)) => Arc::ptr_eq(&before.shared.layout, &now.shared.layout),
         _ => false,
     }
 }
 
 /// The places whose rules are not filed as they were; `None` if they are too many.
-fn changed(rules: &[RuleEntry], before: &[RuleEntry]) -> Option<Vec<u32>> {
+fn changed(rules: &[Arc<RuleEntry>], before: &[Arc<RuleEntry>]) -> Option<Vec<u32>> {
     let most = rules.len() / CHANGED_PART;
     let mut changed = Vec::new();
     for place in 0..rules.len().max(before.len()) {
-        let is_same = match (rules.get(place).map(|rule| &rule.state), before.get(place).map(|rule| &rule.state)) {
+        let (now, old) = (rules.get(place), before.get(place));
+        if now.zip(old).is_some_and(|(now, old)| Arc::ptr_eq(now, old)) {
+            continue;
+        }
+        let is_same = match (now.map(|rule| &rule.state), old.map(|rule| &rule.state)) {
             (Some(RuleState::Ready(now)), Some(RuleState::Ready(before))) => Arc::ptr_eq(now, before),
             (Some(RuleState::Broken(_)), Some(RuleState::Broken(_))) => true,
             (Some(RuleState::Inactive) | None, Some(RuleState::Inactive) | None) => true,
@@ -63,11 +67,11 @@ fn changed(rules: &[RuleEntry], before: &[RuleEntry]) -> Option<Vec<u32>> {
     Some(changed)
 }
 
-fn is_active(rules: &[RuleEntry], place: u32) -> bool {
+fn is_active(rules: &[Arc<RuleEntry>], place: u32) -> bool {
     rules.get(place as usize).is_some_and(|rule| !matches!(rule.state, RuleState::Inactive))
 }
 
-fn conjuncts(rules: &[RuleEntry], place: u32) -> &[Conjunct] {
+fn conjuncts(rules: &[Arc<RuleEntry>], place: u32) -> &[Conjunct] {
     match rules.get(place as usize).map(|rule| &rule.state) {
         Some(RuleState::Ready(compiled)) => compiled.program.conjuncts(),
         _ => &[],

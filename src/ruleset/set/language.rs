@@ -45,15 +45,15 @@ impl Environment {
         let program = catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {
             Err(vec![Detail::new("internal", "the expression cannot be compiled, and that is a defect of the service")])
         })?;
-        Ok(self.compiled(program))
+        Ok(self.compiled(program, role))
     }
 
-    fn compiled(&self, program: Program) -> Compiled {
+    fn compiled(&self, program: Program, role: Role) -> Compiled {
         let mut names: Vec<&str> = program.references().iter().filter_map(|path| derived_name(path)).collect();
         names.dedup();
         let reads = names.into_iter().filter_map(|name| self.read(name)).collect();
         let reads_all = program.references().iter().any(|path| path == DERIVED);
-        Compiled { program, reads, reads_all }
+        Compiled { program, role, reads, reads_all }
     }
 
     fn read(&self, name: &str) -> Option<Read> {

@@ -10,19 +10,21 @@ mod evaluate;
 mod indexed;
 mod language;
 mod order;
+mod shared;
 
 use std::{collections::HashMap, sync::Arc};
 
 use compiled::{Compiled, Role};
 use derived::DerivedFields;
 use language::Environment;
+use shared::SharedSchema;
 
 pub use evaluate::Evaluated;
 
-use super::{Facts, UnknownFacts, facts::Layout, index::Index};
+use super::{Facts, UnknownFacts, index::Index};
 use crate::{
     cel::Deferred,
-    domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaDefinition, SchemaVersion, Tenant},
+    domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaVersion, Tenant},
     error::{Detail, Subject},
 };
 
@@ -37,7 +39,7 @@ pub struct RuleSet {
     /// What runs when a rule reads a derived field.
     deferred: Arc<Deferred>,
     /// All rules, active or not, in creation order.
-    rules: Arc<[RuleEntry]>,
+    rules: Arc<[Arc<RuleEntry>]>,
     /// Where in `rules` each one stands.
     places: Arc<HashMap<RuleId, usize>>,
     /// Which of the active rules facts can match.
@@ -52,8 +54,7 @@ pub struct RuleSet {
 #[derive(Debug, Clone)]
 struct CompiledSchema {
     version: SchemaVersion,
-    definition: Arc<SchemaDefinition>,
-    layout: Arc<Layout>,
+    shared: Arc<SharedSchema>,
 }
 
 /// A rule of the set.
@@ -152,7 +153,7 @@ impl RuleSet {
     /// checked, whether a rule reads it or not. The details carry paths below `facts`.
     pub fn read_facts(&self, json: &str, unknown: UnknownFacts) -> Result<Facts, Vec<Detail>> {
         match &self.schema {
-            Some(schema) => schema.layout.read(json, unknown),
+            Some(schema) => schema.shared.layout.read(json, unknown),
             None => Err(vec![schema_missing()]),
         }
     }

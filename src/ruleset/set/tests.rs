@@ -260,6 +260,26 @@ fn only_what_changed_is_compiled_again() {
 }
 
 #[test]
+fn equal_expressions_of_equal_schemas_are_compiled_once() {
+    let compiled = |set: &RuleSet, place: usize| match &set.rules[place].state {
+        RuleState::Ready(compiled) => Arc::clone(compiled),
+        other => panic!("{other:?}"),
+    };
+    let snapshot = || tenant().field("m", "facts.vip");
+    let one = compile(&snapshot().rule("a", "facts.age > 777").rule("b", "facts.age > 777").rule("c", "derived.m"));
+    let other = compile(&snapshot().rule("x", "facts.age > 777").rule("y", "derived.m"));
+    assert!(Arc::ptr_eq(&compiled(&one, 0), &compiled(&one, 1)));
+    assert!(Arc::ptr_eq(&compiled(&one, 0), &compiled(&other, 0)));
+    assert!(Arc::ptr_eq(&compiled(&one, 2), &compiled(&other, 1)));
+    // The same text under other types, of a fact or of a derived field, is another expression.
+    let retyped = compile(&tenant().field("m", "facts.age").rule("x", "facts.age > 777").rule("y", "derived.m == 1"));
+    assert!(Arc::ptr_eq(&compiled(&one, 0), &compiled(&retyped, 0)));
+    let other_schema = json!({"facts": {"age": "double", "country": "string", "vip": "bool"}});
+    let other = compile(&with_schema(&other_schema).rule("x", "facts.age > 777"));
+    assert!(!Arc::ptr_eq(&compiled(&one, 0), &compiled(&other, 0)));
+}
+
+#[test]
 fn facts_read_by_another_schema_are_not_misread() {
     let facts =
         compile(&with_schema(&json!({"facts": {"vip": "int"}}))).read_facts("{\"vip\": 1}", UnknownFacts::Refuse);

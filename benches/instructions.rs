@@ -1,0 +1,298 @@
+//! Instructions per piece of work, ours beside what it is measured against, counted by valgrind's callgrind.
+//!
+//! Each piece of work runs in a process of its own, so often and twice as often: the difference leaves out what starting
+//! takes. `cargo bench --bench instructions [PART OF A NAME]`; without valgrind it says so and measures nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a bench that meets the unexpected must fail, and this is how"
+)]
+
+use std::{collections::HashMap, hint::black_box, process::Command, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use tenet::{
+    cel::{Activation, Env, ObjectField, ObjectType, Type},
+    domain::{
+        Epoch, Name, Revision, Rule, RuleId, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId,
+        TenantStatus, Tier,
+    },
+    ruleset::{Query, Return, RuleSet, UnknownFacts},
+};
+
+const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
+const SHORT: &str = "facts.age >= 18";
+const LONG: &str = "facts.age >= 18 && facts.country in ['US','CA','GB'] && facts.is_premium";
+
+/// Work: run so often.
+type Work = fn(usize);
+
+/// Groups of work: the first of each is ours.
+const WORK: [(&str, &[(&str, usize, Work)]); 8] = [
+    (
+        "one comparison",
+        &[
+            ("tenet", 2_000, |times| ours(SHORT, times)),
+            ("cel crate", 200, |times| theirs(SHORT, times)),
+            ("by hand", 2_000, |times| by_hand(|facts| facts.age >= 18, times)),
+        ],
+    ),
+    (
+        "three terms",
+        &[
+            ("tenet", 2_000, |times| ours(LONG, times)),
+            ("cel crate", 200, |times| theirs(LONG, times)),
+            ("by hand", 2_000, |times| by_hand(three_terms, times)),
+        ],
+    ),
+    (
+        "ten rules on parsed facts",
+        &[
+            ("tenet", 1_000, |times| decide(&ten_rules(), Return::All, times)),
+            ("tenet, matched only", 1_000, |times| decide(&ten_rules(), Return::Matched, times)),
+            ("by hand", 1_000, |times| by_hand(|facts| ten_by_hand(facts) > 0, times)),
+        ],
+    ),
+    ("four facts from bytes", &[("tenet", 1_000, read), ("serde_json::Value", 1_000, read_value)]),
+    (
+        "10,000 rules of which few match",
+        &[("tenet", 100, |times| decide(&three_term_rules(10_000), Return::Matched, times))],
+    ),
+    (
+        "rules of which ten match",
+        &[
+            ("of 100", 200, |times| decide(&account_rules(100), Return::Matched, times)),
+            ("of 1,000", 200, |times| decide(&account_rules(1_000), Return::Matched, times)),
+            ("of 10,000", 100, |times| decide(&account_rules(10_000), Return::Matched, times)),
+            ("of 100,000", 20, |times| decide(&account_rules(100_000), Return::Matched, times)),
+        ],
+    ),
+    (
+        "compile 1,000 rules",
+        &[
+            ("all", 2, |times| compile(&three_term_rules(1_000), times)),
+            ("one changed", 20, |times| change(&three_term_rules(1_000), times)),
+        ],
+    ),
+    ("change one of 10,000 rules", &[("tenet", 5, |times| change(&three_term_rules(10_000), times))]),
+];
+
+/// The facts as a program would have them that knows its rules.
+struct Hand {
+    age: i64,
+    country: String,
+    is_premium: bool,
+    purchase_amount: f64,
+}
+
+fn hand() -> Hand {
+    Hand { age: 42, country: "US".to_owned(), is_premium: true, purchase_amount: 120.5 }
+}
+
+fn by_hand(predicate: fn(&Hand) -> bool, times: usize) {
+    let facts = hand();
+    for _ in 0..times {
+        black_box(predicate(black_box(&facts)));
+    }
+}
+
+fn three_terms(facts: &Hand) -> bool {
+    facts.age >= 18 && matches!(facts.country.as_str(), "US" | "CA" | "GB") && facts.is_premium
+}
+
+fn ten_by_hand(facts: &Hand) -> usize {
+    let matched = [
+        facts.age >= 18,
+        facts.age >= 65,
+        facts.is_premium,
+        facts.country == "US",
+        facts.purchase_amount > 100.0,
+        facts.country == "US" && facts.is_premium,
+        facts.age >= 18 && facts.age < 25,
+        facts.purchase_amount > 200.0 && !facts.is_premium,
+        facts.country != "US" && facts.is_premium,
+        facts.purchase_amount >= 50.0 && facts.purchase_amount <= 200.0,
+    ];
+    black_box(matched).into_iter().filter(|matched| *matched).count()
+}
+
+fn ours(source: &str, times: usize) {
+    let field = |(name, value_type): (&str, Type)| ObjectField {
+        name: name.to_owned(),
+        value_type,
+        max_length: None,
+        max_items: None,
+    };
+    let fields = [("age", Type::Int), ("country", Type::String), ("is_premium", Type::Bool)];
+    let object = ObjectType { name: "facts".to_owned(), fields: fields.into_iter().map(field).collect() };
+    let env = Env::new(vec![("facts".to_owned(), Type::Object(Arc::new(object)))]);
+    let program = env.compile(source).unwrap();
+    let mut activation = Activation::new(&env);
+    for (path, value) in [
+        ("facts.age", 42_i64.into()),
+        ("facts.country", "US".into()),
+        ("facts.is_premium", tenet::cel::Value::Bool(true)),
+    ] {
+        assert!(activation.set_path(path, value));
+    }
+    for _ in 0..times {
+        black_box(program.evaluate(black_box(&activation)).unwrap());
+    }
+}
+
+fn theirs(source: &str, times: usize) {
+    let program = cel::Program::compile(source).unwrap();
+    let mut context = cel::Context::default();
+    let facts: HashMap<String, cel::Value> = HashMap::from([
+        ("age".to_owned(), cel::Value::Int(42)),
+        ("country".to_owned(), cel::Value::String(Arc::new("US".to_owned()))),
+        ("is_premium".to_owned(), cel::Value::Bool(true)),
+    ]);
+    context.add_variable_from_value("facts", facts);
+    for _ in 0..times {
+        black_box(program.execute(black_box(&context)).unwrap());
+    }
+}
+
+fn snapshot(schema: &Value, expressions: impl Iterator<Item = String>) -> Snapshot {
+    let now = DateTime::<Utc>::UNIX_EPOCH;
+    let rule = |(number, expression): (usize, String)| Rule {
+        id: RuleId::generate(),
+        name: Name::stored(format!("rule {number}")),
+        expression,
+        description: None,
+        tags: Vec::new(),
+        active: true,
+        created_at: now,
+        updated_at: now,
+    };
+    Snapshot {
+        tenant: Tenant {
+            id: TenantId::generate(),
+            name: Name::stored("bench".to_owned()),
+            tier: Tier::Free,
+            status: TenantStatus::Active,
+            revision: Revision(1),
+            created_at: now,
+            updated_at: now,
+        },
+        epoch: Epoch::generate(),
+        schema: Some(Schema {
+            version: SchemaVersion(1),
+            definition: Arc::new(SchemaDefinition::parse(schema).unwrap()),
+            active: true,
+            created_at: now,
+        }),
+        schema_version_max: Some(SchemaVersion(1)),
+        derived_fields: Vec::new(),
+        rules: expressions.enumerate().map(rule).collect(),
+        taken_at: now,
+    }
+}
+
+fn ten_rules() -> Snapshot {
+    let workload: Value = serde_json::from_str(include_str!("workloads/ten_rules.json")).unwrap();
+    let expression = |rule: &Value| rule["expression"].as_str().unwrap().to_owned();
+    snapshot(&workload["schema"], workload["rules"].as_array().unwrap().iter().map(expression))
+}
+
+/// Rules of three terms: an age from 0 to 99, three of 260 countries, and a bool.
+fn three_term_rules(count: usize) -> Snapshot {
+    let country = |number: usize| match number * 37 % 260 {
+        0 => "US".to_owned(),
+        other => format!("C{other}"),
+    };
+    let rule = |number: usize| {
+        let [one, two, three] = [number, number * 7 + 1, number * 13 + 5].map(country);
+        let age = number * 31 % 100;
+        format!("facts.age >= {age} && facts.country in ['{one}', '{two}', '{three}'] && facts.is_premium")
+    };
+    let schema =
+        json!({"facts": {"age": "int", "country": "string", "is_premium": "bool", "purchase_amount": "double"}});
+    snapshot(&schema, (0..count).map(rule))
+}
+
+/// Rules for many countries, of which ten are for that of the facts.
+fn account_rules(count: usize) -> Snapshot {
+    let rule = |number: usize| {
+        let country = if number % (count / 10) == 0 { "US".to_owned() } else { format!("C{number}") };
+        format!("facts.country == '{country}' && facts.age >= 18")
+    };
+    let schema =
+        json!({"facts": {"age": "int", "country": "string", "is_premium": "bool", "purchase_amount": "double"}});
+    snapshot(&schema, (0..count).map(rule))
+}
+
+fn decide(snapshot: &Snapshot, returns: Return, times: usize) {
+    let set = RuleSet::compile(snapshot, None);
+    assert!(set.broken().is_empty());
+    let facts = set.read_facts(FACTS, UnknownFacts::Ignore).unwrap();
+    let query = Query { returns, ..Query::default() };
+    for _ in 0..times {
+        assert!(black_box(set.decide(black_box(&facts), &query)).matched_count > 0);
+    }
+}
+
+fn read(times: usize) {
+    let set = RuleSet::compile(&ten_rules(), None);
+    for _ in 0..times {
+        black_box(set.read_facts(black_box(FACTS), UnknownFacts::Ignore).unwrap());
+    }
+}
+
+fn read_value(times: usize) {
+    for _ in 0..times {
+        black_box(serde_json::from_slice::<Value>(black_box(FACTS.as_bytes())).unwrap());
+    }
+}
+
+fn compile(snapshot: &Snapshot, times: usize) {
+    for _ in 0..times {
+        black_box(RuleSet::compile(black_box(snapshot), None));
+    }
+}
+
+fn change(snapshot: &Snapshot, times: usize) {
+    let set = RuleSet::compile(snapshot, None);
+    let mut changed = snapshot.clone();
+    changed.rules[50].expression = "facts.age >= 21 && facts.country == 'US'".to_owned();
+    for _ in 0..times {
+        let set = black_box(RuleSet::compile(black_box(&changed), Some(&set)));
+        assert_eq!(set.report().compiled, 1);
+    }
+}
+
+/// The instructions of a process that does a piece of work so often.
+fn count(group: usize, work: usize, times: usize) -> u64 {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--work", &group.to_string(), &work.to_string(), &times.to_string()])
+        .output();
+    let Ok(output) = output else { panic!("valgrind cannot be run: install it to count instructions") };
+    let text = String::from_utf8_lossy(&output.stderr);
+    let collected = text.lines().find_map(|line| line.split_once("Collected : "));
+    collected.unwrap_or_else(|| panic!("{text}")).1.trim().parse().unwrap()
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, group, work, times] = arguments.as_slice()
+        && mode == "--work"
+    {
+        let number = |text: &String| text.parse::<usize>().unwrap();
+        return WORK[number(group)].1[number(work)].2(number(times));
+    }
+    let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
+    for (group, (name, works)) in WORK.iter().enumerate() {
+        if wanted.is_some_and(|wanted| !name.contains(wanted.as_str())) {
+            continue;
+        }
+        for (work, (who, times, _)) in works.iter().enumerate() {
+            let each = (count(group, work, 2 * times) - count(group, work, *times)) / *times as u64;
+            println!("{name:36} {who:22} {each:>12} instructions");
+        }
+    }
+}
