@@ -83,7 +83,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
 fn check(name: &str) -> Checked {
     let source = match input::read(name) {
         Ok(source) => source,
-        Err((source, problem)) => return Checked::unreadable(source, problem),
+        Err(unreadable) => return Checked::unreadable(unreadable.source, unreadable.problem),
     };
     let document = match yaml::read(&source.text) {
         Ok(document) => document,

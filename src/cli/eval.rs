@@ -68,7 +68,7 @@ fn given(argument: &str, what: &str) -> Result<Source, Wrong> {
     if argument.starts_with('{') {
         return Ok(Source { name: what.to_owned(), text: argument.to_owned() });
     }
-    input::read(argument).map_err(|(source, problem)| Wrong { source, problems: vec![problem] })
+    input::read(argument).map_err(|unreadable| Wrong { source: unreadable.source, problems: vec![unreadable.problem] })
 }
 
 /// The document that a text holds. What is JSON is read as such: not every text of JSON is one of YAML.

@@ -23,8 +23,23 @@ pub(super) enum Format {
     Json,
 }
 
+/// A text that could not be read, with as much of it as there is.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    /// What was read.
+    pub source: Source,
+    /// Why that is not all.
+    pub problem: Problem,
+}
+
+impl Unreadable {
+    fn new(name: String, text: String, problem: Problem) -> Box<Self> {
+        Box::new(Self { source: Source { name, text }, problem })
+    }
+}
+
 /// Reads the file called `name`, or the standard input if that is `-`.
-pub(super) fn read(name: &str) -> Result<Source, (Source, Problem)> {
+pub(super) fn read(name: &str) -> Result<Source, Box<Unreadable>> {
     let read = match name {
         "-" => up_to_limit(io::stdin().lock()),
         path => File::open(path).and_then(up_to_limit),
@@ -34,19 +49,20 @@ pub(super) fn read(name: &str) -> Result<Source, (Source, Problem)> {
         Ok(bytes) => bytes,
         Err(error) => {
             let detail = Detail::new("unreadable", format!("it cannot be read: {}", reason(&error)));
-            return Err((Source { name, text: String::new() }, Problem { detail, place: None }));
+            return Err(Unreadable::new(name, String::new(), Problem { detail, place: None }));
         }
     };
     if bytes.len() as u64 > TEXT_BYTES_MAX {
         let message = format!("it has more than {TEXT_BYTES_MAX} bytes");
         let detail = Detail::new("too_large", message).hint("make several files of it");
-        return Err((Source { name, text: String::new() }, Problem { detail, place: None }));
+        return Err(Unreadable::new(name, String::new(), Problem { detail, place: None }));
     }
     String::from_utf8(bytes).map(|text| Source { name: name.clone(), text }).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let detail = Detail::new("not_utf8", "it is not UTF-8 from here on").hint("save it as UTF-8");
-        (Source { name, text }, Problem { detail, place: Some(valid..valid + '\u{fffd}'.len_utf8()) })
+        let place = Some(valid..valid + '\u{fffd}'.len_utf8());
+        Unreadable::new(name, text, Problem { detail, place })
     })
 }
 

@@ -239,7 +239,7 @@ mod tests {
         assert!(shown.starts_with("a.yaml:1:502: error: it is wrong [wrong]\n"), "{shown}");
         assert!(shown.lines().all(|line| columns(line) <= SHOWN_COLUMNS_MAX + 10), "{shown}");
         let lines: Vec<&str> = shown.lines().collect();
-        let under = |text: &str, word: &str| columns(&text[..text.find(word).unwrap()]);
+        let under = |text: &str, word: &str| columns(text.split_once(word).unwrap().0);
         assert_eq!(under(lines[2], "wrong"), under(lines[3], "^^^^^"), "{shown}");
     }
 

@@ -17,6 +17,7 @@ pub(super) fn characters(text: &str, begin: usize, value: &str) -> Option<Vec<us
     for character in value.chars() {
         // Spaces and line ends at the end may stand for more of them in the text, or for none.
         let is_space = matches!(character, ' ' | '\n');
+        walk.skip_joined_lines();
         places.push(walk.at);
         if !walk.take(character) && !is_space {
             return None;
@@ -83,15 +84,9 @@ impl<'a> Along<'a> {
         if !self.is_literal && matches!(character, ' ' | '\n') && self.take_break() {
             return true;
         }
-        if self.quote == Some('"') {
-            while self.rest().starts_with("\\\n") || self.rest().starts_with("\\\r\n") {
-                self.at += 1;
-                self.at += self.rest().len() - self.rest().trim_start().len();
-            }
-            if let Some(length) = escape_length(self.rest()) {
-                self.at += length;
-                return true;
-            }
+        if let Some(length) = escape_length(self.rest()).filter(|_| self.quote == Some('"')) {
+            self.at += length;
+            return true;
         }
         if self.is_literal && character == '\n' {
             let Some(length) = break_length(self.rest()) else { return false };
@@ -106,6 +101,15 @@ impl<'a> Along<'a> {
         let is_here = self.rest().starts_with(character);
         self.at += if is_here { character.len_utf8() } else { 0 };
         is_here
+    }
+
+    /// Steps over the ends of lines that a backslash takes out of a text in double quotes.
+    fn skip_joined_lines(&mut self) {
+        let is_joined = |rest: &str| rest.starts_with("\\\n") || rest.starts_with("\\\r\n");
+        while self.quote == Some('"') && is_joined(self.rest()) {
+            self.at += 1;
+            self.at += self.rest().len() - self.rest().trim_start().len();
+        }
     }
 
     /// Steps over the end of a line, and the space around it.
@@ -152,8 +156,8 @@ mod tests {
     /// The parts of the text at which the words of the value are found.
     fn seen<'a>(text: &'a str, value: &str, word: &str) -> Option<&'a str> {
         let places = characters(text, 0, value)?;
-        let begin = value[..value.find(word).unwrap()].chars().count();
-        Some(&text[places[begin]..places[begin + word.chars().count()]])
+        let begin = value.split_once(word).unwrap().0.chars().count();
+        text.get(places[begin]..places[begin + word.chars().count()])
     }
 
     #[test]
@@ -185,7 +189,7 @@ mod tests {
     #[test]
     fn a_word_ends_where_yaml_ends_it() {
         for (text, word) in [("age: int", "age"), ("int # x", "int"), ("a]", "a"), ("x\ny", "x"), ("'a b'", "'a b'")] {
-            assert_eq!(&text[..word_end(text, 0)], word);
+            assert_eq!(text.get(..word_end(text, 0)), Some(word));
         }
     }
 }
