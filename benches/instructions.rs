@@ -30,7 +30,10 @@ const LONG: &str = "facts.age >= 18 && facts.country in ['US','CA','GB'] && fact
 type Work = fn(usize);
 
 /// Groups of work: the first of each is ours.
-const WORK: [(&str, &[(&str, usize, Work)]); 8] = [
+/// Ways to do one thing, each with its name, how often it is done, and what it does.
+type Ways = &'static [(&'static str, usize, Work)];
+
+const WORK: [(&str, Ways); 8] = [
     (
         "one comparison",
         &[
@@ -217,7 +220,7 @@ fn three_term_rules(count: usize) -> Snapshot {
 /// Rules for many countries, of which ten are for that of the facts.
 fn account_rules(count: usize) -> Snapshot {
     let rule = |number: usize| {
-        let country = if number % (count / 10) == 0 { "US".to_owned() } else { format!("C{number}") };
+        let country = if number.is_multiple_of(count / 10) { "US".to_owned() } else { format!("C{number}") };
         format!("facts.country == '{country}' && facts.age >= 18")
     };
     let schema =
