@@ -1,7 +1,7 @@
 //! The compiled rules of one tenant at one revision: immutable, pure, synchronous.
 //!
-//! [`RuleSet::compile`] turns a stored [`Snapshot`](crate::domain::Snapshot) into something that decides; [`amend`] says what a change would
-//! make of a snapshot, and what it would break. No clock, no I/O, no actor.
+//! [`RuleSet::compile`] turns a stored [`Snapshot`](crate::domain::Snapshot) into something that decides; [`amend`]
+//! says what a change would make of a snapshot, and what it would break. No clock, no I/O, no actor.
 
 mod amend;
 mod decision;
