@@ -147,6 +147,10 @@ impl Default for EngineSettings {
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        Self { log_format: LogFormat::Pretty, log_filter: "info,actix_server=warn".to_owned(), metrics_tenants_max: 50 }
+        Self {
+            log_format: LogFormat::Pretty,
+            log_filter: "info,actix_server=warn,sqlx=warn".to_owned(),
+            metrics_tenants_max: 50,
+        }
     }
 }

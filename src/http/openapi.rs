@@ -5,7 +5,11 @@
 
 use std::sync::LazyLock;
 
-use actix_web::{HttpResponse, http::header, web::Bytes};
+use actix_web::{
+    HttpResponse,
+    http::header,
+    web::{Bytes, Data},
+};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -18,8 +22,8 @@ use utoipa::{
 };
 
 use super::{
-    batch, body::JSON, derived_fields, error::PROBLEM_JSON, evaluate, health, metrics, problem::Problem, rules, schema,
-    tenants,
+    Api, batch, body::JSON, derived_fields, error::PROBLEM_JSON, evaluate, health, metrics, problem::Problem, rules,
+    schema, tenants,
 };
 
 /// The document.
@@ -76,14 +80,22 @@ struct Document;
 
 static TEXT: LazyLock<String> = LazyLock::new(|| Document::openapi().to_pretty_json().unwrap_or_default());
 
+/// The document of a service that asks for no key.
+static OPEN_TEXT: LazyLock<String> = LazyLock::new(|| {
+    let mut document = Document::openapi();
+    document.security = None;
+    document.to_pretty_json().unwrap_or_default()
+});
+
 /// The document as JSON.
 pub fn document() -> &'static str {
     &TEXT
 }
 
-/// Serves the document.
-pub async fn show() -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(Bytes::from_static(TEXT.as_bytes()))
+/// Serves the document. It promises to ask for a key only where one is asked for.
+pub async fn show(api: Data<Api>) -> HttpResponse {
+    let text: &'static str = if api.options.operator_key.is_some() { &TEXT } else { &OPEN_TEXT };
+    HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(Bytes::from_static(text.as_bytes()))
 }
 
 /// What holds everywhere.

@@ -51,3 +51,17 @@ async fn a_credential_is_one_bearer_token() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn the_document_promises_to_ask_for_a_key_only_where_one_is_asked_for() {
+    let closed = TestApp::start().await;
+    let open = TestApp::builder().settings(|settings| settings.http.operator_key = None).start().await;
+    for (app, status, promises) in [(&closed, 401, true), (&open, 200, false)] {
+        let nobody = Client::new(app.client.url()).unwrap();
+        assert_eq!(nobody.get("/api/v1/tenants").await.unwrap().status, status);
+        let document = nobody.get("/api-docs/openapi.json").await.unwrap().json::<Value>().unwrap();
+        assert_eq!(document.get("security").is_some(), promises);
+    }
+    closed.stop().await;
+    open.stop().await;
+}
