@@ -20,6 +20,8 @@ pub const EXPRESSION_NODES_MAX: usize = 1_500;
 pub const EXPRESSION_LOOPS_MAX: usize = 6;
 /// Units of cost that one evaluation may take: about ten milliseconds.
 pub const EVALUATION_COST_MAX: u64 = 1_000_000;
+/// Units of cost of a decision, all its rules together: about fifty milliseconds.
+pub const DECISION_COST_MAX: u64 = 5_000_000;
 /// Bytes of the values that one evaluation may make.
 pub const EVALUATION_MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Values that a trace may note.

@@ -9,7 +9,8 @@ use std::{
 
 use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled};
 use crate::{
-    cel::{Activation, EvaluationError, TraceEntry, Value},
+    cel::{Activation, EvaluationError, Limits, TraceEntry, Value},
+    config::limits::DECISION_COST_MAX,
     domain::RuleId,
     ruleset::{Decision, Facts, Query, Return, RuleError, RuleReference, RuleResult},
 };
@@ -45,7 +46,8 @@ impl RuleSet {
         let mut candidates = CANDIDATES.take();
         self.index.candidates(activation, &mut candidates);
         let is_wanted = |rule: &&RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
-        let answer = |rule| result(rule, self.evaluate(rule, Some(activation), query));
+        let budget = Budget::of_a_decision();
+        let answer = |rule| result(rule, self.evaluate(rule, Some(activation), query, &budget));
         let (results, evaluated) = match query.returns {
             Return::All => {
                 let mut ahead = candidates.iter().copied().peekable();
@@ -78,11 +80,15 @@ impl RuleSet {
     pub(super) fn decide_each<'a>(&'a self, activation: Option<&Activation>, query: &'a Query) -> Decision<'a> {
         // A rule named twice is answered twice, and evaluated once.
         let mut evaluated: HashMap<RuleId, Outcome> = HashMap::new();
+        let budget = Budget::of_a_decision();
         let mut answer = |mention| match mention {
             Mention::Unknown(text) => unknown(text),
-            Mention::Known(rule) if query.rules.is_none() => result(rule, self.evaluate(rule, activation, query)),
+            Mention::Known(rule) if query.rules.is_none() => {
+                result(rule, self.evaluate(rule, activation, query, &budget))
+            }
             Mention::Known(rule) => {
-                let outcome = evaluated.entry(rule.id).or_insert_with(|| self.evaluate(rule, activation, query));
+                let outcome =
+                    evaluated.entry(rule.id).or_insert_with(|| self.evaluate(rule, activation, query, &budget));
                 result(rule, outcome.clone())
             }
         };
@@ -132,7 +138,7 @@ impl RuleSet {
         Some(activation)
     }
 
-    fn evaluate(&self, rule: &RuleEntry, activation: Option<&Activation>, query: &Query) -> Outcome {
+    fn evaluate(&self, rule: &RuleEntry, activation: Option<&Activation>, query: &Query, budget: &Budget) -> Outcome {
         let compiled = match &rule.state {
             RuleState::Ready(compiled) => compiled,
             RuleState::Inactive => return refused("rule_inactive", "the rule is not active"),
@@ -143,10 +149,30 @@ impl RuleSet {
         let Some(activation) = activation else {
             return refused("schema_changed", "the facts were read by another schema");
         };
-        let run = || run(compiled, activation, query.trace);
+        let run = || run(compiled, activation, query.trace, budget);
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             refused("internal", "the rule cannot be evaluated, and that is a defect of the service")
         })
+    }
+}
+
+/// What a decision may still cost, all its rules together; each has its own limit as well.
+struct Budget(Cell<u64>);
+
+impl Budget {
+    fn of_a_decision() -> Self {
+        Self(Cell::new(DECISION_COST_MAX))
+    }
+
+    /// What the next rule may take; `None` once nothing is left.
+    fn limits(&self) -> Option<Limits> {
+        let limits = Limits::default();
+        let cost_max = limits.cost_max.min(self.0.get());
+        (cost_max > 0).then_some(Limits { cost_max, ..limits })
+    }
+
+    fn charge(&self, cost: u64) {
+        self.0.set(self.0.get().saturating_sub(cost));
     }
 }
 
@@ -155,8 +181,14 @@ fn has_tag(rule: &RuleEntry, query: &Query) -> bool {
     query.tags.as_ref().is_none_or(|tags| rule.tags.iter().any(|tag| tags.contains(tag)))
 }
 
-fn run(compiled: &Compiled, activation: &Activation, trace: bool) -> Outcome {
-    let (matched, error) = match compiled.program.evaluate(activation) {
+fn run(compiled: &Compiled, activation: &Activation, trace: bool, budget: &Budget) -> Outcome {
+    let Some(limits) = budget.limits() else {
+        let message = format!("the decision has used up its {DECISION_COST_MAX} units of cost before this rule");
+        return refused("cost_exceeded", message);
+    };
+    let (value, cost) = compiled.program.evaluate_within(activation, limits);
+    budget.charge(cost);
+    let (matched, error) = match value {
         Ok(Value::Bool(matched)) => (matched, None),
         // What the checker could not know: an expression of type `dyn`.
         Ok(other) => {
