@@ -9,18 +9,18 @@
     reason = "a bench that meets the unexpected must fail, and this is how"
 )]
 
+mod snapshot;
+
 use std::{collections::HashMap, hint::black_box, process::Command, sync::Arc};
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tenet::{
     cel::{Activation, Env, ObjectField, ObjectType, Type},
-    domain::{
-        Epoch, Name, Revision, Rule, RuleId, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId,
-        TenantStatus, Tier,
-    },
+    domain::Snapshot,
     ruleset::{Query, Return, RuleSet, UnknownFacts},
 };
+
+use snapshot::{snapshot, ten_rules};
 
 const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
 const SHORT: &str = "facts.age >= 18";
@@ -53,8 +53,8 @@ const WORK: [(&str, Ways); 8] = [
     (
         "ten rules on parsed facts",
         &[
-            ("tenet", 1_000, |times| decide(&ten_rules(), Return::All, times)),
-            ("tenet, matched only", 1_000, |times| decide(&ten_rules(), Return::Matched, times)),
+            ("tenet", 1_000, |times| decide(&ten_rules(10), Return::All, times)),
+            ("tenet, matched only", 1_000, |times| decide(&ten_rules(10), Return::Matched, times)),
             ("by hand", 1_000, |times| by_hand(|facts| ten_by_hand(facts) > 0, times)),
         ],
     ),
@@ -159,48 +159,6 @@ fn theirs(source: &str, times: usize) {
     }
 }
 
-fn snapshot(schema: &Value, expressions: impl Iterator<Item = String>) -> Snapshot {
-    let now = DateTime::<Utc>::UNIX_EPOCH;
-    let rule = |(number, expression): (usize, String)| Rule {
-        id: RuleId::generate(),
-        name: Name::stored(format!("rule {number}")),
-        expression,
-        description: None,
-        tags: Vec::new(),
-        active: true,
-        created_at: now,
-        updated_at: now,
-    };
-    Snapshot {
-        tenant: Tenant {
-            id: TenantId::generate(),
-            name: Name::stored("bench".to_owned()),
-            tier: Tier::Free,
-            status: TenantStatus::Active,
-            revision: Revision(1),
-            created_at: now,
-            updated_at: now,
-        },
-        epoch: Epoch::generate(),
-        schema: Some(Schema {
-            version: SchemaVersion(1),
-            definition: Arc::new(SchemaDefinition::parse(schema).unwrap()),
-            active: true,
-            created_at: now,
-        }),
-        schema_version_max: Some(SchemaVersion(1)),
-        derived_fields: Vec::new(),
-        rules: expressions.enumerate().map(rule).collect(),
-        taken_at: now,
-    }
-}
-
-fn ten_rules() -> Snapshot {
-    let workload: Value = serde_json::from_str(include_str!("workloads/ten_rules.json")).unwrap();
-    let expression = |rule: &Value| rule["expression"].as_str().unwrap().to_owned();
-    snapshot(&workload["schema"], workload["rules"].as_array().unwrap().iter().map(expression))
-}
-
 /// Rules of three terms: an age from 0 to 99, three of 260 countries, and a bool.
 fn three_term_rules(count: usize) -> Snapshot {
     let country = |number: usize| match number * 37 % 260 {
@@ -239,7 +197,7 @@ fn decide(snapshot: &Snapshot, returns: Return, times: usize) {
 }
 
 fn read(times: usize) {
-    let set = RuleSet::compile(&ten_rules(), None);
+    let set = RuleSet::compile(&ten_rules(10), None);
     for _ in 0..times {
         black_box(set.read_facts(black_box(FACTS), UnknownFacts::Ignore).unwrap());
     }

@@ -8,65 +8,24 @@
 )]
 #![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
-use std::{hint::black_box, sync::Arc};
+mod snapshot;
 
-use chrono::{DateTime, Utc};
+use std::hint::black_box;
+
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use serde_json::Value;
 use tenet::{
-    domain::{
-        Epoch, Name, Revision, Rule, RuleId, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId,
-        TenantStatus, Tier,
-    },
+    domain::Revision,
     ruleset::{Query, RuleSet, UnknownFacts},
 };
 
-const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
+use snapshot::ten_rules;
 
-/// A tenant with the ten rules, as often as it takes to have `rules`.
-fn snapshot(rules: usize) -> Snapshot {
-    let workload: Value = serde_json::from_str(include_str!("workloads/ten_rules.json")).unwrap();
-    let definition = SchemaDefinition::parse(&workload["schema"]).unwrap();
-    let now = DateTime::<Utc>::UNIX_EPOCH;
-    let expressions = workload["rules"].as_array().unwrap().iter().cycle().take(rules);
-    let rule = |(number, rule): (usize, &Value)| Rule {
-        id: RuleId::generate(),
-        name: Name::stored(format!("rule {number}")),
-        expression: rule["expression"].as_str().unwrap().to_owned(),
-        description: None,
-        tags: Vec::new(),
-        active: true,
-        created_at: now,
-        updated_at: now,
-    };
-    Snapshot {
-        tenant: Tenant {
-            id: TenantId::generate(),
-            name: Name::stored("bench".to_owned()),
-            tier: Tier::Free,
-            status: TenantStatus::Active,
-            revision: Revision(1),
-            created_at: now,
-            updated_at: now,
-        },
-        epoch: Epoch::generate(),
-        schema: Some(Schema {
-            version: SchemaVersion(1),
-            definition: Arc::new(definition),
-            active: true,
-            created_at: now,
-        }),
-        schema_version_max: Some(SchemaVersion(1)),
-        derived_fields: Vec::new(),
-        rules: expressions.enumerate().map(rule).collect(),
-        taken_at: now,
-    }
-}
+const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
 
 fn compile(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("compile");
     for rules in [10, 100, 1_000] {
-        let before = snapshot(rules);
+        let before = ten_rules(rules);
         group.bench_with_input(BenchmarkId::new("all", rules), &before, |bencher, snapshot| {
             bencher.iter(|| RuleSet::compile(black_box(snapshot), None));
         });
@@ -85,14 +44,14 @@ fn decide(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide");
     let query = Query::default();
     for rules in [1, 10, 100, 1_000] {
-        let set = RuleSet::compile(&snapshot(rules), None);
+        let set = RuleSet::compile(&ten_rules(rules), None);
         let facts = set.read_facts(FACTS, UnknownFacts::Ignore).unwrap();
         assert_eq!(set.decide(&facts, &query).results.len(), rules);
         group.bench_function(BenchmarkId::new("rules", rules), |bencher| {
             bencher.iter(|| set.decide(black_box(&facts), &query).matched_count);
         });
     }
-    let set = RuleSet::compile(&snapshot(10), None);
+    let set = RuleSet::compile(&ten_rules(10), None);
     group.bench_function("read facts", |bencher| {
         bencher.iter(|| set.read_facts(black_box(FACTS), UnknownFacts::Ignore).unwrap());
     });
