@@ -13,7 +13,7 @@ use super::{
     fault::EvaluationError,
     parse,
     plan::{self, BoolStep, Planner, Step},
-    run::{Fault, Limits, Outcome, Run},
+    run::{Limits, Outcome, Run},
     types::Type,
     value::Value,
 };
@@ -133,22 +133,7 @@ impl Program {
 
     /// The expression's value.
     pub fn evaluate(&self, activation: &Activation) -> Result<Value, EvaluationError> {
-        let mut run = Run::new(activation, self.inner.locals, self.inner.limits);
-        self.run(&mut run).map_err(|fault| fault.into_error(&self.inner.source))
-    }
-
-    /// The truth value of a rule: what [`Program::evaluate`] gives, without a value in between.
-    pub fn evaluate_bool(&self, activation: &Activation) -> Result<bool, EvaluationError> {
-        let mut run = Run::new(activation, self.inner.locals, self.inner.limits);
-        let outcome = match &self.inner.step {
-            Root::Truth(step) => step(&mut run),
-            Root::Value(step) => step(&mut run).and_then(|value| {
-                value.as_bool().ok_or_else(|| {
-                    Fault::new("no_such_overload", format!("a rule must be `bool`, not `{}`", value.type_name()))
-                })
-            }),
-        };
-        outcome.map_err(|fault| fault.into_error(&self.inner.source))
+        self.evaluate_within(activation, self.inner.limits).0
     }
 
     fn run(&self, run: &mut Run<'_>) -> Outcome {
