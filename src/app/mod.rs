@@ -76,7 +76,7 @@ impl App {
     }
 
     /// Serves until SIGTERM or SIGINT, then stops gracefully; a second signal ends it at once.
-    pub async fn run_until_signal(self) -> anyhow::Result<()> {
+    pub async fn run_until_signal(mut self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut next_signal = async || {
@@ -85,13 +85,11 @@ impl App {
                 _ = interrupt.recv() => "SIGINT",
             }
         };
-        let Self { serving, engine, .. } = &self;
-        let engine = engine.clone();
         let mut failed = None;
         tokio::select! {
             name = next_signal() => info!(signal = name, "stopping"),
-            () = engine.failed() => failed = Some("a part of the engine ended"),
-            () = ended(serving) => failed = Some("the HTTP server ended"),
+            () = self.engine.failed() => failed = Some("a part of the engine ended"),
+            _ = &mut self.serving => failed = Some("the HTTP server ended"),
         }
         let first_at = Instant::now();
         let second_signal = async {
@@ -126,13 +124,6 @@ impl App {
             warn!("database connections were not closed in time");
         }
         info!("stopped");
-    }
-}
-
-/// Returns once the task has ended, without taking what it answers.
-async fn ended(task: &JoinHandle<std::io::Result<()>>) {
-    while !task.is_finished() {
-        sleep(Duration::from_millis(100)).await;
     }
 }
 

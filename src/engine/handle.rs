@@ -242,7 +242,7 @@ impl Engine {
         let snapshot = shared.store.snapshot(tenant).await?.ok_or(Error::TenantNotFound)?;
         let revision = snapshot.revision();
         let served = shared.registry.entry(tenant).and_then(|entry| entry.resident.set());
-        let options = ChangeOptions { accept_breaking: false, ..ChangeOptions::default() };
+        let options = ChangeOptions::default();
         let accepting = ChangeOptions { accept_breaking: true, ..ChangeOptions::default() };
         let look = move || {
             let strict = amend(&snapshot, served.as_deref(), &change, &options);
