@@ -53,6 +53,11 @@ test-integration: rust ## Run the tests that need a PostgreSQL
 test-all: rust ## Run all tests with every proof at its full size, as CI does
 	TENET_PROOFS=full PROPTEST_CASES=2048 $(MAKE) test PROFILE=ci
 
+.PHONY: bench-actors
+bench-actors: rust ## Measure the actors: each figure beside its baseline, drawn to docs/pictures/actors.svg (ARGS='http batch' for parts)
+	@scripts/get-postgres
+	cargo bench --bench actors -- $(if $(filter command line,$(origin ARGS)),$(ARGS),--plot $(CURDIR)/docs/pictures/actors.svg)
+
 .PHONY: test-coverage
 test-coverage: rust ## Run all tests and say which lines they reach
 	@cargo llvm-cov --version >/dev/null 2>&1 || { echo 'error: cargo-llvm-cov is missing: `cargo install cargo-llvm-cov` and `rustup component add llvm-tools`, then try again' >&2; exit 3; }
