@@ -1,6 +1,7 @@
 //! Evaluating a set on facts. Every rule asked for is answered, with an error if need be; none can spoil another.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -37,7 +38,7 @@ impl RuleSet {
         match &activation {
             // A trace shows why a rule is false, and few rules are run sooner than found.
             Some(activation) if query.rules.is_none() && !query.trace => self.decide_candidates(activation, query),
-            _ => self.decide_each(activation.as_ref(), query),
+            _ => self.decide_each(activation.as_deref(), query),
         }
     }
 
@@ -126,16 +127,19 @@ impl RuleSet {
     }
 
     /// What the rules read; `None` if the facts were read by another schema.
-    pub(super) fn activation(&self, facts: &Facts) -> Option<Activation> {
+    pub(super) fn activation<'f>(&self, facts: &'f Facts) -> Option<Cow<'f, Activation>> {
+        if facts.activation().is_of(&self.frame) {
+            return Some(Cow::Borrowed(facts.activation()));
+        }
         let layout = &self.schema.as_ref()?.shared.layout;
         if !Arc::ptr_eq(layout, facts.layout()) && layout.variables() != facts.layout().variables() {
             return None;
         }
-        let mut activation = self.environment.activation().with_deferred(&self.deferred);
-        for (slot, value) in facts.values() {
-            activation.set(*slot, value.clone());
+        let mut activation = Activation::of(&self.frame);
+        for (slot, value) in facts.activation().filled() {
+            activation.set(slot, value.clone());
         }
-        Some(activation)
+        Some(Cow::Owned(activation))
     }
 
     fn evaluate(&self, rule: &RuleEntry, activation: Option<&Activation>, query: &Query, budget: &Budget) -> Outcome {

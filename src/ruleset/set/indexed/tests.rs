@@ -127,7 +127,7 @@ fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
     for tags in [None, Some(vec!["third".to_owned()])] {
         for returns in [Return::All, Return::Matched] {
             let query = Query { tags: tags.clone(), returns, ..Query::default() };
-            assert_eq!(set.decide(&facts, &query), set.decide_each(activation.as_ref(), &query));
+            assert_eq!(set.decide(&facts, &query), set.decide_each(activation.as_deref(), &query));
         }
     }
 }
