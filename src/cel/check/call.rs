@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::{Checked, CheckedKind, Checker, checked, names::Path, nearest::nearest};
-use crate::cel::{
-    library::{self, Function, Overload, literals},
-    parse::{Node, Range},
-    types::Type,
-    value::Value,
+use super::{Checked, CheckedKind, Checker, checked, names::Path};
+use crate::{
+    cel::{
+        library::{self, Function, Overload, literals},
+        parse::{Node, Range},
+        types::Type,
+        value::Value,
+    },
+    config::nearest,
 };
 
 /// How macros are written, for those that are written otherwise.

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Access, Bounds, Checked, CheckedKind, Checker, checked, nearest::nearest};
-use crate::cel::{
-    activation::Slot,
-    parse::{Kind, Node, Range},
-    types::Type,
-    value::Value,
+use super::{Access, Bounds, Checked, CheckedKind, Checker, checked};
+use crate::{
+    cel::{
+        activation::Slot,
+        parse::{Kind, Node, Range},
+        types::Type,
+        value::Value,
+    },
+    config::nearest,
 };
 
 /// A name, split where it was written with points.

@@ -1,11 +1,13 @@
 //! What facts are read as, and what is wrong with the others.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::{
-    cel::{Env, MapValue},
+    cel::{Env, MapValue, Value},
     config::limits,
     domain::SchemaDefinition,
 };
@@ -309,4 +311,166 @@ fn nested_objects_have_the_type_that_the_schema_gives_them() {
     assert_eq!((object.get("city"), object.get("zip")), (None, Some(&Value::Int(1))));
     let list = read_x(&json!({"type": "list", "items": address}), r#"[{"zip": 1}]"#).unwrap().unwrap();
     assert!(matches!(list, Value::List(items) if matches!(&items[0], Value::Object(_))));
+}
+
+#[test]
+fn a_mistake_names_its_field_and_a_misspelt_fact_the_one_that_was_meant() {
+    let layout = layout(&json!({"age": "int", "address": {"city": "string"}, "at": "timestamp"}));
+    let said = |json: &str| {
+        let details = read(&layout, json, UnknownFacts::Refuse).unwrap_err();
+        details.into_iter().map(|detail| (detail.message, detail.hint)).collect::<Vec<_>>()
+    };
+    let message = |text: &str| (text.to_owned(), None);
+    assert_eq!(
+        said(r#"{"age": "25", "address": {"city": 1}, "at": ""}"#)[..2],
+        [message("`facts.age` is an int, not a string"), message("`facts.address.city` is a string, not a number")]
+    );
+    let hinted = |text: &str, hint: &str| (text.to_owned(), Some(format!("did you mean `{hint}`?")));
+    assert_eq!(
+        said(r#"{"agee": 25, "address": {"sity": ""}, "zebra": 1}"#),
+        [
+            hinted("the schema has no field `facts.agee`", "facts.age"),
+            hinted("the schema has no field `facts.address.sity`", "facts.address.city"),
+            message("the schema has no field `facts.zebra`"),
+        ]
+    );
+    let many: Json = (0..50).map(|n| (format!("agee{n}"), json!(n))).collect();
+    let hints = read(&layout, &many.to_string(), UnknownFacts::Refuse).unwrap_err();
+    assert_eq!(hints.len(), 50);
+    assert!(hints.iter().filter(|detail| detail.hint.is_some()).count() <= 10);
+}
+
+#[test]
+fn fields_are_found_in_whatever_order_callers_name_them() {
+    let layout = layout(&json!({"a": "int", "b": "int", "c": "int", "d": {"x": "int", "y": "int"}}));
+    for json in [
+        r#"{"a": 1, "b": 2, "c": 3, "d": {"x": 4, "y": 5}}"#,
+        r#"{"d": {"y": 5, "x": 4}, "c": 3, "b": 2, "a": 1}"#,
+        r#"{"d": {"\u0079": 5, "x": 4}, "z": 0, "c": 3, "b": 2, "\u0061": 1}"#,
+        r#" { "b" : 2 , "a" : 1 , "d" : { "x" : 4 , "y" : 5 } , "c" : 3 } "#,
+    ] {
+        for _ in 0..2 {
+            let facts = read(&layout, json, UnknownFacts::Ignore).unwrap();
+            let found: Vec<_> = ["a", "b", "c"].iter().map(|name| value(&facts, &format!("facts.{name}"))).collect();
+            assert_eq!(found, [1, 2, 3].map(|n| Some(Value::Int(n))), "{json}");
+            let Some(Value::Object(object)) = value(&facts, "facts.d") else { panic!("{json}") };
+            assert_eq!((object.get("x"), object.get("y")), (Some(&Value::Int(4)), Some(&Value::Int(5))), "{json}");
+        }
+    }
+}
+
+#[test]
+fn objects_of_many_fields_are_checked_whole() {
+    let schema: Json = (0..200).map(|n| (format!("f{n}"), json!({"type": "int", "required": n % 3 == 0}))).collect();
+    let layout = layout(&schema);
+    let facts: Json = (0..200).map(|n| (format!("f{n}"), json!(n))).collect();
+    let found = read(&layout, &facts.to_string(), UnknownFacts::Refuse).unwrap();
+    assert_eq!(found.activation().filled().count(), 200);
+    let mut fewer = facts.clone();
+    for name in ["f0", "f99", "f198", "f7"] {
+        fewer.as_object_mut().unwrap().remove(name);
+    }
+    let mut missing = mistakes(&layout, &fewer.to_string());
+    missing.sort();
+    assert_eq!(missing, ["f0", "f198", "f99"].map(|name| ("required_missing", format!("facts.{name}"))));
+}
+
+#[test]
+fn facts_know_how_deep_they_were() {
+    let layout = layout(&json!({"a": "list<int>", "b": "dyn"}));
+    for (json, depth) in [("{}", 1), (r#"{"a": []}"#, 2), (r#"{"b": {"c": [[1]]}}"#, 4), (r#"{"z": [{}]}"#, 3)] {
+        assert_eq!(read(&layout, json, UnknownFacts::Ignore).unwrap().depth(), depth, "{json}");
+    }
+}
+
+#[test]
+fn broken_json_is_shown_where_it_breaks() {
+    let details = read(&layout(&json!({"a": "int"})), "{\"a\": 1,\n \"é\": tru}", UnknownFacts::Ignore).unwrap_err();
+    assert_eq!(details[0].message, "this is not JSON, line 2 column 7");
+}
+
+/// JSON as callers may write it: odd numbers, escapes, white space, and what is not JSON at all.
+fn odd_json() -> impl Strategy<Value = String> {
+    let number = prop_oneof![
+        "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,4})?",
+        "-?[0-9]{1,24}(\\.[0-9]{0,24})?([eE][+-]?[0-9]{0,3})?",
+        any::<f64>().prop_map(|number| format!("{number:?}")),
+        any::<f64>().prop_map(|number| format!("{number}")),
+        (any::<i32>(), 0..24_u32)
+            .prop_map(|(number, power)| format!("{}", f64::from(number) / 10_f64.powi(power as i32))),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<u64>().prop_map(|number| number.to_string()),
+    ];
+    let text = prop_oneof![
+        "\"([a-zé€𝄞 ]|\\\\[\"\\\\/bfnrt]|\\\\u00[0-9a-f]{2}){0,12}\"",
+        "\"(\\\\u[dD][89a-fA-F][0-9a-f]{2}|\\\\u[0-9a-g]{3,4}|a){0,3}\"",
+        "\"[\\x00-\\x7f]{0,20}\"",
+    ];
+    let leaf = prop_oneof![3 => number, 3 => text, 1 => "true|false|null|nul|truefalse|NaN|"];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let space = "[ \n\t\r]{0,2}";
+        let list = prop::collection::vec((space, inner.clone()), 0..4).prop_map(|items| {
+            format!(
+                "[{}]",
+                items.iter().map(|(space, item)| format!("{space}{item}{space}")).collect::<Vec<_>>().join(",")
+            )
+        });
+        let key = prop_oneof![4 => "[a-d]", 1 => "[a-c]\\\\u006[1-3]", 1 => "\\\\u00"];
+        let entries = prop::collection::vec((key, inner), 0..4).prop_map(|entries| {
+            format!(
+                "{{{}}}",
+                entries.iter().map(|(key, value)| format!("\"{key}\" : {value}")).collect::<Vec<_>>().join(" ,")
+            )
+        });
+        prop_oneof![list, entries]
+    })
+}
+
+/// What `serde_json` makes of a fact, as a field of type `dyn` takes it; `None` if it refuses.
+fn as_serde_reads(json: &str) -> Option<Value> {
+    serde_json::from_str::<Json>(json).ok().map(|json| Value::from(&json))
+}
+
+/// A value in which `-0.0` is not `0.0`, and `1` not `1.0`; entries by their keys.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::List(items) => format!("{:?}", items.iter().map(shown).collect::<Vec<_>>()),
+        Value::Map(map) => {
+            let entries: BTreeMap<_, _> = map.iter().map(|(key, value)| (shown(key), shown(value))).collect();
+            format!("{entries:?}")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn json_is_read_as_serde_json_reads_it(
+        json in odd_json(), cut in any::<prop::sample::Index>(), put in "[\\x00-\\x7fé]?", is_mutated in any::<bool>()
+    ) {
+        let mut json = json;
+        if is_mutated {
+            let at: Vec<usize> = json.char_indices().map(|(at, _)| at).collect();
+            if !at.is_empty() {
+                let at = at[cut.index(at.len())];
+                json.replace_range(at..at + json[at..].chars().next().unwrap().len_utf8(), &put);
+            }
+        }
+        let (known, unknown) = (layout(&json!({"x": "dyn"})), layout(&json!({"y": "dyn"})));
+        let text = format!("{{\"x\": {json}}}");
+        let expected = serde_json::from_str::<Json>(&text).ok();
+        match read(&known, &text, UnknownFacts::Ignore) {
+            Ok(facts) => {
+                prop_assert!(expected.is_some(), "{} is not JSON, and was read", text);
+                prop_assert_eq!(value(&facts, "facts.x").as_ref().map(shown), as_serde_reads(&json).as_ref().map(shown));
+            }
+            // `serde_json` takes the last of two entries with one key.
+            Err(details) if details[0].code == "duplicate_key" => prop_assert!(expected.is_some(), "{}", text),
+            Err(_) => prop_assert!(expected.is_none(), "{} is JSON, and was refused", text),
+        }
+        let codes = |layout| read(layout, &text, UnknownFacts::Ignore).map(drop).map_err(|details| details[0].code);
+        prop_assert_eq!(codes(&known), codes(&unknown), "built or passed, the same is wrong with it");
+    }
 }
