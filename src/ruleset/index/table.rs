@@ -66,7 +66,7 @@ impl<K> Default for Table<K> {
 impl<K: Ord> Table<K> {
     /// The table of `rules`, each with what `key_of` makes its key from. Those of one key stay in their order.
     pub fn new<B: Ord + Copy>(mut rules: Vec<(B, Entry<'_>)>, depth: usize, key_of: impl Fn(B) -> K) -> Self {
-        rules.sort_by(|(key, _), (other, _)| key.cmp(other));
+        rules.sort_by_key(|(key, _)| *key);
         let mut rows = Vec::new();
         let mut alike = Vec::new();
         for rules in rules.chunk_by(|(key, _), (other, _)| key == other) {
