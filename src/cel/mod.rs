@@ -5,6 +5,7 @@
 //! find it once with [`Env::slot`] (`facts.age`) and fill it with [`Activation::set`]; what is not filled is absent.
 //! [`Frame`] holds programs whose values fill slots when they are first read.
 
+mod account;
 mod activation;
 mod check;
 mod conjuncts;

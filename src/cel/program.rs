@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     TraceEntry,
+    account::Computed,
     activation::Activation,
     check::{self, Checked, CheckedKind},
     conjuncts::{Conjunct, conjuncts},
@@ -13,7 +14,7 @@ use super::{
     fault::EvaluationError,
     parse,
     plan::{self, BoolStep, Planner, Step},
-    run::{Limits, Outcome, Run},
+    run::{Limits, Outcome, Run, WORK_UNLIMITED},
     types::Type,
     value::Value,
 };
@@ -143,11 +144,31 @@ impl Program {
         }
     }
 
-    /// The expression's value, within `limits`, and the units of cost it took.
+    /// The expression's value, within `limits`, and the units of cost it took: those of the deferred values that it read
+    /// among them, whether they were computed for it or before.
     pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
-        let mut run = Run::new(activation, self.inner.locals, limits);
-        let outcome = self.run(&mut run).map_err(|fault| fault.into_error(&self.inner.source));
-        (outcome, limits.cost_max - run.cost_left())
+        let mut run = Run::new(activation, self.inner.locals, limits, WORK_UNLIMITED);
+        let outcome = self.outcome(&mut run);
+        (outcome, run.cost())
+    }
+
+    /// The expression's value, as one of many evaluations that share what may be done; takes from it what was done now.
+    pub fn evaluate_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<Value, EvaluationError> {
+        let mut run = Run::new(activation, self.inner.locals, self.inner.limits, *work_left);
+        let outcome = self.outcome(&mut run);
+        *work_left = work_left.saturating_sub(run.work());
+        outcome
+    }
+
+    /// The expression's value, for all who read it.
+    pub(super) fn compute(&self, activation: &Activation, work_max: u64) -> Computed {
+        let mut run = Run::new(activation, self.inner.locals, self.inner.limits, work_max);
+        let outcome = self.outcome(&mut run);
+        Computed { outcome, own_cost: run.own_cost(), work: run.work(), reads: run.into_reads() }
+    }
+
+    fn outcome(&self, run: &mut Run<'_>) -> Result<Value, EvaluationError> {
+        self.run(run).map_err(|fault| fault.into_error(&self.inner.source))
     }
 
     /// The value of every sub-expression that was evaluated, in the order of the source; one for each turn of a loop.
@@ -155,7 +176,7 @@ impl Program {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
         let step = Planner { is_traced: true }.root(&checked);
-        let mut run = Run::new(activation, self.inner.locals.max(locals(&checked)), self.inner.limits);
+        let mut run = Run::new(activation, self.inner.locals.max(locals(&checked)), self.inner.limits, WORK_UNLIMITED);
         run.trace = Some(Vec::new());
         let _ = step(&mut run);
         let mut entries = run.trace.take().unwrap_or_default();

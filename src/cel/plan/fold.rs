@@ -4,7 +4,7 @@ use crate::cel::{
     activation::Activation,
     check::{Checked, CheckedKind},
     env::Env,
-    run::{Limits, Run},
+    run::{Limits, Run, WORK_UNLIMITED},
 };
 
 use super::Planner;
@@ -29,7 +29,7 @@ pub(in crate::cel) fn fold(node: &mut Checked) {
         return;
     }
     let activation = Activation::new(&Env::new(Vec::new()));
-    let mut run = Run::new(&activation, 0, LIMITS);
+    let mut run = Run::new(&activation, 0, LIMITS, WORK_UNLIMITED);
     if let Ok(value) = (Planner { is_traced: false }).value(node)(&mut run) {
         node.kind = CheckedKind::Constant(value);
     }

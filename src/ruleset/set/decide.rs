@@ -10,7 +10,7 @@ use std::{
 
 use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled};
 use crate::{
-    cel::{Activation, EvaluationError, Limits, TraceEntry, Value},
+    cel::{Activation, EvaluationError, TraceEntry, Value},
     config::limits::DECISION_COST_MAX,
     domain::RuleId,
     ruleset::{Decision, Facts, Query, Return, RuleError, RuleReference, RuleResult},
@@ -160,23 +160,12 @@ impl RuleSet {
     }
 }
 
-/// What a decision may still cost, all its rules together; each has its own limit as well.
+/// What may still be done for a decision, for all its rules together; each has its own limit as well.
 struct Budget(Cell<u64>);
 
 impl Budget {
     fn of_a_decision() -> Self {
         Self(Cell::new(DECISION_COST_MAX))
-    }
-
-    /// What the next rule may take; `None` once nothing is left.
-    fn limits(&self) -> Option<Limits> {
-        let limits = Limits::default();
-        let cost_max = limits.cost_max.min(self.0.get());
-        (cost_max > 0).then_some(Limits { cost_max, ..limits })
-    }
-
-    fn charge(&self, cost: u64) {
-        self.0.set(self.0.get().saturating_sub(cost));
     }
 }
 
@@ -186,12 +175,13 @@ fn has_tag(rule: &RuleEntry, query: &Query) -> bool {
 }
 
 fn run(compiled: &Compiled, activation: &Activation, trace: bool, budget: &Budget) -> Outcome {
-    let Some(limits) = budget.limits() else {
+    let mut work_left = budget.0.get();
+    if work_left == 0 {
         let message = format!("the decision has used up its {DECISION_COST_MAX} units of cost before this rule");
         return refused("cost_exceeded", message);
-    };
-    let (value, cost) = compiled.program.evaluate_within(activation, limits);
-    budget.charge(cost);
+    }
+    let value = compiled.program.evaluate_sharing(activation, &mut work_left);
+    budget.0.set(work_left);
     let (matched, error) = match value {
         Ok(Value::Bool(matched)) => (matched, None),
         // What the checker could not know: an expression of type `dyn`.
