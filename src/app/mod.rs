@@ -161,5 +161,6 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         reconcile_interval: engine.reconcile_interval,
         stale_after: engine.stale_after,
         min_revision_wait: engine.min_revision_wait,
+        ..EngineOptions::default()
     }
 }

@@ -1,6 +1,9 @@
 //! The handle: what the doors may ask of the engine.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use ractor::{Actor, ActorRef};
 use tokio::{
@@ -99,6 +102,7 @@ impl Engine {
             freshness: Freshness::new(options.stale_after),
             registry: Registry::new(),
             loads: Semaphore::new(limits::LOADS_MAX),
+            supervisor: OnceLock::new(),
             store,
             metrics,
             options,
@@ -174,7 +178,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter { revision_min, reply, _permit: permit };
         let ensure = supervisor::Msg::Ensure { tenant, waiter };
-        self.inner.supervisor.cast(ensure).map_err(|_| Error::Stopping)?;
+        self.inner.shared.tell(ensure)?;
         match timeout(wait, answer).await {
             Err(_) => Ok(None),
             Ok(Ok(Ok(set))) => Ok(Some(set)),
@@ -198,7 +202,7 @@ impl Engine {
             Some(Ok(revision)) => revision,
         };
         let (reply, forgotten) = oneshot::channel();
-        self.inner.supervisor.cast(supervisor::Msg::Forget { tenant, reply }).map_err(|_| Error::Stopping)?;
+        self.inner.shared.tell(supervisor::Msg::Forget { tenant, reply })?;
         forgotten.await.map_err(|_| Error::Stopping)?;
         Ok(revision)
     }
@@ -261,6 +265,13 @@ impl Engine {
             Err(refusal) => return Err(refusal.into()),
         }
         Ok(checked)
+    }
+
+    /// Has a tenant in quarantine tried again, with a clean record. Any other is left as it is.
+    pub async fn release(&self, tenant: TenantId) -> Result<(), Error> {
+        let (reply, released) = oneshot::channel();
+        self.inner.shared.tell(supervisor::Msg::Release { tenant, reply })?;
+        released.await.map_err(|_| Error::Stopping)
     }
 
     /// What readiness is judged by.

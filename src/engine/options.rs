@@ -1,6 +1,8 @@
 //! What the engine can be told.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{domain::Snapshot, ruleset::RuleSet};
 
 /// The engine's settings. Their meaning for operators stands in `docs/configuration.md`.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub struct EngineOptions {
     pub stale_after: Duration,
     /// How long an evaluation waits for the revision it asks for.
     pub min_revision_wait: Duration,
+    /// What makes rule sets of what is stored.
+    pub compiler: Compiler,
 }
 
 impl Default for EngineOptions {
@@ -25,6 +29,38 @@ impl Default for EngineOptions {
             reconcile_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(2),
             min_revision_wait: Duration::from_millis(500),
+            compiler: Compiler::default(),
         }
+    }
+}
+
+/// What makes a rule set of a snapshot, given the set before it: [`RuleSet::compile`], and in proofs of what happens
+/// when it fails, something that does.
+#[derive(Clone)]
+pub struct Compiler(Arc<Compile>);
+
+type Compile = dyn Fn(&Snapshot, Option<&RuleSet>) -> RuleSet + Send + Sync;
+
+impl Compiler {
+    /// One that works like `compile`.
+    pub fn new(compile: impl Fn(&Snapshot, Option<&RuleSet>) -> RuleSet + Send + Sync + 'static) -> Self {
+        Self(Arc::new(compile))
+    }
+
+    /// Makes the rule set of `snapshot`.
+    pub fn compile(&self, snapshot: &Snapshot, previous: Option<&RuleSet>) -> RuleSet {
+        (self.0)(snapshot, previous)
+    }
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self::new(RuleSet::compile)
+    }
+}
+
+impl fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Compiler")
     }
 }

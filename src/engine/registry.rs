@@ -1,83 +1,18 @@
 //! Which tenants are in memory, and what each serves: the one place that decisions look at.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use ractor::{ActorId, ActorRef};
 
-use super::{reload::Want, tenant};
+use super::{reload::Want, resident::Resident, tenant};
 use crate::{
     domain::{Revision, TenantId},
     ruleset::RuleSet,
 };
-
-/// One tenant in memory. Outlives a failed actor, so that decisions go on while another one takes its place.
-#[derive(Debug)]
-pub struct Resident {
-    set: ArcSwapOption<RuleSet>,
-    used_at_ms: AtomicU64,
-    hint: Hint,
-}
-
-/// The newest hint for an actor; many hints make one message.
-#[derive(Debug)]
-struct Hint {
-    revision: AtomicI64,
-    sent: AtomicBool,
-}
-
-/// Stands for [`Want::Fresh`] among the revisions.
-const FRESH: i64 = i64::MAX;
-
-impl Resident {
-    fn new(now_ms: u64) -> Self {
-        let hint = Hint { revision: AtomicI64::new(0), sent: AtomicBool::new(false) };
-        Self { set: ArcSwapOption::empty(), used_at_ms: AtomicU64::new(now_ms), hint }
-    }
-
-    /// What is served now.
-    pub fn set(&self) -> Option<Arc<RuleSet>> {
-        self.set.load_full()
-    }
-
-    /// The revision served now.
-    pub fn revision(&self) -> Option<Revision> {
-        self.set.load().as_ref().map(|set| set.revision())
-    }
-
-    /// Serves `set` from now on. Only the tenant's actor calls this.
-    pub fn publish(&self, set: Arc<RuleSet>) {
-        self.set.store(Some(set));
-    }
-
-    /// The newest hint, taken by the actor.
-    pub fn take_hint(&self) -> Option<Want> {
-        // First the flag: a hint that comes between the two lines is sent once more, which does no harm.
-        self.hint.sent.store(false, Ordering::SeqCst);
-        match self.hint.revision.swap(0, Ordering::SeqCst) {
-            0 => None,
-            FRESH => Some(Want::Fresh),
-            revision => Some(Want::AtLeast(Revision(revision))),
-        }
-    }
-
-    /// Keeps a hint. Answers whether the actor must be told.
-    fn hint(&self, want: Want) -> bool {
-        let revision = match want {
-            Want::Fresh => FRESH,
-            Want::AtLeast(revision) => revision.0,
-        };
-        self.hint.revision.fetch_max(revision, Ordering::SeqCst);
-        !self.hint.sent.swap(true, Ordering::SeqCst)
-    }
-}
 
 /// A tenant in memory together with the actor that keeps it.
 #[derive(Debug, Clone)]
@@ -109,7 +44,7 @@ impl Registry {
     /// What `tenant` serves, if it is in memory and loaded. Counts as a use of it: one relaxed store.
     pub fn serving(&self, tenant: TenantId) -> Option<Arc<RuleSet>> {
         let entry = self.entries.get(&tenant)?;
-        entry.resident.used_at_ms.store(self.now_ms(), Ordering::Relaxed);
+        entry.resident.used(self.now_ms());
         entry.resident.set()
     }
 
@@ -163,12 +98,15 @@ impl Registry {
     }
 
     /// Tells a tenant's actor that the database may hold something newer; tenants that are not in memory need none.
-    pub fn hint(&self, tenant: TenantId, want: Want) {
-        let Some(entry) = self.entries.get(&tenant) else { return };
+    /// Answers whether that is for the supervisor to act on: the tenant is in quarantine, where no actor runs, and has
+    /// not been tried with it.
+    pub fn hint(&self, tenant: TenantId, want: Want) -> bool {
+        let Some(entry) = self.entries.get(&tenant) else { return false };
         if entry.resident.hint(want) {
             // An actor that has failed is told when it is started again.
             let _ = entry.actor.cast(tenant::Msg::Hinted);
         }
+        entry.resident.is_quarantined() && (want == Want::Fresh || entry.resident.take_untried())
     }
 
     /// The tenants in memory with the revision each serves.
@@ -192,5 +130,5 @@ pub struct Evictable {
 }
 
 fn used_at(entry: &Entry) -> u64 {
-    entry.resident.used_at_ms.load(Ordering::Relaxed)
+    entry.resident.used_at_ms()
 }

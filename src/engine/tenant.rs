@@ -2,20 +2,19 @@
 //!
 //! Decisions never pass through it. Loading runs in a task of its own, so that the mailbox is never held up.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
+use futures_util::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tracing::{debug, error, info, warn};
-use uuid::Uuid;
 
 use super::{
     Shared,
-    registry::Resident,
+    exit::Exit,
+    jitter_permille,
     reload::{self, Action, Input, Want},
+    resident::Resident,
     supervisor,
 };
 use crate::{
@@ -38,7 +37,7 @@ pub enum Msg {
     RetryDue,
     /// From the supervisor, which has taken the tenant out of the registry and sends nothing after this. Callers that
     /// still wait are handed back to it.
-    Stop,
+    Stop(Exit),
 }
 
 /// A caller that waits for a rule set.
@@ -67,9 +66,9 @@ pub enum LoadError {
     /// The database.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// Compiling panicked: a defect of ours, kept to this tenant.
-    #[error("compiling the rule set panicked")]
-    Compile,
+    /// Loading panicked: a defect of ours, kept to this tenant. What the panic said.
+    #[error("loading the rule set panicked: {0}")]
+    Panic(String),
 }
 
 /// What the actor starts with.
@@ -79,8 +78,6 @@ pub struct Args {
     pub tenant: TenantId,
     /// Where it publishes.
     pub resident: Arc<Resident>,
-    /// Who started it.
-    pub supervisor: ActorRef<supervisor::Msg>,
     /// What all actors share.
     pub shared: Arc<Shared>,
 }
@@ -114,9 +111,14 @@ impl Actor for TenantActor {
             Msg::Hinted => state.hinted(&myself),
             Msg::Loaded(Ok(Some(set))) => state.loaded(&myself, set),
             Msg::Loaded(Ok(None)) => state.gone(&myself),
-            Msg::Loaded(Err(error)) => state.failed(&myself, &error),
+            // The same rules would fail again at once: for the supervisor to decide when.
+            Msg::Loaded(Err(LoadError::Panic(message))) => {
+                state.args.resident.failed(format!("{}: {message}", Exit::LoadPanicked));
+                return Err(Exit::LoadPanicked.into());
+            }
+            Msg::Loaded(Err(LoadError::Store(error))) => state.failed(&myself, &error),
             Msg::RetryDue => state.advance(&myself, Input::RetryDue),
-            Msg::Stop => state.stop(&myself),
+            Msg::Stop(exit) => state.stop(&myself, exit),
         }
         Ok(())
     }
@@ -139,6 +141,9 @@ impl State {
 
     fn loaded(&mut self, myself: &ActorRef<Msg>, set: Arc<RuleSet>) {
         self.publish(set);
+        if self.args.resident.is_quarantined() {
+            let _ = self.args.shared.tell(supervisor::Msg::Loaded { tenant: self.args.tenant, actor: myself.get_id() });
+        }
         let served = self.args.resident.set();
         let waiters = std::mem::take(&mut self.waiters);
         self.waiters = waiters.into_iter().filter_map(|waiter| answer_if_served(waiter, served.clone())).collect();
@@ -179,11 +184,12 @@ impl State {
         }
         self.reload = reload::State::Idle;
         let gone = supervisor::Msg::Gone { tenant: self.args.tenant, actor: myself.get_id() };
-        let _ = self.args.supervisor.cast(gone);
+        let _ = self.args.shared.tell(gone);
     }
 
-    fn failed(&mut self, myself: &ActorRef<Msg>, error: &LoadError) {
+    fn failed(&mut self, myself: &ActorRef<Msg>, error: &store::Error) {
         self.args.shared.metrics.load_failure();
+        self.args.resident.failed(format!("loading the rule set failed: {error}"));
         warn!(tenant = %self.args.tenant, error = error as &dyn std::error::Error, "loading the rule set failed");
         // Whoever waits for a first set is told at once; whoever has one and wants a newer waits on, up to its own
         // deadline.
@@ -197,12 +203,12 @@ impl State {
         self.advance(myself, Input::Failed { jitter_permille: jitter_permille() });
     }
 
-    fn stop(&mut self, myself: &ActorRef<Msg>) {
+    fn stop(&mut self, myself: &ActorRef<Msg>, exit: Exit) {
         for waiter in self.waiters.drain(..) {
             let ensure = supervisor::Msg::Ensure { tenant: self.args.tenant, waiter };
-            let _ = self.args.supervisor.cast(ensure);
+            let _ = self.args.shared.tell(ensure);
         }
-        info!(tenant = %self.args.tenant, "left memory");
+        info!(tenant = %self.args.tenant, reason = %exit, "left memory");
         myself.stop(None);
     }
 
@@ -225,9 +231,10 @@ impl State {
     fn begin_load(&self, myself: ActorRef<Msg>) {
         let shared = self.args.shared.clone();
         let tenant = self.args.tenant;
-        let previous = self.args.resident.set();
+        let resident = self.args.resident.clone();
         tokio::spawn(async move {
-            let result = load(&shared, tenant, previous).await;
+            let loaded = AssertUnwindSafe(load(&shared, tenant, &resident)).catch_unwind().await;
+            let result = loaded.unwrap_or_else(|panic| Err(LoadError::Panic(words_of(&*panic))));
             // An actor that has stopped meanwhile has handed its callers on.
             let _ = myself.cast(Msg::Loaded(result));
         });
@@ -246,18 +253,20 @@ fn answer_if_served(waiter: Waiter, served: Option<Arc<RuleSet>>) -> Option<Wait
 }
 
 /// Reads a tenant in one snapshot and compiles it, off the threads that answer requests.
-async fn load(
-    shared: &Shared,
-    tenant: TenantId,
-    previous: Option<Arc<RuleSet>>,
-) -> Result<Option<Arc<RuleSet>>, LoadError> {
+async fn load(shared: &Shared, tenant: TenantId, resident: &Resident) -> Result<Option<Arc<RuleSet>>, LoadError> {
     // Never closed.
     let _permit = shared.loads.acquire().await;
     let began = Instant::now();
+    let previous = resident.set();
     let is_reload = previous.is_some();
     let Some(snapshot) = shared.store.snapshot(tenant).await? else { return Ok(None) };
-    let compile = move || Arc::new(RuleSet::compile(&snapshot, previous.as_deref()));
-    let set = tokio::task::spawn_blocking(compile).await.map_err(|_| LoadError::Compile)?;
+    resident.trying(snapshot.revision());
+    let compiler = shared.options.compiler.clone();
+    let compile = move || Arc::new(compiler.compile(&snapshot, previous.as_deref()));
+    let compiled = tokio::task::spawn_blocking(compile).await;
+    let set = compiled.map_err(|error| {
+        LoadError::Panic(error.try_into_panic().map_or_else(|error| error.to_string(), |panic| words_of(&*panic)))
+    })?;
     if is_reload {
         shared.metrics.reload(began.elapsed());
     } else {
@@ -266,13 +275,8 @@ async fn load(
     Ok(Some(set))
 }
 
-/// A number from 0 to 1000 that differs from actor to actor.
-fn jitter_permille() -> u16 {
-    // The low bits of a version 7 id are random.
-    u16::try_from(Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
-}
-
-/// How long the supervisor waits before it starts a failed actor again.
-pub fn restart_delay(failures: u32) -> Duration {
-    Duration::from_millis(10).saturating_mul(1 << failures.min(12)).min(Duration::from_secs(30))
+/// What a panic said.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

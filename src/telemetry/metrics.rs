@@ -71,6 +71,7 @@ struct Engine {
     idle_stops: Counter,
     evictions: Counter,
     restarts: Counter,
+    quarantines: Counter,
     resident_tenants: Gauge,
 }
 
@@ -225,6 +226,11 @@ impl Metrics {
         };
     }
 
+    /// A tenant's actor failed too often.
+    pub fn quarantine(&self) {
+        self.0.engine.quarantines.inc();
+    }
+
     /// A tenant's actor failed and was started again.
     pub fn actor_restart(&self) {
         self.0.engine.restarts.inc();
@@ -306,6 +312,11 @@ impl Engine {
             idle_stops: counter(registry, "idle_stops", "Rule sets dropped because nobody used them"),
             evictions: counter(registry, "evictions", "Rule sets dropped because there were too many"),
             restarts: counter(registry, "actor_restarts", "Tenant actors that failed and were started again"),
+            quarantines: counter(
+                registry,
+                "quarantines",
+                "Tenants put in quarantine because their actor failed too often",
+            ),
             resident_tenants: Gauge::default(),
         };
         registry.register("resident_tenants", "Rule sets in memory", engine.resident_tenants.clone());

@@ -2,5 +2,6 @@
 
 mod follow;
 mod lifecycle;
+mod supervision;
 mod tenants;
 mod write;
