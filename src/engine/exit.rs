@@ -9,6 +9,9 @@ pub enum Exit {
     /// There were more tenants in memory, or more bytes of compiled rules, than may be; it was the least recently used.
     #[error("it was the least recently used one, and memory was full")]
     Evicted,
+    /// An operator stopped it.
+    #[error("an operator stopped it")]
+    Stopped,
     /// The tenant does not exist any more.
     #[error("the tenant does not exist any more")]
     Deleted,

@@ -5,15 +5,19 @@
 //! published set and run on the caller's task: no mailbox, no SQL.
 
 mod error;
+mod eviction;
 mod exit;
 mod follow;
 mod freshness;
 mod handle;
+mod heartbeat;
+mod operate;
 mod options;
 mod registry;
 mod reload;
 mod resident;
 mod restart;
+mod runtime;
 mod supervisor;
 mod tenant;
 mod writers;
@@ -30,6 +34,8 @@ pub use self::{
     error::Error,
     handle::{Changed, Checked, Engine, Health, Served},
     options::{Compiler, EngineOptions},
+    resident::{Failure, LastLoad, Used},
+    runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
 };
 
 /// What all actors and tasks of one engine share.
@@ -50,7 +56,11 @@ impl Shared {
     /// Sends to the supervisor; an error says that it does not run.
     fn tell(&self, message: supervisor::Msg) -> Result<(), Error> {
         let supervisor = self.supervisor.get().ok_or(Error::Stopping)?;
-        supervisor.cast(message).map_err(|_| Error::Stopping)
+        self.metrics.mailbox_given();
+        supervisor.cast(message).map_err(|_| {
+            self.metrics.mailbox_taken();
+            Error::Stopping
+        })
     }
 
     /// Passes on that the database may hold something newer of a tenant in memory.

@@ -11,6 +11,8 @@ pub struct EngineOptions {
     pub idle_stop: Duration,
     /// Tenants in memory at most.
     pub residents_max: usize,
+    /// Bytes of rule sets in memory at most, as [`RuleSet::memory_bytes`] estimates them.
+    pub resident_bytes_max: u64,
     /// How often this node asks the database what changed.
     pub reconcile_interval: Duration,
     /// How long without an answer before decisions are marked stale.
@@ -26,6 +28,7 @@ impl Default for EngineOptions {
         Self {
             idle_stop: Duration::from_secs(15 * 60),
             residents_max: 100_000,
+            resident_bytes_max: 8 << 30,
             reconcile_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(2),
             min_revision_wait: Duration::from_millis(500),

@@ -2,16 +2,22 @@
 //!
 //! Decisions read it, its actor writes it, and the supervisor marks it; it outlives a failed actor.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 
 use super::reload::Want;
-use crate::{domain::Revision, ruleset::RuleSet};
+use crate::{
+    domain::Revision,
+    ruleset::{CompileReport, Decision, RuleSet},
+};
 
 /// One tenant in memory. Outlives a failed actor, so that decisions go on while another one takes its place.
 #[derive(Debug)]
@@ -23,8 +29,34 @@ pub struct Resident {
     known: AtomicI64,
     /// The revision last read to be compiled, whatever became of it.
     tried: AtomicI64,
+    /// Since when it has been known to serve an older revision than is stored; 0 if it never was.
+    behind_since_ms: AtomicU64,
+    memory_bytes: AtomicU64,
     quarantined: AtomicBool,
+    usage: Usage,
     record: Mutex<Record>,
+}
+
+/// What decisions have taken since the tenant came into memory.
+#[derive(Debug, Default)]
+struct Usage {
+    decisions: AtomicU64,
+    rules: AtomicU64,
+    cost: AtomicU64,
+    time_ns: AtomicU64,
+}
+
+/// The same, read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    /// Decisions made.
+    pub decisions: u64,
+    /// Rules evaluated in them.
+    pub rules_evaluated: u64,
+    /// Units of cost that they took.
+    pub cost: u64,
+    /// Time that they took.
+    pub time: Duration,
 }
 
 /// The newest hint for an actor; many hints make one message.
@@ -41,6 +73,21 @@ pub struct Record {
     pub restarts: u32,
     /// What went wrong last.
     pub last_error: Option<Box<Failure>>,
+    /// What was loaded last.
+    pub last_load: Option<LastLoad>,
+}
+
+/// A load that ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastLoad {
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// How long reading and compiling took.
+    pub took: Duration,
+    /// The revision read.
+    pub revision: Revision,
+    /// Rules and derived fields compiled, and those carried over from the set before.
+    pub report: CompileReport,
 }
 
 /// Something that went wrong.
@@ -64,7 +111,10 @@ impl Resident {
             hint: Hint { revision: AtomicI64::new(0), sent: AtomicBool::new(false) },
             known: AtomicI64::new(0),
             tried: AtomicI64::new(0),
+            behind_since_ms: AtomicU64::new(0),
+            memory_bytes: AtomicU64::new(0),
             quarantined: AtomicBool::new(false),
+            usage: Usage::default(),
             record: Mutex::default(),
         }
     }
@@ -81,6 +131,7 @@ impl Resident {
 
     /// Serves `set` from now on. Only the tenant's actor calls this.
     pub fn publish(&self, set: Arc<RuleSet>) {
+        self.memory_bytes.store(set.memory_bytes(), Ordering::Relaxed);
         let (revision, epoch) = (set.revision().0, set.epoch());
         let before = self.set.swap(Some(set));
         if before.is_some_and(|before| before.epoch() != epoch) {
@@ -99,6 +150,39 @@ impl Resident {
     /// When it was used last, on the registry's clock.
     pub fn used_at_ms(&self) -> u64 {
         self.used_at_ms.load(Ordering::Relaxed)
+    }
+
+    /// What its rules take in memory, as estimated.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts a decision.
+    pub fn decided(&self, decision: &Decision<'_>, took: Duration) {
+        let time_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.usage.decisions.fetch_add(1, Ordering::Relaxed);
+        self.usage.rules.fetch_add(u64::try_from(decision.evaluated).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.usage.cost.fetch_add(decision.cost, Ordering::Relaxed);
+        self.usage.time_ns.fetch_add(time_ns, Ordering::Relaxed);
+    }
+
+    /// What decisions have taken.
+    pub fn usage(&self) -> Used {
+        Used {
+            decisions: self.usage.decisions.load(Ordering::Relaxed),
+            rules_evaluated: self.usage.rules.load(Ordering::Relaxed),
+            cost: self.usage.cost.load(Ordering::Relaxed),
+            time: Duration::from_nanos(self.usage.time_ns.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// How long it has been known at `now_ms` to serve an older revision than is stored.
+    pub fn lag_ms(&self, now_ms: u64) -> u64 {
+        let known = self.known.load(Ordering::Relaxed);
+        match self.revision() {
+            Some(served) if served.0 < known => now_ms.saturating_sub(self.behind_since_ms.load(Ordering::Relaxed)),
+            _ => 0,
+        }
     }
 
     /// `revision` was read, and is about to be compiled.
@@ -145,10 +229,15 @@ impl Resident {
     }
 
     /// Keeps a hint. Answers whether the actor must be told.
-    pub fn hint(&self, want: Want) -> bool {
+    pub fn hint(&self, want: Want, now_ms: u64) -> bool {
         let revision = match want {
             Want::Fresh => FRESH,
             Want::AtLeast(revision) => {
+                let served = self.revision().unwrap_or(Revision(0)).0;
+                // Behind since the first revision that is not served, not since the newest.
+                if self.known.load(Ordering::Relaxed) <= served && served < revision.0 {
+                    self.behind_since_ms.store(now_ms, Ordering::Relaxed);
+                }
                 self.known.fetch_max(revision.0, Ordering::Relaxed);
                 revision.0
             }

@@ -68,6 +68,11 @@ pub enum Action {
 }
 
 impl State {
+    /// Whether no actor runs, and one is to be started later.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. } | Phase::Quarantined { .. })
+    }
+
     /// Whether the tenant failed too often, and has not shown since that it works.
     pub fn is_quarantined(&self) -> bool {
         matches!(self.phase, Phase::Quarantined { .. } | Phase::Trial { .. })

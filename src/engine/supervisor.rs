@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Shared,
+    eviction::{self, Room},
     exit::Exit,
     jitter_permille,
     registry::Entry,
@@ -64,6 +65,13 @@ pub enum Msg {
         /// The actor that says so.
         actor: ActorId,
     },
+    /// From an operator: the tenant leaves memory, unless it is pinned. The next request brings it back.
+    Stop {
+        /// The tenant.
+        tenant: TenantId,
+        /// Sent when it is out of the registry; false if it is pinned.
+        reply: oneshot::Sender<bool>,
+    },
     /// From an operator: a tenant in quarantine is tried again, with a clean record.
     Release {
         /// The tenant.
@@ -101,6 +109,7 @@ impl Actor for Supervisor {
     }
 
     async fn handle(&self, myself: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        state.shared.metrics.mailbox_taken();
         match message {
             Msg::Ensure { tenant, waiter } => state.ensure(&myself, tenant, waiter).await,
             Msg::Gone { tenant, actor } => {
@@ -118,13 +127,15 @@ impl Actor for Supervisor {
                 state.advance(&myself, tenant, Input::Loaded).await;
             }
             Msg::Loaded { .. } => {}
+            Msg::Stop { tenant, reply } => {
+                let _ = reply.send(state.stop_unless_pinned(tenant));
+            }
             Msg::Release { tenant, reply } => {
                 state.advance(&myself, tenant, Input::Released).await;
                 let _ = reply.send(());
             }
             Msg::Sweep => state.sweep(),
         }
-        state.shared.metrics.resident_tenants(state.shared.registry.len());
         Ok(())
     }
 
@@ -137,7 +148,9 @@ impl Actor for Supervisor {
         match event {
             SupervisionEvent::ActorFailed(actor, reason) => state.child_failed(&myself, actor.get_id(), &reason).await,
             SupervisionEvent::ActorTerminated(actor, _, _) => {
-                state.tenants.remove(&actor.get_id());
+                if let Some(tenant) = state.tenants.remove(&actor.get_id()) {
+                    state.shared.registry.has_left(tenant);
+                }
             }
             _ => {}
         }
@@ -182,9 +195,22 @@ impl State {
     /// its mailbox, which it handles before the stop.
     fn stop(&mut self, tenant: TenantId, entry: Option<Entry>, exit: Exit) {
         if let Some(entry) = entry {
-            self.restarts.remove(&tenant);
+            let failed = self.restarts.remove(&tenant).is_some_and(|state| state.is_waiting());
+            if !failed {
+                self.shared.registry.begin_leaving(tenant);
+            }
             let _ = entry.actor.cast(tenant::Msg::Stop(exit));
         }
+    }
+
+    fn stop_unless_pinned(&mut self, tenant: TenantId) -> bool {
+        let Some(entry) = self.shared.registry.entry(tenant) else { return true };
+        if entry.resident.set().is_some_and(|set| set.tenant().pinned) {
+            return false;
+        }
+        let entry = self.shared.registry.remove(tenant);
+        self.stop(tenant, entry, Exit::Stopped);
+        true
     }
 
     /// Whether `actor` is the one that keeps `tenant` now.
@@ -195,7 +221,7 @@ impl State {
     async fn child_failed(&mut self, myself: &ActorRef<Msg>, actor: ActorId, reason: &ActorProcessingErr) {
         let Some(tenant) = self.tenants.remove(&actor) else { return };
         if !self.keeps(tenant, actor) {
-            return;
+            return self.shared.registry.has_left(tenant);
         }
         let exit = reason.downcast_ref::<Exit>().copied().unwrap_or(Exit::Panicked);
         error!(%tenant, %exit, %reason, "a tenant's actor failed; its last good rule set stays");
@@ -227,7 +253,11 @@ impl State {
         match action {
             Some(Action::Start) => self.restart(myself, tenant, entry.resident.clone()).await,
             Some(Action::DueAfter(wait)) => {
-                myself.send_after(wait, move || Msg::RestartDue { tenant });
+                let shared = self.shared.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    let _ = shared.tell(Msg::RestartDue { tenant });
+                });
             }
             None => {}
         }
@@ -254,18 +284,18 @@ impl State {
         if self.shared.freshness.is_stale() {
             return;
         }
-        let idle_stop = self.shared.options.idle_stop;
-        let evictable = self.shared.registry.evictable(idle_stop, self.shared.options.residents_max);
-        for tenant in evictable.surplus {
-            let entry = self.shared.registry.remove(tenant);
-            self.stop(tenant, entry, Exit::Evicted);
-            self.shared.metrics.departure(Departure::Evicted);
+        let Shared { options, registry, metrics, .. } = &*self.shared.clone();
+        let room = Room { count_max: options.residents_max, bytes_max: options.resident_bytes_max };
+        let leaving = eviction::choose(registry.seats(options.idle_stop), registry.now_ms(), room);
+        for tenant in leaving.surplus {
+            self.stop(tenant, registry.remove(tenant), Exit::Evicted);
+            metrics.departure(Departure::Evicted);
         }
-        for tenant in evictable.idle {
+        for tenant in leaving.idle {
             // Looked at again under the registry's lock: it may have been used since the list was made.
-            let entry = self.shared.registry.remove_idle(tenant, idle_stop);
+            let entry = registry.remove_idle(tenant, options.idle_stop);
             if entry.is_some() {
-                self.shared.metrics.departure(Departure::Idle);
+                metrics.departure(Departure::Idle);
             }
             self.stop(tenant, entry, Exit::Idle);
         }

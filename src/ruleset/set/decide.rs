@@ -73,7 +73,7 @@ impl RuleSet {
         };
         CANDIDATES.set(candidates);
         let matched_count = results.iter().filter(|result: &&RuleResult| result.matched).count();
-        Decision { results, evaluated, matched_count }
+        Decision { results, evaluated, matched_count, cost: budget.spent() }
     }
 
     /// Evaluates every rule asked for.
@@ -98,7 +98,7 @@ impl RuleSet {
         if query.returns == Return::Matched {
             results.retain(|result| result.matched || result.error.is_some());
         }
-        Decision { results, evaluated, matched_count }
+        Decision { results, evaluated, matched_count, cost: budget.spent() }
     }
 
     /// The rules asked for, in the order of the answer.
@@ -169,6 +169,10 @@ impl Budget {
         let limits = Limits::default();
         let cost_max = limits.cost_max.min(self.0.get());
         (cost_max > 0).then_some(Limits { cost_max, ..limits })
+    }
+
+    fn spent(&self) -> u64 {
+        DECISION_COST_MAX.saturating_sub(self.0.get())
     }
 
     fn charge(&self, cost: u64) {
