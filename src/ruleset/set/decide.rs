@@ -74,7 +74,7 @@ impl RuleSet {
         };
         CANDIDATES.set(candidates);
         let matched_count = results.iter().filter(|result: &&RuleResult| result.matched).count();
-        Decision { results, evaluated, matched_count }
+        Decision { results, evaluated, matched_count, cost: budget.spent() }
     }
 
     /// Evaluates every rule asked for.
@@ -99,7 +99,7 @@ impl RuleSet {
         if query.returns == Return::Matched {
             results.retain(|result| result.matched || result.error.is_some());
         }
-        Decision { results, evaluated, matched_count }
+        Decision { results, evaluated, matched_count, cost: budget.spent() }
     }
 
     /// The rules asked for, in the order of the answer.
@@ -166,6 +166,10 @@ struct Budget(Cell<u64>);
 impl Budget {
     fn of_a_decision() -> Self {
         Self(Cell::new(DECISION_COST_MAX))
+    }
+
+    fn spent(&self) -> u64 {
+        DECISION_COST_MAX.saturating_sub(self.0.get())
     }
 }
 

@@ -9,6 +9,7 @@ mod derived;
 mod evaluate;
 mod indexed;
 mod language;
+mod memory;
 mod order;
 mod shared;
 
