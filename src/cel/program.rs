@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     TraceEntry,
+    account::Computed,
     activation::{Activation, Slot},
     check::{self, Checked, CheckedKind},
     conjuncts::{Conjunct, conjuncts},
@@ -13,7 +14,7 @@ use super::{
     fault::EvaluationError,
     parse,
     plan::{self, BoolStep, Planner, Step},
-    run::{Limits, Outcome, Run},
+    run::{Limits, Outcome, Run, WORK_UNLIMITED},
     types::Type,
     value::Value,
 };
@@ -149,7 +150,15 @@ impl Program {
 
     /// The expression's value.
     pub fn evaluate(&self, activation: &Activation) -> Result<Value, EvaluationError> {
-        self.evaluate_within(activation, self.inner.env.limits()).0
+        self.evaluate_within(activation, self.limits()).0
+    }
+
+    fn locals(&self) -> usize {
+        self.inner.locals as usize
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.env.limits()
     }
 
     fn run(&self, run: &mut Run<'_>) -> Outcome {
@@ -159,11 +168,31 @@ impl Program {
         }
     }
 
-    /// The expression's value, within `limits`, and the units of cost it took.
+    /// The expression's value, within `limits`, and the units of cost it took: those of the deferred values that it read
+    /// among them, whether they were computed for it or before.
     pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
-        let mut run = Run::new(activation, self.inner.locals as usize, limits);
-        let outcome = self.run(&mut run).map_err(|fault| fault.into_error(&self.inner.source));
-        (outcome, limits.cost_max - run.cost_left())
+        let mut run = Run::new(activation, self.locals(), limits, WORK_UNLIMITED);
+        let outcome = self.outcome(&mut run);
+        (outcome, run.cost())
+    }
+
+    /// The expression's value, as one of many evaluations that share what may be done; takes from it what was done now.
+    pub fn evaluate_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<Value, EvaluationError> {
+        let mut run = Run::new(activation, self.locals(), self.limits(), *work_left);
+        let outcome = self.outcome(&mut run);
+        *work_left = work_left.saturating_sub(run.work());
+        outcome
+    }
+
+    /// The expression's value, for all who read it.
+    pub(super) fn compute(&self, activation: &Activation, work_max: u64) -> Computed {
+        let mut run = Run::new(activation, self.locals(), self.limits(), work_max);
+        let outcome = self.outcome(&mut run);
+        Computed { outcome, own_cost: run.own_cost(), work: run.work(), reads: run.into_reads() }
+    }
+
+    fn outcome(&self, run: &mut Run<'_>) -> Result<Value, EvaluationError> {
+        self.run(run).map_err(|fault| fault.into_error(&self.inner.source))
     }
 
     /// The value of every sub-expression that was evaluated, in the order of the source; one for each turn of a loop.
@@ -171,8 +200,8 @@ impl Program {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
         let step = Planner { is_traced: true }.root(&checked);
-        let locals = locals(&checked).max(self.inner.locals as usize);
-        let mut run = Run::new(activation, locals, self.inner.env.limits());
+        let locals = self.locals().max(locals(&checked));
+        let mut run = Run::new(activation, locals, self.limits(), WORK_UNLIMITED);
         run.trace = Some(Vec::new());
         let _ = step(&mut run);
         let mut entries = run.trace.take().unwrap_or_default();

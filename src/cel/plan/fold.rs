@@ -6,7 +6,7 @@ use crate::cel::{
     activation::Activation,
     check::{Checked, CheckedKind},
     env::Env,
-    run::{Limits, Run},
+    run::{Limits, Run, WORK_UNLIMITED},
     value::Value,
 };
 
@@ -42,7 +42,7 @@ pub(in crate::cel) fn fold(node: &mut Checked) {
         node.kind = CheckedKind::Constant(Value::List(values.collect()));
         return;
     }
-    let mut run = Run::new(&NOTHING, 0, LIMITS);
+    let mut run = Run::new(&NOTHING, 0, LIMITS, WORK_UNLIMITED);
     if let Ok(value) = (Planner { is_traced: false }).value(node)(&mut run) {
         node.kind = CheckedKind::Constant(value);
     }
