@@ -29,7 +29,7 @@ pub use conjuncts::{Conjunct, Side, SlotTest, Test};
 pub use env::Env;
 pub use fault::EvaluationError;
 pub use network::Network;
-pub use program::{CostEstimate, Program};
+pub use program::{CostEstimate, Program, SlotRead};
 pub use run::Limits;
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};

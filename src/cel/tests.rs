@@ -218,7 +218,7 @@ fn a_program_knows_its_type_and_what_it_reads() {
     ] {
         let program = env().compile(source).unwrap_or_else(|errors| panic!("{source}: {errors:?}"));
         assert_eq!(program.value_type().to_string(), value_type, "{source}");
-        assert_eq!(program.references(), references, "{source}");
+        assert_eq!(program.references(), *references, "{source}");
     }
 }
 

@@ -177,7 +177,7 @@ impl RuleSet {
         match checked {
             Ok(compiled) => CheckReport {
                 value_type: Some(compiled.program.value_type().to_string()),
-                dependencies: compiled.dependencies().to_vec(),
+                dependencies: compiled.dependencies(),
                 details: self.derived.unusable(&compiled),
             },
             Err(details) => CheckReport { value_type: None, dependencies: Vec::new(), details },
@@ -185,7 +185,7 @@ impl RuleSet {
     }
 
     /// The type of a derived field that can be used, and what it reads.
-    pub(super) fn derived_type(&self, id: DerivedFieldId) -> Option<(String, &[String])> {
+    pub(super) fn derived_type(&self, id: DerivedFieldId) -> Option<(String, Vec<String>)> {
         let compiled = self.derived.compiled(id)?;
         Some((compiled.program.value_type().to_string(), compiled.dependencies()))
     }
