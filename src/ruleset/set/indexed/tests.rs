@@ -133,7 +133,10 @@ fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
     for tags in [None, Some(vec!["third".to_owned()])] {
         for returns in [Return::All, Return::Matched] {
             let query = Query { tags: tags.clone(), returns, ..Query::default() };
-            assert_eq!(set.decide(&facts, &query), set.decide_each(activation.as_ref(), &query));
+            let (mut indexed, each) = (set.decide(&facts, &query), set.decide_each(activation.as_deref(), &query));
+            // What is not evaluated costs nothing; what was computed for the one is there for the other.
+            indexed.cost = each.cost;
+            assert_eq!(indexed, each);
         }
     }
 }
@@ -160,7 +163,7 @@ proptest! {
         let set = RuleSet::compile(&snapshot(&types, &rules), None);
         for facts in &facts {
             let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
-            let mut activation = set.activation(&facts).unwrap();
+            let mut activation = set.activation(&facts).unwrap().into_owned();
             assert_nothing_is_left_out(&set, &activation);
             for ((field, field_type), double) in FIELDS.iter().zip(&types).zip(&doubles) {
                 if *field_type == "double" {
