@@ -19,6 +19,7 @@ mod parse;
 mod plan;
 mod program;
 mod run;
+mod size;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -27,10 +28,12 @@ mod value;
 pub use activation::{Activation, Deferred, Slot};
 pub use conjuncts::{Conjunct, Side, SlotTest, Test};
 pub use env::Env;
+pub use estimate::Bound;
 pub use fault::EvaluationError;
 pub use network::Network;
 pub use program::{CostEstimate, Program};
 pub use run::Limits;
+pub use size::Size;
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};
 

@@ -10,11 +10,12 @@ use super::{
     conjuncts::{Conjunct, conjuncts},
     cost,
     env::Env,
-    estimate::{Estimate, estimate},
+    estimate::{self, Bound, Estimate},
     fault::EvaluationError,
     parse,
     plan::{self, BoolStep, Planner, Step},
     run::{Limits, Outcome, Run, WORK_UNLIMITED},
+    size::Size,
     types::Type,
     value::Value,
 };
@@ -37,6 +38,7 @@ struct Inner {
     locals: usize,
     limits: Limits,
     estimate: Estimate,
+    size: Size,
     conjuncts: Box<[Conjunct]>,
     step: Root,
 }
@@ -89,7 +91,7 @@ impl Program {
     fn plan(env: &Env, source: &str, mut checked: Checked) -> Self {
         let references = references(env, &checked);
         plan::fold(&mut checked);
-        let estimate = estimate(&checked, locals(&checked));
+        let (estimate, size) = estimate::estimate(&checked, locals(&checked));
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
@@ -99,6 +101,7 @@ impl Program {
                 locals: locals(&checked),
                 limits: env.limits(),
                 estimate,
+                size,
                 conjuncts: conjuncts(&checked, estimate, env.limits(), source),
                 step: root(&checked),
             }),
@@ -130,6 +133,29 @@ impl Program {
         let Estimate { units, costliest } = self.inner.estimate;
         let source = &*self.inner.source;
         CostEstimate { units, span: costliest.span(source), text: costliest.text(source).to_owned() }
+    }
+
+    /// The units of [`Self::cost_estimate`].
+    pub fn cost_units(&self) -> u64 {
+        self.inner.estimate.units
+    }
+
+    /// How large the expression's value can be.
+    pub fn size(&self) -> &Size {
+        &self.inner.size
+    }
+
+    /// The bounds of the schema that the estimated cost depends on, the most telling first. Slow: for messages.
+    pub fn telling_bounds(&self) -> Vec<Bound> {
+        let Ok(mut checked) = check(&self.inner.env, &self.inner.source) else { return Vec::new() };
+        plan::fold(&mut checked);
+        estimate::telling_bounds(&self.inner.env, &checked, self.inner.locals)
+    }
+
+    /// Where the expression first reads what is called `wanted`: `derived.adult`. Slow: for messages.
+    pub fn place_of(&self, wanted: &str) -> Option<Span> {
+        let checked = check(&self.inner.env, &self.inner.source).ok()?;
+        find(&self.inner.env, &checked, wanted).map(|range| range.span(&self.inner.source))
     }
 
     /// The expression's value.
@@ -239,10 +265,20 @@ fn collect(env: &Env, node: &Checked, found: &mut std::collections::BTreeSet<Str
     }
 }
 
+/// The first node that reads `wanted`, or all of the object that it is in.
+fn find(env: &Env, node: &Checked, wanted: &str) -> Option<parse::Range> {
+    if path(env, node).is_some_and(|path| wanted.starts_with(&path)) {
+        return Some(node.range);
+    }
+    let mut found = None;
+    node.children(&mut |child| found = found.or_else(|| find(env, child, wanted)));
+    found
+}
+
 /// The path that `node` reads, if it reads one: a variable, a field, a field of that.
 fn path(env: &Env, node: &Checked) -> Option<String> {
     match &node.kind {
-        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot) => {
+        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
             env.path(*slot, false)
         }
         CheckedKind::Object(_, slot) => env.path(*slot, true),

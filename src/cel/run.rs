@@ -205,14 +205,12 @@ impl<'a> Run<'a> {
 
     /// Takes memory for a value of `bytes` that is about to be made, and the cost of making it.
     pub(super) fn allocate(&mut self, bytes: usize) -> Result<(), Fault> {
-        self.charge_bytes(bytes)?;
-        match self.memory_left.checked_sub(bytes as u64) {
-            Some(left) => {
-                self.memory_left = left;
-                Ok(())
-            }
-            None => Err(Fault::new("memory_exceeded", "the evaluation makes more values than it may hold")),
-        }
+        // Memory first: so no value costs more than the largest that may be made, however large it would be.
+        let Some(left) = self.memory_left.checked_sub(bytes as u64) else {
+            return Err(Fault::new("memory_exceeded", "the evaluation makes more values than it may hold"));
+        };
+        self.memory_left = left;
+        self.charge_bytes(bytes)
     }
 
     /// Takes memory for a list of `length`.

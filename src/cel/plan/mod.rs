@@ -107,7 +107,7 @@ impl Planner {
                 let step = self.plain_truth(node);
                 Box::new(move |run| step(run).map(Value::Bool))
             }
-            CheckedKind::OptionalSlot(slot) => {
+            CheckedKind::OptionalSlot(slot, _) => {
                 let slot = *slot;
                 Box::new(move |run| optional_slot(run, slot).map_err(|fault| fault.at(range)))
             }
