@@ -22,6 +22,7 @@ mod run;
 mod size;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod types;
 mod value;
 
@@ -48,4 +49,9 @@ pub struct TraceEntry {
     pub text: String,
     /// Its value in JSON, or the error it ended with.
     pub value: serde_json::Value,
+    /// Whether the result would be unknown without it: not so for a term of `&&` that is true where another is false.
+    pub decided: bool,
+    /// The fact for want of which it ended with an error, or is false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }

@@ -8,7 +8,6 @@ use super::{
     activation::Activation,
     check::{self, Checked, CheckedKind},
     conjuncts::{Conjunct, conjuncts},
-    cost,
     env::Env,
     estimate::{self, Bound, Estimate},
     fault::EvaluationError,
@@ -16,13 +15,11 @@ use super::{
     plan::{self, BoolStep, Planner, Step},
     run::{Limits, Outcome, Run, WORK_UNLIMITED},
     size::Size,
+    trace,
     types::Type,
     value::Value,
 };
-use crate::{
-    config::limits::TRACE_VALUE_WEIGHT_MAX,
-    error::{Detail, Span},
-};
+use crate::error::{Detail, Span};
 
 /// An expression that was checked and planned. Cheap to clone.
 #[derive(Clone)]
@@ -204,17 +201,9 @@ impl Program {
         let step = Planner { is_traced: true }.root(&checked);
         let mut run = Run::new(activation, self.inner.locals.max(locals(&checked)), self.inner.limits, WORK_UNLIMITED);
         run.trace = Some(Vec::new());
-        let _ = step(&mut run);
-        let mut entries = run.trace.take().unwrap_or_default();
-        entries.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
-        entries
-            .into_iter()
-            .map(|(range, value)| TraceEntry {
-                span: range.span(source),
-                text: range.text(source).to_owned(),
-                value: value.map_or_else(error_shown, |value| shown(&value)),
-            })
-            .collect()
+        let outcome = step(&mut run);
+        let notes = run.trace.take().unwrap_or_default();
+        trace::entries(&checked, source, notes, (checked.range, outcome))
     }
 }
 
@@ -224,18 +213,6 @@ fn root(checked: &Checked) -> Root {
         return Root::Truth(planner.root_truth(checked));
     }
     Root::Value(planner.root(checked))
-}
-
-/// A value in JSON, unless it is too large to be read.
-fn shown(value: &Value) -> serde_json::Value {
-    if cost::weight(value, TRACE_VALUE_WEIGHT_MAX) > TRACE_VALUE_WEIGHT_MAX {
-        return serde_json::Value::String(format!("(a large `{}`)", value.type_name()));
-    }
-    value.to_json()
-}
-
-fn error_shown((code, message): (&'static str, String)) -> serde_json::Value {
-    serde_json::json!({ "error": { "code": code, "message": message } })
 }
 
 fn locals(node: &Checked) -> usize {

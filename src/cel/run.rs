@@ -27,8 +27,8 @@ impl Default for Limits {
     }
 }
 
-/// The value of a sub-expression, or the code and message of its error.
-pub(super) type Noted = (Range, Result<Value, (&'static str, String)>);
+/// The value of a sub-expression, or why it has none.
+pub(super) type Noted = (Range, Outcome);
 
 /// Why an evaluation, or a part of it, has no value. One pointer, so that results stay small.
 #[derive(Debug, Clone)]
@@ -62,10 +62,6 @@ impl Fault {
     /// Whether nothing may absorb it: the evaluation has used up what it may take.
     pub(super) fn is_stop(&self) -> bool {
         matches!(self.0.code, "cost_exceeded" | "memory_exceeded")
-    }
-
-    pub(super) fn content(&self) -> (&'static str, String) {
-        (self.0.code, self.0.message.to_string())
     }
 
     /// The same fault, which the derived field at `path` ended with, or one that it reads.

@@ -236,7 +236,7 @@ fn note(run: &mut Run<'_>, range: Range, outcome: &Outcome) {
     if let Some(trace) = &mut run.trace
         && trace.len() < crate::config::limits::TRACE_ENTRIES_MAX
     {
-        trace.push((range, outcome.clone().map_err(|fault| fault.content())));
+        trace.push((range, outcome.clone().map_err(|fault| fault.at(range))));
     }
 }
 
