@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use tenet::cel::{
-    Activation, Deferred, Env, Limits, MapValue, ObjectField, ObjectType, ObjectValue, Program, Size, Type, Value,
+    Activation, Env, Frame, Limits, MapValue, ObjectField, ObjectType, ObjectValue, Program, Size, Type, Value,
 };
 
 /// Facts that each expression is evaluated on.
@@ -75,7 +75,7 @@ struct Tenant {
     env: Env,
     facts: Arc<ObjectType>,
     item: Arc<ObjectType>,
-    deferred: Arc<Deferred>,
+    frame: Arc<Frame>,
     derived: Program,
 }
 
@@ -146,15 +146,16 @@ impl Tenant {
                 break (program, text);
             }
         };
-        let size = derived.size().clone();
+        let size = derived.size();
         let object = Arc::new(ObjectType { name: "derived".into(), fields: vec![field("x", texts, size)] });
         let env = Env::new(vec![variable("facts", &facts), variable("derived", &object)]).with_limits(LIMITS);
         let deferred = vec![(env.slot("derived.x").unwrap(), env.compile(&text).unwrap())];
-        Self { bounds, env, facts, item, deferred: Arc::new(Deferred::new(deferred)), derived }
+        let frame = Arc::new(Frame::new(&env, deferred));
+        Self { bounds, env, facts, item, frame, derived }
     }
 
     fn activation(&self, random: &mut Random) -> Activation {
-        let mut activation = Activation::new(&self.env).with_deferred(&self.deferred);
+        let mut activation = Activation::of(&self.frame);
         for field in &self.facts.fields {
             if random.below(16) > 0 {
                 let value = self.fact(random, &field.name);

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use super::{fault::EvaluationError, value::Value};
 
 /// A deferred value, and what computing it took.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Computed {
     /// The value, or why there is none.
     pub(super) outcome: Result<Value, EvaluationError>,
@@ -110,7 +110,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cel::{Activation, Deferred, Env, Limits, ObjectField, ObjectType, Type, Value};
+    use crate::cel::{Activation, Env, Frame, Limits, ObjectField, ObjectType, Type, Value};
 
     const LIMITS: Limits = Limits { cost_max: 1_000, memory_bytes_max: 1 << 20 };
 
@@ -125,8 +125,7 @@ mod tests {
         let program = |(name, source): &(&str, &str)| {
             (env.slot(&format!("derived.{name}")).unwrap(), env.compile(source).unwrap())
         };
-        let deferred = Arc::new(Deferred::new(fields.iter().map(program).collect()));
-        Activation::new(env).with_deferred(&deferred)
+        Activation::of(&Arc::new(Frame::new(env, fields.iter().map(program).collect())))
     }
 
     /// An expression that costs so many units, and twelve more.

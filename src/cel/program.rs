@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{
     TraceEntry,
     account::Computed,
-    activation::Activation,
+    activation::{Activation, Slot},
     check::{self, Checked, CheckedKind},
     conjuncts::{Conjunct, conjuncts},
     env::Env,
@@ -30,12 +30,11 @@ pub struct Program {
 struct Inner {
     env: Env,
     source: Box<str>,
-    value_type: Type,
-    references: Box<[String]>,
-    locals: usize,
-    limits: Limits,
+    reads: Box<[SlotRead]>,
+    locals: u32,
     estimate: Estimate,
-    size: Size,
+    /// How large its value can be, if that can grow: a rule's cannot.
+    size: Option<Box<Size>>,
     conjuncts: Box<[Conjunct]>,
     step: Root,
 }
@@ -43,7 +42,16 @@ struct Inner {
 /// What runs: by its type, so that a rule makes no value.
 enum Root {
     Truth(BoolStep),
-    Value(Step),
+    Value(Step, Box<Type>),
+}
+
+/// A slot that an expression reads, or the variable that begins there, read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlotRead {
+    /// The slot.
+    pub slot: Slot,
+    /// Whether all fields of an object are read.
+    pub is_whole: bool,
 }
 
 /// What an expression costs at worst, and what costs most of it.
@@ -86,19 +94,18 @@ impl Program {
     }
 
     fn plan(env: &Env, source: &str, mut checked: Checked) -> Self {
-        let references = references(env, &checked);
+        let reads = reads(&checked);
         plan::fold(&mut checked);
-        let (estimate, size) = estimate::estimate(&checked, locals(&checked));
+        let locals = locals(&checked);
+        let (estimate, size) = estimate::estimate(&checked, locals);
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
                 source: source.into(),
-                value_type: checked.value_type.clone(),
-                references,
-                locals: locals(&checked),
-                limits: env.limits(),
+                reads,
+                locals: u32::try_from(locals).unwrap_or(u32::MAX),
                 estimate,
-                size,
+                size: (size != Size::scalar()).then(|| Box::new(size)),
                 conjuncts: conjuncts(&checked, estimate, env.limits(), source),
                 step: root(&checked),
             }),
@@ -107,12 +114,22 @@ impl Program {
 
     /// The expression's type.
     pub fn value_type(&self) -> &Type {
-        &self.inner.value_type
+        match &self.inner.step {
+            Root::Truth(_) => &Type::Bool,
+            Root::Value(_, value_type) => value_type,
+        }
+    }
+
+    /// The slots that the expression reads, sorted.
+    pub fn reads(&self) -> &[SlotRead] {
+        &self.inner.reads
     }
 
     /// What the expression reads, sorted: `facts.age`, `derived.adult`; a variable's name alone where it is read whole.
-    pub fn references(&self) -> &[String] {
-        &self.inner.references
+    /// Made from the source again, since nobody needs it to decide.
+    pub fn references(&self) -> Vec<String> {
+        let env = &self.inner.env;
+        check(env, &self.inner.source).map(|checked| references(env, &checked)).unwrap_or_default()
     }
 
     /// Tests of single slots without which the expression is false.
@@ -138,15 +155,15 @@ impl Program {
     }
 
     /// How large the expression's value can be.
-    pub fn size(&self) -> &Size {
-        &self.inner.size
+    pub fn size(&self) -> Size {
+        self.inner.size.as_deref().cloned().unwrap_or_else(Size::scalar)
     }
 
     /// The bounds of the schema that the estimated cost depends on, the most telling first. Slow: for messages.
     pub fn telling_bounds(&self) -> Vec<Bound> {
         let Ok(mut checked) = check(&self.inner.env, &self.inner.source) else { return Vec::new() };
         plan::fold(&mut checked);
-        estimate::telling_bounds(&self.inner.env, &checked, self.inner.locals)
+        estimate::telling_bounds(&self.inner.env, &checked, self.locals())
     }
 
     /// Where the expression first reads what is called `wanted`: `derived.adult`. Slow: for messages.
@@ -157,27 +174,35 @@ impl Program {
 
     /// The expression's value.
     pub fn evaluate(&self, activation: &Activation) -> Result<Value, EvaluationError> {
-        self.evaluate_within(activation, self.inner.limits).0
+        self.evaluate_within(activation, self.limits()).0
+    }
+
+    fn locals(&self) -> usize {
+        self.inner.locals as usize
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.env.limits()
     }
 
     fn run(&self, run: &mut Run<'_>) -> Outcome {
         match &self.inner.step {
             Root::Truth(step) => step(run).map(Value::Bool),
-            Root::Value(step) => step(run),
+            Root::Value(step, _) => step(run),
         }
     }
 
     /// The expression's value, within `limits`, and the units of cost it took: those of the deferred values that it read
     /// among them, whether they were computed for it or before.
     pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
-        let mut run = Run::new(activation, self.inner.locals, limits, WORK_UNLIMITED);
+        let mut run = Run::new(activation, self.locals(), limits, WORK_UNLIMITED);
         let outcome = self.outcome(&mut run);
         (outcome, run.cost())
     }
 
     /// The expression's value, as one of many evaluations that share what may be done; takes from it what was done now.
     pub fn evaluate_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<Value, EvaluationError> {
-        let mut run = Run::new(activation, self.inner.locals, self.inner.limits, *work_left);
+        let mut run = Run::new(activation, self.locals(), self.limits(), *work_left);
         let outcome = self.outcome(&mut run);
         *work_left = work_left.saturating_sub(run.work());
         outcome
@@ -185,7 +210,7 @@ impl Program {
 
     /// The expression's value, for all who read it.
     pub(super) fn compute(&self, activation: &Activation, work_max: u64) -> Computed {
-        let mut run = Run::new(activation, self.inner.locals, self.inner.limits, work_max);
+        let mut run = Run::new(activation, self.locals(), self.limits(), work_max);
         let outcome = self.outcome(&mut run);
         Computed { outcome, own_cost: run.own_cost(), work: run.work(), reads: run.into_reads() }
     }
@@ -199,7 +224,8 @@ impl Program {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
         let step = Planner { is_traced: true }.root(&checked);
-        let mut run = Run::new(activation, self.inner.locals.max(locals(&checked)), self.inner.limits, WORK_UNLIMITED);
+        let locals = self.locals().max(locals(&checked));
+        let mut run = Run::new(activation, locals, self.limits(), WORK_UNLIMITED);
         run.trace = Some(Vec::new());
         let outcome = step(&mut run);
         let notes = run.trace.take().unwrap_or_default();
@@ -212,7 +238,7 @@ fn root(checked: &Checked) -> Root {
     if checked.value_type == Type::Bool {
         return Root::Truth(planner.root_truth(checked));
     }
-    Root::Value(planner.root(checked))
+    Root::Value(planner.root(checked), Box::new(checked.value_type.clone()))
 }
 
 fn locals(node: &Checked) -> usize {
@@ -227,7 +253,24 @@ fn locals(node: &Checked) -> usize {
     most
 }
 
-fn references(env: &Env, checked: &Checked) -> Box<[String]> {
+fn reads(checked: &Checked) -> Box<[SlotRead]> {
+    fn collect(node: &Checked, found: &mut Vec<SlotRead>) {
+        match &node.kind {
+            CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
+                found.push(SlotRead { slot: *slot, is_whole: false });
+            }
+            CheckedKind::Object(_, slot) => found.push(SlotRead { slot: *slot, is_whole: true }),
+            _ => node.children(&mut |child| collect(child, found)),
+        }
+    }
+    let mut found = Vec::new();
+    collect(checked, &mut found);
+    found.sort_unstable();
+    found.dedup();
+    found.into_boxed_slice()
+}
+
+fn references(env: &Env, checked: &Checked) -> Vec<String> {
     let mut found = std::collections::BTreeSet::new();
     collect(env, checked, &mut found);
     found.into_iter().collect()

@@ -84,11 +84,7 @@ fn collect(node: &Checked, joints: &mut HashMap<Range, Joint>, doubled: &mut Has
 }
 
 /// For each note, whether it decided the result: it did if what it is a part of did, and could not without it.
-fn decided(
-    notes: &[Noted],
-    joint: &dyn Fn(Range) -> Joint,
-    is_part: &dyn Fn(Range, Range) -> bool,
-) -> Vec<bool> {
+fn decided(notes: &[Noted], joint: &dyn Fn(Range) -> Joint, is_part: &dyn Fn(Range, Range) -> bool) -> Vec<bool> {
     let mut parts: Vec<Vec<usize>> = vec![Vec::new(); notes.len()];
     let mut open: Vec<usize> = Vec::new();
     // A part is noted before the whole.
@@ -178,7 +174,10 @@ mod tests {
             ("f.a == 1 ? f.b > 1 : f.b > 5", &["f.a == 1 ? f.b > 1 : f.b > 5=true", "f.a == 1=true", "f.b > 1=true"]),
             ("f.l.exists(i, i == 2)", &["f.l.exists(i, i == 2)=true", "i=2", "i == 2=true"]),
             ("f.l.all(i, i < 2)", &["f.l.all(i, i < 2)=false", "i=2", "i < 2=false"]),
-            ("f.l.all(i, i < 4)", &["f.l.all(i, i < 4)=true", "i=1", "i < 4=true", "i=2", "i < 4=true", "i=3", "i < 4=true"]),
+            (
+                "f.l.all(i, i < 4)",
+                &["f.l.all(i, i < 4)=true", "i=1", "i < 4=true", "i=2", "i < 4=true", "i=3", "i < 4=true"],
+            ),
         ] {
             let mut found = decided(source).0;
             let mut expected: Vec<_> = expected.iter().map(|text| (*text).to_owned()).collect();

@@ -37,6 +37,9 @@ pub struct Decision<'a> {
     pub evaluated: usize,
     /// How many matched.
     pub matched_count: usize,
+    /// Units of cost that evaluating took.
+    #[serde(skip)]
+    pub cost: u64,
 }
 
 /// What became of one rule.

@@ -1,6 +1,7 @@
 //! Evaluating a set on facts. Every rule asked for is answered, with an error if need be; none can spoil another.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
     collections::{BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -37,7 +38,7 @@ impl RuleSet {
         match &activation {
             // A trace shows why a rule is false, and few rules are run sooner than found.
             Some(activation) if query.rules.is_none() && !query.trace => self.decide_candidates(activation, query),
-            _ => self.decide_each(activation.as_ref(), query),
+            _ => self.decide_each(activation.as_deref(), query),
         }
     }
 
@@ -73,7 +74,7 @@ impl RuleSet {
         };
         CANDIDATES.set(candidates);
         let matched_count = results.iter().filter(|result: &&RuleResult| result.matched).count();
-        Decision { results, evaluated, matched_count }
+        Decision { results, evaluated, matched_count, cost: budget.spent() }
     }
 
     /// Evaluates every rule asked for.
@@ -98,7 +99,7 @@ impl RuleSet {
         if query.returns == Return::Matched {
             results.retain(|result| result.matched || result.error.is_some());
         }
-        Decision { results, evaluated, matched_count }
+        Decision { results, evaluated, matched_count, cost: budget.spent() }
     }
 
     /// The rules asked for, in the order of the answer.
@@ -126,16 +127,19 @@ impl RuleSet {
     }
 
     /// What the rules read; `None` if the facts were read by another schema.
-    pub(super) fn activation(&self, facts: &Facts) -> Option<Activation> {
+    pub(super) fn activation<'f>(&self, facts: &'f Facts) -> Option<Cow<'f, Activation>> {
+        if facts.activation().is_of(&self.frame) {
+            return Some(Cow::Borrowed(facts.activation()));
+        }
         let layout = &self.schema.as_ref()?.shared.layout;
         if !Arc::ptr_eq(layout, facts.layout()) && layout.variables() != facts.layout().variables() {
             return None;
         }
-        let mut activation = self.environment.activation().with_deferred(&self.deferred);
-        for (slot, value) in facts.values() {
-            activation.set(*slot, value.clone());
+        let mut activation = Activation::of(&self.frame);
+        for (slot, value) in facts.activation().filled() {
+            activation.set(slot, value.clone());
         }
-        Some(activation)
+        Some(Cow::Owned(activation))
     }
 
     fn evaluate(&self, rule: &RuleEntry, activation: Option<&Activation>, query: &Query, budget: &Budget) -> Outcome {
@@ -162,6 +166,10 @@ struct Budget(Cell<u64>);
 impl Budget {
     fn of_a_decision() -> Self {
         Self(Cell::new(DECISION_COST_MAX))
+    }
+
+    fn spent(&self) -> u64 {
+        DECISION_COST_MAX.saturating_sub(self.0.get())
     }
 }
 

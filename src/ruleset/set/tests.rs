@@ -290,6 +290,24 @@ fn facts_read_by_another_schema_are_not_misread() {
 }
 
 #[test]
+fn facts_read_by_a_set_of_the_same_schema_meet_the_derived_fields_of_their_own() {
+    let doubled = |factor: i64| {
+        let set = tenant().field("n", &format!("facts.age * {factor}")).rule("r", "derived.n == 50");
+        compile(&set)
+    };
+    let (two, three) = (doubled(2), doubled(3));
+    let facts = two.read_facts(r#"{"age": 25}"#, UnknownFacts::Refuse).unwrap();
+    let query = Query::default();
+    for _ in 0..2 {
+        assert_eq!(two.decide(&facts, &query).matched_count, 1);
+        assert_eq!(three.decide(&facts, &query).matched_count, 0);
+    }
+    let more = compile(&tenant().field("a", "1").field("n", "facts.age * 2").rule("r", "derived.n == 50"));
+    assert_eq!(more.decide(&facts, &query).matched_count, 1);
+    assert_eq!(two.decide(&facts.clone(), &query).matched_count, 1);
+}
+
+#[test]
 fn every_rule_is_traced_if_that_is_asked_for() {
     let set = compile(&tenant().rule("r", "facts.age >= 18 && facts.vip"));
     let facts = set.read_facts(r#"{"age": 25, "vip": true}"#, UnknownFacts::Refuse).unwrap();
