@@ -33,7 +33,7 @@ type Work = fn(usize);
 /// Ways to do one thing, each with its name, how often it is done, and what it does.
 type Ways = &'static [(&'static str, usize, Work)];
 
-const WORK: [(&str, Ways); 8] = [
+const WORK: [(&str, Ways); 9] = [
     (
         "one comparison",
         &[
@@ -70,6 +70,16 @@ const WORK: [(&str, Ways); 8] = [
             ("of 1,000", 200, |times| decide(&account_rules(1_000), Return::Matched, times)),
             ("of 10,000", 100, |times| decide(&account_rules(10_000), Return::Matched, times)),
             ("of 100,000", 20, |times| decide(&account_rules(100_000), Return::Matched, times)),
+        ],
+    ),
+    (
+        "compile three terms",
+        &[
+            ("tenet: parse, check, plan", 200, |times| compile_ours(LONG, times)),
+            ("cel: parser alone", 100, |times| parse_theirs(|source| cel::parser::Parser::new().parse(source), times)),
+            ("cel: Pratt parser", 200, |times| {
+                parse_theirs(|source| cel::parser::PrattParser::new().parse(source), times)
+            }),
         ],
     ),
     (
@@ -121,7 +131,7 @@ fn ten_by_hand(facts: &Hand) -> usize {
     black_box(matched).into_iter().filter(|matched| *matched).count()
 }
 
-fn ours(source: &str, times: usize) {
+fn env() -> Env {
     let field = |(name, value_type): (&str, Type)| ObjectField {
         name: name.to_owned(),
         value_type,
@@ -130,7 +140,24 @@ fn ours(source: &str, times: usize) {
     };
     let fields = [("age", Type::Int), ("country", Type::String), ("is_premium", Type::Bool)];
     let object = ObjectType { name: "facts".to_owned(), fields: fields.into_iter().map(field).collect() };
-    let env = Env::new(vec![("facts".to_owned(), Type::Object(Arc::new(object)))]);
+    Env::new(vec![("facts".to_owned(), Type::Object(Arc::new(object)))])
+}
+
+fn compile_ours(source: &str, times: usize) {
+    let env = env();
+    for _ in 0..times {
+        black_box(env.compile(black_box(source)).unwrap());
+    }
+}
+
+fn parse_theirs<T, E: std::fmt::Debug>(parse: fn(&str) -> Result<T, E>, times: usize) {
+    for _ in 0..times {
+        black_box(parse(black_box(LONG)).unwrap());
+    }
+}
+
+fn ours(source: &str, times: usize) {
+    let env = env();
     let program = env.compile(source).unwrap();
     let mut activation = Activation::new(&env);
     for (path, value) in [

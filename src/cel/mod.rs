@@ -3,8 +3,9 @@
 //! An [`Env`] holds the variables; [`Env::compile`] checks an expression against them and plans it as a [`Program`];
 //! [`Program::evaluate`] reads an [`Activation`]. A variable whose type is [`Type::Object`] has one slot for each field:
 //! find it once with [`Env::slot`] (`facts.age`) and fill it with [`Activation::set`]; what is not filled is absent.
-//! [`Deferred`] holds programs whose values fill slots when they are first read.
+//! [`Frame`] holds programs whose values fill slots when they are first read.
 
+mod account;
 mod activation;
 mod check;
 mod conjuncts;
@@ -23,12 +24,12 @@ mod tests;
 mod types;
 mod value;
 
-pub use activation::{Activation, Deferred, Slot};
+pub use activation::{Activation, Frame, Slot};
 pub use conjuncts::{Conjunct, Side, SlotTest, Test};
 pub use env::Env;
 pub use fault::EvaluationError;
 pub use network::Network;
-pub use program::{CostEstimate, Program};
+pub use program::{CostEstimate, Program, SlotRead};
 pub use run::Limits;
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};

@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc};
 
 use super::{
     TraceEntry,
-    activation::Activation,
+    account::Computed,
+    activation::{Activation, Slot},
     check::{self, Checked, CheckedKind},
     conjuncts::{Conjunct, conjuncts},
     cost,
@@ -13,7 +14,7 @@ use super::{
     fault::EvaluationError,
     parse,
     plan::{self, BoolStep, Planner, Step},
-    run::{Limits, Outcome, Run},
+    run::{Limits, Outcome, Run, WORK_UNLIMITED},
     types::Type,
     value::Value,
 };
@@ -31,10 +32,8 @@ pub struct Program {
 struct Inner {
     env: Env,
     source: Box<str>,
-    value_type: Type,
-    references: Box<[String]>,
-    locals: usize,
-    limits: Limits,
+    reads: Box<[SlotRead]>,
+    locals: u32,
     estimate: Estimate,
     conjuncts: Box<[Conjunct]>,
     step: Root,
@@ -43,7 +42,16 @@ struct Inner {
 /// What runs: by its type, so that a rule makes no value.
 enum Root {
     Truth(BoolStep),
-    Value(Step),
+    Value(Step, Box<Type>),
+}
+
+/// A slot that an expression reads, or the variable that begins there, read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlotRead {
+    /// The slot.
+    pub slot: Slot,
+    /// Whether all fields of an object are read.
+    pub is_whole: bool,
 }
 
 /// What an expression costs at worst, and what costs most of it.
@@ -86,17 +94,16 @@ impl Program {
     }
 
     fn plan(env: &Env, source: &str, mut checked: Checked) -> Self {
-        let references = references(env, &checked);
+        let reads = reads(&checked);
         plan::fold(&mut checked);
-        let estimate = estimate(&checked, locals(&checked));
+        let locals = locals(&checked);
+        let estimate = estimate(&checked, locals);
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
                 source: source.into(),
-                value_type: checked.value_type.clone(),
-                references,
-                locals: locals(&checked),
-                limits: env.limits(),
+                reads,
+                locals: u32::try_from(locals).unwrap_or(u32::MAX),
                 estimate,
                 conjuncts: conjuncts(&checked, estimate, env.limits(), source),
                 step: root(&checked),
@@ -106,12 +113,22 @@ impl Program {
 
     /// The expression's type.
     pub fn value_type(&self) -> &Type {
-        &self.inner.value_type
+        match &self.inner.step {
+            Root::Truth(_) => &Type::Bool,
+            Root::Value(_, value_type) => value_type,
+        }
+    }
+
+    /// The slots that the expression reads, sorted.
+    pub fn reads(&self) -> &[SlotRead] {
+        &self.inner.reads
     }
 
     /// What the expression reads, sorted: `facts.age`, `derived.adult`; a variable's name alone where it is read whole.
-    pub fn references(&self) -> &[String] {
-        &self.inner.references
+    /// Made from the source again, since nobody needs it to decide.
+    pub fn references(&self) -> Vec<String> {
+        let env = &self.inner.env;
+        check(env, &self.inner.source).map(|checked| references(env, &checked)).unwrap_or_default()
     }
 
     /// Tests of single slots without which the expression is false.
@@ -133,21 +150,49 @@ impl Program {
 
     /// The expression's value.
     pub fn evaluate(&self, activation: &Activation) -> Result<Value, EvaluationError> {
-        self.evaluate_within(activation, self.inner.limits).0
+        self.evaluate_within(activation, self.limits()).0
+    }
+
+    fn locals(&self) -> usize {
+        self.inner.locals as usize
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.env.limits()
     }
 
     fn run(&self, run: &mut Run<'_>) -> Outcome {
         match &self.inner.step {
             Root::Truth(step) => step(run).map(Value::Bool),
-            Root::Value(step) => step(run),
+            Root::Value(step, _) => step(run),
         }
     }
 
-    /// The expression's value, within `limits`, and the units of cost it took.
+    /// The expression's value, within `limits`, and the units of cost it took: those of the deferred values that it read
+    /// among them, whether they were computed for it or before.
     pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
-        let mut run = Run::new(activation, self.inner.locals, limits);
-        let outcome = self.run(&mut run).map_err(|fault| fault.into_error(&self.inner.source));
-        (outcome, limits.cost_max - run.cost_left())
+        let mut run = Run::new(activation, self.locals(), limits, WORK_UNLIMITED);
+        let outcome = self.outcome(&mut run);
+        (outcome, run.cost())
+    }
+
+    /// The expression's value, as one of many evaluations that share what may be done; takes from it what was done now.
+    pub fn evaluate_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<Value, EvaluationError> {
+        let mut run = Run::new(activation, self.locals(), self.limits(), *work_left);
+        let outcome = self.outcome(&mut run);
+        *work_left = work_left.saturating_sub(run.work());
+        outcome
+    }
+
+    /// The expression's value, for all who read it.
+    pub(super) fn compute(&self, activation: &Activation, work_max: u64) -> Computed {
+        let mut run = Run::new(activation, self.locals(), self.limits(), work_max);
+        let outcome = self.outcome(&mut run);
+        Computed { outcome, own_cost: run.own_cost(), work: run.work(), reads: run.into_reads() }
+    }
+
+    fn outcome(&self, run: &mut Run<'_>) -> Result<Value, EvaluationError> {
+        self.run(run).map_err(|fault| fault.into_error(&self.inner.source))
     }
 
     /// The value of every sub-expression that was evaluated, in the order of the source; one for each turn of a loop.
@@ -155,7 +200,8 @@ impl Program {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
         let step = Planner { is_traced: true }.root(&checked);
-        let mut run = Run::new(activation, self.inner.locals.max(locals(&checked)), self.inner.limits);
+        let locals = self.locals().max(locals(&checked));
+        let mut run = Run::new(activation, locals, self.limits(), WORK_UNLIMITED);
         run.trace = Some(Vec::new());
         let _ = step(&mut run);
         let mut entries = run.trace.take().unwrap_or_default();
@@ -176,7 +222,7 @@ fn root(checked: &Checked) -> Root {
     if checked.value_type == Type::Bool {
         return Root::Truth(planner.root_truth(checked));
     }
-    Root::Value(planner.root(checked))
+    Root::Value(planner.root(checked), Box::new(checked.value_type.clone()))
 }
 
 /// A value in JSON, unless it is too large to be read.
@@ -203,7 +249,24 @@ fn locals(node: &Checked) -> usize {
     most
 }
 
-fn references(env: &Env, checked: &Checked) -> Box<[String]> {
+fn reads(checked: &Checked) -> Box<[SlotRead]> {
+    fn collect(node: &Checked, found: &mut Vec<SlotRead>) {
+        match &node.kind {
+            CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot) => {
+                found.push(SlotRead { slot: *slot, is_whole: false });
+            }
+            CheckedKind::Object(_, slot) => found.push(SlotRead { slot: *slot, is_whole: true }),
+            _ => node.children(&mut |child| collect(child, found)),
+        }
+    }
+    let mut found = Vec::new();
+    collect(checked, &mut found);
+    found.sort_unstable();
+    found.dedup();
+    found.into_boxed_slice()
+}
+
+fn references(env: &Env, checked: &Checked) -> Vec<String> {
     let mut found = std::collections::BTreeSet::new();
     collect(env, checked, &mut found);
     found.into_iter().collect()

@@ -108,6 +108,17 @@ impl Type {
         matches!(self, Self::Bool | Self::Int | Self::Uint | Self::Double | Self::String | Self::Bytes)
     }
 
+    /// Whether a type parameter occurs in it.
+    pub(super) fn has_parameter(&self) -> bool {
+        match self {
+            Self::Parameter(_) => true,
+            Self::List(inner) | Self::Optional(inner) | Self::Type(inner) => inner.has_parameter(),
+            Self::Map(key, value) => key.has_parameter() || value.has_parameter(),
+            Self::Abstract(_, parameters) => parameters.iter().any(Self::has_parameter),
+            _ => false,
+        }
+    }
+
     /// The name that `type()` gives a value of this type.
     pub fn runtime_name(&self) -> String {
         match self {

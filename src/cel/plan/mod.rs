@@ -96,7 +96,7 @@ impl Planner {
                 let (object, slot) = (Arc::clone(object), *slot);
                 Box::new(move |run| {
                     run.allocate_items(object.fields.len())?;
-                    run.activation().object(&object, slot).map_err(|error| Fault::from(error).at(range))
+                    run.object(&object, slot).map_err(|fault| fault.at(range))
                 })
             }
             CheckedKind::Local(local) => {
@@ -241,7 +241,7 @@ fn note(run: &mut Run<'_>, range: Range, outcome: &Outcome) {
 }
 
 fn optional_slot(run: &Run<'_>, slot: Slot) -> Outcome {
-    Ok(Value::Optional(run.activation().read(slot)?.cloned().map(Arc::new)))
+    Ok(Value::Optional(run.read(slot)?.cloned().map(Arc::new)))
 }
 
 /// The value of an element; none for one marked with `?` that is absent.

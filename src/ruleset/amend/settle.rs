@@ -127,11 +127,11 @@ fn infer_types(after: &mut Snapshot, set: &RuleSet, checks: &HashMap<Uuid, Check
     for field in &mut after.derived_fields {
         let checked = || {
             let report = checks.get(&field.id.0)?;
-            Some((report.value_type.clone()?, report.dependencies.as_slice()))
+            Some((report.value_type.clone()?, report.dependencies.clone()))
         };
         if let Some((value_type, dependencies)) = set.derived_type(field.id).or_else(checked) {
             field.value_type = value_type;
-            field.dependencies = dependencies.to_vec();
+            field.dependencies = dependencies;
         }
     }
 }

@@ -35,7 +35,7 @@ impl RuleSet {
             None => (DerivedFields::uncompiled(&snapshot.derived_fields), without_schema(snapshot)),
         };
         let environment = derived.environment(layout);
-        let deferred = Arc::new(derived.deferred(&environment));
+        let frame = Arc::new(derived.frame(&environment));
         let mut rules = Vec::with_capacity(snapshot.rules.len());
         for (place, rule) in snapshot.rules.iter().enumerate() {
             if let Some(entry) = compiler.unchanged(place, rule, &environment, &derived) {
@@ -68,7 +68,7 @@ impl RuleSet {
             epoch: snapshot.epoch,
             schema,
             environment,
-            deferred,
+            frame,
             derived: Arc::new(derived),
             places: places(&rules, previous),
             index: Arc::new(index),

@@ -13,7 +13,7 @@ pub(super) struct Compiled {
     /// What it was compiled as.
     pub role: Role,
     /// The derived fields that it reads, as they were when it was compiled.
-    pub reads: Vec<Read>,
+    pub reads: Box<[Read]>,
     /// Whether it reads the derived fields as a whole, whichever there are.
     pub reads_all: bool,
 }
@@ -40,12 +40,7 @@ pub(super) enum Role {
 
 impl Compiled {
     /// The derived fields (`derived.x`) and facts (`facts.y`) that it reads, sorted.
-    pub fn dependencies(&self) -> &[String] {
+    pub fn dependencies(&self) -> Vec<String> {
         self.program.references()
     }
-}
-
-/// The name of the derived field in a reference such as `derived.adult`, or `derived.address.city`.
-pub(super) fn derived_name(reference: &str) -> Option<&str> {
-    reference.strip_prefix(DERIVED)?.strip_prefix('.')?.split('.').next()
 }

@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::compiled::{Compiled, DERIVED, Read, Role, derived_name};
+use super::compiled::{Compiled, DERIVED, Read, Role};
 use crate::{
-    cel::{Activation, Env, ObjectField, ObjectType, Program, Type},
+    cel::{Env, Frame, ObjectField, ObjectType, Program, Slot, SlotRead, Type},
     error::Detail,
     ruleset::facts::Layout,
 };
@@ -49,10 +49,13 @@ impl Environment {
     }
 
     fn compiled(&self, program: Program, role: Role) -> Compiled {
-        let mut names: Vec<&str> = program.references().iter().filter_map(|path| derived_name(path)).collect();
-        names.dedup();
-        let reads = names.into_iter().filter_map(|name| self.read(name)).collect();
-        let reads_all = program.references().iter().any(|path| path == DERIVED);
+        // The derived fields have the last slots.
+        let first = self.env.slots() - self.derived.fields.len();
+        let position = |read: &SlotRead| read.slot.index().checked_sub(first);
+        let names = program.reads().iter().filter(|read| !read.is_whole).filter_map(position);
+        let names = names.filter_map(|position| Some(self.derived.fields.get(position)?.name.as_str()));
+        let reads = names.filter_map(|name| self.read(name)).collect();
+        let reads_all = program.reads().iter().any(|read| read.is_whole && position(read) == Some(0));
         Compiled { program, role, reads, reads_all }
     }
 
@@ -72,13 +75,13 @@ impl Environment {
         compiled.reads.iter().all(|read| self.derived.position(&read.name).is_some())
     }
 
-    /// An activation without values.
-    pub fn activation(&self) -> Activation {
-        Activation::new(&self.env)
+    /// The slots that expressions read; those of `deferred` take their values from programs.
+    pub fn frame(&self, deferred: Vec<(Slot, Program)>) -> Frame {
+        Frame::new(&self.env, deferred)
     }
 
     /// The slot of a derived field.
-    pub fn derived_slot(&self, name: &str) -> Option<crate::cel::Slot> {
+    pub fn derived_slot(&self, name: &str) -> Option<Slot> {
         self.env.slot(&format!("{DERIVED}.{name}"))
     }
 }

@@ -24,7 +24,7 @@ pub use evaluate::Evaluated;
 
 use super::{Facts, UnknownFacts, index::Index};
 use crate::{
-    cel::Deferred,
+    cel::Frame,
     domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaVersion, Tenant},
     error::{Detail, Subject},
 };
@@ -37,8 +37,8 @@ pub struct RuleSet {
     schema: Option<CompiledSchema>,
     environment: Environment,
     derived: Arc<DerivedFields>,
-    /// What runs when a rule reads a derived field.
-    deferred: Arc<Deferred>,
+    /// The slots that rules read, and what runs when that is a derived field.
+    frame: Arc<Frame>,
     /// All rules, active or not, in creation order.
     rules: Arc<[Arc<RuleEntry>]>,
     /// Where in `rules` each one stands.
@@ -154,7 +154,7 @@ impl RuleSet {
     /// checked, whether a rule reads it or not. The details carry paths below `facts`.
     pub fn read_facts(&self, json: &str, unknown: UnknownFacts) -> Result<Facts, Vec<Detail>> {
         match &self.schema {
-            Some(schema) => schema.shared.layout.read(json, unknown),
+            Some(schema) => schema.shared.layout.read(json, unknown, &self.frame),
             None => Err(vec![schema_missing()]),
         }
     }
@@ -177,7 +177,7 @@ impl RuleSet {
         match checked {
             Ok(compiled) => CheckReport {
                 value_type: Some(compiled.program.value_type().to_string()),
-                dependencies: compiled.dependencies().to_vec(),
+                dependencies: compiled.dependencies(),
                 details: self.derived.unusable(&compiled),
             },
             Err(details) => CheckReport { value_type: None, dependencies: Vec::new(), details },
@@ -185,7 +185,7 @@ impl RuleSet {
     }
 
     /// The type of a derived field that can be used, and what it reads.
-    pub(super) fn derived_type(&self, id: DerivedFieldId) -> Option<(String, &[String])> {
+    pub(super) fn derived_type(&self, id: DerivedFieldId) -> Option<(String, Vec<String>)> {
         let compiled = self.derived.compiled(id)?;
         Some((compiled.program.value_type().to_string(), compiled.dependencies()))
     }
