@@ -29,8 +29,9 @@ async fn exists(connection: &mut PgConnection, table: &str) -> bool {
 async fn catalogue(database: &TestDatabase) -> Vec<String> {
     let sql = "
         with space as (select 'public'::regnamespace as oid)
-        select concat_ws(' ', 'column', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull, attnum,
-                attgenerated, attcollation::regcollation, pg_get_expr(adbin, adrelid))
+        select concat_ws(' ', 'column', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull,
+                -- Their order, not their numbers: a column dropped leaves its number to nobody.
+                row_number() over (partition by attrelid order by attnum), attgenerated, attcollation::regcollation, pg_get_expr(adbin, adrelid))
             from pg_attribute join pg_class c on c.oid = attrelid
                 left join pg_attrdef on adrelid = attrelid and adnum = attnum, space
             where c.relnamespace = space.oid and attnum > 0 and not attisdropped
