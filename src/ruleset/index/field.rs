@@ -11,6 +11,10 @@ use super::{
 };
 use crate::cel::{Activation, Slot, Value};
 
+/// Terms less that rules are filed under where the slot is absent: most of them end with an error there, which must be
+/// answered, so that dividing them finely is not worth its making.
+const ABSENT_DEPTH: usize = 2;
+
 /// Rules by the value of a slot.
 #[derive(Debug, Clone)]
 pub(super) struct Field {
@@ -33,7 +37,7 @@ struct Sorted<'t> {
     absent: Vec<Entry<'t>>,
     present: Vec<Entry<'t>>,
     numbers: Vec<(i128, Entry<'t>)>,
-    texts: Vec<(TextKey, Entry<'t>)>,
+    texts: Vec<((u64, &'t Arc<str>), Entry<'t>)>,
     prefixes: Vec<(&'t Arc<str>, Entry<'t>)>,
     spans: Vec<(i128, i128, u32)>,
 }
@@ -49,7 +53,7 @@ impl<'t> Sorted<'t> {
             Condition::Within(low, high) => self.spans.push((*low, *high, entry.rule)),
             Condition::Prefix(prefix) => self.prefixes.push((prefix, entry)),
             Condition::Numbers(numbers) => self.numbers.extend(numbers.iter().map(|number| (*number, entry))),
-            Condition::Texts(texts) => self.texts.extend(texts.iter().map(|text| (TextKey::new(text), entry))),
+            Condition::Texts(texts) => self.texts.extend(texts.iter().map(|text| (TextKey::draft(text), entry))),
         }
     }
 }
@@ -71,17 +75,17 @@ impl Field {
         let of_lengths = sorted.prefixes.chunk_by(|(one, _), (other, _)| one.len() == other.len());
         let of_length = |prefixes: &[(&Arc<str>, Entry<'_>)]| {
             let length = prefixes.first().map_or(0, |(prefix, _)| prefix.len());
-            let keyed = prefixes.iter().map(|(prefix, entry)| (TextKey::new(prefix), *entry));
-            (length, Table::new(keyed.collect(), depth))
+            let keyed = prefixes.iter().map(|(prefix, entry)| (TextKey::draft(prefix), *entry));
+            (length, Table::new(keyed.collect(), depth, TextKey::of_draft))
         };
         Some(Self {
             slot: *slot,
             domain: *domain,
-            absent: Bucket::new(&sorted.absent, depth),
+            absent: Bucket::new(&sorted.absent, depth + ABSENT_DEPTH),
             present: Bucket::new(&sorted.present, depth),
             prefixes: of_lengths.map(of_length).collect(),
-            numbers: Table::new(sorted.numbers, depth),
-            texts: Table::new(sorted.texts, depth),
+            numbers: Table::new(sorted.numbers, depth, |number| number),
+            texts: Table::new(sorted.texts, depth, TextKey::of_draft),
             spans: Arc::new(Spans::new(sorted.spans.into_iter())),
         })
     }
@@ -102,7 +106,7 @@ impl Field {
 
     pub fn insert(&mut self, entry: Entry<'_>, filing: &Filing, terms: &Terms, depth: usize) {
         if stays_where_absent(filing) {
-            self.absent.insert(entry, terms, depth);
+            self.absent.insert(entry, terms, depth + ABSENT_DEPTH);
         }
         match &filing.condition {
             Condition::Absent => {}
@@ -127,7 +131,7 @@ impl Field {
     pub fn remove(&mut self, entry: Entry<'_>, filing: &Filing, depth: usize) {
         let take_out = |bucket: &mut Bucket| bucket.remove(entry, depth);
         if stays_where_absent(filing) {
-            take_out(&mut self.absent);
+            self.absent.remove(entry, depth + ABSENT_DEPTH);
         }
         match &filing.condition {
             Condition::Absent => {}

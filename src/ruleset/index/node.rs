@@ -39,7 +39,7 @@ pub(super) enum Bucket {
     Empty,
     /// One, as in most buckets of a key that tells rules apart.
     One(Filed),
-    /// So few that it is cheapest to run them.
+    /// So few that it is cheapest to run them, or those that are not divided further.
     Few(Arc<[Filed]>),
     Many(Arc<Node>),
 }
@@ -51,16 +51,18 @@ const DEPTH_MAX: usize = 4;
 
 const _: () = assert!(TERMS_MAX <= u32::BITS as usize, "a bit for each term");
 
+/// Whether so many rules are left together.
+fn is_undivided(rules: usize, depth: usize) -> bool {
+    rules <= FEW || depth >= DEPTH_MAX
+}
+
 impl<'t> Entry<'t> {
     fn filed(self) -> Filed {
         Filed { rule: self.rule, used: self.used }
     }
 
     /// What to file the rule under next, and the rule as it is filed there.
-    fn next(self, depth: usize) -> Option<(Self, &'t Term)> {
-        if depth >= DEPTH_MAX {
-            return None;
-        }
+    fn next(self) -> Option<(Self, &'t Term)> {
         let unused = self.terms.iter().enumerate().filter(|(index, _)| self.used & (1 << index) == 0);
         let (index, term) = unused.min_by_key(|(index, term)| (term.vagueness, *index))?;
         Some((Self { used: self.used | 1 << index, ..self }, term))
@@ -72,7 +74,7 @@ impl Node {
         let mut loose = Vec::new();
         let mut filings: Vec<(Entry<'_>, &Filing)> = Vec::with_capacity(rules.len());
         for entry in rules {
-            match entry.next(depth) {
+            match entry.next() {
                 Some((below, term)) => filings.extend(term.any_of.iter().map(|filing| (below, filing))),
                 None => loose.push(entry.rule),
             }
@@ -84,7 +86,7 @@ impl Node {
     }
 
     pub fn insert(&mut self, entry: Entry<'_>, terms: &Terms, depth: usize) {
-        let Some((below, term)) = entry.next(depth) else {
+        let Some((below, term)) = entry.next() else {
             self.loose = self.loose.iter().copied().chain([entry.rule]).collect();
             return;
         };
@@ -97,7 +99,7 @@ impl Node {
     }
 
     pub fn remove(&mut self, entry: Entry<'_>, depth: usize) {
-        let Some((below, term)) = entry.next(depth) else {
+        let Some((below, term)) = entry.next() else {
             self.loose = self.loose.iter().copied().filter(|rule| *rule != entry.rule).collect();
             return;
         };
@@ -129,7 +131,7 @@ impl Bucket {
         match rules {
             [] => Self::Empty,
             [entry] => Self::One(entry.filed()),
-            rules if rules.len() <= FEW => Self::Few(rules.iter().map(|entry| entry.filed()).collect()),
+            rules if is_undivided(rules.len(), depth) => Self::Few(rules.iter().map(|entry| entry.filed()).collect()),
             rules => Self::Many(Arc::new(Node::new(rules, depth))),
         }
     }
@@ -138,7 +140,7 @@ impl Bucket {
         match self {
             Self::Empty => *self = Self::One(entry.filed()),
             Self::One(other) => *self = Self::Few(Arc::from([*other, entry.filed()])),
-            Self::Few(rules) if rules.len() < FEW => {
+            Self::Few(rules) if is_undivided(rules.len() + 1, depth) => {
                 *rules = rules.iter().copied().chain([entry.filed()]).collect();
             }
             Self::Few(rules) => {

@@ -3,9 +3,7 @@
 use std::cell::Cell;
 
 /// So many are sorted sooner than marked.
-const FEW: usize = 24;
-/// Words of marks that take as long as one rule to sort.
-const WORDS_EACH: usize = 8;
+const FEW: usize = 64;
 
 thread_local! {
     /// A bit for each rule; kept, so that a decision need not make room for them. All are off between decisions.
@@ -19,7 +17,8 @@ pub(super) fn put_in_order(rules: &mut Vec<u32>) {
     }
     let (least, greatest) = rules.iter().fold((u32::MAX, 0), |(least, most), rule| (least.min(*rule), most.max(*rule)));
     let words = (greatest / u64::BITS - least / u64::BITS) as usize + 1;
-    if rules.len() <= FEW || words > WORDS_EACH * rules.len() {
+    // Looking at a word of marks takes about as long as sorting a rule.
+    if rules.len() <= FEW || words > rules.len() {
         rules.sort_unstable();
         rules.dedup();
         return;
@@ -41,6 +40,9 @@ fn mark(rules: &mut Vec<u32>, first: u32, marks: &mut [u64]) {
     }
     rules.clear();
     for (number, word) in (first..).zip(marks) {
+        if *word == 0 {
+            continue;
+        }
         let mut left = std::mem::take(word);
         while left != 0 {
             rules.push(number * u64::BITS + left.trailing_zeros());

@@ -24,6 +24,15 @@ impl TextKey {
         Self { mark: mark(text), text: Arc::clone(text) }
     }
 
+    /// What sorts as the key of `text` does.
+    pub fn draft(text: &Arc<str>) -> (u64, &Arc<str>) {
+        (mark(text), text)
+    }
+
+    pub fn of_draft((mark, text): (u64, &Arc<str>)) -> Self {
+        Self { mark, text: Arc::clone(text) }
+    }
+
     /// How it stands to `text`, whose mark is given.
     #[inline]
     fn compare(&self, text: &str, mark: u64) -> Ordering {
@@ -55,17 +64,15 @@ impl<K> Default for Table<K> {
 }
 
 impl<K: Ord> Table<K> {
-    /// The table of `rules`, each with its key. Those of one key stay in their order.
-    pub fn new(mut rules: Vec<(K, Entry<'_>)>, depth: usize) -> Self {
-        rules.sort_by(|(key, _), (other, _)| key.cmp(other));
-        let mut rows: Vec<(K, Bucket)> = Vec::new();
-        let mut rules = rules.into_iter().peekable();
-        while let Some((key, first)) = rules.next() {
-            let mut alike = vec![first];
-            while let Some((_, entry)) = rules.next_if(|(other, _)| *other == key) {
-                alike.push(entry);
-            }
-            rows.push((key, Bucket::new(&alike, depth)));
+    /// The table of `rules`, each with what `key_of` makes its key from. Those of one key stay in their order.
+    pub fn new<B: Ord + Copy>(mut rules: Vec<(B, Entry<'_>)>, depth: usize, key_of: impl Fn(B) -> K) -> Self {
+        rules.sort_by_key(|(key, _)| *key);
+        let mut rows = Vec::new();
+        let mut alike = Vec::new();
+        for rules in rules.chunk_by(|(key, _), (other, _)| key == other) {
+            alike.clear();
+            alike.extend(rules.iter().map(|(_, entry)| *entry));
+            rows.extend(rules.first().map(|(key, _)| (key_of(*key), Bucket::new(&alike, depth))));
         }
         rows.shrink_to_fit();
         Self(rows)
@@ -148,8 +155,8 @@ mod tests {
         #[test]
         fn each_key_has_its_rules(keys in vec("[ab\u{e9}]{0,2}([a-z]{8}){0,1}", 0..30), sought in "[ab\u{e9}]{0,2}") {
             let texts: Vec<Arc<str>> = keys.iter().map(|key| Arc::from(key.as_str())).collect();
-            let filed = (0..).zip(&texts).map(|(rule, text)| (TextKey::new(text), entry(rule)));
-            let mut table = Table::new(filed.collect(), 0);
+            let filed = (0..).zip(&texts).map(|(rule, text)| (TextKey::draft(text), entry(rule)));
+            let mut table = Table::new(filed.collect(), 0, TextKey::of_draft);
             for key in keys.iter().chain([&sought]) {
                 let expected: Vec<u32> =
                     (0..).zip(&keys).filter(|(_, other)| *other == key).map(|(rule, _)| rule).collect();
@@ -165,8 +172,9 @@ mod tests {
 
     #[test]
     fn texts_of_one_mark_are_told_apart() {
-        let key = |text: &str| TextKey { mark: mark("b"), text: Arc::from(text) };
-        let table = Table::new(vec![(key("c"), entry(2)), (key("b"), entry(1)), (key("a"), entry(0))], 0);
+        let texts: [Arc<str>; 3] = ["c", "b", "a"].map(Arc::from);
+        let filed = (0..).zip(&texts).map(|(rule, text)| ((mark("b"), text), entry(rule)));
+        let table = Table::new(filed.collect(), 0, TextKey::of_draft);
         assert_eq!(rules(table.at("b")), [1]);
     }
 }
