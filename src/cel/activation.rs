@@ -7,12 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{
-    env::Env,
-    fault::EvaluationError,
-    program::Program,
-    value::{ObjectValue, Value},
-};
+use super::{account::Computed, env::Env, fault::EvaluationError, program::Program, value::Value};
 
 /// The place of a value in an [`Activation`]; found once by [`Env::slot`], then used without a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,7 +32,7 @@ pub struct Frame {
 pub struct Activation {
     frame: Arc<Frame>,
     slots: Vec<State>,
-    results: Vec<OnceLock<Result<Value, EvaluationError>>>,
+    results: Vec<OnceLock<Computed>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -152,32 +147,46 @@ impl Activation {
         self.slots.get(slot.0 as usize).unwrap_or(&State::Absent)
     }
 
-    /// The slot's value: `None` if it is absent, an error if it is deferred and its program ends with one.
+    /// The slot's value: `None` if it is absent, an error if it is deferred and its program ends with one. Nobody is
+    /// charged for it.
     #[inline]
     pub fn read(&self, slot: Slot) -> Result<Option<&Value>, EvaluationError> {
         match self.state(slot) {
             State::Present(value) => Ok(Some(value)),
             State::Absent => Ok(None),
-            State::Deferred(index) => self.deferred_value(*index).map(Some),
+            State::Deferred(number) => match self.computed(*number, u64::MAX) {
+                Some((computed, _)) => computed.outcome.as_ref().map(Some).map_err(Clone::clone),
+                None => Ok(None),
+            },
         }
     }
 
+    /// A deferred value, and the units of work that were done for it now: at most about `work_max`, and none if it was
+    /// computed before.
     #[cold]
-    fn deferred_value(&self, index: u32) -> Result<&Value, EvaluationError> {
-        let index = index as usize;
-        let (Some((_, program)), Some(result)) = (self.frame.deferred.get(index), self.results.get(index)) else {
-            return Err(EvaluationError::new("no_such_field", "no such field"));
-        };
-        result.get_or_init(|| program.evaluate(self)).as_ref().map_err(Clone::clone)
+    pub(super) fn computed(&self, number: u32, work_max: u64) -> Option<(&Computed, u64)> {
+        let (_, program) = self.frame.deferred.get(number as usize)?;
+        let mut work = 0;
+        let computed = self.results.get(number as usize)?.get_or_init(|| {
+            let computed = program.compute(self, work_max);
+            work = computed.work;
+            computed
+        });
+        Some((computed, work))
     }
 
-    /// The object whose fields lie in the slots from `first` on.
-    pub(super) fn object(
-        &self,
-        object_type: &Arc<super::types::ObjectType>,
-        first: Slot,
-    ) -> Result<Value, EvaluationError> {
-        let fields = (first.0..).take(object_type.fields.len()).map(|slot| Ok(self.read(Slot(slot))?.cloned()));
-        Ok(Value::Object(Arc::new(ObjectValue::new(Arc::clone(object_type), fields.collect::<Result<_, _>>()?))))
+    /// A deferred value, if it was computed.
+    pub(super) fn computed_before(&self, number: u32) -> Option<&Computed> {
+        self.results.get(number as usize)?.get()
+    }
+
+    /// How expressions name a slot: `facts.age`.
+    pub(super) fn path(&self, slot: Slot) -> Option<String> {
+        self.frame.env.path(slot, false)
+    }
+
+    /// How expressions name a deferred value.
+    pub(super) fn deferred_path(&self, number: u32) -> Option<String> {
+        self.path(self.frame.deferred.get(number as usize)?.0)
     }
 }

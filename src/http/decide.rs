@@ -115,11 +115,18 @@ pub struct Outcome<'a> {
 }
 
 /// Decides. `facts` is well-formed JSON; `depth` is how deep in its document it stands.
-pub fn decide<'a>(api: &Api, set: &'a RuleSet, ask: &'a Ask, facts: &str, depth: usize) -> Result<Outcome<'a>, Error> {
+pub fn decide<'a>(
+    api: &Api,
+    served: &'a Served,
+    ask: &'a Ask,
+    facts: &str,
+    depth: usize,
+) -> Result<Outcome<'a>, Error> {
+    let set = &served.set;
     let begun = Instant::now();
     let facts = read(set, ask, facts, depth)?;
     let decision = set.decide(&facts, &ask.query);
-    note(api, &decision, begun);
+    note(api, served, &decision, begun);
     let counted = ask.query.returns == Return::Matched;
     let warn = |path: &String| Detail::new("unknown_fact", "the schema declares no such fact").at(path.as_str());
     Ok(Outcome {
@@ -148,8 +155,10 @@ fn read(set: &RuleSet, ask: &Ask, text: &str, depth: usize) -> Result<Facts, Err
     }
 }
 
-fn note(api: &Api, decision: &Decision, begun: Instant) {
-    api.metrics.decision(decision.evaluated, decision.matched_count, begun.elapsed());
+fn note(api: &Api, served: &Served, decision: &Decision, begun: Instant) {
+    let took = begun.elapsed();
+    api.metrics.decision(decision.evaluated, decision.matched_count, took);
+    served.decided(decision, took);
     for error in decision.results.iter().filter_map(|result| result.error.as_ref()) {
         api.metrics.rule_error(error.code);
     }
@@ -185,6 +194,8 @@ mod tests {
             tier: Tier::Free,
             status: TenantStatus::Active,
             revision: Revision(1),
+            pinned: false,
+            idle_stop_seconds: None,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,
         };

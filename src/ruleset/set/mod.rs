@@ -4,11 +4,13 @@
 
 mod compile;
 mod compiled;
+mod cost;
 mod decide;
 mod derived;
 mod evaluate;
 mod indexed;
 mod language;
+mod memory;
 mod order;
 mod shared;
 
@@ -19,6 +21,7 @@ use derived::DerivedFields;
 use language::Environment;
 use shared::SharedSchema;
 
+pub use cost::Cost;
 pub use evaluate::Evaluated;
 
 use super::{Facts, UnknownFacts, index::Index};
@@ -47,6 +50,8 @@ pub struct RuleSet {
     /// How many rules are active.
     active: usize,
     broken: Arc<[Broken]>,
+    /// What is usable, and can cost more than it may.
+    costly: Arc<[Broken]>,
     report: CompileReport,
 }
 
@@ -100,6 +105,8 @@ pub struct CheckReport {
     pub value_type: Option<String>,
     /// What it reads: `facts.age`, `derived.adult`.
     pub dependencies: Vec<String>,
+    /// What it costs at worst, if it compiles.
+    pub cost: Option<Cost>,
     /// Everything that is wrong with it.
     pub details: Vec<Detail>,
 }
@@ -176,15 +183,20 @@ impl RuleSet {
         match checked {
             Ok(compiled) => CheckReport {
                 value_type: Some(compiled.program.value_type().to_string()),
-                dependencies: compiled.dependencies().to_vec(),
-                details: self.derived.unusable(&compiled),
+                dependencies: compiled.dependencies(),
+                cost: Some(cost::cost(&compiled, &self.derived)),
+                details: {
+                    let mut details = self.derived.unusable(&compiled);
+                    details.extend(cost::too_high(&compiled, &self.derived));
+                    details
+                },
             },
-            Err(details) => CheckReport { value_type: None, dependencies: Vec::new(), details },
+            Err(details) => CheckReport { value_type: None, dependencies: Vec::new(), cost: None, details },
         }
     }
 
     /// The type of a derived field that can be used, and what it reads.
-    pub(super) fn derived_type(&self, id: DerivedFieldId) -> Option<(String, &[String])> {
+    pub(super) fn derived_type(&self, id: DerivedFieldId) -> Option<(String, Vec<String>)> {
         let compiled = self.derived.compiled(id)?;
         Some((compiled.program.value_type().to_string(), compiled.dependencies()))
     }
