@@ -144,12 +144,7 @@ fn ten_by_hand(facts: &Hand) -> usize {
 }
 
 fn env() -> Env {
-    let field = |(name, value_type): (&str, Type)| ObjectField {
-        name: name.to_owned(),
-        value_type,
-        max_length: None,
-        max_items: None,
-    };
+    let field = |(name, value_type): (&str, Type)| ObjectField::new(name, value_type);
     let fields = [("age", Type::Int), ("country", Type::String), ("is_premium", Type::Bool)];
     let object = ObjectType { name: "facts".to_owned(), fields: fields.into_iter().map(field).collect() };
     Env::new(vec![("facts".to_owned(), Type::Object(Arc::new(object)))])

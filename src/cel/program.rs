@@ -8,20 +8,18 @@ use super::{
     activation::{Activation, Slot},
     check::{self, Checked, CheckedKind},
     conjuncts::{Conjunct, conjuncts},
-    cost,
     env::Env,
-    estimate::{Estimate, estimate},
+    estimate::{self, Bound, Estimate},
     fault::EvaluationError,
     parse,
     plan::{self, BoolStep, Planner, Step},
     run::{Limits, Outcome, Run, WORK_UNLIMITED},
+    size::Size,
+    trace,
     types::Type,
     value::Value,
 };
-use crate::{
-    config::limits::TRACE_VALUE_WEIGHT_MAX,
-    error::{Detail, Span},
-};
+use crate::error::{Detail, Span};
 
 /// An expression that was checked and planned. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +33,8 @@ struct Inner {
     reads: Box<[SlotRead]>,
     locals: u32,
     estimate: Estimate,
+    /// How large its value can be, if that can grow: a rule's cannot.
+    size: Option<Box<Size>>,
     conjuncts: Box<[Conjunct]>,
     step: Root,
 }
@@ -97,7 +97,7 @@ impl Program {
         let reads = reads(&checked);
         plan::fold(&mut checked);
         let locals = locals(&checked);
-        let estimate = estimate(&checked, locals);
+        let (estimate, size) = estimate::estimate(&checked, locals);
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
@@ -105,6 +105,7 @@ impl Program {
                 reads,
                 locals: u32::try_from(locals).unwrap_or(u32::MAX),
                 estimate,
+                size: (size != Size::scalar()).then(|| Box::new(size)),
                 conjuncts: conjuncts(&checked, estimate, env.limits(), source),
                 step: root(&checked),
             }),
@@ -146,6 +147,29 @@ impl Program {
         let Estimate { units, costliest } = self.inner.estimate;
         let source = &*self.inner.source;
         CostEstimate { units, span: costliest.span(source), text: costliest.text(source).to_owned() }
+    }
+
+    /// The units of [`Self::cost_estimate`].
+    pub fn cost_units(&self) -> u64 {
+        self.inner.estimate.units
+    }
+
+    /// How large the expression's value can be.
+    pub fn size(&self) -> Size {
+        self.inner.size.as_deref().cloned().unwrap_or_else(Size::scalar)
+    }
+
+    /// The bounds of the schema that the estimated cost depends on, the most telling first. Slow: for messages.
+    pub fn telling_bounds(&self) -> Vec<Bound> {
+        let Ok(mut checked) = check(&self.inner.env, &self.inner.source) else { return Vec::new() };
+        plan::fold(&mut checked);
+        estimate::telling_bounds(&self.inner.env, &checked, self.locals())
+    }
+
+    /// Where the expression first reads what is called `wanted`: `derived.adult`. Slow: for messages.
+    pub fn place_of(&self, wanted: &str) -> Option<Span> {
+        let checked = check(&self.inner.env, &self.inner.source).ok()?;
+        find(&self.inner.env, &checked, wanted).map(|range| range.span(&self.inner.source))
     }
 
     /// The expression's value.
@@ -203,17 +227,9 @@ impl Program {
         let locals = self.locals().max(locals(&checked));
         let mut run = Run::new(activation, locals, self.limits(), WORK_UNLIMITED);
         run.trace = Some(Vec::new());
-        let _ = step(&mut run);
-        let mut entries = run.trace.take().unwrap_or_default();
-        entries.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
-        entries
-            .into_iter()
-            .map(|(range, value)| TraceEntry {
-                span: range.span(source),
-                text: range.text(source).to_owned(),
-                value: value.map_or_else(error_shown, |value| shown(&value)),
-            })
-            .collect()
+        let outcome = step(&mut run);
+        let notes = run.trace.take().unwrap_or_default();
+        trace::entries(&checked, source, notes, (checked.range, outcome))
     }
 }
 
@@ -223,18 +239,6 @@ fn root(checked: &Checked) -> Root {
         return Root::Truth(planner.root_truth(checked));
     }
     Root::Value(planner.root(checked), Box::new(checked.value_type.clone()))
-}
-
-/// A value in JSON, unless it is too large to be read.
-fn shown(value: &Value) -> serde_json::Value {
-    if cost::weight(value, TRACE_VALUE_WEIGHT_MAX) > TRACE_VALUE_WEIGHT_MAX {
-        return serde_json::Value::String(format!("(a large `{}`)", value.type_name()));
-    }
-    value.to_json()
-}
-
-fn error_shown((code, message): (&'static str, String)) -> serde_json::Value {
-    serde_json::json!({ "error": { "code": code, "message": message } })
 }
 
 fn locals(node: &Checked) -> usize {
@@ -252,7 +256,7 @@ fn locals(node: &Checked) -> usize {
 fn reads(checked: &Checked) -> Box<[SlotRead]> {
     fn collect(node: &Checked, found: &mut Vec<SlotRead>) {
         match &node.kind {
-            CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot) => {
+            CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
                 found.push(SlotRead { slot: *slot, is_whole: false });
             }
             CheckedKind::Object(_, slot) => found.push(SlotRead { slot: *slot, is_whole: true }),
@@ -281,10 +285,20 @@ fn collect(env: &Env, node: &Checked, found: &mut std::collections::BTreeSet<Str
     }
 }
 
+/// The first node that reads `wanted`, or all of the object that it is in.
+fn find(env: &Env, node: &Checked, wanted: &str) -> Option<parse::Range> {
+    if path(env, node).is_some_and(|path| wanted.starts_with(&path)) {
+        return Some(node.range);
+    }
+    let mut found = None;
+    node.children(&mut |child| found = found.or_else(|| find(env, child, wanted)));
+    found
+}
+
 /// The path that `node` reads, if it reads one: a variable, a field, a field of that.
 fn path(env: &Env, node: &Checked) -> Option<String> {
     match &node.kind {
-        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot) => {
+        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
             env.path(*slot, false)
         }
         CheckedKind::Object(_, slot) => env.path(*slot, true),

@@ -27,8 +27,8 @@ impl Default for Limits {
     }
 }
 
-/// The value of a sub-expression, or the code and message of its error.
-pub(super) type Noted = (Range, Result<Value, (&'static str, String)>);
+/// The value of a sub-expression, or why it has none.
+pub(super) type Noted = (Range, Outcome);
 
 /// Why an evaluation, or a part of it, has no value. One pointer, so that results stay small.
 #[derive(Debug, Clone)]
@@ -62,10 +62,6 @@ impl Fault {
     /// Whether nothing may absorb it: the evaluation has used up what it may take.
     pub(super) fn is_stop(&self) -> bool {
         matches!(self.0.code, "cost_exceeded" | "memory_exceeded")
-    }
-
-    pub(super) fn content(&self) -> (&'static str, String) {
-        (self.0.code, self.0.message.to_string())
     }
 
     /// The same fault, which the derived field at `path` ended with, or one that it reads.
@@ -205,14 +201,12 @@ impl<'a> Run<'a> {
 
     /// Takes memory for a value of `bytes` that is about to be made, and the cost of making it.
     pub(super) fn allocate(&mut self, bytes: usize) -> Result<(), Fault> {
-        self.charge_bytes(bytes)?;
-        match self.memory_left.checked_sub(bytes as u64) {
-            Some(left) => {
-                self.memory_left = left;
-                Ok(())
-            }
-            None => Err(Fault::new("memory_exceeded", "the evaluation makes more values than it may hold")),
-        }
+        // Memory first: so no value costs more than the largest that may be made, however large it would be.
+        let Some(left) = self.memory_left.checked_sub(bytes as u64) else {
+            return Err(Fault::new("memory_exceeded", "the evaluation makes more values than it may hold"));
+        };
+        self.memory_left = left;
+        self.charge_bytes(bytes)
     }
 
     /// Takes memory for a list of `length`.

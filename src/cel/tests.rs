@@ -10,12 +10,7 @@ use crate::{
 };
 
 fn object(name: &str, fields: &[(&str, Type)]) -> Type {
-    let field = |(name, value_type): &(&str, Type)| ObjectField {
-        name: (*name).into(),
-        value_type: value_type.clone(),
-        max_length: None,
-        max_items: None,
-    };
+    let field = |(name, value_type): &(&str, Type)| ObjectField::new(*name, value_type.clone());
     let mut fields: Vec<ObjectField> = fields.iter().map(field).collect();
     fields.sort_by(|left, right| left.name.cmp(&right.name));
     Type::Object(Arc::new(ObjectType { name: name.into(), fields }))

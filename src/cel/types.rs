@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use super::size::Size;
+
 /// A static type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Type {
@@ -59,10 +61,15 @@ pub struct ObjectField {
     pub name: String,
     /// Its type.
     pub value_type: Type,
-    /// Characters of a string or bytes of `bytes`, at most; for the cost estimate.
-    pub max_length: Option<u64>,
-    /// Elements of a list or entries of a map, at most; for the cost estimate.
-    pub max_items: Option<u64>,
+    /// How large its value can be; for the cost estimate.
+    pub size: Size,
+}
+
+impl ObjectField {
+    /// A field whose value is as large as one of its type can be where nothing is said.
+    pub fn new(name: impl Into<String>, value_type: Type) -> Self {
+        Self { name: name.into(), size: Size::of_type(&value_type), value_type }
+    }
 }
 
 impl ObjectType {

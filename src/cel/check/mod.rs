@@ -10,7 +10,7 @@ mod tree;
 mod unify;
 
 pub(super) use call::operator_text;
-pub(super) use tree::{Access, Bounds, Checked, CheckedKind, Loop, LoopKind};
+pub(super) use tree::{Access, Checked, CheckedKind, Loop, LoopKind};
 
 use std::sync::Arc;
 

@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Access, Bounds, Checked, CheckedKind, Checker, checked, nearest::nearest};
+use super::{Access, Checked, CheckedKind, Checker, checked, nearest::nearest};
 use crate::cel::{
     activation::Slot,
     parse::{Kind, Node, Range},
+    size::Size,
     types::Type,
     value::Value,
 };
@@ -84,7 +85,7 @@ impl Checker<'_> {
             if let Some(variable) = env.variable(&candidate) {
                 let kind = match &variable.value_type {
                     Type::Object(object) => CheckedKind::Object(Arc::clone(object), variable.slot),
-                    _ => CheckedKind::Slot(variable.slot, Bounds::default()),
+                    _ => CheckedKind::Slot(variable.slot, Size::of_type(&variable.value_type)),
                 };
                 return Some(checked(kind, variable.value_type.clone(), range));
             }
@@ -120,29 +121,28 @@ impl Checker<'_> {
             Type::Optional(inner) => (inner.as_ref().clone(), true),
             _ => (operand_type.clone(), false),
         };
-        let (field_type, position, bounds) = match &inner {
+        let (field_type, position, size) = match &inner {
             Type::Object(object) => match object.position(field) {
                 Some(position) => {
                     let declared = object.fields.get(position);
-                    let bounds = declared
-                        .map(|declared| Bounds { max_length: declared.max_length, max_items: declared.max_items });
+                    let size = declared.map(|declared| declared.size.clone());
                     let field_type = declared.map_or(Type::Dyn, |declared| declared.value_type.clone());
-                    (field_type, Some(position), bounds.unwrap_or_default())
+                    (field_type, Some(position), size.unwrap_or_default())
                 }
                 None => return self.undefined_field(&operand, object, field, range),
             },
-            Type::Map(_, value) => (value.as_ref().clone(), None, Bounds::default()),
-            Type::Dyn => (Type::Dyn, None, Bounds::default()),
+            Type::Map(_, value) => (value.as_ref().clone(), None, Size::default()),
+            Type::Dyn => (Type::Dyn, None, Size::default()),
             Type::Variable(_) => {
                 self.variables.assign(&inner, &Type::Dyn);
-                (Type::Dyn, None, Bounds::default())
+                (Type::Dyn, None, Size::default())
             }
             other => {
                 let message = format!("`{}` is `{}` and has no fields", self.text(operand.range), self.shown(other));
                 if self.env.is_checked() {
                     return self.fail(range, "no_such_field", message);
                 }
-                (Type::Dyn, None, Bounds::default())
+                (Type::Dyn, None, Size::default())
             }
         };
         let value_type = match access {
@@ -155,8 +155,8 @@ impl Checker<'_> {
             (CheckedKind::Object(_, first), Some(position)) => {
                 let slot = Slot(first.0 + position);
                 match access {
-                    Access::Plain => CheckedKind::Slot(slot, bounds),
-                    Access::Optional => CheckedKind::OptionalSlot(slot),
+                    Access::Plain => CheckedKind::Slot(slot, size),
+                    Access::Optional => CheckedKind::OptionalSlot(slot, size),
                     Access::Test => CheckedKind::HasSlot(slot),
                 }
             }
@@ -193,6 +193,7 @@ impl Checker<'_> {
         let failed = self.fail(range, "no_such_field", format!("`{operand_text}` has no field `{field}`"));
         match nearest(field, object.fields.iter().map(|field| field.name.as_str())) {
             Some(near) => self.hint(format!("did you mean `{operand_text}.{near}`?")),
+            None if object.fields.is_empty() => self.hint(format!("it has no fields: `{}` is empty", object.name)),
             None => {
                 let names: Vec<_> = object.fields.iter().take(8).map(|field| format!("`{}`", field.name)).collect();
                 self.hint(format!("its fields are {}", names.join(", ")));

@@ -107,7 +107,7 @@ impl Planner {
                 let step = self.plain_truth(node);
                 Box::new(move |run| step(run).map(Value::Bool))
             }
-            CheckedKind::OptionalSlot(slot) => {
+            CheckedKind::OptionalSlot(slot, _) => {
                 let slot = *slot;
                 Box::new(move |run| optional_slot(run, slot).map_err(|fault| fault.at(range)))
             }
@@ -236,7 +236,7 @@ fn note(run: &mut Run<'_>, range: Range, outcome: &Outcome) {
     if let Some(trace) = &mut run.trace
         && trace.len() < crate::config::limits::TRACE_ENTRIES_MAX
     {
-        trace.push((range, outcome.clone().map_err(|fault| fault.content())));
+        trace.push((range, outcome.clone().map_err(|fault| fault.at(range))));
     }
 }
 

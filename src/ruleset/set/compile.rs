@@ -5,6 +5,7 @@ use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 use super::{
     Broken, CompileReport, CompiledSchema, RuleEntry, RuleSet, RuleState,
     compiled::{Compiled, Role},
+    cost::costly,
     derived::{self, DerivedFields},
     indexed::index,
     language::Environment,
@@ -62,6 +63,7 @@ impl RuleSet {
         let active = snapshot.rules.iter().filter(|rule| rule.active).count()
             + snapshot.derived_fields.iter().filter(|field| field.active).count();
         let report = CompileReport { compiled: active.saturating_sub(compiler.reused), reused: compiler.reused };
+        let costly = costly(rules.iter().map(Arc::as_ref), &derived);
         let index = index(&rules, schema.as_ref(), previous);
         Self {
             tenant: snapshot.tenant.clone(),
@@ -75,6 +77,7 @@ impl RuleSet {
             active: snapshot.rules.iter().filter(|rule| rule.active).count(),
             rules: rules.into(),
             broken: broken.into(),
+            costly: costly.into(),
             report,
         }
     }

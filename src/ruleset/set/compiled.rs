@@ -1,6 +1,6 @@
 //! One expression, compiled, with what must stay the same for it to stay valid.
 
-use crate::cel::{Program, Slot, Type};
+use crate::cel::{Program, Size, Slot, Type};
 
 /// The variable under which expressions read derived fields.
 pub(super) const DERIVED: &str = "derived";
@@ -25,6 +25,8 @@ pub(super) struct Read {
     pub name: String,
     /// Its type.
     pub value_type: Type,
+    /// How large its value can be.
+    pub size: Size,
     /// Where its value stands.
     pub slot: Option<Slot>,
 }

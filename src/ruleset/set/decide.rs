@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     cell::Cell,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -203,17 +203,26 @@ fn refused(code: &'static str, message: impl Into<String>) -> Outcome {
 }
 
 fn result(rule: &RuleEntry, (matched, error, trace): Outcome) -> RuleResult<'_> {
-    RuleResult { rule_id: RuleReference::Known(rule.id), rule_name: Some(&rule.name), matched, error, trace }
+    let missing = if matched { Vec::new() } else { missing(trace.as_deref().unwrap_or_default()) };
+    RuleResult { rule_id: RuleReference::Known(rule.id), rule_name: Some(&rule.name), matched, error, trace, missing }
+}
+
+/// The facts whose absence decided.
+fn missing(trace: &[TraceEntry]) -> Vec<String> {
+    let missing: BTreeSet<&String> =
+        trace.iter().filter(|entry| entry.decided).filter_map(|entry| entry.missing.as_ref()).collect();
+    missing.into_iter().cloned().collect()
 }
 
 fn unknown(text: &str) -> RuleResult<'_> {
     let (matched, error, trace) = refused("rule_not_found", "there is no rule with this id");
-    RuleResult { rule_id: RuleReference::Unknown(text), rule_name: None, matched, error, trace }
+    RuleResult { rule_id: RuleReference::Unknown(text), rule_name: None, matched, error, trace, missing: Vec::new() }
 }
 
 impl From<EvaluationError> for RuleError {
     fn from(error: EvaluationError) -> Self {
         let (line, column) = error.span.map(|span| (span.line, span.column)).unzip();
-        Self { code: error.code, message: error.message, line, column }
+        let EvaluationError { code, message, missing, within, span: _ } = error;
+        Self { code, message, line, column, missing, derived_field: within }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::compiled::{Compiled, DERIVED, Read, Role};
 use crate::{
-    cel::{Env, Frame, ObjectField, ObjectType, Program, Slot, SlotRead, Type},
+    cel::{Env, Frame, ObjectField, ObjectType, Program, Size, Slot, SlotRead, Type},
     error::Detail,
     ruleset::facts::Layout,
 };
@@ -21,13 +21,9 @@ pub(super) struct Environment {
 
 impl Environment {
     /// The environment of a schema's layout with these derived fields, sorted by name.
-    pub fn new<'a>(layout: Option<&Layout>, derived: impl Iterator<Item = (&'a str, Type)>) -> Self {
-        let field = |(name, value_type): (&str, Type)| ObjectField {
-            name: name.to_owned(),
-            value_type,
-            max_length: None,
-            max_items: None,
-        };
+    pub fn new<'a>(layout: Option<&Layout>, derived: impl Iterator<Item = (&'a str, Type, Size)>) -> Self {
+        let field =
+            |(name, value_type, size): (&str, Type, Size)| ObjectField { name: name.to_owned(), value_type, size };
         let derived = Arc::new(ObjectType { name: DERIVED.to_owned(), fields: derived.map(field).collect() });
         // Facts first: their slots do not move when derived fields come and go.
         let mut variables = layout.map(|layout| layout.variables().to_vec()).unwrap_or_default();
@@ -62,7 +58,7 @@ impl Environment {
     fn read(&self, name: &str) -> Option<Read> {
         let field = self.derived.field(name)?;
         let slot = self.env.slot(&format!("{DERIVED}.{name}"));
-        Some(Read { name: name.to_owned(), value_type: field.value_type.clone(), slot })
+        Some(Read { name: name.to_owned(), value_type: field.value_type.clone(), size: field.size.clone(), slot })
     }
 
     /// Whether what was compiled under another environment of the same schema means the same under this one.

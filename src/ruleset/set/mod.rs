@@ -4,6 +4,7 @@
 
 mod compile;
 mod compiled;
+mod cost;
 mod decide;
 mod derived;
 mod evaluate;
@@ -20,6 +21,7 @@ use derived::DerivedFields;
 use language::Environment;
 use shared::SharedSchema;
 
+pub use cost::Cost;
 pub use evaluate::Evaluated;
 
 use super::{Facts, UnknownFacts, index::Index};
@@ -48,6 +50,8 @@ pub struct RuleSet {
     /// How many rules are active.
     active: usize,
     broken: Arc<[Broken]>,
+    /// What is usable, and can cost more than it may.
+    costly: Arc<[Broken]>,
     report: CompileReport,
 }
 
@@ -101,6 +105,8 @@ pub struct CheckReport {
     pub value_type: Option<String>,
     /// What it reads: `facts.age`, `derived.adult`.
     pub dependencies: Vec<String>,
+    /// What it costs at worst, if it compiles.
+    pub cost: Option<Cost>,
     /// Everything that is wrong with it.
     pub details: Vec<Detail>,
 }
@@ -178,9 +184,14 @@ impl RuleSet {
             Ok(compiled) => CheckReport {
                 value_type: Some(compiled.program.value_type().to_string()),
                 dependencies: compiled.dependencies(),
-                details: self.derived.unusable(&compiled),
+                cost: Some(cost::cost(&compiled, &self.derived)),
+                details: {
+                    let mut details = self.derived.unusable(&compiled);
+                    details.extend(cost::too_high(&compiled, &self.derived));
+                    details
+                },
             },
-            Err(details) => CheckReport { value_type: None, dependencies: Vec::new(), details },
+            Err(details) => CheckReport { value_type: None, dependencies: Vec::new(), cost: None, details },
         }
     }
 
