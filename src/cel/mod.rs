@@ -25,7 +25,7 @@ mod types;
 mod value;
 
 pub use activation::{Activation, Frame, Slot};
-pub use conjuncts::{Conjunct, Side, SlotTest, Test};
+pub use conjuncts::{Conjunct, Few, Side, SlotTest, Test};
 pub use env::Env;
 pub use fault::EvaluationError;
 pub use network::Network;
