@@ -270,6 +270,9 @@ fn condition(test: &Test, slot: Slot, domains: &Domains) -> Option<Condition> {
 
 /// Several tests of one slot for single values, as one.
 fn merged(any_of: Vec<Filing>) -> Vec<Filing> {
+    if any_of.len() < 2 {
+        return any_of;
+    }
     let mut merged: Vec<Filing> = Vec::with_capacity(any_of.len());
     for filing in any_of {
         let same = merged.iter_mut().find(|other| other.slot == filing.slot);
