@@ -27,7 +27,7 @@ mod types;
 mod value;
 
 pub use activation::{Activation, Frame, Slot};
-pub use conjuncts::{Conjunct, Side, SlotTest, Test};
+pub use conjuncts::{Conjunct, Few, Side, SlotTest, Test};
 pub use env::Env;
 pub use estimate::Bound;
 pub use fault::EvaluationError;
