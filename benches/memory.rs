@@ -6,6 +6,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
     reason = "a bench that meets the unexpected must fail, and this is how"
 )]
 
