@@ -374,3 +374,15 @@ fn the_trace_of_a_sorted_list_ends_with_the_list_and_not_with_its_keys() {
     let whole: Vec<_> = trace.iter().filter(|entry| entry.text == source).map(|entry| &entry.value).collect();
     assert_eq!(whole, [&json!(["b", "a"])]);
 }
+
+#[test]
+fn lists_of_one_type_keep_it_where_an_overload_says_so() {
+    for (source, value_type) in [
+        ("[[1.5], [2.5]].flatten()", "list(double)"),
+        ("math.greatest([1.5, 2.5])", "double"),
+        ("math.least([1u])", "uint"),
+        ("math.least([1, 2.5])", "dyn"),
+    ] {
+        assert_eq!(env().compile(source).unwrap().value_type().to_string(), value_type, "{source}");
+    }
+}

@@ -39,11 +39,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         }
         _ => Err(no_overload("distinct", arguments)),
     }),
-    (
-        "flatten",
-        &["list(list(A)).flatten(): list(A)", "list(dyn).flatten(): list(dyn)", "list(dyn).flatten(int): list(dyn)"],
-        flatten,
-    ),
+    ("flatten", &["list(list(A)).flatten(): list(A)", "list(dyn).flatten(int): list(dyn)"], flatten),
     ("slice", &["list(A).slice(int, int): list(A)"], slice),
     ("first", &["list(A).first(): optional(A)"], |_, arguments| match arguments {
         [Value::List(items)] => Ok(Value::Optional(items.first().cloned().map(Arc::new))),

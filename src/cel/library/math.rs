@@ -22,7 +22,6 @@ macro_rules! extremum_overloads {
             concat!($name, "(list(int)): int"),
             concat!($name, "(list(uint)): uint"),
             concat!($name, "(list(double)): double"),
-            concat!($name, "(list(dyn)): dyn"),
         ]
     };
 }
