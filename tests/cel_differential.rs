@@ -90,7 +90,7 @@ fn compare(mut extent: Extent) {
                 tally.faults += 1;
                 continue;
             }
-            agrees_with_its_trace(&program, &activation, &ours);
+            agrees_with_its_trace(&case, &program, &activation, &ours);
             tally.agree += 1;
             tally.values += u64::from(ours.is_ok());
         }
@@ -113,15 +113,20 @@ fn their_env() -> ::cel::Env {
     env
 }
 /// The plan that runs takes short cuts; the one that traces takes none. Both must end alike.
-fn agrees_with_its_trace(program: &Program, activation: &Activation, ours: &Result<Value, EvaluationError>) {
+fn agrees_with_its_trace(
+    case: &Case,
+    program: &Program,
+    activation: &Activation,
+    ours: &Result<Value, EvaluationError>,
+) {
     let trace = program.trace(activation);
     // A trace that is full has no room for the whole, which comes last.
     let Some(whole) = trace.first().filter(|entry| entry.text == program.source() && trace.len() < 1_000) else {
         return;
     };
     match ours {
-        Ok(value) => assert_eq!(whole.value, value.to_json(), "`{}`", program.source()),
-        Err(error) => assert_eq!(whole.value["error"]["code"], error.code, "`{}`", program.source()),
+        Ok(value) => assert_eq!(whole.value, value.to_json(), "{}", case.replay()),
+        Err(error) => assert_eq!(whole.value["error"]["code"], error.code, "{}", case.replay()),
     }
 }
 
