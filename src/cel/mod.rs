@@ -14,6 +14,8 @@ mod env;
 mod estimate;
 mod fault;
 mod library;
+#[cfg(test)]
+mod naive;
 mod network;
 mod parse;
 mod plan;

@@ -208,4 +208,6 @@ fn schema_missing() -> Detail {
 }
 
 #[cfg(test)]
+mod in_a_row;
+#[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-fn compile(snapshot: &Snapshot) -> RuleSet {
+pub(super) fn compile(snapshot: &Snapshot) -> RuleSet {
     RuleSet::compile(snapshot, None)
 }
 
@@ -39,7 +39,7 @@ fn word(result: &RuleResult) -> String {
     }
 }
 
-fn named(rules: &[&str]) -> Query {
+pub(super) fn named(rules: &[&str]) -> Query {
     Query { rules: Some(rules.iter().map(|id| (*id).to_owned()).collect()), ..Query::default() }
 }
 
@@ -322,7 +322,7 @@ fn every_rule_is_traced_if_that_is_asked_for() {
 }
 
 /// A tenant with some derived fields and rules that read them.
-fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+pub(super) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let expression = proptest::sample::select(vec![
         "facts.vip",
         "facts.age",
