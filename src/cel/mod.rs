@@ -14,6 +14,8 @@ mod env;
 mod estimate;
 mod fault;
 mod library;
+#[cfg(test)]
+mod naive;
 mod network;
 mod parse;
 mod plan;
@@ -27,7 +29,7 @@ mod types;
 mod value;
 
 pub use activation::{Activation, Frame, Slot};
-pub use conjuncts::{Conjunct, Side, SlotTest, Test};
+pub use conjuncts::{Conjunct, Few, Side, SlotTest, Test};
 pub use env::Env;
 pub use estimate::Bound;
 pub use fault::EvaluationError;

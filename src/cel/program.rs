@@ -30,7 +30,7 @@ pub struct Program {
 struct Inner {
     env: Env,
     source: Box<str>,
-    reads: Box<[SlotRead]>,
+    is_condition: bool,
     locals: u32,
     estimate: Estimate,
     /// How large its value can be, if that can grow: a rule's cannot.
@@ -79,22 +79,19 @@ fn check(env: &Env, source: &str) -> Result<Checked, Vec<Detail>> {
 }
 
 impl Program {
-    pub(super) fn compile(env: &Env, source: &str) -> Result<Self, Vec<Detail>> {
-        Ok(Self::plan(env, source, check(env, source)?))
-    }
-
-    pub(super) fn compile_bool(env: &Env, source: &str) -> Result<Self, Vec<Detail>> {
+    /// Compiles `source`, and tells the slots that it reads, sorted.
+    pub(super) fn compile(env: &Env, source: &str, is_condition: bool) -> Result<(Self, Vec<SlotRead>), Vec<Detail>> {
         let checked = check(env, source)?;
-        if !matches!(checked.value_type, Type::Bool | Type::Dyn) {
+        if is_condition && !matches!(checked.value_type, Type::Bool | Type::Dyn) {
             let message = format!("the expression is `{}`, and must be `bool`", checked.value_type);
             let mistake = parse::Mistake::new(checked.range, message).code("not_bool");
             return Err(vec![mistake.hint("compare it with something, such as `… == …`").detail(source)]);
         }
-        Ok(Self::plan(env, source, checked))
+        let reads = reads(&checked);
+        Ok((Self::plan(env, source, is_condition, checked), reads))
     }
 
-    fn plan(env: &Env, source: &str, mut checked: Checked) -> Self {
-        let reads = reads(&checked);
+    fn plan(env: &Env, source: &str, is_condition: bool, mut checked: Checked) -> Self {
         plan::fold(&mut checked);
         let locals = locals(&checked);
         let (estimate, size) = estimate::estimate(&checked, locals);
@@ -102,7 +99,7 @@ impl Program {
             inner: Arc::new(Inner {
                 env: env.clone(),
                 source: source.into(),
-                reads,
+                is_condition,
                 locals: u32::try_from(locals).unwrap_or(u32::MAX),
                 estimate,
                 size: (size != Size::scalar()).then(|| Box::new(size)),
@@ -120,9 +117,9 @@ impl Program {
         }
     }
 
-    /// The slots that the expression reads, sorted.
-    pub fn reads(&self) -> &[SlotRead] {
-        &self.inner.reads
+    /// Whether it was compiled as one that must be a `bool`.
+    pub fn is_condition(&self) -> bool {
+        self.inner.is_condition
     }
 
     /// What the expression reads, sorted: `facts.age`, `derived.adult`; a variable's name alone where it is read whole.
@@ -253,7 +250,7 @@ fn locals(node: &Checked) -> usize {
     most
 }
 
-fn reads(checked: &Checked) -> Box<[SlotRead]> {
+fn reads(checked: &Checked) -> Vec<SlotRead> {
     fn collect(node: &Checked, found: &mut Vec<SlotRead>) {
         match &node.kind {
             CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
@@ -267,7 +264,7 @@ fn reads(checked: &Checked) -> Box<[SlotRead]> {
     collect(checked, &mut found);
     found.sort_unstable();
     found.dedup();
-    found.into_boxed_slice()
+    found
 }
 
 fn references(env: &Env, checked: &Checked) -> Vec<String> {

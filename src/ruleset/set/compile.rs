@@ -13,7 +13,7 @@ use super::{
     shared::SharedSchema,
 };
 use crate::{
-    domain::{Rule, RuleId, Snapshot},
+    domain::{Rule, Snapshot},
     error::{Detail, Subject},
 };
 
@@ -55,7 +55,7 @@ impl RuleSet {
                     let message = details.first().map(|detail| detail.message.clone()).unwrap_or_default();
                     let subject = Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.as_str().to_owned() };
                     broken.push(Broken { subject, details });
-                    RuleState::Broken(message)
+                    RuleState::Broken(message.into())
                 }
             };
             rules.push(Arc::new(entry(rule, state)));
@@ -103,17 +103,21 @@ fn compile_rule(
 }
 
 fn entry(rule: &Rule, state: RuleState) -> RuleEntry {
-    RuleEntry { id: rule.id, name: rule.name.as_str().to_owned(), tags: rule.tags.clone(), state }
+    RuleEntry { id: rule.id, name: rule.name.as_str().into(), tags: rule.tags.as_slice().into(), state }
 }
 
-/// Where each rule stands; those of the set before if they are the same.
-fn places(rules: &[Arc<RuleEntry>], previous: Option<&RuleSet>) -> Arc<HashMap<RuleId, usize>> {
+/// Where each rule stands, in the order of their ids; those of the set before if they are the same.
+fn places(rules: &[Arc<RuleEntry>], previous: Option<&RuleSet>) -> Arc<[u32]> {
     let same_places = |set: &&RuleSet| {
         set.rules.len() == rules.len() && set.rules.iter().zip(rules).all(|(before, now)| before.id == now.id)
     };
     match previous.filter(same_places) {
         Some(previous) => Arc::clone(&previous.places),
-        None => Arc::new(rules.iter().enumerate().map(|(place, rule)| (rule.id, place)).collect()),
+        None => {
+            let mut places: Vec<u32> = (0..).take(rules.len()).collect();
+            places.sort_by_key(|place| rules.get(*place as usize).map(|rule| rule.id));
+            places.into()
+        }
     }
 }
 
@@ -151,7 +155,7 @@ impl<'a> Compiler<'a> {
         derived: &DerivedFields,
     ) -> Option<Arc<RuleEntry>> {
         let entry = self.previous?.rules.get(place)?;
-        if entry.id != rule.id || entry.name != rule.name.as_str() || entry.tags != rule.tags {
+        if entry.id != rule.id || *entry.name != *rule.name.as_str() || *entry.tags != *rule.tags {
             return None;
         }
         match &entry.state {

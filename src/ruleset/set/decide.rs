@@ -122,8 +122,10 @@ impl RuleSet {
     }
 
     fn rule_named(&self, id: &str) -> Option<&RuleEntry> {
-        let place = self.places.get(&id.parse().ok()?)?;
-        self.rules.get(*place).map(Arc::as_ref)
+        let id: RuleId = id.parse().ok()?;
+        let rule = |place: u32| self.rules.get(place as usize).map(Arc::as_ref);
+        let found = self.places.binary_search_by_key(&Some(id), |place| rule(*place).map(|rule| rule.id)).ok()?;
+        rule(*self.places.get(found)?)
     }
 
     /// What the rules read; `None` if the facts were read by another schema.

@@ -12,8 +12,8 @@ use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled};
 const BYTES_PER_SOURCE_BYTE: usize = 12;
 /// A compiled expression without what grows with its source.
 const BYTES_PER_PROGRAM: usize = 216;
-/// A rule beside its entry and its texts: its place in the map, pointers, and what the allocator rounds up.
-const BYTES_PER_PLACE: usize = 136;
+/// A rule beside its entry and its texts: its places among the others, pointers, and what the allocator rounds up.
+const BYTES_PER_PLACE: usize = 40;
 /// A set without its rules: the layout of a small schema, the environment, empty tables.
 const BYTES_PER_SET: usize = 3_072;
 

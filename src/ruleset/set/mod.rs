@@ -14,7 +14,7 @@ mod memory;
 mod order;
 mod shared;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use compiled::{Compiled, Role};
 use derived::DerivedFields;
@@ -43,8 +43,8 @@ pub struct RuleSet {
     frame: Arc<Frame>,
     /// All rules, active or not, in creation order.
     rules: Arc<[Arc<RuleEntry>]>,
-    /// Where in `rules` each one stands.
-    places: Arc<HashMap<RuleId, usize>>,
+    /// Where in `rules` each one stands, in the order of their ids.
+    places: Arc<[u32]>,
     /// Which of the active rules facts can match.
     index: Arc<Index>,
     /// How many rules are active.
@@ -66,8 +66,8 @@ struct CompiledSchema {
 #[derive(Debug)]
 struct RuleEntry {
     id: RuleId,
-    name: String,
-    tags: Vec<String>,
+    name: Box<str>,
+    tags: Box<[String]>,
     state: RuleState,
 }
 
@@ -76,7 +76,7 @@ struct RuleEntry {
 enum RuleState {
     Inactive,
     /// It does not compile; the first of its mistakes, for the answer.
-    Broken(String),
+    Broken(Box<str>),
     Ready(Arc<Compiled>),
 }
 
@@ -207,5 +207,7 @@ fn schema_missing() -> Detail {
     Detail::new("schema_missing", "the tenant has no schema yet").hint("write the schema first")
 }
 
+#[cfg(test)]
+mod in_a_row;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! What sets are compiled to, and what they decide.
 
+mod budget;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -12,7 +14,7 @@ use crate::{
     },
 };
 
-fn compile(snapshot: &Snapshot) -> RuleSet {
+pub(super) fn compile(snapshot: &Snapshot) -> RuleSet {
     RuleSet::compile(snapshot, None)
 }
 
@@ -37,7 +39,7 @@ fn word(result: &RuleResult) -> String {
     }
 }
 
-fn named(rules: &[&str]) -> Query {
+pub(super) fn named(rules: &[&str]) -> Query {
     Query { rules: Some(rules.iter().map(|id| (*id).to_owned()).collect()), ..Query::default() }
 }
 
@@ -320,7 +322,7 @@ fn every_rule_is_traced_if_that_is_asked_for() {
 }
 
 /// A tenant with some derived fields and rules that read them.
-fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+pub(super) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let expression = proptest::sample::select(vec![
         "facts.vip",
         "facts.age",
@@ -363,40 +365,4 @@ proptest! {
             prop_assert_eq!(decide(&fresh, &facts, &query), decide(&carried, &facts, &query));
         }
     }
-}
-
-#[test]
-fn a_decision_ends_when_its_rules_have_used_up_its_budget_together() {
-    let greedy = "facts.l.all(a, facts.l.all(b, facts.l.all(c, a + b + c >= 0)))";
-    let mut snapshot = with_schema(&json!({"facts": {"l": {"type": "list<int>", "maxItems": 100}}}));
-    for number in 0..6 {
-        snapshot = snapshot.rule(&format!("greedy {number}"), greedy);
-    }
-    let snapshot = snapshot.rule("modest", "size(facts.l) > 1");
-    let set = compile(&snapshot);
-    let facts = json!({"l": vec![1; 100]});
-    let decided = decide(&set, &facts, &Query::default());
-    assert!(decided.iter().all(|word| word.ends_with("cost_exceeded")), "{decided:?}");
-    let facts_read = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
-    let all = Query::default();
-    let last = set.decide(&facts_read, &all).results.pop().unwrap().error.unwrap();
-    assert!(last.message.starts_with("the decision has used up its 5000000 units"), "{}", last.message);
-    assert_eq!(decide(&set, &facts, &named(&[&rule_id(6).to_string()])), ["modest true"]);
-}
-
-#[test]
-fn a_rule_that_reads_a_costly_derived_field_ends_alike_wherever_it_stands() {
-    let half = "facts.l.all(a, facts.l.all(b, [1, 2, 3, 4, 5, 6].all(c, a + b + c >= 0)))";
-    let rules = [("both", "derived.first && derived.second"), ("one", "derived.second"), ("other", "derived.first")];
-    let decided = |order: [usize; 3]| {
-        let snapshot = with_schema(&json!({"facts": {"l": "list<int>"}}))
-            .field("first", half)
-            .field("second", &format!("{half} || false"));
-        let snapshot = order.iter().fold(snapshot, |snapshot, place| snapshot.rule(rules[*place].0, rules[*place].1));
-        let mut words = decide(&compile(&snapshot), &json!({"l": vec![1; 100]}), &Query::default());
-        words.sort();
-        words
-    };
-    let expected = ["both cost_exceeded", "one true", "other true"];
-    assert!([[0, 1, 2], [1, 2, 0], [2, 1, 0], [1, 0, 2]].into_iter().all(|order| decided(order) == expected));
 }
