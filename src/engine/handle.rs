@@ -1,6 +1,9 @@
 //! The handle: what the doors may ask of the engine.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ractor::{Actor, ActorRef};
 use tokio::{
@@ -13,7 +16,9 @@ use tracing::{error, warn};
 use super::{
     EngineOptions, Error, Shared, follow,
     freshness::Freshness,
+    hints::NOT_BEHIND,
     registry::Registry,
+    reload::Want,
     supervisor::{self, Supervisor},
     tenant::{Missing, Waiter},
     writers::Writers,
@@ -55,7 +60,8 @@ struct Inner {
 pub struct Served {
     /// The set.
     pub set: Arc<RuleSet>,
-    /// Whether the database has been out of reach for longer than the promised bound.
+    /// Whether it may be older than the promised bound: the database has been out of reach for longer, or this tenant
+    /// is known to be behind for longer.
     pub stale: bool,
 }
 
@@ -96,7 +102,7 @@ impl Engine {
     /// Starts the supervisor and begins to follow the database.
     pub async fn start(store: Store, metrics: Metrics, options: EngineOptions) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
-            freshness: Freshness::new(options.stale_after),
+            freshness: Freshness::new(options.stale_after, Instant::now()),
             registry: Registry::new(),
             loads: Semaphore::new(limits::LOADS_MAX),
             store,
@@ -132,17 +138,21 @@ impl Engine {
     /// the setting allows. A suspended tenant has none to decide with.
     pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
         let shared = &self.inner.shared;
-        let set = match shared.registry.serving(tenant) {
-            Some(set) if min_revision.is_none_or(|revision| set.revision() >= revision) => {
+        let (set, behind_since_ms) = match shared.registry.serving(tenant) {
+            Some(served) if min_revision.is_none_or(|revision| served.0.revision() >= revision) => {
                 shared.metrics.resident_hit();
-                set
+                served
             }
-            served => self.wait_for(tenant, min_revision, served).await?,
+            served => {
+                let set = self.wait_for(tenant, min_revision, served.map(|(set, _)| set)).await?;
+                let entry = shared.registry.entry(tenant);
+                (set, entry.map_or(NOT_BEHIND, |entry| entry.resident.hints.behind_since_ms()))
+            }
         };
         if set.tenant().status == TenantStatus::Suspended {
             return Err(Error::TenantSuspended);
         }
-        Ok(Served { set, stale: shared.freshness.is_stale() })
+        Ok(Served { set, stale: shared.freshness.is_stale_since(behind_since_ms, Instant::now()) })
     }
 
     async fn wait_for(
@@ -230,6 +240,8 @@ impl Engine {
         if self.inner.shared.registry.entry(tenant).is_none() {
             return;
         }
+        // Should it take longer, decisions are marked stale from then on.
+        self.inner.shared.hint(tenant, Want::AtLeast(revision));
         match self.ensure(tenant, Some(revision), SERVED_WAIT).await {
             Ok(Some(_)) | Err(Error::TenantNotFound) => {}
             Ok(None) | Err(_) => warn!(%tenant, %revision, "committed, and not served by this node yet"),
@@ -268,7 +280,7 @@ impl Engine {
         let shared = &self.inner.shared;
         Health {
             listening: shared.freshness.is_listening(),
-            synchronised_ago_ms: shared.freshness.age_ms(),
+            synchronised_ago_ms: shared.freshness.age_ms(Instant::now()),
             resident_tenants: shared.registry.len(),
         }
     }

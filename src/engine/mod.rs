@@ -4,11 +4,14 @@
 //! A tenant's actor is the only writer of its rule set, which it publishes in the registry. Decisions take the
 //! published set and run on the caller's task: no mailbox, no SQL.
 
+mod catch_up;
 mod error;
 mod follow;
 mod freshness;
 mod handle;
+mod hints;
 mod options;
+mod publication;
 mod registry;
 mod reload;
 mod supervisor;
@@ -17,8 +20,8 @@ mod writers;
 
 use tokio::sync::Semaphore;
 
-use self::{freshness::Freshness, registry::Registry};
-use crate::{store::Store, telemetry::Metrics};
+use self::{freshness::Freshness, registry::Registry, reload::Want};
+use crate::{domain::TenantId, store::Store, telemetry::Metrics};
 
 pub use self::{
     error::Error,
@@ -36,4 +39,11 @@ pub struct Shared {
     freshness: Freshness,
     /// Loads that may be under way at once.
     loads: Semaphore,
+}
+
+impl Shared {
+    /// Tells a tenant's actor that the database may hold something newer; tenants that are not in memory need none.
+    fn hint(&self, tenant: TenantId, want: Want) {
+        self.registry.hint(tenant, want, self.freshness.synchronised_at_ms());
+    }
 }

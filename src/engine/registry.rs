@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,7 +12,11 @@ use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use ractor::{ActorId, ActorRef};
 
-use super::{reload::Want, tenant};
+use super::{
+    hints::Hints,
+    reload::{self, Want},
+    tenant,
+};
 use crate::{
     domain::{Revision, TenantId},
     ruleset::RuleSet,
@@ -23,23 +27,13 @@ use crate::{
 pub struct Resident {
     set: ArcSwapOption<RuleSet>,
     used_at_ms: AtomicU64,
-    hint: Hint,
+    /// What its actor is to look into.
+    pub hints: Hints,
 }
-
-/// The newest hint for an actor; many hints make one message.
-#[derive(Debug)]
-struct Hint {
-    revision: AtomicI64,
-    sent: AtomicBool,
-}
-
-/// Stands for [`Want::Fresh`] among the revisions.
-const FRESH: i64 = i64::MAX;
 
 impl Resident {
     fn new(now_ms: u64) -> Self {
-        let hint = Hint { revision: AtomicI64::new(0), sent: AtomicBool::new(false) };
-        Self { set: ArcSwapOption::empty(), used_at_ms: AtomicU64::new(now_ms), hint }
+        Self { set: ArcSwapOption::empty(), used_at_ms: AtomicU64::new(now_ms), hints: Hints::new() }
     }
 
     /// What is served now.
@@ -55,27 +49,6 @@ impl Resident {
     /// Serves `set` from now on. Only the tenant's actor calls this.
     pub fn publish(&self, set: Arc<RuleSet>) {
         self.set.store(Some(set));
-    }
-
-    /// The newest hint, taken by the actor.
-    pub fn take_hint(&self) -> Option<Want> {
-        // First the flag: a hint that comes between the two lines is sent once more, which does no harm.
-        self.hint.sent.store(false, Ordering::SeqCst);
-        match self.hint.revision.swap(0, Ordering::SeqCst) {
-            0 => None,
-            FRESH => Some(Want::Fresh),
-            revision => Some(Want::AtLeast(Revision(revision))),
-        }
-    }
-
-    /// Keeps a hint. Answers whether the actor must be told.
-    fn hint(&self, want: Want) -> bool {
-        let revision = match want {
-            Want::Fresh => FRESH,
-            Want::AtLeast(revision) => revision.0,
-        };
-        self.hint.revision.fetch_max(revision, Ordering::SeqCst);
-        !self.hint.sent.swap(true, Ordering::SeqCst)
     }
 }
 
@@ -106,11 +79,14 @@ impl Registry {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// What `tenant` serves, if it is in memory and loaded. Counts as a use of it: one relaxed store.
-    pub fn serving(&self, tenant: TenantId) -> Option<Arc<RuleSet>> {
+    /// What `tenant` serves, if it is in memory and loaded, and since when it may be behind. Counts as a use of it:
+    /// one relaxed store.
+    pub fn serving(&self, tenant: TenantId) -> Option<(Arc<RuleSet>, u64)> {
         let entry = self.entries.get(&tenant)?;
         entry.resident.used_at_ms.store(self.now_ms(), Ordering::Relaxed);
-        entry.resident.set()
+        // First the time: a set that is published in between makes it too early, not too late.
+        let behind_since_ms = entry.resident.hints.behind_since_ms();
+        Some((entry.resident.set()?, behind_since_ms))
     }
 
     /// The tenant, if it is in memory.
@@ -163,9 +139,10 @@ impl Registry {
     }
 
     /// Tells a tenant's actor that the database may hold something newer; tenants that are not in memory need none.
-    pub fn hint(&self, tenant: TenantId, want: Want) {
+    /// `known_ms`: as in [`Hints::keep`].
+    pub fn hint(&self, tenant: TenantId, want: Want, known_ms: u64) {
         let Some(entry) = self.entries.get(&tenant) else { return };
-        if entry.resident.hint(want) {
+        if reload::is_news(want, entry.resident.revision()) && entry.resident.hints.keep(want, known_ms) {
             // An actor that has failed is told when it is started again.
             let _ = entry.actor.cast(tenant::Msg::Hinted);
         }

@@ -3,7 +3,7 @@
 //! Because all of that happens in its turn, a tenant never has two actors, and a request that crosses a stop is either
 //! forwarded before it or starts another actor after it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr, SupervisionEvent};
 use tokio::sync::oneshot;
@@ -12,6 +12,7 @@ use tracing::{debug, error};
 use super::{
     Shared,
     registry::{Entry, Resident},
+    reload::Want,
     tenant::{self, Missing, TenantActor, Waiter, restart_delay},
 };
 use crate::{domain::TenantId, telemetry::Departure};
@@ -173,14 +174,14 @@ impl State {
         // It may have been deleted or let go of since.
         let Some(failed) = self.shared.registry.entry(tenant) else { return };
         if let Some(entry) = self.start(myself, tenant, failed.resident).await {
-            entry.resident.take_hint();
-            self.shared.registry.hint(tenant, super::reload::Want::Fresh);
+            entry.resident.hints.take();
+            self.shared.hint(tenant, Want::Fresh);
         }
     }
 
     fn sweep(&mut self) {
         // While the database is away, a tenant let go of could not come back.
-        if self.shared.freshness.is_stale() {
+        if self.shared.freshness.is_stale(Instant::now()) {
             return;
         }
         let idle_stop = self.shared.options.idle_stop;

@@ -8,12 +8,16 @@ use std::{
 };
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::timeout,
+};
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 use super::{
     Shared,
+    publication::{Publication, Version, publication},
     registry::Resident,
     reload::{self, Action, Input, Want},
     supervisor,
@@ -24,13 +28,17 @@ use crate::{
     store,
 };
 
+/// How long reading a tenant may take: ten thousand rules take a fiftieth of it. A load that never ended would be one
+/// that no hint could follow.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(5);
+
 /// What a tenant's actor is sent.
 #[derive(Debug)]
 pub enum Msg {
     /// From the supervisor, for a caller that found no set, or one too old. Answered when there is one that will do,
     /// or as soon as it is known that there is none.
     Ensure(Waiter),
-    /// From the listener and from reconciling: [`Resident::take_hint`] tells what. At most one is in the mailbox.
+    /// From the listener and from reconciling: the hints of the [`Resident`] tell what. At most one is in the mailbox.
     Hinted,
     /// From the load that this actor began.
     Loaded(Result<Option<Arc<RuleSet>>, LoadError>),
@@ -67,9 +75,12 @@ pub enum LoadError {
     /// The database.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// Compiling panicked: a defect of ours, kept to this tenant.
-    #[error("compiling the rule set panicked")]
-    Compile,
+    /// The answer did not come: nothing in a half-open connection tells that it is one.
+    #[error("the database did not answer in time")]
+    Deadline(#[from] tokio::time::error::Elapsed),
+    /// Loading or compiling panicked: a defect of ours, kept to this tenant.
+    #[error("loading the rule set panicked")]
+    Panic,
 }
 
 /// What the actor starts with.
@@ -131,7 +142,7 @@ impl State {
     }
 
     fn hinted(&mut self, myself: &ActorRef<Msg>) {
-        if let Some(want) = self.args.resident.take_hint() {
+        if let Some(want) = self.args.resident.hints.take() {
             self.heard_at.get_or_insert_with(Instant::now);
             self.advance(myself, Input::Hint(want));
         }
@@ -145,19 +156,17 @@ impl State {
         self.advance(myself, Input::Loaded);
     }
 
-    /// Publishes a set unless an equal or newer one is served. Revisions count within one history of the database;
-    /// after a restore another one begins, and its set is the truth whatever its number.
+    /// Publishes a set, if that is what becomes of it.
     fn publish(&mut self, set: Arc<RuleSet>) {
         let tenant = self.args.tenant;
-        if let Some(current) = self.args.resident.set()
-            && current.epoch() == set.epoch()
-        {
-            if set.revision() < current.revision() {
-                error!(%tenant, served = %current.revision(), stored = %set.revision(),
+        let served = self.args.resident.set().map(|served| Version::from(&*served));
+        match publication(served, Version::from(&*set)) {
+            Publication::Publish => {}
+            Publication::Known => return,
+            Publication::Regression => {
+                self.args.shared.metrics.revision_regression();
+                error!(%tenant, served = ?served.map(|served| served.revision), stored = %set.revision(),
                     "the database holds an older revision than is served: it was restored without a new epoch");
-                return;
-            }
-            if set.revision() == current.revision() {
                 return;
             }
         }
@@ -212,6 +221,7 @@ impl State {
         self.reload = next;
         if next == reload::State::Idle {
             self.heard_at = None;
+            self.args.resident.hints.settle();
         }
         match action {
             Some(Action::Load) => self.begin_load(myself.clone()),
@@ -227,7 +237,9 @@ impl State {
         let tenant = self.args.tenant;
         let previous = self.args.resident.set();
         tokio::spawn(async move {
-            let result = load(&shared, tenant, previous).await;
+            // In a task of its own: a load that panicked must end like any other, or the tenant never loaded again.
+            let loading = tokio::spawn(async move { load(&shared, tenant, previous).await });
+            let result = loading.await.unwrap_or(Err(LoadError::Panic));
             // An actor that has stopped meanwhile has handed its callers on.
             let _ = myself.cast(Msg::Loaded(result));
         });
@@ -255,9 +267,9 @@ async fn load(
     let _permit = shared.loads.acquire().await;
     let began = Instant::now();
     let is_reload = previous.is_some();
-    let Some(snapshot) = shared.store.snapshot(tenant).await? else { return Ok(None) };
+    let Some(snapshot) = timeout(SNAPSHOT_DEADLINE, shared.store.snapshot(tenant)).await?? else { return Ok(None) };
     let compile = move || Arc::new(RuleSet::compile(&snapshot, previous.as_deref()));
-    let set = tokio::task::spawn_blocking(compile).await.map_err(|_| LoadError::Compile)?;
+    let set = tokio::task::spawn_blocking(compile).await.map_err(|_| LoadError::Panic)?;
     if is_reload {
         shared.metrics.reload(began.elapsed());
     } else {

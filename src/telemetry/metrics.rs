@@ -68,6 +68,7 @@ struct Engine {
     propagation_seconds: Histogram,
     listener_reconnects: Counter,
     reconcile_catches: Counter,
+    revision_regressions: Counter,
     idle_stops: Counter,
     evictions: Counter,
     restarts: Counter,
@@ -217,6 +218,11 @@ impl Metrics {
         self.0.engine.reconcile_catches.inc();
     }
 
+    /// A tenant was stored at an older revision than is served, in the same history of the database.
+    pub fn revision_regression(&self) {
+        self.0.engine.revision_regressions.inc();
+    }
+
     /// A rule set left memory.
     pub fn departure(&self, departure: Departure) {
         match departure {
@@ -303,6 +309,11 @@ impl Engine {
             propagation_seconds: request_histogram(),
             listener_reconnects: counter(registry, "listener_reconnects", "Connections to hear of changes made anew"),
             reconcile_catches: counter(registry, "reconcile_catches", "Changes found that no notification had told"),
+            revision_regressions: counter(
+                registry,
+                "revision_regressions",
+                "Loads that found an older revision than is served: a restore without a new epoch",
+            ),
             idle_stops: counter(registry, "idle_stops", "Rule sets dropped because nobody used them"),
             evictions: counter(registry, "evictions", "Rule sets dropped because there were too many"),
             restarts: counter(registry, "actor_restarts", "Tenant actors that failed and were started again"),
