@@ -9,7 +9,7 @@ use ractor::{Actor, ActorRef};
 use tokio::{
     sync::{Notify, Semaphore, oneshot, watch},
     task::{JoinHandle, JoinSet},
-    time::{interval, timeout},
+    time::{interval, sleep, timeout},
 };
 use tracing::{error, warn};
 
@@ -34,6 +34,8 @@ use crate::{
 
 /// How long a writer waits until this node serves what it wrote. The change is committed either way.
 const SERVED_WAIT: Duration = Duration::from_secs(2);
+/// How long a writer waits before it asks again, if loading what it wrote failed.
+const SERVED_RETRY: Duration = Duration::from_millis(20);
 /// How long a caller waits for the first load of a tenant.
 const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
 
@@ -234,17 +236,23 @@ impl Engine {
         Ok(Changed { amendment, revision })
     }
 
-    /// Waits until this node serves `revision`, if the tenant is in memory at all. One that is not is loaded by the
-    /// next evaluation, which then reads what was committed.
+    /// Waits until this node serves `revision`, if the tenant is in memory at all, whatever fails meanwhile. One that
+    /// is not is loaded by the next evaluation, which then reads what was committed.
     async fn serve(&self, tenant: TenantId, revision: Revision) {
-        if self.inner.shared.registry.entry(tenant).is_none() {
-            return;
-        }
+        let deadline = Instant::now() + SERVED_WAIT;
         // Should it take longer, decisions are marked stale from then on.
         self.inner.shared.hint(tenant, Want::AtLeast(revision));
-        match self.ensure(tenant, Some(revision), SERVED_WAIT).await {
-            Ok(Some(_)) | Err(Error::TenantNotFound) => {}
-            Ok(None) | Err(_) => warn!(%tenant, %revision, "committed, and not served by this node yet"),
+        while self.inner.shared.registry.entry(tenant).is_some() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.ensure(tenant, Some(revision), left).await {
+                Ok(Some(_)) | Err(Error::TenantNotFound) => return,
+                Ok(None) | Err(Error::Stopping) => {
+                    warn!(%tenant, %revision, "committed, and not served by this node yet");
+                    return;
+                }
+                // Its actor failed, or many wait: a client that was answered now would read what it overwrote.
+                Err(_) => sleep(SERVED_RETRY).await,
+            }
         }
     }
 

@@ -16,6 +16,8 @@ mod registry;
 mod reload;
 mod supervisor;
 mod tenant;
+#[cfg(test)]
+mod tests;
 mod writers;
 
 use tokio::sync::Semaphore;

@@ -10,7 +10,9 @@ mod container;
 mod database;
 mod directory;
 mod node;
+mod private;
 mod process;
+mod proxy;
 mod run;
 mod server;
 
@@ -18,5 +20,7 @@ pub use app::{OPERATOR_KEY, TestApp};
 pub use database::TestDatabase;
 pub use directory::Directory;
 pub use node::{Node, proof_size, rule, within};
+pub use private::PrivateServer;
 pub use process::{TestProcess, free_address};
+pub use proxy::{Flow, Proxy};
 pub use run::Run;
