@@ -138,7 +138,7 @@ fn fields() -> Vec<(&'static str, Type, Kind)> {
 }
 
 fn field(name: &str, value_type: Type) -> ObjectField {
-    ObjectField { name: name.into(), value_type, max_length: None, max_items: None }
+    ObjectField::new(name, value_type)
 }
 
 fn env() -> Env {

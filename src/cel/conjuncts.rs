@@ -238,7 +238,7 @@ fn reads_dyn(node: &Checked) -> bool {
 /// The last slot that `node` may read.
 fn last_slot(node: &Checked) -> Option<Slot> {
     let mut last = match &node.kind {
-        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot) => Some(*slot),
+        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => Some(*slot),
         CheckedKind::Object(object, first) => {
             let others = u32::try_from(object.fields.len().saturating_sub(1)).unwrap_or(u32::MAX);
             Some(Slot(first.0.saturating_add(others)))
@@ -255,12 +255,7 @@ mod tests {
     use crate::cel::{Env, ObjectField, ObjectType};
 
     fn env() -> Env {
-        let field = |(name, value_type): (&str, Type)| ObjectField {
-            name: name.to_owned(),
-            value_type,
-            max_length: None,
-            max_items: None,
-        };
+        let field = |(name, value_type): (&str, Type)| ObjectField::new(name, value_type);
         let fields =
             [("a", Type::Int), ("b", Type::Bool), ("d", Type::Dyn), ("l", Type::list(Type::Int)), ("s", Type::String)];
         let fields = fields.into_iter().map(field).collect();

@@ -4,23 +4,22 @@ use std::{fmt, sync::Arc};
 
 use super::{
     TraceEntry,
-    activation::Activation,
+    account::Computed,
+    activation::{Activation, Slot},
     check::{self, Checked, CheckedKind},
     conjuncts::{Conjunct, conjuncts},
-    cost,
     env::Env,
-    estimate::{Estimate, estimate},
+    estimate::{self, Bound, Estimate},
     fault::EvaluationError,
     parse,
     plan::{self, BoolStep, Planner, Step},
-    run::{Limits, Outcome, Run},
+    run::{Limits, Outcome, Run, WORK_UNLIMITED},
+    size::Size,
+    trace,
     types::Type,
     value::Value,
 };
-use crate::{
-    config::limits::TRACE_VALUE_WEIGHT_MAX,
-    error::{Detail, Span},
-};
+use crate::error::{Detail, Span};
 
 /// An expression that was checked and planned. Cheap to clone.
 #[derive(Clone)]
@@ -31,11 +30,11 @@ pub struct Program {
 struct Inner {
     env: Env,
     source: Box<str>,
-    value_type: Type,
-    references: Box<[String]>,
-    locals: usize,
-    limits: Limits,
+    reads: Box<[SlotRead]>,
+    locals: u32,
     estimate: Estimate,
+    /// How large its value can be, if that can grow: a rule's cannot.
+    size: Option<Box<Size>>,
     conjuncts: Box<[Conjunct]>,
     step: Root,
 }
@@ -43,7 +42,16 @@ struct Inner {
 /// What runs: by its type, so that a rule makes no value.
 enum Root {
     Truth(BoolStep),
-    Value(Step),
+    Value(Step, Box<Type>),
+}
+
+/// A slot that an expression reads, or the variable that begins there, read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlotRead {
+    /// The slot.
+    pub slot: Slot,
+    /// Whether all fields of an object are read.
+    pub is_whole: bool,
 }
 
 /// What an expression costs at worst, and what costs most of it.
@@ -86,18 +94,18 @@ impl Program {
     }
 
     fn plan(env: &Env, source: &str, mut checked: Checked) -> Self {
-        let references = references(env, &checked);
+        let reads = reads(&checked);
         plan::fold(&mut checked);
-        let estimate = estimate(&checked, locals(&checked));
+        let locals = locals(&checked);
+        let (estimate, size) = estimate::estimate(&checked, locals);
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
                 source: source.into(),
-                value_type: checked.value_type.clone(),
-                references,
-                locals: locals(&checked),
-                limits: env.limits(),
+                reads,
+                locals: u32::try_from(locals).unwrap_or(u32::MAX),
                 estimate,
+                size: (size != Size::scalar()).then(|| Box::new(size)),
                 conjuncts: conjuncts(&checked, estimate, env.limits(), source),
                 step: root(&checked),
             }),
@@ -106,12 +114,22 @@ impl Program {
 
     /// The expression's type.
     pub fn value_type(&self) -> &Type {
-        &self.inner.value_type
+        match &self.inner.step {
+            Root::Truth(_) => &Type::Bool,
+            Root::Value(_, value_type) => value_type,
+        }
+    }
+
+    /// The slots that the expression reads, sorted.
+    pub fn reads(&self) -> &[SlotRead] {
+        &self.inner.reads
     }
 
     /// What the expression reads, sorted: `facts.age`, `derived.adult`; a variable's name alone where it is read whole.
-    pub fn references(&self) -> &[String] {
-        &self.inner.references
+    /// Made from the source again, since nobody needs it to decide.
+    pub fn references(&self) -> Vec<String> {
+        let env = &self.inner.env;
+        check(env, &self.inner.source).map(|checked| references(env, &checked)).unwrap_or_default()
     }
 
     /// Tests of single slots without which the expression is false.
@@ -131,23 +149,74 @@ impl Program {
         CostEstimate { units, span: costliest.span(source), text: costliest.text(source).to_owned() }
     }
 
+    /// The units of [`Self::cost_estimate`].
+    pub fn cost_units(&self) -> u64 {
+        self.inner.estimate.units
+    }
+
+    /// How large the expression's value can be.
+    pub fn size(&self) -> Size {
+        self.inner.size.as_deref().cloned().unwrap_or_else(Size::scalar)
+    }
+
+    /// The bounds of the schema that the estimated cost depends on, the most telling first. Slow: for messages.
+    pub fn telling_bounds(&self) -> Vec<Bound> {
+        let Ok(mut checked) = check(&self.inner.env, &self.inner.source) else { return Vec::new() };
+        plan::fold(&mut checked);
+        estimate::telling_bounds(&self.inner.env, &checked, self.locals())
+    }
+
+    /// Where the expression first reads what is called `wanted`: `derived.adult`. Slow: for messages.
+    pub fn place_of(&self, wanted: &str) -> Option<Span> {
+        let checked = check(&self.inner.env, &self.inner.source).ok()?;
+        find(&self.inner.env, &checked, wanted).map(|range| range.span(&self.inner.source))
+    }
+
     /// The expression's value.
     pub fn evaluate(&self, activation: &Activation) -> Result<Value, EvaluationError> {
-        self.evaluate_within(activation, self.inner.limits).0
+        self.evaluate_within(activation, self.limits()).0
+    }
+
+    fn locals(&self) -> usize {
+        self.inner.locals as usize
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.env.limits()
     }
 
     fn run(&self, run: &mut Run<'_>) -> Outcome {
         match &self.inner.step {
             Root::Truth(step) => step(run).map(Value::Bool),
-            Root::Value(step) => step(run),
+            Root::Value(step, _) => step(run),
         }
     }
 
-    /// The expression's value, within `limits`, and the units of cost it took.
+    /// The expression's value, within `limits`, and the units of cost it took: those of the deferred values that it read
+    /// among them, whether they were computed for it or before.
     pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
-        let mut run = Run::new(activation, self.inner.locals, limits);
-        let outcome = self.run(&mut run).map_err(|fault| fault.into_error(&self.inner.source));
-        (outcome, limits.cost_max - run.cost_left())
+        let mut run = Run::new(activation, self.locals(), limits, WORK_UNLIMITED);
+        let outcome = self.outcome(&mut run);
+        (outcome, run.cost())
+    }
+
+    /// The expression's value, as one of many evaluations that share what may be done; takes from it what was done now.
+    pub fn evaluate_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<Value, EvaluationError> {
+        let mut run = Run::new(activation, self.locals(), self.limits(), *work_left);
+        let outcome = self.outcome(&mut run);
+        *work_left = work_left.saturating_sub(run.work());
+        outcome
+    }
+
+    /// The expression's value, for all who read it.
+    pub(super) fn compute(&self, activation: &Activation, work_max: u64) -> Computed {
+        let mut run = Run::new(activation, self.locals(), self.limits(), work_max);
+        let outcome = self.outcome(&mut run);
+        Computed { outcome, own_cost: run.own_cost(), work: run.work(), reads: run.into_reads() }
+    }
+
+    fn outcome(&self, run: &mut Run<'_>) -> Result<Value, EvaluationError> {
+        self.run(run).map_err(|fault| fault.into_error(&self.inner.source))
     }
 
     /// The value of every sub-expression that was evaluated, in the order of the source; one for each turn of a loop.
@@ -155,19 +224,12 @@ impl Program {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
         let step = Planner { is_traced: true }.root(&checked);
-        let mut run = Run::new(activation, self.inner.locals.max(locals(&checked)), self.inner.limits);
+        let locals = self.locals().max(locals(&checked));
+        let mut run = Run::new(activation, locals, self.limits(), WORK_UNLIMITED);
         run.trace = Some(Vec::new());
-        let _ = step(&mut run);
-        let mut entries = run.trace.take().unwrap_or_default();
-        entries.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
-        entries
-            .into_iter()
-            .map(|(range, value)| TraceEntry {
-                span: range.span(source),
-                text: range.text(source).to_owned(),
-                value: value.map_or_else(error_shown, |value| shown(&value)),
-            })
-            .collect()
+        let outcome = step(&mut run);
+        let notes = run.trace.take().unwrap_or_default();
+        trace::entries(&checked, source, notes, (checked.range, outcome))
     }
 }
 
@@ -176,19 +238,7 @@ fn root(checked: &Checked) -> Root {
     if checked.value_type == Type::Bool {
         return Root::Truth(planner.root_truth(checked));
     }
-    Root::Value(planner.root(checked))
-}
-
-/// A value in JSON, unless it is too large to be read.
-fn shown(value: &Value) -> serde_json::Value {
-    if cost::weight(value, TRACE_VALUE_WEIGHT_MAX) > TRACE_VALUE_WEIGHT_MAX {
-        return serde_json::Value::String(format!("(a large `{}`)", value.type_name()));
-    }
-    value.to_json()
-}
-
-fn error_shown((code, message): (&'static str, String)) -> serde_json::Value {
-    serde_json::json!({ "error": { "code": code, "message": message } })
+    Root::Value(planner.root(checked), Box::new(checked.value_type.clone()))
 }
 
 fn locals(node: &Checked) -> usize {
@@ -203,7 +253,24 @@ fn locals(node: &Checked) -> usize {
     most
 }
 
-fn references(env: &Env, checked: &Checked) -> Box<[String]> {
+fn reads(checked: &Checked) -> Box<[SlotRead]> {
+    fn collect(node: &Checked, found: &mut Vec<SlotRead>) {
+        match &node.kind {
+            CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
+                found.push(SlotRead { slot: *slot, is_whole: false });
+            }
+            CheckedKind::Object(_, slot) => found.push(SlotRead { slot: *slot, is_whole: true }),
+            _ => node.children(&mut |child| collect(child, found)),
+        }
+    }
+    let mut found = Vec::new();
+    collect(checked, &mut found);
+    found.sort_unstable();
+    found.dedup();
+    found.into_boxed_slice()
+}
+
+fn references(env: &Env, checked: &Checked) -> Vec<String> {
     let mut found = std::collections::BTreeSet::new();
     collect(env, checked, &mut found);
     found.into_iter().collect()
@@ -218,10 +285,20 @@ fn collect(env: &Env, node: &Checked, found: &mut std::collections::BTreeSet<Str
     }
 }
 
+/// The first node that reads `wanted`, or all of the object that it is in.
+fn find(env: &Env, node: &Checked, wanted: &str) -> Option<parse::Range> {
+    if path(env, node).is_some_and(|path| wanted.starts_with(&path)) {
+        return Some(node.range);
+    }
+    let mut found = None;
+    node.children(&mut |child| found = found.or_else(|| find(env, child, wanted)));
+    found
+}
+
 /// The path that `node` reads, if it reads one: a variable, a field, a field of that.
 fn path(env: &Env, node: &Checked) -> Option<String> {
     match &node.kind {
-        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot) => {
+        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
             env.path(*slot, false)
         }
         CheckedKind::Object(_, slot) => env.path(*slot, true),

@@ -5,17 +5,12 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::{
-    cel::{Activation, Deferred, Env, ObjectField, ObjectType, Program, Type, Value},
+    cel::{Activation, Env, Frame, ObjectField, ObjectType, Program, Type, Value},
     error::Detail,
 };
 
 fn object(name: &str, fields: &[(&str, Type)]) -> Type {
-    let field = |(name, value_type): &(&str, Type)| ObjectField {
-        name: (*name).into(),
-        value_type: value_type.clone(),
-        max_length: None,
-        max_items: None,
-    };
+    let field = |(name, value_type): &(&str, Type)| ObjectField::new(*name, value_type.clone());
     let mut fields: Vec<ObjectField> = fields.iter().map(field).collect();
     fields.sort_by(|left, right| left.name.cmp(&right.name));
     Type::Object(Arc::new(ObjectType { name: name.into(), fields }))
@@ -49,7 +44,7 @@ fn activation() -> Activation {
     let program = |source| env.compile(source).unwrap();
     let slot = |path| env.slot(path).unwrap();
     let derived = [(slot("derived.bad"), program("1 / 0")), (slot("derived.total"), program("7"))];
-    let mut activation = Activation::new(&env).with_deferred(&Arc::new(Deferred::new(derived.to_vec())));
+    let mut activation = Activation::of(&Arc::new(Frame::new(&env, derived.to_vec())));
     let facts = json!({
         "age": 20,
         "email": "a@b.example",
@@ -218,7 +213,7 @@ fn a_program_knows_its_type_and_what_it_reads() {
     ] {
         let program = env().compile(source).unwrap_or_else(|errors| panic!("{source}: {errors:?}"));
         assert_eq!(program.value_type().to_string(), value_type, "{source}");
-        assert_eq!(program.references(), references, "{source}");
+        assert_eq!(program.references(), *references, "{source}");
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Decision<'a> {
     pub evaluated: usize,
     /// How many matched.
     pub matched_count: usize,
+    /// Units of cost that evaluating took.
+    #[serde(skip)]
+    pub cost: u64,
 }
 
 /// What became of one rule.
@@ -54,6 +57,9 @@ pub struct RuleResult<'a> {
     /// The values of its sub-expressions, if they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<Vec<crate::cel::TraceEntry>>,
+    /// The facts for want of which it did not match, if a trace was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// A rule as it was named: one of the set, or a text that names none.
@@ -80,4 +86,10 @@ pub struct RuleError {
     /// Column in the rule's expression, from 1, in characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
+    /// The fact that is missing, if it ended for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Box<str>>,
+    /// The derived field in which it happened, if it was none of the rule's own doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derived_field: Option<Box<str>>,
 }

@@ -12,6 +12,7 @@ mod derived_fields;
 mod error;
 mod listener;
 pub mod migrate;
+mod nodes;
 mod page;
 mod pool;
 mod role;

@@ -31,13 +31,9 @@ impl Planner {
             CheckedKind::Or(terms) => self.any_of(terms),
             CheckedKind::HasSlot(slot) => {
                 let (slot, range) = (*slot, node.range);
-                Box::new(move |run| match run.state(slot) {
-                    crate::cel::activation::State::Present(_) => Ok(true),
-                    crate::cel::activation::State::Absent => Ok(false),
-                    crate::cel::activation::State::Deferred(_) => {
-                        let read = run.activation().read(slot);
-                        read.map(|value| value.is_some()).map_err(|error| Fault::from(error).at(range))
-                    }
+                Box::new(move |run| match run.read(slot) {
+                    Ok(value) => Ok(value.is_some()),
+                    Err(fault) => Err(fault.at(range)),
                 })
             }
             _ => {

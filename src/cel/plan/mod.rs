@@ -96,7 +96,7 @@ impl Planner {
                 let (object, slot) = (Arc::clone(object), *slot);
                 Box::new(move |run| {
                     run.allocate_items(object.fields.len())?;
-                    run.activation().object(&object, slot).map_err(|error| Fault::from(error).at(range))
+                    run.object(&object, slot).map_err(|fault| fault.at(range))
                 })
             }
             CheckedKind::Local(local) => {
@@ -107,7 +107,7 @@ impl Planner {
                 let step = self.plain_truth(node);
                 Box::new(move |run| step(run).map(Value::Bool))
             }
-            CheckedKind::OptionalSlot(slot) => {
+            CheckedKind::OptionalSlot(slot, _) => {
                 let slot = *slot;
                 Box::new(move |run| optional_slot(run, slot).map_err(|fault| fault.at(range)))
             }
@@ -236,12 +236,12 @@ fn note(run: &mut Run<'_>, range: Range, outcome: &Outcome) {
     if let Some(trace) = &mut run.trace
         && trace.len() < crate::config::limits::TRACE_ENTRIES_MAX
     {
-        trace.push((range, outcome.clone().map_err(|fault| fault.content())));
+        trace.push((range, outcome.clone().map_err(|fault| fault.at(range))));
     }
 }
 
 fn optional_slot(run: &Run<'_>, slot: Slot) -> Outcome {
-    Ok(Value::Optional(run.activation().read(slot)?.cloned().map(Arc::new)))
+    Ok(Value::Optional(run.read(slot)?.cloned().map(Arc::new)))
 }
 
 /// The value of an element; none for one marked with `?` that is absent.

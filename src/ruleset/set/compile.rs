@@ -5,6 +5,7 @@ use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 use super::{
     Broken, CompileReport, CompiledSchema, RuleEntry, RuleSet, RuleState,
     compiled::{Compiled, Role},
+    cost::costly,
     derived::{self, DerivedFields},
     indexed::index,
     language::Environment,
@@ -35,7 +36,7 @@ impl RuleSet {
             None => (DerivedFields::uncompiled(&snapshot.derived_fields), without_schema(snapshot)),
         };
         let environment = derived.environment(layout);
-        let deferred = Arc::new(derived.deferred(&environment));
+        let frame = Arc::new(derived.frame(&environment));
         let mut rules = Vec::with_capacity(snapshot.rules.len());
         for (place, rule) in snapshot.rules.iter().enumerate() {
             if let Some(entry) = compiler.unchanged(place, rule, &environment, &derived) {
@@ -62,19 +63,21 @@ impl RuleSet {
         let active = snapshot.rules.iter().filter(|rule| rule.active).count()
             + snapshot.derived_fields.iter().filter(|field| field.active).count();
         let report = CompileReport { compiled: active.saturating_sub(compiler.reused), reused: compiler.reused };
+        let costly = costly(rules.iter().map(Arc::as_ref), &derived);
         let index = index(&rules, schema.as_ref(), previous);
         Self {
             tenant: snapshot.tenant.clone(),
             epoch: snapshot.epoch,
             schema,
             environment,
-            deferred,
+            frame,
             derived: Arc::new(derived),
             places: places(&rules, previous),
             index: Arc::new(index),
             active: snapshot.rules.iter().filter(|rule| rule.active).count(),
             rules: rules.into(),
             broken: broken.into(),
+            costly: costly.into(),
             report,
         }
     }

@@ -1,6 +1,6 @@
 //! One expression, compiled, with what must stay the same for it to stay valid.
 
-use crate::cel::{Program, Slot, Type};
+use crate::cel::{Program, Size, Slot, Type};
 
 /// The variable under which expressions read derived fields.
 pub(super) const DERIVED: &str = "derived";
@@ -13,7 +13,7 @@ pub(super) struct Compiled {
     /// What it was compiled as.
     pub role: Role,
     /// The derived fields that it reads, as they were when it was compiled.
-    pub reads: Vec<Read>,
+    pub reads: Box<[Read]>,
     /// Whether it reads the derived fields as a whole, whichever there are.
     pub reads_all: bool,
 }
@@ -25,6 +25,8 @@ pub(super) struct Read {
     pub name: String,
     /// Its type.
     pub value_type: Type,
+    /// How large its value can be.
+    pub size: Size,
     /// Where its value stands.
     pub slot: Option<Slot>,
 }
@@ -40,12 +42,7 @@ pub(super) enum Role {
 
 impl Compiled {
     /// The derived fields (`derived.x`) and facts (`facts.y`) that it reads, sorted.
-    pub fn dependencies(&self) -> &[String] {
+    pub fn dependencies(&self) -> Vec<String> {
         self.program.references()
     }
-}
-
-/// The name of the derived field in a reference such as `derived.adult`, or `derived.address.city`.
-pub(super) fn derived_name(reference: &str) -> Option<&str> {
-    reference.strip_prefix(DERIVED)?.strip_prefix('.')?.split('.').next()
 }

@@ -1,15 +1,16 @@
 //! Evaluating a set on facts. Every rule asked for is answered, with an error if need be; none can spoil another.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled};
 use crate::{
-    cel::{Activation, EvaluationError, Limits, TraceEntry, Value},
+    cel::{Activation, EvaluationError, TraceEntry, Value},
     config::limits::DECISION_COST_MAX,
     domain::RuleId,
     ruleset::{Decision, Facts, Query, Return, RuleError, RuleReference, RuleResult},
@@ -37,7 +38,7 @@ impl RuleSet {
         match &activation {
             // A trace shows why a rule is false, and few rules are run sooner than found.
             Some(activation) if query.rules.is_none() && !query.trace => self.decide_candidates(activation, query),
-            _ => self.decide_each(activation.as_ref(), query),
+            _ => self.decide_each(activation.as_deref(), query),
         }
     }
 
@@ -73,7 +74,7 @@ impl RuleSet {
         };
         CANDIDATES.set(candidates);
         let matched_count = results.iter().filter(|result: &&RuleResult| result.matched).count();
-        Decision { results, evaluated, matched_count }
+        Decision { results, evaluated, matched_count, cost: budget.spent() }
     }
 
     /// Evaluates every rule asked for.
@@ -98,7 +99,7 @@ impl RuleSet {
         if query.returns == Return::Matched {
             results.retain(|result| result.matched || result.error.is_some());
         }
-        Decision { results, evaluated, matched_count }
+        Decision { results, evaluated, matched_count, cost: budget.spent() }
     }
 
     /// The rules asked for, in the order of the answer.
@@ -126,16 +127,19 @@ impl RuleSet {
     }
 
     /// What the rules read; `None` if the facts were read by another schema.
-    pub(super) fn activation(&self, facts: &Facts) -> Option<Activation> {
+    pub(super) fn activation<'f>(&self, facts: &'f Facts) -> Option<Cow<'f, Activation>> {
+        if facts.activation().is_of(&self.frame) {
+            return Some(Cow::Borrowed(facts.activation()));
+        }
         let layout = &self.schema.as_ref()?.shared.layout;
         if !Arc::ptr_eq(layout, facts.layout()) && layout.variables() != facts.layout().variables() {
             return None;
         }
-        let mut activation = self.environment.activation().with_deferred(&self.deferred);
-        for (slot, value) in facts.values() {
-            activation.set(*slot, value.clone());
+        let mut activation = Activation::of(&self.frame);
+        for (slot, value) in facts.activation().filled() {
+            activation.set(slot, value.clone());
         }
-        Some(activation)
+        Some(Cow::Owned(activation))
     }
 
     fn evaluate(&self, rule: &RuleEntry, activation: Option<&Activation>, query: &Query, budget: &Budget) -> Outcome {
@@ -156,7 +160,7 @@ impl RuleSet {
     }
 }
 
-/// What a decision may still cost, all its rules together; each has its own limit as well.
+/// What may still be done for a decision, for all its rules together; each has its own limit as well.
 struct Budget(Cell<u64>);
 
 impl Budget {
@@ -164,15 +168,8 @@ impl Budget {
         Self(Cell::new(DECISION_COST_MAX))
     }
 
-    /// What the next rule may take; `None` once nothing is left.
-    fn limits(&self) -> Option<Limits> {
-        let limits = Limits::default();
-        let cost_max = limits.cost_max.min(self.0.get());
-        (cost_max > 0).then_some(Limits { cost_max, ..limits })
-    }
-
-    fn charge(&self, cost: u64) {
-        self.0.set(self.0.get().saturating_sub(cost));
+    fn spent(&self) -> u64 {
+        DECISION_COST_MAX.saturating_sub(self.0.get())
     }
 }
 
@@ -182,12 +179,13 @@ fn has_tag(rule: &RuleEntry, query: &Query) -> bool {
 }
 
 fn run(compiled: &Compiled, activation: &Activation, trace: bool, budget: &Budget) -> Outcome {
-    let Some(limits) = budget.limits() else {
+    let mut work_left = budget.0.get();
+    if work_left == 0 {
         let message = format!("the decision has used up its {DECISION_COST_MAX} units of cost before this rule");
         return refused("cost_exceeded", message);
-    };
-    let (value, cost) = compiled.program.evaluate_within(activation, limits);
-    budget.charge(cost);
+    }
+    let value = compiled.program.evaluate_sharing(activation, &mut work_left);
+    budget.0.set(work_left);
     let (matched, error) = match value {
         Ok(Value::Bool(matched)) => (matched, None),
         // What the checker could not know: an expression of type `dyn`.
@@ -205,17 +203,26 @@ fn refused(code: &'static str, message: impl Into<String>) -> Outcome {
 }
 
 fn result(rule: &RuleEntry, (matched, error, trace): Outcome) -> RuleResult<'_> {
-    RuleResult { rule_id: RuleReference::Known(rule.id), rule_name: Some(&rule.name), matched, error, trace }
+    let missing = if matched { Vec::new() } else { missing(trace.as_deref().unwrap_or_default()) };
+    RuleResult { rule_id: RuleReference::Known(rule.id), rule_name: Some(&rule.name), matched, error, trace, missing }
+}
+
+/// The facts whose absence decided.
+fn missing(trace: &[TraceEntry]) -> Vec<String> {
+    let missing: BTreeSet<&String> =
+        trace.iter().filter(|entry| entry.decided).filter_map(|entry| entry.missing.as_ref()).collect();
+    missing.into_iter().cloned().collect()
 }
 
 fn unknown(text: &str) -> RuleResult<'_> {
     let (matched, error, trace) = refused("rule_not_found", "there is no rule with this id");
-    RuleResult { rule_id: RuleReference::Unknown(text), rule_name: None, matched, error, trace }
+    RuleResult { rule_id: RuleReference::Unknown(text), rule_name: None, matched, error, trace, missing: Vec::new() }
 }
 
 impl From<EvaluationError> for RuleError {
     fn from(error: EvaluationError) -> Self {
         let (line, column) = error.span.map(|span| (span.line, span.column)).unzip();
-        Self { code: error.code, message: error.message, line, column }
+        let EvaluationError { code, message, missing, within, span: _ } = error;
+        Self { code, message, line, column, missing, derived_field: within }
     }
 }

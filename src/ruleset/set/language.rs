@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::compiled::{Compiled, DERIVED, Read, Role, derived_name};
+use super::compiled::{Compiled, DERIVED, Read, Role};
 use crate::{
-    cel::{Activation, Env, ObjectField, ObjectType, Program, Type},
+    cel::{Env, Frame, ObjectField, ObjectType, Program, Size, Slot, SlotRead, Type},
     error::Detail,
     ruleset::facts::Layout,
 };
@@ -21,13 +21,9 @@ pub(super) struct Environment {
 
 impl Environment {
     /// The environment of a schema's layout with these derived fields, sorted by name.
-    pub fn new<'a>(layout: Option<&Layout>, derived: impl Iterator<Item = (&'a str, Type)>) -> Self {
-        let field = |(name, value_type): (&str, Type)| ObjectField {
-            name: name.to_owned(),
-            value_type,
-            max_length: None,
-            max_items: None,
-        };
+    pub fn new<'a>(layout: Option<&Layout>, derived: impl Iterator<Item = (&'a str, Type, Size)>) -> Self {
+        let field =
+            |(name, value_type, size): (&str, Type, Size)| ObjectField { name: name.to_owned(), value_type, size };
         let derived = Arc::new(ObjectType { name: DERIVED.to_owned(), fields: derived.map(field).collect() });
         // Facts first: their slots do not move when derived fields come and go.
         let mut variables = layout.map(|layout| layout.variables().to_vec()).unwrap_or_default();
@@ -49,17 +45,20 @@ impl Environment {
     }
 
     fn compiled(&self, program: Program, role: Role) -> Compiled {
-        let mut names: Vec<&str> = program.references().iter().filter_map(|path| derived_name(path)).collect();
-        names.dedup();
-        let reads = names.into_iter().filter_map(|name| self.read(name)).collect();
-        let reads_all = program.references().iter().any(|path| path == DERIVED);
+        // The derived fields have the last slots.
+        let first = self.env.slots() - self.derived.fields.len();
+        let position = |read: &SlotRead| read.slot.index().checked_sub(first);
+        let names = program.reads().iter().filter(|read| !read.is_whole).filter_map(position);
+        let names = names.filter_map(|position| Some(self.derived.fields.get(position)?.name.as_str()));
+        let reads = names.filter_map(|name| self.read(name)).collect();
+        let reads_all = program.reads().iter().any(|read| read.is_whole && position(read) == Some(0));
         Compiled { program, role, reads, reads_all }
     }
 
     fn read(&self, name: &str) -> Option<Read> {
         let field = self.derived.field(name)?;
         let slot = self.env.slot(&format!("{DERIVED}.{name}"));
-        Some(Read { name: name.to_owned(), value_type: field.value_type.clone(), slot })
+        Some(Read { name: name.to_owned(), value_type: field.value_type.clone(), size: field.size.clone(), slot })
     }
 
     /// Whether what was compiled under another environment of the same schema means the same under this one.
@@ -72,13 +71,13 @@ impl Environment {
         compiled.reads.iter().all(|read| self.derived.position(&read.name).is_some())
     }
 
-    /// An activation without values.
-    pub fn activation(&self) -> Activation {
-        Activation::new(&self.env)
+    /// The slots that expressions read; those of `deferred` take their values from programs.
+    pub fn frame(&self, deferred: Vec<(Slot, Program)>) -> Frame {
+        Frame::new(&self.env, deferred)
     }
 
     /// The slot of a derived field.
-    pub fn derived_slot(&self, name: &str) -> Option<crate::cel::Slot> {
+    pub fn derived_slot(&self, name: &str) -> Option<Slot> {
         self.env.slot(&format!("{DERIVED}.{name}"))
     }
 }

@@ -3,5 +3,7 @@
 mod faults;
 mod follow;
 mod lifecycle;
+mod runtime;
+mod supervision;
 mod tenants;
 mod write;

@@ -17,7 +17,9 @@ use crate::{
         freshness::Freshness,
         hints::{Hints, NOT_BEHIND},
         publication::{Publication, Version},
+        registry::is_awaited,
         reload::{self, Action, Input, State, Want},
+        restart,
     },
 };
 
@@ -52,7 +54,7 @@ pub struct Node {
     loads_free: usize,
     load_line: VecDeque<ActorId>,
     waiters: BTreeMap<u64, Waiter>,
-    failures: BTreeMap<TenantId, u32>,
+    restarts: BTreeMap<TenantId, restart::State>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +91,8 @@ enum ToSupervisor {
     Gone(TenantId, ActorId),
     Failed(ActorId),
     Restart(TenantId),
+    Changed(TenantId),
+    Loaded(TenantId),
     Sweep,
 }
 
@@ -131,7 +135,7 @@ impl Node {
             loads_free: 2,
             load_line: VecDeque::new(),
             waiters: BTreeMap::new(),
-            failures: BTreeMap::new(),
+            restarts: BTreeMap::new(),
         }
     }
 
@@ -327,19 +331,37 @@ impl World {
             ToSupervisor::Failed(actor) => {
                 let failed = self.nodes[node].registry.iter().find(|(_, entry)| entry.actor == actor);
                 let Some((tenant, _)) = failed.map(|(tenant, entry)| (*tenant, *entry)) else { return };
-                let failures = self.nodes[node].failures.entry(tenant).or_insert(0);
-                *failures += 1;
-                let wait = crate::engine::tenant::restart_delay(*failures);
-                self.node_after(u64::try_from(wait.as_micros()).unwrap(), node, NodeEvent::Restart { tenant });
+                let jitter_permille = u16::try_from(self.random.range(0, 1000)).unwrap();
+                self.restart(node, tenant, restart::Input::Failed { jitter_permille });
             }
-            ToSupervisor::Restart(tenant) => {
-                let Some(failed) = self.nodes[node].registry.get(&tenant).copied() else { return };
-                self.start(node, tenant, Some(failed.resident));
-                self.nodes[node].residents[&failed.resident].hints.take();
-                self.hint(node, tenant, Want::Fresh);
-            }
+            ToSupervisor::Restart(tenant) => self.restart(node, tenant, restart::Input::Due),
+            ToSupervisor::Changed(tenant) => self.restart(node, tenant, restart::Input::Changed),
+            ToSupervisor::Loaded(tenant) => self.restart(node, tenant, restart::Input::Loaded),
             ToSupervisor::Sweep => self.sweep(node),
         }
+    }
+
+    fn restart(&mut self, node: usize, tenant: TenantId, input: restart::Input) {
+        let Some(entry) = self.nodes[node].registry.get(&tenant).copied() else { return };
+        let before = self.nodes[node].restarts.remove(&tenant).unwrap_or_default();
+        let (state, action) = restart::step(before, self.instant(), input);
+        self.nodes[node].restarts.insert(tenant, state);
+        match action {
+            Some(restart::Action::Start) => {
+                self.start(node, tenant, Some(entry.resident));
+                self.nodes[node].residents[&entry.resident].hints.take();
+                self.hint(node, tenant, Want::Fresh);
+            }
+            Some(restart::Action::DueAfter(wait)) => {
+                let wait = u64::try_from(wait.as_micros()).unwrap();
+                self.node_after(wait, node, NodeEvent::Restart { tenant });
+            }
+            None => {}
+        }
+    }
+
+    fn is_quarantined(&self, node: usize, tenant: TenantId) -> bool {
+        self.nodes[node].restarts.get(&tenant).is_some_and(restart::State::is_quarantined)
     }
 
     /// Who keeps a tenant: in the registry, or, where that is done late, about to be.
@@ -379,7 +401,7 @@ impl World {
 
     fn stop(&mut self, node: usize, tenant: TenantId, actor: ActorId) {
         self.nodes[node].registry.remove(&tenant);
-        self.nodes[node].failures.remove(&tenant);
+        self.nodes[node].restarts.remove(&tenant);
         self.to_actor(node, actor, ToActor::Stop);
     }
 
@@ -389,7 +411,11 @@ impl World {
         }
         let before = self.now.saturating_sub(self.idle_stop);
         let residents = &self.nodes[node].residents;
-        let idle = |entry: &Entry| self.now >= self.idle_stop && residents[&entry.resident].used_at <= before;
+        let idle = |entry: &Entry| {
+            let Resident { set, used_at, .. } = &residents[&entry.resident];
+            let stays = set.is_none() && is_awaited(used_at / MS, self.now / MS);
+            self.now >= self.idle_stop && *used_at <= before && !stays
+        };
         let found = self.nodes[node].registry.iter().filter(|(_, entry)| idle(entry));
         let found: Vec<(TenantId, ActorId)> = found.map(|(tenant, entry)| (*tenant, entry.actor)).collect();
         for (tenant, actor) in found {
@@ -415,6 +441,9 @@ impl World {
         let installed = resident.set.map(|set| set.version.revision);
         if reload::is_news(want, installed) && resident.hints.keep(want, known_ms) {
             self.to_actor(node, entry.actor, ToActor::Hinted);
+        }
+        if self.is_quarantined(node, tenant) {
+            self.to_supervisor(node, ToSupervisor::Changed(tenant));
         }
     }
 
@@ -467,6 +496,9 @@ impl World {
             }
             ToActor::Loaded(Ok(Some(set))) => {
                 self.publish(node, id, &actor, set);
+                if self.is_quarantined(node, actor.tenant) {
+                    self.to_supervisor(node, ToSupervisor::Loaded(actor.tenant));
+                }
                 let waiters = std::mem::take(&mut actor.waiters);
                 actor.waiters =
                     waiters.into_iter().filter_map(|w| self.answer_if_served(node, actor.resident, w)).collect();
