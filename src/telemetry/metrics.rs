@@ -204,6 +204,11 @@ impl Metrics {
         self.0.engine.reconcile_catches.inc();
     }
 
+    /// A tenant was stored at an older revision than is served, in the same history of the database.
+    pub fn revision_regression(&self) {
+        self.0.engine.revision_regressions.inc();
+    }
+
     /// A rule set left memory.
     pub fn departure(&self, departure: Departure) {
         match departure {
