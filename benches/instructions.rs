@@ -14,7 +14,7 @@ mod snapshot;
 
 use std::{collections::HashMap, hint::black_box, process::Command, sync::Arc};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenet::{
     cel::{Activation, Env, ObjectField, ObjectType, Type},
     domain::Snapshot,
