@@ -28,8 +28,8 @@ pub use conjuncts::{Conjunct, Side, SlotTest, Test};
 pub use env::Env;
 pub use fault::EvaluationError;
 pub use network::Network;
-pub use program::{CostEstimate, Program};
-pub use run::Limits;
+pub use program::{CostEstimate, Program, Straight};
+pub use run::{Limits, Meter};
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};
 

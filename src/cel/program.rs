@@ -12,8 +12,8 @@ use super::{
     estimate::{Estimate, estimate},
     fault::EvaluationError,
     parse,
-    plan::{self, BoolStep, Planner, Step},
-    run::{Limits, Outcome, Run},
+    plan::{self, Condition, Planner, Step},
+    run::{Fault, Limits, Meter, Outcome, Run},
     types::Type,
     value::Value,
 };
@@ -33,17 +33,48 @@ struct Inner {
     source: Box<str>,
     value_type: Type,
     references: Box<[String]>,
-    locals: usize,
     limits: Limits,
     estimate: Estimate,
     conjuncts: Box<[Conjunct]>,
-    step: Root,
+    /// What the straight-line code costs, which is paid for before it runs.
+    units: u64,
+    root: Root,
 }
 
 /// What runs: by its type, so that a rule makes no value.
 enum Root {
-    Truth(BoolStep),
+    /// A condition that costs its straight-line code and no more.
+    Straight(Condition),
+    Truth(Condition),
     Value(Step),
+}
+
+/// A condition that costs the same whatever it reads: no loop, no work in proportion to a size.
+#[derive(Clone, Copy)]
+pub struct Straight<'a> {
+    program: &'a Program,
+    condition: &'a Condition,
+}
+
+impl Straight<'_> {
+    /// Its cost.
+    #[inline]
+    pub fn cost(self) -> u64 {
+        self.program.inner.units
+    }
+
+    /// Whether it is true. Its cost has been paid; `meter` is there for what it reads.
+    #[inline]
+    pub fn holds(self, activation: &Activation, meter: &Meter) -> Result<bool, Box<EvaluationError>> {
+        let outcome = self.condition.test_here(&Run::new(activation, meter));
+        outcome.map_err(|fault| Box::new(self.program.error(fault)))
+    }
+}
+
+impl fmt::Debug for Straight<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Straight").field(self.program).finish()
+    }
 }
 
 /// What an expression costs at worst, and what costs most of it.
@@ -89,17 +120,18 @@ impl Program {
         let references = references(env, &checked);
         plan::fold(&mut checked);
         let estimate = estimate(&checked, locals(&checked));
+        let units = cost::of_block(&checked);
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
                 source: source.into(),
                 value_type: checked.value_type.clone(),
                 references,
-                locals: locals(&checked),
                 limits: env.limits(),
                 estimate,
                 conjuncts: conjuncts(&checked, estimate, env.limits(), source),
-                step: root(&checked),
+                units,
+                root: root(&checked, units <= env.limits().cost_max),
             }),
         }
     }
@@ -136,29 +168,64 @@ impl Program {
         self.evaluate_within(activation, self.inner.limits).0
     }
 
-    fn run(&self, run: &mut Run<'_>) -> Outcome {
-        match &self.inner.step {
-            Root::Truth(step) => step(run).map(Value::Bool),
+    /// The expression's value, within `limits`, and the units of cost it took.
+    pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
+        let meter = Meter::new(limits);
+        let outcome = self.value(&Run::new(activation, &meter)).map_err(|fault| self.error(fault));
+        (outcome, limits.cost_max - meter.cost_left())
+    }
+
+    fn value(&self, run: &Run<'_>) -> Outcome {
+        run.charge(self.inner.units)?;
+        match &self.inner.root {
+            Root::Straight(condition) | Root::Truth(condition) => condition.test(run).map(Value::Bool),
             Root::Value(step) => step(run),
         }
     }
 
-    /// The expression's value, within `limits`, and the units of cost it took.
-    pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
-        let mut run = Run::new(activation, self.inner.locals, limits);
-        let outcome = self.run(&mut run).map_err(|fault| fault.into_error(&self.inner.source));
-        (outcome, limits.cost_max - run.cost_left())
+    /// Whether the expression, a condition, is true.
+    #[inline]
+    pub fn holds(&self, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
+        self.holds_within(activation, &Meter::new(self.inner.limits))
+    }
+
+    /// The same within what `meter` leaves, which pays for it.
+    #[inline]
+    pub fn holds_within(&self, activation: &Activation, meter: &Meter) -> Result<bool, Box<EvaluationError>> {
+        let run = Run::new(activation, meter);
+        let outcome = match (run.charge(self.inner.units), &self.inner.root) {
+            (Err(fault), _) => Err(fault),
+            (Ok(()), Root::Straight(condition) | Root::Truth(condition)) => condition.test_here(&run),
+            (Ok(()), Root::Value(step)) => truth(step(&run)),
+        };
+        outcome.map_err(|fault| Box::new(self.error(fault)))
+    }
+
+    /// The expression as one that costs the same whatever it reads, if it is.
+    #[inline]
+    pub fn straight(&self) -> Option<Straight<'_>> {
+        match &self.inner.root {
+            Root::Straight(condition) => Some(Straight { program: self, condition }),
+            Root::Truth(_) | Root::Value(_) => None,
+        }
+    }
+
+    #[cold]
+    fn error(&self, fault: Fault) -> EvaluationError {
+        fault.into_error(&self.inner.source)
     }
 
     /// The value of every sub-expression that was evaluated, in the order of the source; one for each turn of a loop.
     pub fn trace(&self, activation: &Activation) -> Vec<TraceEntry> {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
-        let step = Planner { is_traced: true }.root(&checked);
-        let mut run = Run::new(activation, self.inner.locals.max(locals(&checked)), self.inner.limits);
-        run.trace = Some(Vec::new());
-        let _ = step(&mut run);
-        let mut entries = run.trace.take().unwrap_or_default();
+        let step = Planner { is_traced: true }.value(&checked);
+        let meter = Meter::tracing(self.inner.limits);
+        let run = Run::new(activation, &meter);
+        if run.charge(cost::of_block(&checked)).is_ok() {
+            let _ = step(&run);
+        }
+        let mut entries = meter.into_trace();
         entries.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
         entries
             .into_iter()
@@ -171,12 +238,24 @@ impl Program {
     }
 }
 
-fn root(checked: &Checked) -> Root {
-    let planner = Planner { is_traced: false };
-    if checked.value_type == Type::Bool {
-        return Root::Truth(planner.root_truth(checked));
+/// The truth value that a condition of type `dyn` turned out to be.
+fn truth(outcome: Outcome) -> Result<bool, Fault> {
+    match outcome? {
+        Value::Bool(value) => Ok(value),
+        other => {
+            let message = format!("a rule is a bool, this one is a {}", other.type_name());
+            Err(Fault::new("not_a_bool", message))
+        }
     }
-    Root::Value(planner.root(checked))
+}
+
+fn root(checked: &Checked, is_cheap: bool) -> Root {
+    let planner = Planner { is_traced: false };
+    if checked.value_type != Type::Bool {
+        return Root::Value(planner.value(checked));
+    }
+    let condition = planner.truth(checked);
+    if is_cheap && condition.is_straight() { Root::Straight(condition) } else { Root::Truth(condition) }
 }
 
 /// A value in JSON, unless it is too large to be read.

@@ -11,7 +11,7 @@ use crate::{
     domain::{Revision, TenantId},
     engine::{self, Served},
     error::Detail,
-    ruleset::{Decision, Query, Return, RuleResult, RuleSet, UnknownFacts},
+    ruleset::{Decision, Query, Results, Return, RuleSet, UnknownFacts},
 };
 
 /// Which rules to decide by, and how to answer.
@@ -102,7 +102,7 @@ pub async fn serve(api: &Api, tenant: TenantId, min_revision: Option<Revision>) 
 #[serde(rename_all = "camelCase")]
 pub struct Outcome<'a> {
     /// One for each rule asked for.
-    pub results: Vec<RuleResult<'a>>,
+    pub results: Results<'a>,
     /// How many rules were evaluated, where not each has its result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluated: Option<usize>,
@@ -136,7 +136,7 @@ pub fn decide<'a>(api: &Api, set: &'a RuleSet, ask: &'a Ask, facts: &str, depth:
 
 fn note(api: &Api, decision: &Decision, begun: Instant) {
     api.metrics.decision(decision.evaluated, decision.matched_count, begun.elapsed());
-    for error in decision.results.iter().filter_map(|result| result.error.as_ref()) {
+    for error in decision.results.errors() {
         api.metrics.rule_error(error.code);
     }
 }

@@ -4,7 +4,7 @@ use crate::cel::{
     activation::Activation,
     check::{Checked, CheckedKind},
     env::Env,
-    run::{Limits, Run},
+    run::{Limits, Meter, Run},
 };
 
 use super::Planner;
@@ -29,8 +29,8 @@ pub(in crate::cel) fn fold(node: &mut Checked) {
         return;
     }
     let activation = Activation::new(&Env::new(Vec::new()));
-    let mut run = Run::new(&activation, 0, LIMITS);
-    if let Ok(value) = (Planner { is_traced: false }).value(node)(&mut run) {
+    let meter = Meter::new(LIMITS);
+    if let Ok(value) = (Planner { is_traced: false }).value(node)(&Run::new(&activation, &meter)) {
         node.kind = CheckedKind::Constant(value);
     }
 }

@@ -16,6 +16,9 @@ use crate::{
     error::{Detail, Subject},
 };
 
+/// Rules of a set that is decided without its index.
+const SMALL_MAX: usize = 16;
+
 impl RuleSet {
     /// Compiles what is stored; what `previous` has compiled already under the same types is carried over. A rule
     /// that does not compile is set aside as [`Broken`], alone.
@@ -73,6 +76,7 @@ impl RuleSet {
             places: places(&rules, previous),
             index: Arc::new(index),
             active: snapshot.rules.iter().filter(|rule| rule.active).count(),
+            is_small: is_small(&rules),
             rules: rules.into(),
             broken: broken.into(),
             report,
@@ -101,6 +105,15 @@ fn compile_rule(
 
 fn entry(rule: &Rule, state: RuleState) -> RuleEntry {
     RuleEntry { id: rule.id, name: rule.name.as_str().to_owned(), tags: rule.tags.clone(), state }
+}
+
+/// Whether all rules together are sooner run than found by the index, and certainly within the budget of a decision.
+fn is_small(rules: &[Arc<RuleEntry>]) -> bool {
+    let is_straight = |rule: &Arc<RuleEntry>| match &rule.state {
+        RuleState::Ready(compiled) => compiled.program.straight().is_some(),
+        RuleState::Inactive | RuleState::Broken(_) => true,
+    };
+    rules.len() <= SMALL_MAX && rules.iter().all(is_straight)
 }
 
 /// Where each rule stands; those of the set before if they are the same.

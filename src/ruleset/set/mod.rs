@@ -46,6 +46,8 @@ pub struct RuleSet {
     index: Arc<Index>,
     /// How many rules are active.
     active: usize,
+    /// Whether the rules are so few, and cost so little, that running all is sooner done than asking the index.
+    is_small: bool,
     broken: Arc<[Broken]>,
     report: CompileReport,
 }
@@ -59,9 +61,9 @@ struct CompiledSchema {
 
 /// A rule of the set.
 #[derive(Debug)]
-struct RuleEntry {
-    id: RuleId,
-    name: String,
+pub(super) struct RuleEntry {
+    pub(super) id: RuleId,
+    pub(super) name: String,
     tags: Vec<String>,
     state: RuleState,
 }

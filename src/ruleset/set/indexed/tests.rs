@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Map, Value as Json, json};
 
-use super::*;
+use super::{super::decide::Guard, *};
 use crate::{
     domain::Snapshot,
     ruleset::{
@@ -127,7 +127,10 @@ fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
     for tags in [None, Some(vec!["third".to_owned()])] {
         for returns in [Return::All, Return::Matched] {
             let query = Query { tags: tags.clone(), returns, ..Query::default() };
-            assert_eq!(set.decide(&facts, &query), set.decide_each(activation.as_ref(), &query));
+            let each = set.decide_each(activation.as_ref(), &query, Guard::None);
+            assert_eq!(set.decide(&facts, &query), each);
+            // A small set does without its index.
+            assert_eq!(set.decide_candidates(activation.as_ref().unwrap(), &query, Guard::EachRule), each);
         }
     }
 }
@@ -193,7 +196,7 @@ proptest! {
 /// Which rules match, and which end with an error.
 fn decide(set: &RuleSet, facts: &Json, query: &Query) -> Vec<(bool, Option<String>)> {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
-    let word = |result: &RuleResult| (result.matched, result.error.as_ref().map(|error| error.message.clone()));
+    let word = |result: RuleResult| (result.matched, result.error.map(|error| error.message.clone()));
     set.decide(&facts, query).results.iter().map(word).collect()
 }
 
@@ -263,5 +266,5 @@ fn a_budget_that_ends_before_a_false_term_is_still_answered() {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
     let query = Query::default();
     let Decision { results, .. } = set.decide(&facts, &query);
-    assert!(results.iter().all(|result| result.error.as_ref().unwrap().code == "cost_exceeded"), "{results:?}");
+    assert!(results.iter().all(|result| result.error.unwrap().code == "cost_exceeded"), "{results:?}");
 }
