@@ -3,8 +3,9 @@
 //! An [`Env`] holds the variables; [`Env::compile`] checks an expression against them and plans it as a [`Program`];
 //! [`Program::evaluate`] reads an [`Activation`]. A variable whose type is [`Type::Object`] has one slot for each field:
 //! find it once with [`Env::slot`] (`facts.age`) and fill it with [`Activation::set`]; what is not filled is absent.
-//! [`Deferred`] holds programs whose values fill slots when they are first read.
+//! [`Frame`] holds programs whose values fill slots when they are first read.
 
+mod account;
 mod activation;
 mod check;
 mod conjuncts;
@@ -13,6 +14,7 @@ mod env;
 mod estimate;
 mod fault;
 mod library;
+mod meter;
 mod network;
 mod parse;
 mod plan;
@@ -23,13 +25,14 @@ mod tests;
 mod types;
 mod value;
 
-pub use activation::{Activation, Deferred, Slot};
+pub use activation::{Activation, Frame, Slot};
 pub use conjuncts::{Conjunct, Side, SlotTest, Test};
 pub use env::Env;
 pub use fault::EvaluationError;
+pub use meter::Meter;
 pub use network::Network;
-pub use program::{CostEstimate, Program, Straight};
-pub use run::{Limits, Meter};
+pub use program::{CostEstimate, Program};
+pub use run::{Limits, Run};
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};
 

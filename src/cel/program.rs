@@ -1,9 +1,10 @@
 //! A compiled expression.
 
-use std::{fmt, sync::Arc};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 use super::{
     TraceEntry,
+    account::Computed,
     activation::Activation,
     check::{self, Checked, CheckedKind},
     conjuncts::{Conjunct, conjuncts},
@@ -11,9 +12,10 @@ use super::{
     env::Env,
     estimate::{Estimate, estimate},
     fault::EvaluationError,
+    meter::Meter,
     parse,
-    plan::{self, Condition, Planner, Step},
-    run::{Fault, Limits, Meter, Outcome, Run},
+    plan::{self, Condition, Planner, Step, Truth},
+    run::{Bound, Fault, Limits, Outcome, Run},
     types::Type,
     value::Value,
 };
@@ -47,34 +49,6 @@ enum Root {
     Straight(Condition),
     Truth(Condition),
     Value(Step),
-}
-
-/// A condition that costs the same whatever it reads: no loop, no work in proportion to a size.
-#[derive(Clone, Copy)]
-pub struct Straight<'a> {
-    program: &'a Program,
-    condition: &'a Condition,
-}
-
-impl Straight<'_> {
-    /// Its cost.
-    #[inline]
-    pub fn cost(self) -> u64 {
-        self.program.inner.units
-    }
-
-    /// Whether it is true. Its cost has been paid; `meter` is there for what it reads.
-    #[inline]
-    pub fn holds(self, activation: &Activation, meter: &Meter) -> Result<bool, Box<EvaluationError>> {
-        let outcome = self.condition.test_here(&Run::new(activation, meter));
-        outcome.map_err(|fault| Box::new(self.program.error(fault)))
-    }
-}
-
-impl fmt::Debug for Straight<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Straight").field(self.program).finish()
-    }
 }
 
 /// What an expression costs at worst, and what costs most of it.
@@ -168,11 +142,19 @@ impl Program {
         self.evaluate_within(activation, self.inner.limits).0
     }
 
-    /// The expression's value, within `limits`, and the units of cost it took.
+    /// The expression's value, within `limits`, and the units of cost it took: those of the deferred values that it read
+    /// among them, whether they were computed for it or before.
     pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
-        let meter = Meter::new(limits);
+        let meter = Meter::of(limits);
         let outcome = self.value(&Run::new(activation, &meter)).map_err(|fault| self.error(fault));
-        (outcome, limits.cost_max - meter.cost_left())
+        (outcome, meter.cost())
+    }
+
+    /// The expression's value, for all who read it.
+    pub(super) fn compute(&self, activation: &Activation, work_max: u64) -> Computed {
+        let meter = Meter::new(self.inner.limits, work_max);
+        let outcome = self.value(&Run::new(activation, &meter)).map_err(|fault| self.error(fault));
+        Computed { outcome, own_cost: meter.own_cost(), work: meter.work(), reads: meter.into_reads() }
     }
 
     fn value(&self, run: &Run<'_>) -> Outcome {
@@ -186,28 +168,49 @@ impl Program {
     /// Whether the expression, a condition, is true.
     #[inline]
     pub fn holds(&self, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
-        self.holds_within(activation, &Meter::new(self.inner.limits))
-    }
-
-    /// The same within what `meter` leaves, which pays for it.
-    #[inline]
-    pub fn holds_within(&self, activation: &Activation, meter: &Meter) -> Result<bool, Box<EvaluationError>> {
-        let run = Run::new(activation, meter);
-        let outcome = match (run.charge(self.inner.units), &self.inner.root) {
-            (Err(fault), _) => Err(fault),
-            (Ok(()), Root::Straight(condition) | Root::Truth(condition)) => condition.test_here(&run),
-            (Ok(()), Root::Value(step)) => truth(step(&run)),
-        };
-        outcome.map_err(|fault| Box::new(self.error(fault)))
-    }
-
-    /// The expression as one that costs the same whatever it reads, if it is.
-    #[inline]
-    pub fn straight(&self) -> Option<Straight<'_>> {
-        match &self.inner.root {
-            Root::Straight(condition) => Some(Straight { program: self, condition }),
-            Root::Truth(_) | Root::Value(_) => None,
+        let meter = Meter::of(self.inner.limits);
+        let run = Run::new(activation, &meter);
+        match run.charge(self.inner.units) {
+            Ok(()) => self.holds_paid(&run),
+            Err(fault) => Err(self.boxed_error(fault)),
         }
+    }
+
+    /// The same, as one of many evaluations that share what may be done; takes from it what was done now.
+    pub fn holds_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<bool, Box<EvaluationError>> {
+        let meter = Meter::new(self.inner.limits, *work_left);
+        let run = Run::new(activation, &meter);
+        let outcome = match run.charge(self.inner.units) {
+            Ok(()) => self.holds_paid(&run),
+            Err(fault) => Err(self.boxed_error(fault)),
+        };
+        *work_left = work_left.saturating_sub(meter.work());
+        outcome
+    }
+
+    /// What the expression costs, if that is the same whatever it reads, as long as that is not deferred.
+    #[inline]
+    pub fn straight_cost(&self) -> Option<u64> {
+        matches!(self.inner.root, Root::Straight(_)).then_some(self.inner.units)
+    }
+
+    /// Whether the expression is true, where its straight-line code is paid for already.
+    #[inline]
+    pub fn holds_paid(&self, run: &Run<'_>) -> Result<bool, Box<EvaluationError>> {
+        let truth = match &self.inner.root {
+            Root::Straight(condition) | Root::Truth(condition) => condition.truth_here(run),
+            Root::Value(step) => truth(step(run)).into(),
+        };
+        match truth {
+            Truth::False => Ok(false),
+            Truth::True => Ok(true),
+            Truth::Fault(fault) => Err(self.boxed_error(fault)),
+        }
+    }
+
+    #[cold]
+    fn boxed_error(&self, fault: Fault) -> Box<EvaluationError> {
+        Box::new(self.error(fault))
     }
 
     #[cold]
@@ -220,12 +223,12 @@ impl Program {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
         let step = Planner { is_traced: true }.value(&checked);
-        let meter = Meter::tracing(self.inner.limits);
+        let (meter, trace) = (Meter::of(self.inner.limits), RefCell::default());
         let run = Run::new(activation, &meter);
         if run.charge(cost::of_block(&checked)).is_ok() {
-            let _ = step(&run);
+            let _ = step(&run.within(&run.scope(Bound::Trace(&trace))));
         }
-        let mut entries = meter.into_trace();
+        let mut entries = trace.into_inner();
         entries.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
         entries
             .into_iter()

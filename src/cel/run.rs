@@ -1,15 +1,14 @@
 //! One evaluation under way: what it reads, what it has bound, and what it may still take.
 
-use std::{
-    borrow::Cow,
-    cell::{Cell, RefCell},
-};
+use std::{borrow::Cow, cell::RefCell, sync::Arc};
 
 use super::{
     activation::{Activation, Slot, State},
     fault::EvaluationError,
+    meter::Meter,
     parse::Range,
-    value::Value,
+    types::ObjectType,
+    value::{ObjectValue, Value},
 };
 use crate::config::limits::TRACE_ENTRIES_MAX;
 
@@ -41,6 +40,8 @@ struct Content {
     code: &'static str,
     message: Cow<'static, str>,
     range: Option<Range>,
+    missing: Option<Box<str>>,
+    within: Option<Box<str>>,
 }
 
 /// The value of a sub-expression, or why it has none.
@@ -49,7 +50,7 @@ pub(super) type Outcome = Result<Value, Fault>;
 impl Fault {
     #[cold]
     pub(super) fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Content { code, message: message.into(), range: None }))
+        Self(Box::new(Content { code, message: message.into(), range: None, missing: None, within: None }))
     }
 
     /// The same fault, at `range` unless a place inside is known already.
@@ -68,65 +69,35 @@ impl Fault {
         (self.0.code, self.0.message.to_string())
     }
 
+    /// The same fault, which the derived field at `path` ended with, or one that it reads.
+    #[cold]
+    fn within(mut self, path: Option<String>) -> Self {
+        if let (None, Some(path)) = (&self.0.within, path) {
+            if self.is_stop() {
+                self.0.message = format!("`{path}`: {}", self.0.message).into();
+            }
+            self.0.within = Some(path.into());
+        }
+        self
+    }
+
     pub(super) fn into_error(self, source: &str) -> EvaluationError {
-        let Content { code, message, range } = *self.0;
-        let message = match range {
-            Some(range) if code == "no_such_field" => format!("`{}` is missing", range.text(source)),
-            _ => message.into_owned(),
+        let Content { code, message, range, missing, within } = *self.0;
+        let is_absence = code == "no_such_field";
+        let missing = missing.or_else(|| range.filter(|_| is_absence).map(|range| range.text(source).into()));
+        let message = match (&missing, &within) {
+            (Some(missing), Some(within)) => format!("`{missing}` is missing, which `{within}` reads"),
+            (Some(missing), None) => format!("`{missing}` is missing"),
+            (None, _) => message.into_owned(),
         };
-        EvaluationError { code, message, span: range.map(|range| range.span(source)) }
+        EvaluationError { code, message, span: range.map(|range| range.span(source)), missing, within }
     }
 }
 
 impl From<EvaluationError> for Fault {
     fn from(error: EvaluationError) -> Self {
-        Self::new(error.code, error.message)
-    }
-}
-
-/// What evaluations may still take, and what they note. Runs share it.
-#[derive(Debug)]
-pub struct Meter {
-    cost_left: Cell<u64>,
-    memory_left: Cell<u64>,
-    /// The values of sub-expressions, where they are asked for.
-    trace: Option<RefCell<Vec<Noted>>>,
-}
-
-impl Meter {
-    /// A meter for an evaluation.
-    #[inline]
-    pub fn new(limits: Limits) -> Self {
-        Self { cost_left: Cell::new(limits.cost_max), memory_left: Cell::new(limits.memory_bytes_max), trace: None }
-    }
-
-    /// The same, which notes the value of every sub-expression that is planned for it.
-    pub(super) fn tracing(limits: Limits) -> Self {
-        Self { trace: Some(RefCell::default()), ..Self::new(limits) }
-    }
-
-    /// Starts over for another evaluation.
-    #[inline]
-    pub fn refill(&self, limits: Limits) {
-        self.cost_left.set(limits.cost_max);
-        self.memory_left.set(limits.memory_bytes_max);
-    }
-
-    /// What is left of the cost.
-    #[inline]
-    pub fn cost_left(&self) -> u64 {
-        self.cost_left.get()
-    }
-
-    /// What was noted.
-    pub(super) fn into_trace(self) -> Vec<Noted> {
-        self.trace.map(RefCell::into_inner).unwrap_or_default()
-    }
-
-    #[cold]
-    fn cost_exceeded(&self) -> Fault {
-        self.cost_left.set(0);
-        Fault::new("cost_exceeded", "the evaluation costs more than it may")
+        let EvaluationError { code, message, missing, within, span: _ } = error;
+        Self(Box::new(Content { code, message: message.into(), range: None, missing, within }))
     }
 }
 
@@ -144,20 +115,24 @@ pub(super) enum Bound<'a> {
     One(u32, &'a Value),
     /// Any number of them, sorted; reading one that is a fault ends with it.
     Many(&'a [(u32, Outcome)]),
+    /// None: around all others, where the values of sub-expressions are noted.
+    Trace(&'a RefCell<Vec<Noted>>),
 }
 
-/// What an evaluation, or a part of it, reads. Small: a loop makes one for every turn.
+/// One evaluation under way, or a part of it: what it reads and who pays. Small, since a loop makes one for every turn.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Run<'a> {
-    activation: &'a Activation,
+pub struct Run<'a> {
+    slots: &'a [State],
     scope: Option<&'a Scope<'a>>,
     meter: &'a Meter,
+    activation: &'a Activation,
 }
 
 impl<'a> Run<'a> {
+    /// An evaluation that reads `activation` and is paid for by `meter`.
     #[inline]
-    pub(super) fn new(activation: &'a Activation, meter: &'a Meter) -> Self {
-        Self { activation, scope: None, meter }
+    pub fn new(activation: &'a Activation, meter: &'a Meter) -> Self {
+        Self { slots: activation.slots(), scope: None, meter, activation }
     }
 
     /// A scope inside of this run's, for [`Run::within`].
@@ -180,13 +155,7 @@ impl<'a> Run<'a> {
     /// Takes `units` from what may still be spent.
     #[inline]
     pub(super) fn charge(&self, units: u64) -> Result<(), Fault> {
-        match self.meter.cost_left.get().checked_sub(units) {
-            Some(left) => {
-                self.meter.cost_left.set(left);
-                Ok(())
-            }
-            None => Err(self.meter.cost_exceeded()),
-        }
+        self.meter.charge(units)
     }
 
     /// Takes the cost of work over `bytes`.
@@ -203,13 +172,7 @@ impl<'a> Run<'a> {
     /// Takes memory for a value of `bytes` that is about to be made, and the cost of making it.
     pub(super) fn allocate(&self, bytes: usize) -> Result<(), Fault> {
         self.charge_bytes(bytes)?;
-        match self.meter.memory_left.get().checked_sub(bytes as u64) {
-            Some(left) => {
-                self.meter.memory_left.set(left);
-                Ok(())
-            }
-            None => Err(Fault::new("memory_exceeded", "the evaluation makes more values than it may hold")),
-        }
+        self.meter.take_memory(bytes)
     }
 
     /// Takes memory for a list of `length`.
@@ -219,23 +182,27 @@ impl<'a> Run<'a> {
 
     /// Notes the value of a sub-expression, if values are asked for.
     pub(super) fn note(&self, range: Range, outcome: &Outcome) {
-        if let Some(trace) = &self.meter.trace {
-            let mut trace = trace.borrow_mut();
-            if trace.len() < TRACE_ENTRIES_MAX {
-                trace.push((range, outcome.clone().map_err(|fault| fault.content())));
+        let mut scope = self.scope;
+        while let Some(Scope { bound, outer }) = scope {
+            if let Bound::Trace(trace) = bound {
+                let mut trace = trace.borrow_mut();
+                if trace.len() < TRACE_ENTRIES_MAX {
+                    trace.push((range, outcome.clone().map_err(|fault| fault.content())));
+                }
             }
+            scope = *outer;
         }
     }
 
     #[inline]
     pub(super) fn state(&self, slot: Slot) -> &'a State {
-        self.activation.state(slot)
+        self.slots.get(slot.index()).unwrap_or(&State::Absent)
     }
 
     /// The slot's value; a fault if it is absent.
     #[inline]
     pub(super) fn slot(&self, slot: Slot) -> Result<&'a Value, Fault> {
-        match self.activation.state(slot) {
+        match self.state(slot) {
             State::Present(value) => Ok(value),
             _ => self.slow_slot(slot),
         }
@@ -243,11 +210,36 @@ impl<'a> Run<'a> {
 
     #[cold]
     fn slow_slot(&self, slot: Slot) -> Result<&'a Value, Fault> {
-        self.activation.read(slot)?.ok_or_else(|| Fault::new("no_such_field", "the value is missing"))
+        self.read(slot)?.ok_or_else(|| Fault::new("no_such_field", "the value is missing"))
     }
 
-    pub(super) fn activation(&self) -> &'a Activation {
-        self.activation
+    /// The slot's value, if it has one; a deferred one is computed, and charged for.
+    #[inline]
+    pub(super) fn read(&self, slot: Slot) -> Result<Option<&'a Value>, Fault> {
+        match self.state(slot) {
+            State::Present(value) => Ok(Some(value)),
+            State::Absent => Ok(None),
+            State::Deferred(number) => self.deferred(*number),
+        }
+    }
+
+    #[cold]
+    fn deferred(&self, number: u32) -> Result<Option<&'a Value>, Fault> {
+        let Some((computed, work)) = self.activation.computed(number, self.meter.work_left()) else { return Ok(None) };
+        let known = |number| self.activation.computed_before(number);
+        let paid = self.meter.charge_computed(number, computed, work, known);
+        let fault = match (&computed.outcome, paid) {
+            (Err(error), _) => Fault::from(error.clone()),
+            (Ok(_), Err(fault)) => fault,
+            (Ok(value), Ok(())) => return Ok(Some(value)),
+        };
+        Err(fault.within(self.activation.deferred_path(number)))
+    }
+
+    /// The object whose fields lie in the slots from `first` on.
+    pub(super) fn object(&self, object_type: &Arc<ObjectType>, first: Slot) -> Outcome {
+        let fields = (first.0..).take(object_type.fields.len()).map(|slot| Ok(self.read(Slot(slot))?.cloned()));
+        Ok(Value::Object(Arc::new(ObjectValue::new(Arc::clone(object_type), fields.collect::<Result<_, Fault>>()?))))
     }
 
     /// The variable's value, if it is that of the innermost scope.
@@ -272,7 +264,7 @@ impl<'a> Run<'a> {
                         return outcome.as_ref().map_err(Fault::clone);
                     }
                 }
-                Bound::One(..) => {}
+                Bound::One(..) | Bound::Trace(_) => {}
             }
             scope = *outer;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::{
-    cel::{Activation, Deferred, Env, ObjectField, ObjectType, Program, Type, Value},
+    cel::{Activation, Env, Frame, ObjectField, ObjectType, Program, Type, Value},
     error::Detail,
 };
 
@@ -49,7 +49,7 @@ fn activation() -> Activation {
     let program = |source| env.compile(source).unwrap();
     let slot = |path| env.slot(path).unwrap();
     let derived = [(slot("derived.bad"), program("1 / 0")), (slot("derived.total"), program("7"))];
-    let mut activation = Activation::new(&env).with_deferred(&Arc::new(Deferred::new(derived.to_vec())));
+    let mut activation = Activation::of(&Arc::new(Frame::new(&env, derived.to_vec())));
     let facts = json!({
         "age": 20,
         "email": "a@b.example",

@@ -137,7 +137,7 @@ fn answer(flags: &Flags, evaluated: Evaluated) -> anyhow::Result<()> {
                 format!("{answer:#}\n")
             }
         }),
-        Err(EvaluationError { code, message, span }) => {
+        Err(EvaluationError { code, message, span, .. }) => {
             let detail = Detail { span, ..Detail::new(code, message) };
             refuse(flags, &wrong_expression(flags, vec![detail]), Some(&trace))
         }

@@ -73,6 +73,8 @@ pub(super) fn snapshot(definition: SchemaDefinition) -> Snapshot {
             name: Name::stored("checked".to_owned()),
             tier: Tier::Free,
             status: TenantStatus::Active,
+            pinned: false,
+            idle_stop_seconds: None,
             revision: Revision(1),
             created_at: at,
             updated_at: at,

@@ -40,7 +40,7 @@ pub async fn listen(shared: Arc<Shared>, mut listener: Listener, gap: Arc<Notify
     let mut wait = RECONNECT_FIRST;
     loop {
         match listener.next().await {
-            Ok(Heard::Change(tenant, revision)) => shared.registry.hint(tenant, Want::AtLeast(revision)),
+            Ok(Heard::Change(tenant, revision)) => shared.hint(tenant, Want::AtLeast(revision)),
             Ok(Heard::Gap) => {
                 info!("listening for changes");
                 wait = RECONNECT_FIRST;
@@ -138,7 +138,7 @@ async fn catch_up(
         Poll::Discontinuity => {
             error!("the database is another one than before, or was restored: loading every tenant again");
             // A revision of another history says nothing, even if it is the same number.
-            shared.registry.revisions().into_iter().for_each(|(tenant, _)| shared.registry.hint(tenant, Want::Fresh));
+            shared.registry.revisions().into_iter().for_each(|(tenant, _)| shared.hint(tenant, Want::Fresh));
             true
         }
     };
@@ -163,10 +163,10 @@ async fn compare_all(shared: &Shared) -> Result<(), store::Error> {
 fn hint_if_behind(shared: &Shared, head: Head) {
     let Some(entry) = shared.registry.entry(head.tenant_id) else { return };
     match (head.revision, entry.resident.revision()) {
-        (None, _) => shared.registry.hint(head.tenant_id, Want::Fresh),
+        (None, _) => shared.hint(head.tenant_id, Want::Fresh),
         (Some(stored), Some(served)) if stored > served => caught(shared, head.tenant_id, stored),
         // Nothing is served yet, so a load is under way; it may have begun before this change.
-        (Some(stored), None) => shared.registry.hint(head.tenant_id, Want::AtLeast(stored)),
+        (Some(stored), None) => shared.hint(head.tenant_id, Want::AtLeast(stored)),
         (Some(_), Some(_)) => {}
     }
 }
@@ -177,7 +177,7 @@ fn compare(shared: &Shared, head: Head) {
     match (head.revision, entry.resident.revision()) {
         (Some(stored), Some(served)) if stored < served => {
             // Either a change was served between the two looks, or the database went back: a load will tell.
-            shared.registry.hint(head.tenant_id, Want::Fresh);
+            shared.hint(head.tenant_id, Want::Fresh);
         }
         _ => hint_if_behind(shared, head),
     }
@@ -185,5 +185,5 @@ fn compare(shared: &Shared, head: Head) {
 
 fn caught(shared: &Shared, tenant: TenantId, stored: Revision) {
     shared.metrics.reconcile_catch();
-    shared.registry.hint(tenant, Want::AtLeast(stored));
+    shared.hint(tenant, Want::AtLeast(stored));
 }

@@ -1,6 +1,9 @@
 //! The handle: what the doors may ask of the engine.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use ractor::{Actor, ActorRef};
 use tokio::{
@@ -13,16 +16,18 @@ use tracing::{error, warn};
 use super::{
     EngineOptions, Error, Shared, follow,
     freshness::Freshness,
+    heartbeat, operate,
     registry::Registry,
+    resident::Resident,
     supervisor::{self, Supervisor},
     tenant::{Missing, Waiter},
     writers::Writers,
 };
 use crate::{
     config::limits,
-    domain::{Change, ChangeOptions, Revision, Tenant, TenantDraft, TenantId, TenantStatus},
+    domain::{Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantStatus},
     error::Detail,
-    ruleset::{Amendment, Broken, Refusal, RuleSet, amend},
+    ruleset::{Amendment, Broken, Decision, Refusal, RuleSet, amend},
     store::Store,
     telemetry::Metrics,
 };
@@ -30,23 +35,30 @@ use crate::{
 /// How long a writer waits until this node serves what it wrote. The change is committed either way.
 const SERVED_WAIT: Duration = Duration::from_secs(2);
 /// How long a caller waits for the first load of a tenant.
-const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
+pub(super) const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
+
+/// How long stopping waits for the database to hear of it.
+const GOODBYE_WAIT: Duration = Duration::from_millis(500);
 
 /// Handle on the engine; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
+/// What the handle holds.
 #[derive(Debug)]
-struct Inner {
-    shared: Arc<Shared>,
+pub(super) struct Inner {
+    pub(super) shared: Arc<Shared>,
+    node: NodeId,
     supervisor: ActorRef<supervisor::Msg>,
     writers: Writers,
     /// Places for callers that wait for a load: the supervisor's mailbox has no bound of its own.
     waiting: Arc<Semaphore>,
     /// True once a part that must not end has ended.
     failed: watch::Receiver<bool>,
+    /// True once each pinned tenant was loaded, or could not be.
+    pub(super) pinned_loaded: watch::Receiver<bool>,
     watcher: JoinHandle<()>,
 }
 
@@ -57,6 +69,17 @@ pub struct Served {
     pub set: Arc<RuleSet>,
     /// Whether the database has been out of reach for longer than the promised bound.
     pub stale: bool,
+    /// Where decisions are counted, if the tenant is still in memory.
+    resident: Option<Arc<Resident>>,
+}
+
+impl Served {
+    /// Counts a decision made with the set.
+    pub fn decided(&self, decision: &Decision<'_>, took: Duration) {
+        if let Some(resident) = &self.resident {
+            resident.decided(decision, took);
+        }
+    }
 }
 
 /// A change that was made, and is served by this node.
@@ -99,6 +122,7 @@ impl Engine {
             freshness: Freshness::new(options.stale_after),
             registry: Registry::new(),
             loads: Semaphore::new(limits::LOADS_MAX),
+            supervisor: OnceLock::new(),
             store,
             metrics,
             options,
@@ -112,6 +136,10 @@ impl Engine {
         parts.spawn(follow::reconcile(shared.clone(), shared.store.reconciler(), gap));
         parts.spawn(follow::purge(shared.clone()));
         parts.spawn(sweep(supervisor.clone(), sweep_interval(shared.options.idle_stop)));
+        let node = NodeId::generate();
+        parts.spawn(heartbeat::beat(shared.clone(), node));
+        let (pinned_sender, pinned_loaded) = watch::channel(false);
+        parts.spawn(operate::keep_pinned(shared.clone(), pinned_sender));
         parts.spawn(async move {
             let _ = supervising.await;
         });
@@ -124,7 +152,8 @@ impl Engine {
             }
         });
         let waiting = Arc::new(Semaphore::new(limits::LOAD_WAITERS_MAX));
-        let inner = Inner { shared, supervisor, writers: Writers::default(), waiting, failed, watcher };
+        let writers = Writers::default();
+        let inner = Inner { shared, node, supervisor, writers, waiting, failed, pinned_loaded, watcher };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -132,17 +161,20 @@ impl Engine {
     /// the setting allows. A suspended tenant has none to decide with.
     pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
         let shared = &self.inner.shared;
-        let set = match shared.registry.serving(tenant) {
-            Some(set) if min_revision.is_none_or(|revision| set.revision() >= revision) => {
+        let (resident, set) = match shared.registry.serving(tenant) {
+            Some((resident, set)) if min_revision.is_none_or(|revision| set.revision() >= revision) => {
                 shared.metrics.resident_hit();
-                set
+                (Some(resident), set)
             }
-            served => self.wait_for(tenant, min_revision, served).await?,
+            served => {
+                let set = self.wait_for(tenant, min_revision, served.map(|(_, set)| set)).await?;
+                (shared.registry.entry(tenant).map(|entry| entry.resident), set)
+            }
         };
         if set.tenant().status == TenantStatus::Suspended {
             return Err(Error::TenantSuspended);
         }
-        Ok(Served { set, stale: shared.freshness.is_stale() })
+        Ok(Served { set, stale: shared.freshness.is_stale(), resident })
     }
 
     async fn wait_for(
@@ -164,7 +196,7 @@ impl Engine {
 
     /// Has the tenant's actor see to it that a set of at least `revision_min` is served; `None` if that takes longer
     /// than `wait`.
-    async fn ensure(
+    pub(super) async fn ensure(
         &self,
         tenant: TenantId,
         revision_min: Option<Revision>,
@@ -172,9 +204,9 @@ impl Engine {
     ) -> Result<Option<Arc<RuleSet>>, Error> {
         let permit = self.inner.waiting.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
         let (reply, answer) = oneshot::channel();
-        let waiter = Waiter { revision_min, reply, _permit: permit };
+        let waiter = Waiter { revision_min, reply, _permit: Some(permit) };
         let ensure = supervisor::Msg::Ensure { tenant, waiter };
-        self.inner.supervisor.cast(ensure).map_err(|_| Error::Stopping)?;
+        self.inner.shared.tell(ensure)?;
         match timeout(wait, answer).await {
             Err(_) => Ok(None),
             Ok(Ok(Ok(set))) => Ok(Some(set)),
@@ -198,9 +230,14 @@ impl Engine {
             Some(Ok(revision)) => revision,
         };
         let (reply, forgotten) = oneshot::channel();
-        self.inner.supervisor.cast(supervisor::Msg::Forget { tenant, reply }).map_err(|_| Error::Stopping)?;
+        self.inner.shared.tell(supervisor::Msg::Forget { tenant, reply })?;
         forgotten.await.map_err(|_| Error::Stopping)?;
         Ok(revision)
+    }
+
+    /// The nodes that live, the longest-serving first.
+    pub async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        Ok(self.inner.shared.store.nodes().await?)
     }
 
     /// Makes a change, and waits until this node serves it.
@@ -220,6 +257,10 @@ impl Engine {
             .map_err(|_| Error::Internal("compiling the change panicked"))??;
         let revision = transaction.commit(&amendment.operations).await?;
         amendment.after.tenant.revision = revision;
+        if amendment.after.tenant.pinned {
+            // From the answer on it is in memory here; elsewhere within seconds.
+            let _ = self.load_tenant(tenant).await;
+        }
         self.serve(tenant, revision).await;
         Ok(Changed { amendment, revision })
     }
@@ -288,6 +329,10 @@ impl Engine {
         let supervisor = &self.inner.supervisor;
         supervisor.stop_children_and_wait(None, None).await;
         let _ = supervisor.stop_and_wait(None, None).await;
+        // Left, the row would say for a while that this node lives.
+        if let Ok(Err(error)) = timeout(GOODBYE_WAIT, self.inner.shared.store.forget_node(self.inner.node)).await {
+            warn!(error = &error as &dyn std::error::Error, "cannot tell the database that this node stops");
+        }
     }
 }
 

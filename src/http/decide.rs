@@ -11,7 +11,7 @@ use crate::{
     domain::{Revision, TenantId},
     engine::{self, Served},
     error::Detail,
-    ruleset::{Decision, Query, Results, Return, RuleSet, UnknownFacts},
+    ruleset::{Decision, Query, Results, Return, UnknownFacts},
 };
 
 /// Which rules to decide by, and how to answer.
@@ -115,7 +115,14 @@ pub struct Outcome<'a> {
 }
 
 /// Decides. `facts` is well-formed JSON; `depth` is how deep in its document it stands.
-pub fn decide<'a>(api: &Api, set: &'a RuleSet, ask: &'a Ask, facts: &str, depth: usize) -> Result<Outcome<'a>, Error> {
+pub fn decide<'a>(
+    api: &Api,
+    served: &'a Served,
+    ask: &'a Ask,
+    facts: &str,
+    depth: usize,
+) -> Result<Outcome<'a>, Error> {
+    let set = &served.set;
     let begun = Instant::now();
     strict::check(facts.as_bytes(), "facts", depth)?;
     if !facts.starts_with('{') {
@@ -123,7 +130,7 @@ pub fn decide<'a>(api: &Api, set: &'a RuleSet, ask: &'a Ask, facts: &str, depth:
     }
     let facts = set.read_facts(facts, ask.unknown).map_err(Error::invalid)?;
     let decision = set.decide(&facts, &ask.query);
-    note(api, &decision, begun);
+    note(api, served, &decision, begun);
     let counted = ask.query.returns == Return::Matched;
     let warn = |path: &String| Detail::new("unknown_fact", "the schema declares no such fact").at(path.as_str());
     Ok(Outcome {
@@ -134,8 +141,10 @@ pub fn decide<'a>(api: &Api, set: &'a RuleSet, ask: &'a Ask, facts: &str, depth:
     })
 }
 
-fn note(api: &Api, decision: &Decision, begun: Instant) {
-    api.metrics.decision(decision.evaluated, decision.matched_count, begun.elapsed());
+fn note(api: &Api, served: &Served, decision: &Decision, begun: Instant) {
+    let took = begun.elapsed();
+    api.metrics.decision(decision.evaluated, decision.matched_count, took);
+    served.decided(decision, took);
     for error in decision.results.errors() {
         api.metrics.rule_error(error.code);
     }

@@ -133,7 +133,8 @@ async fn evaluate(api: &Api, tenant: TenantId, body: EvaluateBody<'_>) -> Result
     let served = decide::serve(api, tenant, ask.min_revision).await?;
     let begun = Instant::now();
     let set = &served.set;
-    let Outcome { results, evaluated, matched_count, warnings } = decide::decide(api, set, &ask, body.facts.get(), 1)?;
+    let Outcome { results, evaluated, matched_count, warnings } =
+        decide::decide(api, &served, &ask, body.facts.get(), 1)?;
     let evaluation = Evaluation {
         tenant_id: tenant,
         revision: set.revision(),

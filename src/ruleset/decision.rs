@@ -1,6 +1,6 @@
 //! What is asked of a rule set, and what it answers.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, fmt, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
@@ -34,7 +34,7 @@ pub enum Return {
 }
 
 /// The results of evaluating a rule set on facts.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision<'a> {
     /// The results asked for, in order.
@@ -43,13 +43,15 @@ pub struct Decision<'a> {
     pub evaluated: usize,
     /// How many matched.
     pub matched_count: usize,
+    /// Units of cost that evaluating took.
+    #[serde(skip)]
+    pub cost: u64,
 }
 
 /// What became of rules, in order.
 ///
 /// A rule that was decided is its place and a bool, and whatever more there is to say of some is kept apart. The room
 /// for it is used again by the next decision of the thread.
-#[derive(Debug)]
 pub struct Results<'a> {
     rules: &'a [Arc<RuleEntry>],
     answers: Vec<Answer>,
@@ -153,6 +155,12 @@ impl Drop for Results<'_> {
         if self.answers.capacity() <= ANSWERS_KEPT_MAX {
             ANSWERS.set(std::mem::take(&mut self.answers));
         }
+    }
+}
+
+impl fmt::Debug for Results<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 

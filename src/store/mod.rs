@@ -11,6 +11,7 @@ mod derived_fields;
 mod error;
 mod listener;
 pub mod migrate;
+mod nodes;
 mod page;
 mod pool;
 mod role;

@@ -71,7 +71,10 @@ struct Engine {
     idle_stops: Counter,
     evictions: Counter,
     restarts: Counter,
-    resident_tenants: Gauge,
+    quarantines: Counter,
+    resident_tenants: Family<StateLabels, Gauge>,
+    memory_bytes: Gauge,
+    mailbox_messages: Gauge,
 }
 
 struct Database {
@@ -90,6 +93,11 @@ struct RouteLabels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabels {
     code: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -202,7 +210,7 @@ impl Metrics {
         self.0.engine.programs_reused.inc_by(wide(reused));
     }
 
-    /// A change heard of was served `took` later.
+    /// A change was served `took` after its transaction began.
     pub fn propagation(&self, took: Duration) {
         self.0.engine.propagation_seconds.observe(took);
     }
@@ -225,14 +233,34 @@ impl Metrics {
         };
     }
 
+    /// A tenant's actor failed too often.
+    pub fn quarantine(&self) {
+        self.0.engine.quarantines.inc();
+    }
+
     /// A tenant's actor failed and was started again.
     pub fn actor_restart(&self) {
         self.0.engine.restarts.inc();
     }
 
-    /// Rule sets in memory now.
-    pub fn resident_tenants(&self, count: usize) {
-        self.0.engine.resident_tenants.set(signed(count));
+    /// Tenants in memory that are in this state now.
+    pub fn resident_tenants(&self, state: &'static str, count: usize) {
+        self.0.engine.resident_tenants.get_or_create(&StateLabels { state }).set(signed(count));
+    }
+
+    /// Bytes that the rule sets in memory take now, as estimated.
+    pub fn memory_bytes(&self, bytes: u64) {
+        self.0.engine.memory_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A message was sent to the supervisor. Pair it with [`Metrics::mailbox_taken`].
+    pub fn mailbox_given(&self) {
+        self.0.engine.mailbox_messages.inc();
+    }
+
+    /// The supervisor begins with a message.
+    pub fn mailbox_taken(&self) {
+        self.0.engine.mailbox_messages.dec();
     }
 
     /// Connections of a pool now.
@@ -306,11 +334,22 @@ impl Engine {
             idle_stops: counter(registry, "idle_stops", "Rule sets dropped because nobody used them"),
             evictions: counter(registry, "evictions", "Rule sets dropped because there were too many"),
             restarts: counter(registry, "actor_restarts", "Tenant actors that failed and were started again"),
-            resident_tenants: Gauge::default(),
+            quarantines: counter(
+                registry,
+                "quarantines",
+                "Tenants put in quarantine because their actor failed too often",
+            ),
+            resident_tenants: Family::default(),
+            memory_bytes: Gauge::default(),
+            mailbox_messages: Gauge::default(),
         };
-        registry.register("resident_tenants", "Rule sets in memory", engine.resident_tenants.clone());
+        registry.register("resident_tenants", "Tenants in memory, by state", engine.resident_tenants.clone());
+        let help = "Memory of the rule sets in memory, as estimated";
+        registry.register_with_unit("rule_sets", help, Unit::Bytes, engine.memory_bytes.clone());
+        let help = "Messages that the supervisor has not begun with";
+        registry.register("supervisor_mailbox_messages", help, engine.mailbox_messages.clone());
         registry.register_with_unit("load", "Time to load a rule set", Unit::Seconds, engine.load_seconds.clone());
-        let help = "Time from hearing of a change to serving it";
+        let help = "Time from the begin of a change's transaction to serving it on this node";
         registry.register_with_unit("propagation", help, Unit::Seconds, engine.propagation_seconds.clone());
         engine
     }
@@ -438,6 +477,7 @@ mod tests {
         metrics.pool("any", 0, 0);
         metrics.pool_wait("any", Duration::ZERO);
         metrics.sql("any", Duration::ZERO);
+        metrics.resident_tenants("any", 0);
         let text = metrics.encode().unwrap();
         let help = |line: &str| {
             let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;

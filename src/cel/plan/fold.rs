@@ -4,7 +4,8 @@ use crate::cel::{
     activation::Activation,
     check::{Checked, CheckedKind},
     env::Env,
-    run::{Limits, Meter, Run},
+    meter::Meter,
+    run::{Limits, Run},
 };
 
 use super::Planner;
@@ -29,7 +30,7 @@ pub(in crate::cel) fn fold(node: &mut Checked) {
         return;
     }
     let activation = Activation::new(&Env::new(Vec::new()));
-    let meter = Meter::new(LIMITS);
+    let meter = Meter::of(LIMITS);
     if let Ok(value) = (Planner { is_traced: false }).value(node)(&Run::new(&activation, &meter)) {
         node.kind = CheckedKind::Constant(value);
     }

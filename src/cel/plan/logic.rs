@@ -1,12 +1,7 @@
 //! Truth values: `&&`, `||`, comparisons, and whatever else is a condition.
 
-use super::{
-    Checked, CheckedKind, Planner,
-    condition::{Condition, Leaf},
-    numbers::Comparison,
-    place::Place,
-};
-use crate::cel::{activation::State, run::Fault, types::Type, value::Value};
+use super::{Checked, CheckedKind, Planner, condition::Condition, numbers::Comparison, place::Place};
+use crate::cel::{run::Fault, types::Type, value::Value};
 
 impl Planner {
     /// A condition; a value that is no bool is an error.
@@ -26,17 +21,7 @@ impl Planner {
         match &node.kind {
             CheckedKind::And(terms) => Condition::All(terms.iter().map(|term| self.truth(term)).collect()),
             CheckedKind::Or(terms) => Condition::Any(terms.iter().map(|term| self.truth(term)).collect()),
-            CheckedKind::HasSlot(slot) => {
-                let (slot, range) = (*slot, node.range);
-                Condition::Step(Box::new(move |run| match run.state(slot) {
-                    State::Present(_) => Ok(true),
-                    State::Absent => Ok(false),
-                    State::Deferred(_) => {
-                        let read = run.activation().read(slot);
-                        read.map(|value| value.is_some()).map_err(|error| Fault::from(error).at(range))
-                    }
-                }))
-            }
+            CheckedKind::HasSlot(slot) => Condition::Present(*slot, node.range),
             _ => {
                 if !self.is_traced
                     && let Some(condition) = self.quick_truth(node)
@@ -61,7 +46,7 @@ impl Planner {
         match &node.kind {
             CheckedKind::Constant(Value::Bool(value)) => Some(Condition::Constant(*value)),
             CheckedKind::Slot(..) | CheckedKind::Select { .. } if node.value_type == Type::Bool => {
-                Some(Condition::Flag(Leaf { place: Place::of(node)?, range: node.range, test: true }))
+                Some(Condition::leaf(Place::of(node)?, node.range, true, Condition::Flag, Condition::FlagAt))
             }
             CheckedKind::Call { function, arguments } => match (function.name, arguments.as_slice()) {
                 ("!_", [operand]) => Some(self.truth(operand).negated()),

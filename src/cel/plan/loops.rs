@@ -190,7 +190,7 @@ fn each(
     for item in items {
         run.charge(units)?;
         let scope = run.scope(Bound::One(variable, item));
-        if turns.take(predicate.test_here(&run.within(&scope)))? {
+        if turns.take(predicate.truth_here(&run.within(&scope)).result())? {
             return Ok(decisive);
         }
     }

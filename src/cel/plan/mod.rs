@@ -9,6 +9,7 @@ mod logic;
 mod loops;
 mod numbers;
 mod place;
+mod spans;
 mod text;
 
 use super::{
@@ -22,7 +23,7 @@ use super::{
 };
 use std::sync::Arc;
 
-pub(super) use condition::Condition;
+pub(super) use condition::{Condition, Truth};
 pub(super) use fold::fold;
 
 /// Computes a value.
@@ -79,7 +80,7 @@ impl Planner {
                 let (object, slot) = (Arc::clone(object), *slot);
                 Box::new(move |run| {
                     run.allocate_items(object.fields.len())?;
-                    run.activation().object(&object, slot).map_err(|error| Fault::from(error).at(range))
+                    run.object(&object, slot).map_err(|fault| fault.at(range))
                 })
             }
             CheckedKind::Local(local) => {
@@ -220,7 +221,7 @@ impl Planner {
 }
 
 fn optional_slot(run: &Run<'_>, slot: Slot) -> Outcome {
-    Ok(Value::Optional(run.activation().read(slot)?.cloned().map(Arc::new)))
+    Ok(Value::Optional(run.read(slot)?.cloned().map(Arc::new)))
 }
 
 /// The value of an element; none for one marked with `?` that is absent.

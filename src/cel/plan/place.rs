@@ -10,7 +10,7 @@ use crate::cel::{
 };
 
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(in crate::cel) enum Place {
     Slot(Slot),
     Local(u32),
     /// A field of the object in a variable.
@@ -21,7 +21,7 @@ pub(super) enum Place {
 
 /// A field, by its position and, for a map that stands for an object, by its name.
 #[derive(Debug, Clone)]
-pub(super) struct Field {
+pub(in crate::cel) struct Field {
     position: usize,
     name: Arc<str>,
 }
@@ -46,18 +46,17 @@ impl Place {
     /// The value, if it is next to hand.
     #[inline]
     pub(super) fn peek<'a>(&self, run: &Run<'a>) -> Option<&'a Value> {
-        match self {
-            Self::Slot(slot) => match run.state(*slot) {
-                State::Present(value) => Some(value),
-                State::Absent | State::Deferred(_) => None,
-            },
-            Self::Local(local) => run.nearest(*local),
-            Self::LocalField(local, field) => match run.nearest(*local)? {
+        // One after the other, the likeliest first: a table of jumps would take longer.
+        if let Self::LocalField(local, field) = self {
+            return match run.nearest(*local)? {
                 Value::Object(object) => object.at(field.position),
                 _ => None,
-            },
-            Self::Field(_) => None,
+            };
         }
+        if let Self::Slot(slot) = self {
+            return if let State::Present(value) = run.state(*slot) { Some(value) } else { None };
+        }
+        if let Self::Local(local) = self { run.nearest(*local) } else { None }
     }
 
     /// The value, or why there is none.

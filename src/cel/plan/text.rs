@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     BoolStep, Checked, CheckedKind, Planner,
-    condition::{Condition, Leaf, Test},
+    condition::{Condition, Test},
     numbers::Comparison,
     place::{Place, mismatch},
 };
@@ -31,16 +31,21 @@ pub(in crate::cel) struct Word {
 
 /// Constants of which a text must be one, sorted by their keys.
 #[derive(Debug)]
-pub(in crate::cel) struct Words(Box<[Word]>);
+pub(in crate::cel) struct Words {
+    /// The length of all, if they have one, and so short a one that a key is the whole text; none is as long otherwise.
+    length: usize,
+    keys: Box<[u64]>,
+    texts: Box<[Arc<str>]>,
+}
 
 /// Up to eight bytes of a text as a number: two texts of one length that is no longer are equal if these are.
 #[inline(always)]
 fn key(text: &str) -> u64 {
     let bytes = text.as_bytes();
-    if let Some(first) = bytes.first_chunk() {
-        return u64::from_le_bytes(*first);
-    }
     if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        if let Some(first) = bytes.first_chunk() {
+            return u64::from_le_bytes(*first);
+        }
         return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
     }
     if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
@@ -48,6 +53,9 @@ fn key(text: &str) -> u64 {
     }
     bytes.first().copied().map_or(0, u64::from)
 }
+
+/// Bytes of a text that are in its key.
+const KEY_BYTES: usize = size_of::<u64>();
 
 impl Word {
     fn new(text: &Arc<str>, wanted: bool) -> Self {
@@ -57,7 +65,7 @@ impl Word {
     /// Whether it is `text`, whose key is the same.
     #[inline(always)]
     fn is(&self, text: &str) -> bool {
-        self.text.len() == text.len() && (text.len() <= size_of::<u64>() || *self.text == *text)
+        self.text.len() == text.len() && (text.len() <= KEY_BYTES || *self.text == *text)
     }
 }
 
@@ -71,13 +79,26 @@ impl Test for Word {
 
 impl Words {
     fn new(texts: impl Iterator<Item = Arc<str>>) -> Self {
-        let mut words: Vec<Word> = texts.map(|text| Word::new(&text, true)).collect();
-        words.sort_unstable_by(|left, right| (left.key, &left.text).cmp(&(right.key, &right.text)));
-        Self(words.into())
+        let mut texts: Vec<Arc<str>> = texts.collect();
+        texts.sort_unstable_by(|left, right| (key(left), left).cmp(&(key(right), right)));
+        let length = texts.first().map_or(usize::MAX, |text| text.len());
+        let is_common = length <= KEY_BYTES && texts.iter().all(|text| text.len() == length);
+        Self {
+            length: if is_common { length } else { usize::MAX },
+            keys: texts.iter().map(|text| key(text)).collect(),
+            texts: texts.into(),
+        }
     }
 
+    /// Whether `text` is among many, or among texts of several lengths.
+    #[inline(never)]
     fn search(&self, key: u64, text: &str) -> bool {
-        self.0.binary_search_by(|word| (word.key, &*word.text).cmp(&(key, text))).is_ok()
+        if self.keys.len() > LINEAR_MAX {
+            let known = self.keys.partition_point(|known| *known < key);
+            let known = self.texts.get(known..).unwrap_or_default();
+            return known.binary_search_by(|other| (self::key(other), &**other).cmp(&(key, text))).is_ok();
+        }
+        self.keys.iter().zip(&self.texts).any(|(known, other)| *known == key && **other == *text)
     }
 }
 
@@ -85,12 +106,19 @@ impl Test for Words {
     #[inline(always)]
     fn holds(&self, value: &Value) -> Option<bool> {
         let Value::String(text) = value else { return None };
+        if text.len() != self.length {
+            return Some(self.length == usize::MAX && self.search(key(text), text));
+        }
         let key = key(text);
-        Some(if self.0.len() <= LINEAR_MAX {
-            self.0.iter().any(|word| word.key == key && word.is(text))
-        } else {
-            self.search(key, text)
-        })
+        if self.keys.len() > LINEAR_MAX {
+            return Some(self.keys.binary_search(&key).is_ok());
+        }
+        for known in &self.keys {
+            if *known == key {
+                return Some(true);
+            }
+        }
+        Some(false)
     }
 }
 
@@ -108,7 +136,7 @@ impl Planner {
             _ => return None,
         };
         let (place, range) = (text_place(text)?, text.range);
-        Some(Condition::Text(Leaf { place, range, test: Word::new(constant, wanted) }))
+        Some(Condition::leaf(place, range, Word::new(constant, wanted), Condition::Text, Condition::TextAt))
     }
 
     /// A call of a method on a text, with a constant.
@@ -147,7 +175,8 @@ impl Planner {
                     .iter()
                     .map(|constant| if let Value::String(text) = constant { Some(Arc::clone(text)) } else { None })
                     .collect();
-                Some(Condition::OneOf(Leaf { place, range, test: Words::new(texts?.into_iter()) }))
+                let words = Words::new(texts?.into_iter());
+                Some(Condition::leaf(place, range, words, Condition::OneOf, Condition::OneOfAt))
             }
             Type::Int => {
                 let numbers: Option<Vec<i64>> = constants

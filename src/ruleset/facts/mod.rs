@@ -20,7 +20,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::{
-    cel::{Slot, Value},
+    cel::{Activation, Frame, Value},
     error::Detail,
 };
 use layout::{Inner, Node};
@@ -43,7 +43,7 @@ pub enum UnknownFacts {
 /// Facts that fit a rule set's schema.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    values: Vec<(Slot, Value)>,
+    activation: Activation,
     layout: Arc<Layout>,
     unknown: Vec<String>,
 }
@@ -54,9 +54,9 @@ impl Facts {
         &self.unknown
     }
 
-    /// What is there, by slot.
-    pub(super) fn values(&self) -> &[(Slot, Value)] {
-        &self.values
+    /// What is there, as the rules of the set that read it find it.
+    pub(super) fn activation(&self) -> &Activation {
+        &self.activation
     }
 
     /// What the slots belong to.
@@ -66,8 +66,8 @@ impl Facts {
 }
 
 impl Layout {
-    /// Reads facts, or says everything that is wrong with them.
-    pub fn read(self: &Arc<Self>, json: &str, policy: UnknownFacts) -> Result<Facts, Vec<Detail>> {
+    /// Reads facts for the rules of `frame`, or says everything that is wrong with them.
+    pub fn read(self: &Arc<Self>, json: &str, policy: UnknownFacts, frame: &Arc<Frame>) -> Result<Facts, Vec<Detail>> {
         let mut notes = Notes::new(policy);
         let mut deserializer = serde_json::Deserializer::from_str(json);
         let read = if json.trim_start().starts_with('{') {
@@ -80,8 +80,11 @@ impl Layout {
         match read.and_then(|objects| deserializer.end().map(|()| objects)) {
             Ok(objects) if notes.details.is_empty() => {
                 let values = self.slots.iter().flatten().copied().zip(objects.into_iter().flatten());
-                let values = values.filter_map(|(slot, value)| Some((slot, value?))).collect();
-                Ok(Facts { values, layout: Arc::clone(self), unknown: notes.unknown })
+                let mut activation = Activation::of(frame);
+                values
+                    .filter_map(|(slot, value)| Some((slot, value?)))
+                    .for_each(|(slot, value)| activation.set(slot, value));
+                Ok(Facts { activation, layout: Arc::clone(self), unknown: notes.unknown })
             }
             Ok(_) => Err(notes.details),
             Err(error) => {

@@ -19,10 +19,15 @@ fn of(definition: &Json) -> Arc<Layout> {
     Arc::new(Layout::of(&SchemaDefinition::parse(definition).unwrap()))
 }
 
+/// Reads facts for a set without derived fields.
+fn read(layout: &Arc<Layout>, json: &str, policy: UnknownFacts) -> Result<Facts, Vec<Detail>> {
+    layout.read(json, policy, &Arc::new(Frame::new(&Env::new(layout.variables().to_vec()), Vec::new())))
+}
+
 /// What stands at `path`.
 fn value(facts: &Facts, path: &str) -> Option<Value> {
     let slot = Env::new(facts.layout().variables().to_vec()).slot(path)?;
-    facts.values().iter().find(|(filled, _)| *filled == slot).map(|(_, value)| value.clone())
+    facts.activation().read(slot).unwrap().cloned()
 }
 
 fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
@@ -35,13 +40,13 @@ fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
 
 /// The field `x` of `facts`, read from `json`.
 fn read_x(schema: &Json, json: &str) -> Result<Option<Value>, Vec<Detail>> {
-    let facts = layout(&json!({ "x": schema })).read(&format!("{{\"x\": {json}}}"), UnknownFacts::Ignore)?;
+    let facts = read(&layout(&json!({ "x": schema })), &format!("{{\"x\": {json}}}"), UnknownFacts::Ignore)?;
     Ok(value(&facts, "facts.x"))
 }
 
 /// Codes and paths of what is wrong.
 fn mistakes(layout: &Arc<Layout>, json: &str) -> Vec<(&'static str, String)> {
-    let details = layout.read(json, UnknownFacts::Ignore).expect_err(json);
+    let details = read(&layout, json, UnknownFacts::Ignore).expect_err(json);
     details.into_iter().map(|detail| (detail.code, detail.path.unwrap())).collect()
 }
 
@@ -197,7 +202,7 @@ fn facts_of_one_object_are_flat_or_nested() {
     let plain = layout(&json!({"age": "int"}));
     let bearing = layout(&json!({"age": "int", "facts": {"age": "int"}}));
     let age = |layout: &Arc<Layout>, json: &str| {
-        let facts = layout.read(json, UnknownFacts::Ignore).unwrap();
+        let facts = read(&layout, json, UnknownFacts::Ignore).unwrap();
         (value(&facts, "facts.age"), facts.unknown().to_vec())
     };
     let found =
@@ -218,9 +223,9 @@ fn facts_of_one_object_are_flat_or_nested() {
 #[test]
 fn facts_of_several_objects_stand_under_their_names() {
     let layout = of(&json!({"user": {"age": "int"}, "order": {"total": {"type": "double", "required": true}}}));
-    let facts = layout.read(r#"{"order": {"total": 3}, "age": 1}"#, UnknownFacts::Ignore).unwrap();
+    let facts = read(&layout, r#"{"order": {"total": 3}, "age": 1}"#, UnknownFacts::Ignore).unwrap();
     assert_eq!(value(&facts, "order.total"), Some(Value::Double(3.0)));
-    assert_eq!(facts.values().len(), 1);
+    assert_eq!(facts.activation().filled().count(), 1);
     assert_eq!(facts.unknown(), ["facts.age"]);
     assert_eq!(mistakes(&layout, "{}"), [("required_missing", "facts.order".to_owned())]);
     assert_eq!(mistakes(&layout, r#"{"order": 1}"#), [("type_mismatch", "facts.order".to_owned())]);
@@ -231,14 +236,14 @@ fn facts_of_several_objects_stand_under_their_names() {
 fn unknown_facts_are_listed_or_refused() {
     let layout = layout(&json!({"a": {"b": "int"}}));
     let json = r#"{"x": 1, "a": {"c": {"d": [1]}}}"#;
-    let facts = layout.read(json, UnknownFacts::Ignore).unwrap();
+    let facts = read(&layout, json, UnknownFacts::Ignore).unwrap();
     assert_eq!(facts.unknown(), ["facts.x", "facts.a.c"]);
-    let details = layout.read(json, UnknownFacts::Refuse).unwrap_err();
+    let details = read(&layout, json, UnknownFacts::Refuse).unwrap_err();
     let codes: Vec<_> = details.iter().map(|detail| (detail.code, detail.path.as_deref().unwrap())).collect();
     assert_eq!(codes, [("unknown_fact", "facts.x"), ("unknown_fact", "facts.a.c")]);
     let many: Json = (0..1_000).map(|n| (format!("k{n}"), json!(n))).collect();
-    assert_eq!(layout.read(&many.to_string(), UnknownFacts::Ignore).unwrap().unknown().len(), 100);
-    assert_eq!(layout.read(&many.to_string(), UnknownFacts::Refuse).unwrap_err().len(), limits::DETAILS_MAX);
+    assert_eq!(read(&layout, &many.to_string(), UnknownFacts::Ignore).unwrap().unknown().len(), 100);
+    assert_eq!(read(&layout, &many.to_string(), UnknownFacts::Refuse).unwrap_err().len(), limits::DETAILS_MAX);
 }
 
 #[test]
@@ -249,7 +254,7 @@ fn no_message_shows_a_value_and_no_path_a_sensitive_key() {
         "z": "int",
     }));
     let facts = r#"{"x": {"SECRET": "SECRET", "SECRET": 1}, "y": [{"SECRET": "SECRET"}], "z": "SECRET"}"#;
-    let details = layout.read(facts, UnknownFacts::Refuse).unwrap_err();
+    let details = read(&layout, facts, UnknownFacts::Refuse).unwrap_err();
     assert_eq!(details.len(), 4);
     assert!(!format!("{details:?}").contains("SECRET"), "{details:?}");
 }
@@ -260,7 +265,7 @@ fn json_nests_up_to_the_limit() {
     let known = layout(&json!({"x": "dyn"}));
     let unknown = layout(&json!({"y": "dyn"}));
     for layout in [&known, &unknown] {
-        assert!(layout.read(&nested(limits::JSON_DEPTH_MAX - 2), UnknownFacts::Ignore).is_ok());
+        assert!(read(&layout, &nested(limits::JSON_DEPTH_MAX - 2), UnknownFacts::Ignore).is_ok());
         for levels in [limits::JSON_DEPTH_MAX - 1, 1_000] {
             assert_eq!(mistakes(layout, &nested(levels))[0].0, "too_deep");
         }
@@ -283,7 +288,7 @@ proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(json in "\\PC{0,60}|[\\[\\]{}:,\"a0-9.eE+-]{0,40}") {
         let layout = layout(&json!({"a": {"a": "list<int>"}, "facts": "dyn"}));
-        let _ = layout.read(&json, UnknownFacts::Refuse);
+        let _ = read(&layout, &json, UnknownFacts::Refuse);
     }
 
     #[test]

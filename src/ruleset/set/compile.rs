@@ -12,6 +12,7 @@ use super::{
     shared::SharedSchema,
 };
 use crate::{
+    config::limits::DECISION_COST_MAX,
     domain::{Rule, RuleId, Snapshot},
     error::{Detail, Subject},
 };
@@ -38,7 +39,7 @@ impl RuleSet {
             None => (DerivedFields::uncompiled(&snapshot.derived_fields), without_schema(snapshot)),
         };
         let environment = derived.environment(layout);
-        let deferred = Arc::new(derived.deferred(&environment));
+        let frame = Arc::new(derived.frame(&environment));
         let mut rules = Vec::with_capacity(snapshot.rules.len());
         for (place, rule) in snapshot.rules.iter().enumerate() {
             if let Some(entry) = compiler.unchanged(place, rule, &environment, &derived) {
@@ -71,12 +72,12 @@ impl RuleSet {
             epoch: snapshot.epoch,
             schema,
             environment,
-            deferred,
+            frame,
             derived: Arc::new(derived),
             places: places(&rules, previous),
             index: Arc::new(index),
             active: snapshot.rules.iter().filter(|rule| rule.active).count(),
-            is_small: is_small(&rules),
+            small_cost: small_cost(&rules),
             rules: rules.into(),
             broken: broken.into(),
             report,
@@ -107,13 +108,19 @@ fn entry(rule: &Rule, state: RuleState) -> RuleEntry {
     RuleEntry { id: rule.id, name: rule.name.as_str().to_owned(), tags: rule.tags.clone(), state }
 }
 
-/// Whether all rules together are sooner run than found by the index, and certainly within the budget of a decision.
-fn is_small(rules: &[Arc<RuleEntry>]) -> bool {
-    let is_straight = |rule: &Arc<RuleEntry>| match &rule.state {
-        RuleState::Ready(compiled) => compiled.program.straight().is_some(),
-        RuleState::Inactive | RuleState::Broken(_) => true,
+/// What all rules cost together, if they are sooner run than found by the index, and certainly within the budget of a
+/// decision.
+fn small_cost(rules: &[Arc<RuleEntry>]) -> Option<u64> {
+    let cost = |rule: &Arc<RuleEntry>| match &rule.state {
+        RuleState::Ready(compiled) if compiled.reads.is_empty() && !compiled.reads_all => {
+            compiled.program.straight_cost()
+        }
+        RuleState::Ready(_) => None,
+        RuleState::Inactive | RuleState::Broken(_) => Some(0),
     };
-    rules.len() <= SMALL_MAX && rules.iter().all(is_straight)
+    let is_small = rules.len() <= SMALL_MAX;
+    let cost = if is_small { rules.iter().map(cost).sum::<Option<u64>>()? } else { return None };
+    (cost <= DECISION_COST_MAX).then_some(cost)
 }
 
 /// Where each rule stands; those of the set before if they are the same.

@@ -1,15 +1,16 @@
 //! Evaluating a set on facts. Every rule asked for is answered, with an error if need be; none can spoil another.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
-use super::{RuleEntry, RuleSet, RuleState};
+use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled};
 use crate::{
-    cel::{Activation, EvaluationError, Limits, Meter, Program, TraceEntry},
+    cel::{Activation, EvaluationError, Limits, Meter, Run, TraceEntry},
     config::limits::DECISION_COST_MAX,
     domain::RuleId,
     ruleset::{Decision, Facts, Query, Results, Return, RuleError},
@@ -43,26 +44,26 @@ impl RuleSet {
     /// schema.
     pub fn decide<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
         let activation = self.activation(facts);
-        with_care(|guard| self.decide_on(activation.as_ref(), query, guard))
+        with_care(|guard| self.decide_on(activation.as_deref(), query, guard))
     }
 
     fn decide_on<'a>(&'a self, activation: Option<&Activation>, query: &'a Query, guard: Guard) -> Decision<'a> {
         // A trace shows why a rule is false, and few rules are run sooner than found.
         match activation {
-            Some(activation) if query.rules.is_none() && !query.trace => {
-                if self.is_small && query.tags.is_none() && guard == Guard::None {
-                    self.decide_small(activation, query.returns)
-                } else {
-                    self.decide_candidates(activation, query, guard)
+            Some(activation) if query.rules.is_none() && !query.trace => match self.small_cost {
+                Some(cost) if query.tags.is_none() && guard == Guard::None => {
+                    self.decide_small(activation, query.returns, cost)
                 }
-            }
+                _ => self.decide_candidates(activation, query, guard),
+            },
             _ => self.decide_each(activation, query, guard),
         }
     }
 
-    /// Evaluates all rules of a small set.
-    fn decide_small(&self, activation: &Activation, returns: Return) -> Decision<'_> {
-        let budget = Budget::of_a_decision();
+    /// Evaluates all rules of a small set, which together cost no more than a decision may.
+    fn decide_small(&self, activation: &Activation, returns: Return, cost: u64) -> Decision<'_> {
+        let meter = Meter::of(Limits::default());
+        let run = Run::new(activation, &meter);
         let mut results = Results::of(&self.rules, self.rules.len());
         for (place, rule) in (0..).zip(self.rules.iter()) {
             let RuleState::Ready(compiled) = &rule.state else {
@@ -71,7 +72,7 @@ impl RuleSet {
                 }
                 continue;
             };
-            match budget.holds(&compiled.program, activation) {
+            match compiled.program.holds_paid(&run) {
                 Ok(matched) => {
                     if matched || returns == Return::All {
                         results.decided(place, matched);
@@ -80,7 +81,7 @@ impl RuleSet {
                 Err(error) => results.add(place, false, Some((*error).into()), None),
             }
         }
-        Decision { evaluated: self.active, matched_count: results.matched_count(), results }
+        Decision { evaluated: self.active, matched_count: results.matched_count(), results, cost }
     }
 
     /// Evaluates the rules that the index does not rule out; the others are false.
@@ -131,7 +132,7 @@ impl RuleSet {
             }
         };
         CANDIDATES.set(candidates);
-        Decision { matched_count: results.matched_count(), results, evaluated }
+        Decision { matched_count: results.matched_count(), results, evaluated, cost: budget.spent() }
     }
 
     /// Evaluates every rule asked for.
@@ -164,7 +165,7 @@ impl RuleSet {
                 results.add(place, matched, error, trace);
             }
         }
-        Decision { matched_count: results.matched_count(), results, evaluated }
+        Decision { matched_count: results.matched_count(), results, evaluated, cost: budget.spent() }
     }
 
     /// The rules asked for, in the order of the answer.
@@ -193,16 +194,19 @@ impl RuleSet {
     }
 
     /// What the rules read; `None` if the facts were read by another schema.
-    pub(super) fn activation(&self, facts: &Facts) -> Option<Activation> {
+    pub(super) fn activation<'f>(&self, facts: &'f Facts) -> Option<Cow<'f, Activation>> {
+        if facts.activation().is_of(&self.frame) {
+            return Some(Cow::Borrowed(facts.activation()));
+        }
         let layout = &self.schema.as_ref()?.shared.layout;
         if !Arc::ptr_eq(layout, facts.layout()) && layout.variables() != facts.layout().variables() {
             return None;
         }
-        let mut activation = self.environment.activation().with_deferred(&self.deferred);
-        for (slot, value) in facts.values() {
-            activation.set(*slot, value.clone());
+        let mut activation = Activation::of(&self.frame);
+        for (slot, value) in facts.activation().filled() {
+            activation.set(slot, value.clone());
         }
-        Some(activation)
+        Some(Cow::Owned(activation))
     }
 }
 
@@ -237,7 +241,7 @@ fn evaluate(
         return failed(error("schema_changed", "the facts were read by another schema"));
     };
     let run = || {
-        let (matched, error) = match budget.holds(&compiled.program, activation) {
+        let (matched, error) = match budget.holds(compiled, activation) {
             Ok(matched) => (matched, None),
             Err(error) => (false, Some((*error).into())),
         };
@@ -251,49 +255,27 @@ fn evaluate(
     }
 }
 
-/// What a decision may still cost, all its rules together; each has its own limit as well.
-struct Budget {
-    left: Cell<u64>,
-    /// What the rule that is evaluated may take of it.
-    meter: Meter,
-}
+/// What may still be done for a decision, for all its rules together; each has its own limit as well.
+struct Budget(Cell<u64>);
 
 impl Budget {
     fn of_a_decision() -> Self {
-        Self { left: Cell::new(DECISION_COST_MAX), meter: Meter::new(Limits::default()) }
+        Self(Cell::new(DECISION_COST_MAX))
     }
 
-    /// What the next rule may take; `None` once nothing is left.
-    fn limits(&self) -> Option<Limits> {
-        let limits = Limits::default();
-        let cost_max = limits.cost_max.min(self.left.get());
-        (cost_max > 0).then_some(Limits { cost_max, ..limits })
-    }
-
-    fn charge(&self, cost: u64) {
-        self.left.set(self.left.get().saturating_sub(cost));
+    fn spent(&self) -> u64 {
+        DECISION_COST_MAX.saturating_sub(self.0.get())
     }
 
     /// Whether a rule holds, at the expense of this budget.
-    #[inline]
-    fn holds(&self, program: &Program, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
-        if let Some(straight) = program.straight()
-            && let Some(left) = self.left.get().checked_sub(straight.cost())
-        {
-            self.left.set(left);
-            return straight.holds(activation, &self.meter);
-        }
-        self.holds_metered(program, activation)
-    }
-
-    fn holds_metered(&self, program: &Program, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
-        let Some(limits) = self.limits() else {
+    fn holds(&self, compiled: &Compiled, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
+        let mut work_left = self.0.get();
+        if work_left == 0 {
             let message = format!("the decision has used up its {DECISION_COST_MAX} units of cost before this rule");
             return Err(Box::new(EvaluationError::new("cost_exceeded", message)));
-        };
-        self.meter.refill(limits);
-        let outcome = program.holds_within(activation, &self.meter);
-        self.charge(limits.cost_max - self.meter.cost_left());
+        }
+        let outcome = compiled.program.holds_sharing(activation, &mut work_left);
+        self.0.set(work_left);
         outcome
     }
 }

@@ -16,7 +16,7 @@ use super::{
     order::{Dependencies, order},
 };
 use crate::{
-    cel::{Deferred, Type},
+    cel::{Frame, Type},
     domain::{DerivedField, DerivedFieldId},
     error::{Detail, Subject},
     ruleset::facts::Layout,
@@ -74,12 +74,12 @@ impl DerivedFields {
         })
     }
 
-    /// The programs that run when an expression reads a derived field.
-    pub fn deferred(&self, environment: &Environment) -> Deferred {
+    /// The slots that expressions read, and the programs that run when that is a derived field.
+    pub fn frame(&self, environment: &Environment) -> Frame {
         let program = |(name, _, compiled): (&str, DerivedFieldId, &Arc<Compiled>)| {
             Some((environment.derived_slot(name)?, compiled.program.clone()))
         };
-        Deferred::new(self.usable().filter_map(program).collect())
+        environment.frame(self.usable().filter_map(program).collect())
     }
 
     /// What is wrong with an expression that compiles, and reads derived fields that cannot be used.

@@ -7,7 +7,7 @@ use std::{
 
 use super::compiled::{Compiled, DERIVED, Read, Role, derived_name};
 use crate::{
-    cel::{Activation, Env, ObjectField, ObjectType, Program, Type},
+    cel::{Env, Frame, ObjectField, ObjectType, Program, Slot, Type},
     error::Detail,
     ruleset::facts::Layout,
 };
@@ -72,13 +72,13 @@ impl Environment {
         compiled.reads.iter().all(|read| self.derived.position(&read.name).is_some())
     }
 
-    /// An activation without values.
-    pub fn activation(&self) -> Activation {
-        Activation::new(&self.env)
+    /// The slots that expressions read; those of `deferred` take their values from programs.
+    pub fn frame(&self, deferred: Vec<(Slot, Program)>) -> Frame {
+        Frame::new(&self.env, deferred)
     }
 
     /// The slot of a derived field.
-    pub fn derived_slot(&self, name: &str) -> Option<crate::cel::Slot> {
+    pub fn derived_slot(&self, name: &str) -> Option<Slot> {
         self.env.slot(&format!("{DERIVED}.{name}"))
     }
 }

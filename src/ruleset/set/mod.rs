@@ -9,6 +9,7 @@ mod derived;
 mod evaluate;
 mod indexed;
 mod language;
+mod memory;
 mod order;
 mod shared;
 
@@ -23,7 +24,7 @@ pub use evaluate::Evaluated;
 
 use super::{Facts, UnknownFacts, index::Index};
 use crate::{
-    cel::Deferred,
+    cel::Frame,
     domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaVersion, Tenant},
     error::{Detail, Subject},
 };
@@ -36,8 +37,8 @@ pub struct RuleSet {
     schema: Option<CompiledSchema>,
     environment: Environment,
     derived: Arc<DerivedFields>,
-    /// What runs when a rule reads a derived field.
-    deferred: Arc<Deferred>,
+    /// The slots that rules read, and what runs when that is a derived field.
+    frame: Arc<Frame>,
     /// All rules, active or not, in creation order.
     rules: Arc<[Arc<RuleEntry>]>,
     /// Where in `rules` each one stands.
@@ -46,8 +47,9 @@ pub struct RuleSet {
     index: Arc<Index>,
     /// How many rules are active.
     active: usize,
-    /// Whether the rules are so few, and cost so little, that running all is sooner done than asking the index.
-    is_small: bool,
+    /// What all rules cost together, if they are so few and cost so little that running them is sooner done than asking
+    /// the index.
+    small_cost: Option<u64>,
     broken: Arc<[Broken]>,
     report: CompileReport,
 }
@@ -155,7 +157,7 @@ impl RuleSet {
     /// checked, whether a rule reads it or not. The details carry paths below `facts`.
     pub fn read_facts(&self, json: &str, unknown: UnknownFacts) -> Result<Facts, Vec<Detail>> {
         match &self.schema {
-            Some(schema) => schema.shared.layout.read(json, unknown),
+            Some(schema) => schema.shared.layout.read(json, unknown, &self.frame),
             None => Err(vec![schema_missing()]),
         }
     }

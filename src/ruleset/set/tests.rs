@@ -293,6 +293,24 @@ fn facts_read_by_another_schema_are_not_misread() {
 }
 
 #[test]
+fn facts_read_by_a_set_of_the_same_schema_meet_the_derived_fields_of_their_own() {
+    let doubled = |factor: i64| {
+        let set = tenant().field("n", &format!("facts.age * {factor}")).rule("r", "derived.n == 50");
+        compile(&set)
+    };
+    let (two, three) = (doubled(2), doubled(3));
+    let facts = two.read_facts(r#"{"age": 25}"#, UnknownFacts::Refuse).unwrap();
+    let query = Query::default();
+    for _ in 0..2 {
+        assert_eq!(two.decide(&facts, &query).matched_count, 1);
+        assert_eq!(three.decide(&facts, &query).matched_count, 0);
+    }
+    let more = compile(&tenant().field("a", "1").field("n", "facts.age * 2").rule("r", "derived.n == 50"));
+    assert_eq!(more.decide(&facts, &query).matched_count, 1);
+    assert_eq!(two.decide(&facts.clone(), &query).matched_count, 1);
+}
+
+#[test]
 fn every_rule_is_traced_if_that_is_asked_for() {
     let set = compile(&tenant().rule("r", "facts.age >= 18 && facts.vip"));
     let facts = set.read_facts(r#"{"age": 25, "vip": true}"#, UnknownFacts::Refuse).unwrap();
@@ -368,4 +386,21 @@ fn a_decision_ends_when_its_rules_have_used_up_its_budget_together() {
     let last = decision.results.errors().last().unwrap();
     assert!(last.message.starts_with("the decision has used up its 5000000 units"), "{}", last.message);
     assert_eq!(decide(&set, &facts, &named(&[&rule_id(6).to_string()])), ["modest true"]);
+}
+
+#[test]
+fn a_rule_that_reads_a_costly_derived_field_ends_alike_wherever_it_stands() {
+    let schema = json!({"facts": {"l": {"type": "list<int>", "maxItems": 100}}});
+    let half = "facts.l.all(a, facts.l.all(b, [1, 2, 3, 4, 5, 6].all(c, a + b + c >= 0)))";
+    let rules = [("both", "derived.first && derived.second"), ("one", "derived.second"), ("other", "derived.first")];
+    let decided = |order: [usize; 3]| {
+        let snapshot = with_schema(&schema).field("first", half).field("second", &format!("{half} || false"));
+        let snapshot = order.iter().fold(snapshot, |snapshot, place| snapshot.rule(rules[*place].0, rules[*place].1));
+        let mut words = decide(&compile(&snapshot), &json!({"l": vec![1; 100]}), &Query::default());
+        words.sort();
+        words
+    };
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        assert_eq!(decided(order), ["both cost_exceeded", "one true", "other true"], "{order:?}");
+    }
 }

@@ -2,5 +2,7 @@
 
 mod follow;
 mod lifecycle;
+mod runtime;
+mod supervision;
 mod tenants;
 mod write;

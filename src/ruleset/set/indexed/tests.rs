@@ -120,6 +120,12 @@ fn snapshot(types: &[&str], rules: &[String]) -> Snapshot {
     snapshot
 }
 
+/// Fails unless both say the same, at whatever cost.
+fn assert_same(decision: &Decision, other: &Decision) {
+    assert_eq!(decision.results, other.results);
+    assert_eq!((decision.evaluated, decision.matched_count), (other.evaluated, other.matched_count));
+}
+
 /// Fails unless the index answers as evaluating each rule does.
 fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
@@ -127,10 +133,10 @@ fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
     for tags in [None, Some(vec!["third".to_owned()])] {
         for returns in [Return::All, Return::Matched] {
             let query = Query { tags: tags.clone(), returns, ..Query::default() };
-            let each = set.decide_each(activation.as_ref(), &query, Guard::None);
-            assert_eq!(set.decide(&facts, &query), each);
+            let each = set.decide_each(activation.as_deref(), &query, Guard::None);
+            assert_same(&set.decide(&facts, &query), &each);
             // A small set does without its index.
-            assert_eq!(set.decide_candidates(activation.as_ref().unwrap(), &query, Guard::EachRule), each);
+            assert_same(&set.decide_candidates(activation.as_deref().unwrap(), &query, Guard::EachRule), &each);
         }
     }
 }
