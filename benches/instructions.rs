@@ -10,28 +10,30 @@
 )]
 
 mod expressions;
+mod many_rules;
 mod snapshot;
 
 use std::{hint::black_box, process::Command};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tenet::{
     domain::Snapshot,
     ruleset::{Query, Return, RuleSet, UnknownFacts},
 };
 
-use expressions::{EXISTS, Hand, LONG, MATCHES, SHORT, by_hand, ours, theirs};
-use snapshot::{snapshot, ten_rules};
+use expressions::{EXISTS, Hand, LONG, MATCHES, SHORT, by_hand, env, ours, theirs};
+use many_rules::{account_rules, change, compile, distinct_rules, one_by_one, one_by_one_of_theirs, three_term_rules};
+use snapshot::ten_rules;
 
 const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
 
 /// Work: run so often.
 type Work = fn(usize);
 
+/// Groups of work: the first of each is ours.
 /// Ways to do one thing, each with its name, how often it is done, and what it does.
 type Ways = &'static [(&'static str, usize, Work)];
 
-/// Groups of work: the first of each is ours.
 const WORK: &[(&str, Ways)] = &[
     (
         "one comparison",
@@ -75,8 +77,12 @@ const WORK: &[(&str, Ways)] = &[
     ),
     ("four facts from bytes", &[("tenet", 1_000, read), ("serde_json::Value", 1_000, read_value)]),
     (
-        "10,000 rules of which few match",
-        &[("tenet", 100, |times| decide(&three_term_rules(10_000), Return::Matched, times))],
+        "10,000 rules of which 38 match",
+        &[
+            ("tenet", 100, |times| decide(&three_term_rules(10_000), Return::Matched, times)),
+            ("all run", 2, |times| one_by_one(&three_term_rules(10_000), times)),
+            ("cel crate, 1,000 rules", 2, |times| one_by_one_of_theirs(&three_term_rules(1_000), times)),
+        ],
     ),
     (
         "rules of which ten match",
@@ -88,14 +94,30 @@ const WORK: &[(&str, Ways)] = &[
         ],
     ),
     (
+        "compile three terms",
+        &[
+            ("tenet: parse, check, plan", 200, |times| compile_ours(LONG, times)),
+            ("cel: parser alone", 100, |times| parse_theirs(|source| cel::parser::Parser::new().parse(source), times)),
+            ("cel: Pratt parser", 200, |times| {
+                parse_theirs(|source| cel::parser::PrattParser::new().parse(source), times)
+            }),
+        ],
+    ),
+    (
         "compile 1,000 rules",
         &[
             ("all", 2, |times| compile(&three_term_rules(1_000), times)),
             ("one changed", 20, |times| change(&three_term_rules(1_000), times)),
         ],
     ),
-    ("change one of 10,000 rules", &[("tenet", 5, |times| change(&three_term_rules(10_000), times))]),
+    ("compile 10,000 distinct rules", &[("tenet", 1, |times| compile(&distinct_rules(10_000), times))]),
+    (INDEX_ALONE, &[("tenet", 1, |times| compile(&distinct_rules(10_000), times))]),
+    ("change one of 10,000 rules", &[("tenet", 5, |times| change(&distinct_rules(10_000), times))]),
 ];
+
+/// A group of which only what makes the index counts.
+const INDEX_ALONE: &str = "the index of 10,000 rules";
+const INDEX: &str = "tenet::ruleset::set::indexed::index";
 
 fn ten_by_hand(facts: &Hand) -> usize {
     let matched = [
@@ -113,31 +135,17 @@ fn ten_by_hand(facts: &Hand) -> usize {
     black_box(matched).into_iter().filter(|matched| *matched).count()
 }
 
-/// Rules of three terms: an age from 0 to 99, three of 260 countries, and a bool.
-fn three_term_rules(count: usize) -> Snapshot {
-    let country = |number: usize| match number * 37 % 260 {
-        0 => "US".to_owned(),
-        other => format!("C{other}"),
-    };
-    let rule = |number: usize| {
-        let [one, two, three] = [number, number * 7 + 1, number * 13 + 5].map(country);
-        let age = number * 31 % 100;
-        format!("facts.age >= {age} && facts.country in ['{one}', '{two}', '{three}'] && facts.is_premium")
-    };
-    let schema =
-        json!({"facts": {"age": "int", "country": "string", "is_premium": "bool", "purchase_amount": "double"}});
-    snapshot(&schema, (0..count).map(rule))
+fn compile_ours(source: &str, times: usize) {
+    let env = env();
+    for _ in 0..times {
+        black_box(env.compile(black_box(source)).unwrap());
+    }
 }
 
-/// Rules for many countries, of which ten are for that of the facts.
-fn account_rules(count: usize) -> Snapshot {
-    let rule = |number: usize| {
-        let country = if number.is_multiple_of(count / 10) { "US".to_owned() } else { format!("C{number}") };
-        format!("facts.country == '{country}' && facts.age >= 18")
-    };
-    let schema =
-        json!({"facts": {"age": "int", "country": "string", "is_premium": "bool", "purchase_amount": "double"}});
-    snapshot(&schema, (0..count).map(rule))
+fn parse_theirs<T, E: std::fmt::Debug>(parse: fn(&str) -> Result<T, E>, times: usize) {
+    for _ in 0..times {
+        black_box(parse(black_box(LONG)).unwrap());
+    }
 }
 
 fn decide(snapshot: &Snapshot, returns: Return, times: usize) {
@@ -163,33 +171,21 @@ fn read_value(times: usize) {
     }
 }
 
-fn compile(snapshot: &Snapshot, times: usize) {
-    for _ in 0..times {
-        black_box(RuleSet::compile(black_box(snapshot), None));
-    }
-}
-
-fn change(snapshot: &Snapshot, times: usize) {
-    let set = RuleSet::compile(snapshot, None);
-    let mut changed = snapshot.clone();
-    changed.rules[50].expression = "facts.age >= 21 && facts.country == 'US'".to_owned();
-    for _ in 0..times {
-        let set = black_box(RuleSet::compile(black_box(&changed), Some(&set)));
-        assert_eq!(set.report().compiled, 1);
-    }
-}
-
 /// The instructions of a process that does a piece of work so often.
 fn count(group: usize, work: usize, times: usize) -> u64 {
+    let counted = (WORK[group].0 == INDEX_ALONE).then(|| format!("--toggle-collect={INDEX}"));
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args(counted)
         .arg(std::env::current_exe().unwrap())
         .args(["--work", &group.to_string(), &work.to_string(), &times.to_string()])
         .output();
     let Ok(output) = output else { panic!("valgrind cannot be run: install it to count instructions") };
     let text = String::from_utf8_lossy(&output.stderr);
     let collected = text.lines().find_map(|line| line.split_once("Collected : "));
-    collected.unwrap_or_else(|| panic!("{text}")).1.trim().parse().unwrap()
+    let count = collected.unwrap_or_else(|| panic!("{text}")).1.trim().parse().unwrap();
+    assert!(count > 0, "nothing was counted: is {INDEX} still called so?");
+    count
 }
 
 fn main() {

@@ -15,7 +15,7 @@ const ITEMS: i64 = 20;
 const EMAIL: &str = "somebody@example.com";
 
 fn field((name, value_type): (&str, Type)) -> ObjectField {
-    ObjectField { name: name.to_owned(), value_type, max_length: None, max_items: None }
+    ObjectField::new(name, value_type)
 }
 
 fn object(name: &str, fields: Vec<(&str, Type)>) -> Arc<ObjectType> {
@@ -26,19 +26,23 @@ fn price(number: i64) -> f64 {
     if number == ITEMS - 1 { 250.0 } else { 20.0 }
 }
 
+fn item() -> Arc<ObjectType> {
+    object("item", vec![("price", Type::Double), ("qty", Type::Int)])
+}
+
+pub fn env() -> Env {
+    let facts = vec![
+        ("age", Type::Int),
+        ("country", Type::String),
+        ("email", Type::String),
+        ("is_premium", Type::Bool),
+        ("items", Type::list(Type::Object(item()))),
+    ];
+    Env::new(vec![("facts".to_owned(), Type::Object(object("facts", facts)))])
+}
+
 pub fn ours(source: &str, times: usize) {
-    let item = object("item", vec![("price", Type::Double), ("qty", Type::Int)]);
-    let facts = object(
-        "facts",
-        vec![
-            ("age", Type::Int),
-            ("country", Type::String),
-            ("email", Type::String),
-            ("is_premium", Type::Bool),
-            ("items", Type::list(Type::Object(Arc::clone(&item)))),
-        ],
-    );
-    let env = Env::new(vec![("facts".to_owned(), Type::Object(facts))]);
+    let (env, item) = (env(), item());
     let program = env.compile_bool(source).unwrap();
     let mut activation = Activation::new(&env);
     let items = (0..ITEMS).map(|number| {

@@ -122,12 +122,7 @@ mod tests {
 
     /// The names of derived fields are single letters, sorted, all of type `int`.
     fn env(names: &[&str]) -> Env {
-        let field = |name: &&str| ObjectField {
-            name: (*name).to_owned(),
-            value_type: Type::Int,
-            max_length: None,
-            max_items: None,
-        };
+        let field = |name: &&str| ObjectField::new(*name, Type::Int);
         let object = ObjectType { name: "derived".to_owned(), fields: names.iter().map(field).collect() };
         Env::new(vec![("derived".to_owned(), Type::Object(Arc::new(object)))]).with_limits(LIMITS)
     }

@@ -15,24 +15,30 @@ mod estimate;
 mod fault;
 mod library;
 mod meter;
+#[cfg(test)]
+mod naive;
 mod network;
 mod parse;
 mod plan;
 mod program;
 mod run;
+mod size;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod types;
 mod value;
 
 pub use activation::{Activation, Frame, Slot};
-pub use conjuncts::{Conjunct, Side, SlotTest, Test};
+pub use conjuncts::{Conjunct, Few, Side, SlotTest, Test};
 pub use env::Env;
+pub use estimate::Bound;
 pub use fault::EvaluationError;
 pub use meter::Meter;
 pub use network::Network;
-pub use program::{CostEstimate, Program};
+pub use program::{CostEstimate, Program, SlotRead};
 pub use run::{Limits, Run};
+pub use size::Size;
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};
 
@@ -47,4 +53,9 @@ pub struct TraceEntry {
     pub text: String,
     /// Its value in JSON, or the error it ended with.
     pub value: serde_json::Value,
+    /// Whether the result would be unknown without it: not so for a term of `&&` that is true where another is false.
+    pub decided: bool,
+    /// The fact for want of which it ended with an error, or is false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }

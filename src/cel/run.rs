@@ -28,8 +28,8 @@ impl Default for Limits {
     }
 }
 
-/// The value of a sub-expression, or the code and message of its error.
-pub(super) type Noted = (Range, Result<Value, (&'static str, String)>);
+/// The value of a sub-expression, or why it has none.
+pub(super) type Noted = (Range, Outcome);
 
 /// Why an evaluation, or a part of it, has no value. One pointer, so that results stay small.
 #[derive(Debug, Clone)]
@@ -63,10 +63,6 @@ impl Fault {
     /// Whether nothing may absorb it: the evaluation has used up what it may take.
     pub(super) fn is_stop(&self) -> bool {
         matches!(self.0.code, "cost_exceeded" | "memory_exceeded")
-    }
-
-    pub(super) fn content(&self) -> (&'static str, String) {
-        (self.0.code, self.0.message.to_string())
     }
 
     /// The same fault, which the derived field at `path` ended with, or one that it reads.
@@ -171,8 +167,9 @@ impl<'a> Run<'a> {
 
     /// Takes memory for a value of `bytes` that is about to be made, and the cost of making it.
     pub(super) fn allocate(&self, bytes: usize) -> Result<(), Fault> {
-        self.charge_bytes(bytes)?;
-        self.meter.take_memory(bytes)
+        // Memory first: so no value costs more than the largest that may be made, however large it would be.
+        self.meter.take_memory(bytes)?;
+        self.charge_bytes(bytes)
     }
 
     /// Takes memory for a list of `length`.
@@ -187,7 +184,7 @@ impl<'a> Run<'a> {
             if let Bound::Trace(trace) = bound {
                 let mut trace = trace.borrow_mut();
                 if trace.len() < TRACE_ENTRIES_MAX {
-                    trace.push((range, outcome.clone().map_err(|fault| fault.content())));
+                    trace.push((range, outcome.clone().map_err(|fault| fault.at(range))));
                 }
             }
             scope = *outer;

@@ -1,6 +1,6 @@
 //! What is asked of a rule set, and what it answers.
 
-use std::{cell::Cell, fmt, sync::Arc};
+use std::{cell::Cell, collections::BTreeSet, fmt, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
@@ -130,15 +130,17 @@ impl<'a> Results<'a> {
         self.answers.iter().enumerate().map(move |(position, answer)| {
             let more = more.next_if(|(of, _)| *of == position).map(|(_, more)| more);
             let rule = self.rules.get(answer.place as usize);
+            let trace = more.and_then(|more| more.trace.as_deref());
             RuleResult {
                 rule_id: match (rule, more.and_then(|more| more.unknown)) {
                     (Some(rule), None) => RuleReference::Known(rule.id),
                     (_, unknown) => RuleReference::Unknown(unknown.unwrap_or_default()),
                 },
-                rule_name: rule.map(|rule| rule.name.as_str()),
+                rule_name: rule.map(|rule| &*rule.name),
                 matched: answer.matched,
                 error: more.and_then(|more| more.error.as_ref()),
-                trace: more.and_then(|more| more.trace.as_deref()),
+                trace,
+                missing: trace.filter(|_| !answer.matched).map(missing).unwrap_or_default(),
             }
         })
     }
@@ -147,6 +149,13 @@ impl<'a> Results<'a> {
     pub fn errors(&self) -> impl Iterator<Item = &RuleError> {
         self.more.iter().filter_map(|(_, more)| more.error.as_ref())
     }
+}
+
+/// The facts whose absence decided.
+fn missing(trace: &[TraceEntry]) -> Vec<String> {
+    let missing: BTreeSet<&String> =
+        trace.iter().filter(|entry| entry.decided).filter_map(|entry| entry.missing.as_ref()).collect();
+    missing.into_iter().cloned().collect()
 }
 
 impl Drop for Results<'_> {
@@ -178,7 +187,7 @@ impl Serialize for Results<'_> {
 }
 
 /// What became of one rule.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleResult<'a> {
     /// The rule.
@@ -192,6 +201,9 @@ pub struct RuleResult<'a> {
     /// The values of its sub-expressions, if they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<&'a [TraceEntry]>,
+    /// The facts for want of which it did not match, if a trace was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// A rule as it was named: one of the set, or a text that names none.
@@ -218,4 +230,10 @@ pub struct RuleError {
     /// Column in the rule's expression, from 1, in characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
+    /// The fact that is missing, if it ended for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Box<str>>,
+    /// The derived field in which it happened, if it was none of the rule's own doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derived_field: Option<Box<str>>,
 }

@@ -14,4 +14,4 @@ mod set;
 pub use amend::{Amendment, ChangelogEntry, Operation, Outcome, Refusal, amend};
 pub use decision::{Decision, Query, Results, Return, RuleError, RuleReference, RuleResult};
 pub use facts::{Facts, UnknownFacts};
-pub use set::{Broken, CheckReport, CompileReport, Evaluated, RuleSet};
+pub use set::{Broken, CheckReport, CompileReport, Cost, Evaluated, RuleSet};

@@ -39,11 +39,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         }
         _ => Err(no_overload("distinct", arguments)),
     }),
-    (
-        "flatten",
-        &["list(list(A)).flatten(): list(A)", "list(dyn).flatten(): list(dyn)", "list(dyn).flatten(int): list(dyn)"],
-        flatten,
-    ),
+    ("flatten", &["list(list(A)).flatten(): list(A)", "list(dyn).flatten(int): list(dyn)"], flatten),
     ("slice", &["list(A).slice(int, int): list(A)"], slice),
     ("first", &["list(A).first(): optional(A)"], |_, arguments| match arguments {
         [Value::List(items)] => Ok(Value::Optional(items.first().cloned().map(Arc::new))),
@@ -203,6 +199,10 @@ fn sort(run: &Run<'_>, list: &Value, keys: &Value) -> Outcome {
         && let Some(other) =
             keys.iter().find(|key| key.type_name() != first.type_name() || first.compare(key).is_none())
     {
+        let is_nan = |key: &Value| matches!(key, Value::Double(number) if number.is_nan());
+        if first.type_name() == other.type_name() && (is_nan(first) || is_nan(other)) {
+            return Err(invalid("NaN has no order"));
+        }
         return Err(no_overload("sort", &[first.clone(), other.clone()]));
     }
     let mut pairs: Vec<_> = keys.iter().zip(items.iter()).collect();

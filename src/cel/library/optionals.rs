@@ -37,7 +37,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
 fn of_non_zero(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     let [value] = arguments else { return Err(no_overload("optional.ofNonZeroValue", arguments)) };
     let is_zero = match value {
-        Value::Null | Value::Optional(None) => true,
+        Value::Null => true,
         Value::Bool(value) => !value,
         Value::Int(value) => *value == 0,
         Value::Uint(value) => *value == 0,

@@ -78,6 +78,12 @@ fn offset(text: &str, index: i64) -> Result<usize, Fault> {
     wanted.and_then(|wanted| starts.into_iter().nth(wanted)).ok_or_else(|| out_of_range(index))
 }
 
+/// The byte where a search for `part` begins: at a character, or at the end for a part that is empty.
+fn start_within(text: &str, part: &str, index: i64) -> Result<usize, Fault> {
+    let start = offset(text, index)?;
+    if start == text.len() && !part.is_empty() { Err(out_of_range(index)) } else { Ok(start) }
+}
+
 #[cold]
 fn out_of_range(index: i64) -> Fault {
     Fault::new("index_out_of_range", format!("index {index} is out of range"))
@@ -91,7 +97,9 @@ fn characters_before(text: &str, end: usize) -> Value {
 fn index_of(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (text, part, start) = match arguments {
         [Value::String(text), Value::String(part)] => (text, part, 0),
-        [Value::String(text), Value::String(part), Value::Int(start)] => (text, part, offset(text, *start)?),
+        [Value::String(text), Value::String(part), Value::Int(start)] => {
+            (text, part, start_within(text, part, *start)?)
+        }
         _ => return Err(no_overload("indexOf", arguments)),
     };
     run.charge_bytes(text.len())?;
@@ -102,7 +110,9 @@ fn index_of(run: &Run<'_>, arguments: &[Value]) -> Outcome {
 fn last_index_of(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (text, part, start) = match arguments {
         [Value::String(text), Value::String(part)] => (text, part, text.len()),
-        [Value::String(text), Value::String(part), Value::Int(start)] => (text, part, offset(text, *start)?),
+        [Value::String(text), Value::String(part), Value::Int(start)] => {
+            (text, part, start_within(text, part, *start)?)
+        }
         _ => return Err(no_overload("lastIndexOf", arguments)),
     };
     run.charge_bytes(text.len())?;

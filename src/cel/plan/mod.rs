@@ -94,7 +94,7 @@ impl Planner {
                 let condition = self.plain_truth(node);
                 Box::new(move |run| condition.test(run).map(Value::Bool))
             }
-            CheckedKind::OptionalSlot(slot) => {
+            CheckedKind::OptionalSlot(slot, _) => {
                 let slot = *slot;
                 Box::new(move |run| optional_slot(run, slot).map_err(|fault| fault.at(range)))
             }

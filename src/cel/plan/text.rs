@@ -10,7 +10,7 @@ use super::{
 };
 use crate::cel::{
     cost,
-    library::literals,
+    library::{literals, no_overload},
     parse::Range,
     run::{Fault, Run},
     types::Type,
@@ -143,7 +143,8 @@ impl Planner {
     pub(super) fn test_text(self, name: &str, arguments: &[Checked]) -> Option<BoolStep> {
         let [text, constant] = arguments else { return None };
         let CheckedKind::Constant(Value::String(constant)) = &constant.kind else { return None };
-        let (place, range, constant) = (text_place(text)?, text.range, Arc::clone(constant));
+        let (range, constant) = (text.range, Arc::clone(constant));
+        let Some(place) = text_place(text) else { return self.matches_computed(name, text, &constant) };
         Some(match name {
             "startsWith" => Box::new(move |run| Ok(read(&place, run, range)?.starts_with(&*constant))),
             "endsWith" => Box::new(move |run| Ok(read(&place, run, range)?.ends_with(&*constant))),
@@ -152,16 +153,33 @@ impl Planner {
                 run.charge(cost::of_bytes(text.len() as u64))?;
                 Ok(text.contains(&*constant))
             }),
-            "matches" => {
-                let pattern = literals::pattern(&constant).ok()?;
-                Box::new(move |run| {
+            "matches" => match literals::pattern(&constant) {
+                Ok(pattern) => Box::new(move |run| {
                     let text = read(&place, run, range)?;
                     run.charge(cost::of_bytes(text.len() as u64))?;
                     Ok(pattern.is_match(text))
-                })
-            }
+                }),
+                // One that was computed while the expression was folded: the checker has not seen it.
+                Err(_) => return self.matches_computed(name, text, &constant),
+            },
             _ => return None,
         })
+    }
+
+    /// `matches` on a text that is computed, with a constant pattern: that is compiled here all the same.
+    fn matches_computed(self, name: &str, text: &Checked, constant: &str) -> Option<BoolStep> {
+        if name != "matches" || self.is_traced {
+            return None;
+        }
+        let (step, range, pattern) = (self.value(text), text.range, literals::pattern(constant));
+        Some(Box::new(move |run| match (step(run)?, &pattern) {
+            (Value::String(text), Ok(pattern)) => {
+                run.charge_bytes(text.len())?;
+                Ok(pattern.is_match(&text))
+            }
+            (Value::String(_), Err(reason)) => Err(Fault::new("invalid_argument", reason.clone()).at(range)),
+            (other, _) => Err(no_overload("matches", &[other]).at(range)),
+        }))
     }
 
     /// `value in [constants]`.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
-    cel::{Env, ObjectField, ObjectType, Slot, Type},
+    cel::{Env, ObjectField, ObjectType, Size, Slot, Type},
     domain::{Field, FieldType, SchemaDefinition},
     ruleset::index::Domains,
 };
@@ -93,36 +93,34 @@ fn shape(path: &str, fields: &[Field]) -> Shape {
 
 /// A field at `path`, and how CEL sees it.
 fn node(path: &str, field: &Field) -> (Node, ObjectField) {
-    let (inner, value_type, inner_length) = match &field.field_type {
-        FieldType::Int => (Inner::Plain, Type::Int, None),
-        FieldType::Uint => (Inner::Plain, Type::Uint, None),
-        FieldType::Double => (Inner::Plain, Type::Double, None),
-        FieldType::String => (Inner::Plain, Type::String, Some(field.length_max())),
-        FieldType::Bool => (Inner::Plain, Type::Bool, None),
-        FieldType::Bytes => (Inner::Plain, Type::Bytes, Some(field.length_max())),
-        FieldType::Timestamp => (Inner::Plain, Type::Timestamp, None),
-        FieldType::Duration => (Inner::Plain, Type::Duration, None),
-        FieldType::Dyn => (Inner::Plain, Type::Dyn, None),
+    let plain = |value_type, size| (Inner::Plain, value_type, size);
+    let (inner, value_type, size) = match &field.field_type {
+        FieldType::Int => plain(Type::Int, Size::scalar()),
+        FieldType::Uint => plain(Type::Uint, Size::scalar()),
+        FieldType::Double => plain(Type::Double, Size::scalar()),
+        FieldType::String => plain(Type::String, Size::text(field.length_max())),
+        FieldType::Bool => plain(Type::Bool, Size::scalar()),
+        FieldType::Bytes => plain(Type::Bytes, Size::bytes(field.length_max())),
+        FieldType::Timestamp => plain(Type::Timestamp, Size::scalar()),
+        FieldType::Duration => plain(Type::Duration, Size::scalar()),
+        FieldType::Dyn => plain(Type::Dyn, Size::of_type(&Type::Dyn)),
         FieldType::List(items) => {
             let (node, seen) = node(path, items);
-            (Inner::Items(Box::new(node)), Type::list(seen.value_type), seen.max_length)
+            (Inner::Items(Box::new(node)), Type::list(seen.value_type), Size::list(field.items_max(), seen.size))
         }
         FieldType::Map(values) => {
             let (node, seen) = node(path, values);
-            (Inner::Values(Box::new(node)), Type::map(Type::String, seen.value_type), seen.max_length)
+            // Nothing bounds a key: it is taken for a text of which the schema says nothing.
+            let size = Size::map(field.items_max(), Size::of_type(&Type::String), seen.size);
+            (Inner::Values(Box::new(node)), Type::map(Type::String, seen.value_type), size)
         }
         FieldType::Object(fields) => {
             let shape = shape(path, fields);
             let object_type = Type::Object(Arc::clone(&shape.object_type));
-            (Inner::Object(shape), object_type, None)
+            let size = Size::of_type(&object_type);
+            (Inner::Object(shape), object_type, size)
         }
     };
-    let holds_many = matches!(field.field_type, FieldType::List(_) | FieldType::Map(_));
-    let seen = ObjectField {
-        name: field.name.clone(),
-        value_type,
-        max_length: inner_length,
-        max_items: holds_many.then(|| field.items_max()),
-    };
+    let seen = ObjectField { name: field.name.clone(), value_type, size };
     (Node { field: field.clone(), inner }, seen)
 }

@@ -5,6 +5,7 @@ use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 use super::{
     Broken, CompileReport, CompiledSchema, RuleEntry, RuleSet, RuleState,
     compiled::{Compiled, Role},
+    cost::costly,
     derived::{self, DerivedFields},
     indexed::index,
     language::Environment,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     config::limits::DECISION_COST_MAX,
-    domain::{Rule, RuleId, Snapshot},
+    domain::{Rule, Snapshot},
     error::{Detail, Subject},
 };
 
@@ -58,7 +59,7 @@ impl RuleSet {
                     let message = details.first().map(|detail| detail.message.clone()).unwrap_or_default();
                     let subject = Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.as_str().to_owned() };
                     broken.push(Broken { subject, details });
-                    RuleState::Broken(message)
+                    RuleState::Broken(message.into())
                 }
             };
             rules.push(Arc::new(entry(rule, state)));
@@ -66,6 +67,7 @@ impl RuleSet {
         let active = snapshot.rules.iter().filter(|rule| rule.active).count()
             + snapshot.derived_fields.iter().filter(|field| field.active).count();
         let report = CompileReport { compiled: active.saturating_sub(compiler.reused), reused: compiler.reused };
+        let costly = costly(rules.iter().map(Arc::as_ref), &derived);
         let index = index(&rules, schema.as_ref(), previous);
         Self {
             tenant: snapshot.tenant.clone(),
@@ -80,6 +82,7 @@ impl RuleSet {
             small_cost: small_cost(&rules),
             rules: rules.into(),
             broken: broken.into(),
+            costly: costly.into(),
             report,
         }
     }
@@ -105,7 +108,7 @@ fn compile_rule(
 }
 
 fn entry(rule: &Rule, state: RuleState) -> RuleEntry {
-    RuleEntry { id: rule.id, name: rule.name.as_str().to_owned(), tags: rule.tags.clone(), state }
+    RuleEntry { id: rule.id, name: rule.name.as_str().into(), tags: rule.tags.as_slice().into(), state }
 }
 
 /// What all rules cost together, if they are sooner run than found by the index, and certainly within the budget of a
@@ -123,14 +126,18 @@ fn small_cost(rules: &[Arc<RuleEntry>]) -> Option<u64> {
     (cost <= DECISION_COST_MAX).then_some(cost)
 }
 
-/// Where each rule stands; those of the set before if they are the same.
-fn places(rules: &[Arc<RuleEntry>], previous: Option<&RuleSet>) -> Arc<HashMap<RuleId, usize>> {
+/// Where each rule stands, in the order of their ids; those of the set before if they are the same.
+fn places(rules: &[Arc<RuleEntry>], previous: Option<&RuleSet>) -> Arc<[u32]> {
     let same_places = |set: &&RuleSet| {
         set.rules.len() == rules.len() && set.rules.iter().zip(rules).all(|(before, now)| before.id == now.id)
     };
     match previous.filter(same_places) {
         Some(previous) => Arc::clone(&previous.places),
-        None => Arc::new(rules.iter().enumerate().map(|(place, rule)| (rule.id, place)).collect()),
+        None => {
+            let mut places: Vec<u32> = (0..).take(rules.len()).collect();
+            places.sort_by_key(|place| rules.get(*place as usize).map(|rule| rule.id));
+            places.into()
+        }
     }
 }
 
@@ -168,7 +175,7 @@ impl<'a> Compiler<'a> {
         derived: &DerivedFields,
     ) -> Option<Arc<RuleEntry>> {
         let entry = self.previous?.rules.get(place)?;
-        if entry.id != rule.id || entry.name != rule.name.as_str() || entry.tags != rule.tags {
+        if entry.id != rule.id || *entry.name != *rule.name.as_str() || *entry.tags != *rule.tags {
             return None;
         }
         match &entry.state {
