@@ -11,6 +11,7 @@ use super::{
     check::{self, Access, Checked, CheckedKind, Loop, LoopKind},
     env::Env,
     library::Function,
+    meter::Meter,
     parse,
     run::{Limits, Run},
     value::{MapValue, ObjectValue, Value, key_is_valid},
@@ -302,8 +303,8 @@ fn call(function: &Function, arguments: &[Value]) -> Naive {
         _ => {
             let activation = Activation::new(&Env::new(Vec::new()));
             let limits = Limits { cost_max: u64::MAX, memory_bytes_max: u64::MAX };
-            let mut run = Run::new(&activation, 0, limits, u64::MAX);
-            (function.body)(&mut run, arguments).map_err(|fault| fault.into_error("").code)
+            let meter = Meter::of(limits);
+            (function.body)(&Run::new(&activation, &meter), arguments).map_err(|fault| fault.into_error("").code)
         }
     }
 }

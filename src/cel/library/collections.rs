@@ -106,7 +106,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     }),
 ];
 
-fn size(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn size(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let size = match arguments {
         [Value::String(text)] => {
             run.charge_bytes(text.len())?;
@@ -120,7 +120,7 @@ fn size(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
 }
 
-fn contains(run: &mut Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, Fault> {
+fn contains(run: &Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, Fault> {
     for item in items {
         run.charge(1)?;
         run.charge_comparing(item, wanted)?;
@@ -131,7 +131,7 @@ fn contains(run: &mut Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, 
     Ok(false)
 }
 
-fn all_in(run: &mut Run<'_>, items: &[Value], others: &[Value]) -> Result<bool, Fault> {
+fn all_in(run: &Run<'_>, items: &[Value], others: &[Value]) -> Result<bool, Fault> {
     for item in items {
         if !contains(run, others, item)? {
             return Ok(false);
@@ -140,7 +140,7 @@ fn all_in(run: &mut Run<'_>, items: &[Value], others: &[Value]) -> Result<bool, 
     Ok(true)
 }
 
-fn flatten(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn flatten(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (items, depth) = match arguments {
         [Value::List(items)] => (items, 1),
         [Value::List(items), Value::Int(depth)] => (items, *depth),
@@ -171,7 +171,7 @@ fn flatten(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     Ok(Value::list(flat))
 }
 
-fn slice(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn slice(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let [Value::List(items), Value::Int(start), Value::Int(end)] = arguments else {
         return Err(no_overload("slice", arguments));
     };
@@ -187,7 +187,7 @@ fn slice(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
 }
 
 /// The elements of `list` in the order of their `keys`; equal ones keep theirs.
-fn sort(run: &mut Run<'_>, list: &Value, keys: &Value) -> Outcome {
+fn sort(run: &Run<'_>, list: &Value, keys: &Value) -> Outcome {
     let (Value::List(items), Value::List(keys)) = (list, keys) else {
         return Err(no_overload("sort", &[list.clone(), keys.clone()]));
     };

@@ -118,7 +118,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     ),
 ];
 
-fn extremum(run: &mut Run<'_>, name: &str, arguments: &[Value], wanted: Ordering) -> Outcome {
+fn extremum(run: &Run<'_>, name: &str, arguments: &[Value], wanted: Ordering) -> Outcome {
     let candidates = match arguments {
         [Value::List(items)] => items,
         _ => arguments,

@@ -13,9 +13,13 @@ use super::{
     shared::SharedSchema,
 };
 use crate::{
+    config::limits::DECISION_COST_MAX,
     domain::{Rule, Snapshot},
     error::{Detail, Subject},
 };
+
+/// Rules of a set that is decided without its index.
+const SMALL_MAX: usize = 16;
 
 impl RuleSet {
     /// Compiles what is stored; what `previous` has compiled already under the same types is carried over. A rule
@@ -75,6 +79,7 @@ impl RuleSet {
             places: places(&rules, previous),
             index: Arc::new(index),
             active: snapshot.rules.iter().filter(|rule| rule.active).count(),
+            small_cost: small_cost(&rules),
             rules: rules.into(),
             broken: broken.into(),
             costly: costly.into(),
@@ -104,6 +109,21 @@ fn compile_rule(
 
 fn entry(rule: &Rule, state: RuleState) -> RuleEntry {
     RuleEntry { id: rule.id, name: rule.name.as_str().into(), tags: rule.tags.as_slice().into(), state }
+}
+
+/// What all rules cost together, if they are sooner run than found by the index, and certainly within the budget of a
+/// decision.
+fn small_cost(rules: &[Arc<RuleEntry>]) -> Option<u64> {
+    let cost = |rule: &Arc<RuleEntry>| match &rule.state {
+        RuleState::Ready(compiled) if compiled.reads.is_empty() && !compiled.reads_all => {
+            compiled.program.straight_cost()
+        }
+        RuleState::Ready(_) => None,
+        RuleState::Inactive | RuleState::Broken(_) => Some(0),
+    };
+    let is_small = rules.len() <= SMALL_MAX;
+    let cost = if is_small { rules.iter().map(cost).sum::<Option<u64>>()? } else { return None };
+    (cost <= DECISION_COST_MAX).then_some(cost)
 }
 
 /// Where each rule stands, in the order of their ids; those of the set before if they are the same.

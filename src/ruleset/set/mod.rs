@@ -49,6 +49,9 @@ pub struct RuleSet {
     index: Arc<Index>,
     /// How many rules are active.
     active: usize,
+    /// What all rules cost together, if they are so few and cost so little that running them is sooner done than asking
+    /// the index.
+    small_cost: Option<u64>,
     broken: Arc<[Broken]>,
     /// What is usable, and can cost more than it may.
     costly: Arc<[Broken]>,
@@ -64,9 +67,9 @@ struct CompiledSchema {
 
 /// A rule of the set.
 #[derive(Debug)]
-struct RuleEntry {
-    id: RuleId,
-    name: Box<str>,
+pub(super) struct RuleEntry {
+    pub(super) id: RuleId,
+    pub(super) name: Box<str>,
     tags: Box<[String]>,
     state: RuleState,
 }

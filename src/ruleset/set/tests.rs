@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     domain::{SchemaVersion, Snapshot},
     ruleset::{
-        Query, Return, RuleReference, RuleResult, UnknownFacts,
+        Decision, Query, Return, RuleReference, RuleResult, UnknownFacts,
         fixture::{rule_id, schema, tenant, tenant_alone, with_schema},
     },
 };
@@ -21,10 +21,14 @@ pub(super) fn compile(snapshot: &Snapshot) -> RuleSet {
 /// Each result in a word: the rule's name, or what was asked for, and what became of it.
 fn decide(set: &RuleSet, facts: &Value, query: &Query) -> Vec<String> {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
-    set.decide(&facts, query).results.iter().map(word).collect()
+    words(&set.decide(&facts, query))
 }
 
-fn word(result: &RuleResult) -> String {
+fn words(decision: &Decision) -> Vec<String> {
+    decision.results.iter().map(word).collect()
+}
+
+fn word(result: RuleResult) -> String {
     let name = match (result.rule_id, result.rule_name) {
         (RuleReference::Known(_), Some(name)) => name,
         (RuleReference::Unknown(text), None) => text,
@@ -115,8 +119,7 @@ fn only_what_matched_or_failed_is_kept_if_that_is_asked_for() {
     let query = Query { returns: Return::Matched, ..Query::default() };
     let decision = set.decide(&facts, &query);
     assert_eq!((decision.evaluated, decision.matched_count), (4, 1));
-    let words: Vec<_> = decision.results.iter().map(word).collect();
-    assert_eq!(words, ["adult true", "broken rule_broken", "failing division_by_zero"]);
+    assert_eq!(words(&decision), ["adult true", "broken rule_broken", "failing division_by_zero"]);
 }
 
 #[test]
@@ -125,7 +128,7 @@ fn an_error_says_where_in_the_rule_it_happened() {
     let facts = set.read_facts(r#"{"age": 25}"#, UnknownFacts::Refuse).unwrap();
     let query = Query::default();
     let decision = set.decide(&facts, &query);
-    assert_eq!(decision.results[0].error.as_ref().unwrap().line, Some(2));
+    assert_eq!(decision.results.iter().next().unwrap().error.unwrap().line, Some(2));
 }
 
 #[test]
@@ -287,7 +290,7 @@ fn facts_read_by_another_schema_are_not_misread() {
         compile(&with_schema(&json!({"facts": {"vip": "int"}}))).read_facts("{\"vip\": 1}", UnknownFacts::Refuse);
     let set = compile(&mixed());
     let query = Query::default();
-    let words: Vec<_> = set.decide(&facts.unwrap(), &query).results.iter().map(word).collect();
+    let words = words(&set.decide(&facts.unwrap(), &query));
     assert_eq!(words, ["adult schema_changed", "broken rule_broken", "failing schema_changed", "vip schema_changed"]);
 }
 
@@ -312,10 +315,10 @@ fn every_rule_is_traced_if_that_is_asked_for() {
     let facts = set.read_facts(r#"{"age": 25, "vip": true}"#, UnknownFacts::Refuse).unwrap();
     let traced = Query { trace: true, ..Query::default() };
     let decision = set.decide(&facts, &traced);
-    let trace = decision.results[0].trace.as_ref().unwrap();
+    let trace = decision.results.iter().next().unwrap().trace.unwrap();
     assert!(trace.iter().any(|entry| entry.text == "facts.age" && entry.value == json!(25)), "{trace:?}");
     let query = Query::default();
-    assert_eq!(set.decide(&facts, &query).results[0].trace, None);
+    assert_eq!(set.decide(&facts, &query).results.iter().next().unwrap().trace, None);
 }
 
 /// A tenant with some derived fields and rules that read them.

@@ -16,7 +16,8 @@ fn a_decision_ends_when_its_rules_have_used_up_its_budget_together() {
     assert!(decided.iter().all(|word| word.ends_with("cost_exceeded")), "{decided:?}");
     let facts_read = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
     let all = Query::default();
-    let last = set.decide(&facts_read, &all).results.pop().unwrap().error.unwrap();
+    let decision = set.decide(&facts_read, &all);
+    let last = decision.results.errors().last().unwrap();
     assert!(last.message.starts_with("the decision has used up its 5000000 units"), "{}", last.message);
     assert_eq!(decide(&set, &facts, &named(&[&rule_id(6).to_string()])), ["modest true"]);
 }
