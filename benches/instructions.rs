@@ -9,25 +9,24 @@
     reason = "a bench that meets the unexpected must fail, and this is how"
 )]
 
+mod expressions;
 mod many_rules;
 mod snapshot;
 
-use std::{collections::HashMap, hint::black_box, process::Command, sync::Arc};
+use std::{hint::black_box, process::Command};
 
 use serde_json::{Value, json};
 use tenet::{
-    cel::{Activation, Env, ObjectField, ObjectType, Type},
     domain::Snapshot,
     ruleset::{Query, Return, RuleSet, UnknownFacts},
 };
 
+use expressions::{EXISTS, Hand, LONG, MATCHES, SHORT, by_hand, env, ours, theirs};
 use many_rules::{account_rules, change, compile, distinct_rules, one_by_one, one_by_one_of_theirs, three_term_rules};
 use snapshot::{snapshot, ten_rules};
 
 const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
 const TEN_FACTS: &str = r#"{"id":"ord-20260131-0042","customer_id":88412,"total":120.5,"currency":"EUR","item_count":3,"is_gift":false,"channel":"web","country":"DE","placed_at":"2026-01-31T23:59:59Z","discount":0.15}"#;
-const SHORT: &str = "facts.age >= 18";
-const LONG: &str = "facts.age >= 18 && facts.country in ['US','CA','GB'] && facts.is_premium";
 
 /// Work: run so often.
 type Work = fn(usize);
@@ -42,7 +41,7 @@ const WORK: &[(&str, Ways)] = &[
         &[
             ("tenet", 2_000, |times| ours(SHORT, times)),
             ("cel crate", 200, |times| theirs(SHORT, times)),
-            ("by hand", 2_000, |times| by_hand(|facts| facts.age >= 18, times)),
+            ("by hand", 2_000, |times| by_hand(expressions::one_comparison, times)),
         ],
     ),
     (
@@ -50,7 +49,23 @@ const WORK: &[(&str, Ways)] = &[
         &[
             ("tenet", 2_000, |times| ours(LONG, times)),
             ("cel crate", 200, |times| theirs(LONG, times)),
-            ("by hand", 2_000, |times| by_hand(three_terms, times)),
+            ("by hand", 2_000, |times| by_hand(expressions::three_terms, times)),
+        ],
+    ),
+    (
+        "exists, over 20 items",
+        &[
+            ("tenet", 1_000, |times| ours(EXISTS, times)),
+            ("cel crate", 50, |times| theirs(EXISTS, times)),
+            ("by hand", 1_000, |times| by_hand(expressions::exists, times)),
+        ],
+    ),
+    (
+        "matches",
+        &[
+            ("tenet", 1_000, |times| ours(MATCHES, times)),
+            ("cel crate", 50, |times| theirs(MATCHES, times)),
+            ("by hand", 1_000, |times| by_hand(expressions::matches, times)),
         ],
     ),
     (
@@ -122,29 +137,6 @@ const WORK: &[(&str, Ways)] = &[
 const INDEX_ALONE: &str = "the index of 10,000 rules";
 const INDEX: &str = "tenet::ruleset::set::indexed::index";
 
-/// The facts as a program would have them that knows its rules.
-struct Hand {
-    age: i64,
-    country: String,
-    is_premium: bool,
-    purchase_amount: f64,
-}
-
-fn hand() -> Hand {
-    Hand { age: 42, country: "US".to_owned(), is_premium: true, purchase_amount: 120.5 }
-}
-
-fn by_hand(predicate: fn(&Hand) -> bool, times: usize) {
-    let facts = hand();
-    for _ in 0..times {
-        black_box(predicate(black_box(&facts)));
-    }
-}
-
-fn three_terms(facts: &Hand) -> bool {
-    facts.age >= 18 && matches!(facts.country.as_str(), "US" | "CA" | "GB") && facts.is_premium
-}
-
 fn ten_by_hand(facts: &Hand) -> usize {
     let matched = [
         facts.age >= 18,
@@ -161,13 +153,6 @@ fn ten_by_hand(facts: &Hand) -> usize {
     black_box(matched).into_iter().filter(|matched| *matched).count()
 }
 
-fn env() -> Env {
-    let field = |(name, value_type): (&str, Type)| ObjectField::new(name, value_type);
-    let fields = [("age", Type::Int), ("country", Type::String), ("is_premium", Type::Bool)];
-    let object = ObjectType { name: "facts".to_owned(), fields: fields.into_iter().map(field).collect() };
-    Env::new(vec![("facts".to_owned(), Type::Object(Arc::new(object)))])
-}
-
 fn compile_ours(source: &str, times: usize) {
     let env = env();
     for _ in 0..times {
@@ -178,36 +163,6 @@ fn compile_ours(source: &str, times: usize) {
 fn parse_theirs<T, E: std::fmt::Debug>(parse: fn(&str) -> Result<T, E>, times: usize) {
     for _ in 0..times {
         black_box(parse(black_box(LONG)).unwrap());
-    }
-}
-
-fn ours(source: &str, times: usize) {
-    let env = env();
-    let program = env.compile(source).unwrap();
-    let mut activation = Activation::new(&env);
-    for (path, value) in [
-        ("facts.age", 42_i64.into()),
-        ("facts.country", "US".into()),
-        ("facts.is_premium", tenet::cel::Value::Bool(true)),
-    ] {
-        assert!(activation.set_path(path, value));
-    }
-    for _ in 0..times {
-        black_box(program.evaluate(black_box(&activation)).unwrap());
-    }
-}
-
-fn theirs(source: &str, times: usize) {
-    let program = cel::Program::compile(source).unwrap();
-    let mut context = cel::Context::default();
-    let facts: HashMap<String, cel::Value> = HashMap::from([
-        ("age".to_owned(), cel::Value::Int(42)),
-        ("country".to_owned(), cel::Value::String(Arc::new("US".to_owned()))),
-        ("is_premium".to_owned(), cel::Value::Bool(true)),
-    ]);
-    context.add_variable_from_value("facts", facts);
-    for _ in 0..times {
-        black_box(program.execute(black_box(&context)).unwrap());
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     domain::{Revision, TenantId},
     engine::{self, Served},
     error::Detail,
-    ruleset::{Decision, Facts, Query, Return, RuleResult, RuleSet, UnknownFacts},
+    ruleset::{Decision, Facts, Query, Results, Return, RuleSet, UnknownFacts},
 };
 
 /// Which rules to decide by, and how to answer.
@@ -102,7 +102,7 @@ pub async fn serve(api: &Api, tenant: TenantId, min_revision: Option<Revision>) 
 #[serde(rename_all = "camelCase")]
 pub struct Outcome<'a> {
     /// One for each rule asked for.
-    pub results: Vec<RuleResult<'a>>,
+    pub results: Results<'a>,
     /// How many rules were evaluated, where not each has its result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluated: Option<usize>,
@@ -159,7 +159,7 @@ fn note(api: &Api, served: &Served, decision: &Decision, begun: Instant) {
     let took = begun.elapsed();
     api.metrics.decision(decision.evaluated, decision.matched_count, took);
     served.decided(decision, took);
-    for error in decision.results.iter().filter_map(|result| result.error.as_ref()) {
+    for error in decision.results.errors() {
         api.metrics.rule_error(error.code);
     }
 }
