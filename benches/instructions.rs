@@ -15,7 +15,7 @@ mod snapshot;
 
 use std::{hint::black_box, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenet::{
     domain::Snapshot,
     ruleset::{Query, Return, RuleSet, UnknownFacts},
@@ -23,9 +23,10 @@ use tenet::{
 
 use expressions::{EXISTS, Hand, LONG, MATCHES, SHORT, by_hand, env, ours, theirs};
 use many_rules::{account_rules, change, compile, distinct_rules, one_by_one, one_by_one_of_theirs, three_term_rules};
-use snapshot::ten_rules;
+use snapshot::{snapshot, ten_rules};
 
 const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
+const TEN_FACTS: &str = r#"{"id":"ord-20260131-0042","customer_id":88412,"total":120.5,"currency":"EUR","item_count":3,"is_gift":false,"channel":"web","country":"DE","placed_at":"2026-01-31T23:59:59Z","discount":0.15}"#;
 
 /// Work: run so often.
 type Work = fn(usize);
@@ -75,7 +76,24 @@ const WORK: &[(&str, Ways)] = &[
             ("by hand", 1_000, |times| by_hand(|facts| ten_by_hand(facts) > 0, times)),
         ],
     ),
-    ("four facts from bytes", &[("tenet", 1_000, read), ("serde_json::Value", 1_000, read_value)]),
+    (
+        "four facts from bytes",
+        &[("tenet", 1_000, read_four), ("serde_json::Value", 1_000, |times| read_value(FACTS, times))],
+    ),
+    (
+        "10 facts from bytes",
+        &[
+            ("tenet", 1_000, |times| read(&snapshot(&ten_fields(), std::iter::empty()), TEN_FACTS, times)),
+            ("serde_json::Value", 1_000, |times| read_value(TEN_FACTS, times)),
+        ],
+    ),
+    (
+        "40 facts from bytes",
+        &[
+            ("tenet", 500, |times| read(&snapshot(&forty_fields(), std::iter::empty()), &forty_facts(), times)),
+            ("serde_json::Value", 500, |times| read_value(&forty_facts(), times)),
+        ],
+    ),
     (
         "10,000 rules of which 38 match",
         &[
@@ -158,17 +176,70 @@ fn decide(snapshot: &Snapshot, returns: Return, times: usize) {
     }
 }
 
-fn read(times: usize) {
-    let set = RuleSet::compile(&ten_rules(10), None);
+fn read_four(times: usize) {
+    read(&ten_rules(10), FACTS, times);
+}
+
+fn read(snapshot: &Snapshot, facts: &str, times: usize) {
+    let set = RuleSet::compile(snapshot, None);
+    assert!(set.read_facts(facts, UnknownFacts::Refuse).is_ok());
     for _ in 0..times {
-        black_box(set.read_facts(black_box(FACTS), UnknownFacts::Ignore).unwrap());
+        black_box(set.read_facts(black_box(facts), UnknownFacts::Ignore).unwrap());
     }
 }
 
-fn read_value(times: usize) {
+fn read_value(facts: &str, times: usize) {
     for _ in 0..times {
-        black_box(serde_json::from_slice::<Value>(black_box(FACTS.as_bytes())).unwrap());
+        black_box(serde_json::from_slice::<Value>(black_box(facts.as_bytes())).unwrap());
     }
+}
+
+fn ten_fields() -> Value {
+    json!({"order": {
+        "id": {"type": "string", "required": true}, "customer_id": {"type": "int", "required": true},
+        "total": {"type": "double", "minimum": 0}, "currency": {"type": "string", "enum": ["USD", "EUR", "GBP"]},
+        "item_count": {"type": "int", "minimum": 1, "maximum": 1000}, "is_gift": "bool", "channel": "string",
+        "country": "string", "placed_at": "timestamp", "discount": "double",
+    }})
+}
+
+/// Fields of ten kinds, three of each, and what a larger schema has beside them.
+fn forty_fields() -> Value {
+    let kinds = [
+        json!("int"),
+        json!({"type": "int", "required": true}),
+        json!({"type": "int", "minimum": 0, "maximum": 100000}),
+        json!("string"),
+        json!({"type": "string", "maxLength": 40}),
+        json!("string"),
+        json!("bool"),
+        json!("bool"),
+        json!("double"),
+        json!({"type": "double", "minimum": 0}),
+        json!("string"),
+        json!("int"),
+    ];
+    let mut fields: serde_json::Map<String, Value> =
+        (0..36).map(|n| (format!("field_{n}"), kinds[n % kinds.len()].clone())).collect();
+    fields.insert("status".to_owned(), json!({"type": "string", "enum": ["new", "open", "closed"]}));
+    fields.insert("created_at".to_owned(), json!("timestamp"));
+    fields.insert("address".to_owned(), json!({"city": "string", "zip": "string", "floor": "int"}));
+    fields.insert("tags".to_owned(), json!("list<string>"));
+    json!({ "facts": fields })
+}
+
+/// Facts for them, in an order that is not that of the names.
+fn forty_facts() -> String {
+    let value = |n: usize| match n % 12 {
+        0..=2 | 11 => format!("{}", n * 137),
+        3..=5 | 10 => format!("\"value number {n}\""),
+        6 | 7 => format!("{}", n.is_multiple_of(2)),
+        _ => format!("{}.25", n * 11),
+    };
+    let fields: Vec<String> = (0..36).map(|n| format!("\"field_{n}\":{}", value(n))).collect();
+    let address = r#"{"city":"Springfield","zip":"12345","floor":3}"#;
+    let rest = format!(r#""status":"open","created_at":"2026-01-31T23:59:59Z","address":{address},"tags":["a","b"]"#);
+    format!("{{{},{rest}}}", fields.join(","))
 }
 
 /// The instructions of a process that does a piece of work so often.

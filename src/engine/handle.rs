@@ -2,22 +2,25 @@
 
 use std::{
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ractor::{Actor, ActorRef};
 use tokio::{
     sync::{Notify, Semaphore, oneshot, watch},
     task::{JoinHandle, JoinSet},
-    time::{interval, timeout},
+    time::{interval, sleep, timeout},
 };
 use tracing::{error, warn};
 
 use super::{
     EngineOptions, Error, Shared, follow,
     freshness::Freshness,
-    heartbeat, operate,
+    heartbeat,
+    hints::NOT_BEHIND,
+    operate,
     registry::Registry,
+    reload::Want,
     resident::Resident,
     supervisor::{self, Supervisor},
     tenant::{Missing, Waiter},
@@ -34,6 +37,8 @@ use crate::{
 
 /// How long a writer waits until this node serves what it wrote. The change is committed either way.
 const SERVED_WAIT: Duration = Duration::from_secs(2);
+/// How long a writer waits before it asks again, if loading what it wrote failed.
+const SERVED_RETRY: Duration = Duration::from_millis(20);
 /// How long a caller waits for the first load of a tenant.
 pub(super) const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
 
@@ -67,7 +72,8 @@ pub(super) struct Inner {
 pub struct Served {
     /// The set.
     pub set: Arc<RuleSet>,
-    /// Whether the database has been out of reach for longer than the promised bound.
+    /// Whether it may be older than the promised bound: the database has been out of reach for longer, or this tenant
+    /// is known to be behind for longer.
     pub stale: bool,
     /// Where decisions are counted, if the tenant is still in memory.
     resident: Option<Arc<Resident>>,
@@ -119,7 +125,7 @@ impl Engine {
     /// Starts the supervisor and begins to follow the database.
     pub async fn start(store: Store, metrics: Metrics, options: EngineOptions) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
-            freshness: Freshness::new(options.stale_after),
+            freshness: Freshness::new(options.stale_after, Instant::now()),
             registry: Registry::new(),
             loads: Semaphore::new(limits::LOADS_MAX),
             supervisor: OnceLock::new(),
@@ -161,20 +167,25 @@ impl Engine {
     /// the setting allows. A suspended tenant has none to decide with.
     pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
         let shared = &self.inner.shared;
-        let (resident, set) = match shared.registry.serving(tenant) {
-            Some((resident, set)) if min_revision.is_none_or(|revision| set.revision() >= revision) => {
+        let served = shared.registry.serving(tenant);
+        // First the time, then the set: one that is published in between makes it too early, not too late.
+        let (resident, set, behind_since_ms) = match served {
+            Some(served) if min_revision.is_none_or(|revision| served.set.revision() >= revision) => {
                 shared.metrics.resident_hit();
-                (Some(resident), set)
+                (Some(served.resident), served.set, served.behind_since_ms)
             }
             served => {
-                let set = self.wait_for(tenant, min_revision, served.map(|(_, set)| set)).await?;
-                (shared.registry.entry(tenant).map(|entry| entry.resident), set)
+                let set = self.wait_for(tenant, min_revision, served.map(|served| served.set)).await?;
+                let resident = shared.registry.entry(tenant).map(|entry| entry.resident);
+                let behind_since_ms = resident.as_ref().map_or(NOT_BEHIND, |resident| resident.hints.behind_since_ms());
+                (resident, set, behind_since_ms)
             }
         };
         if set.tenant().status == TenantStatus::Suspended {
             return Err(Error::TenantSuspended);
         }
-        Ok(Served { set, stale: shared.freshness.is_stale(), resident })
+        let stale = shared.freshness.is_stale_since(behind_since_ms, Instant::now());
+        Ok(Served { set, stale, resident })
     }
 
     async fn wait_for(
@@ -265,15 +276,23 @@ impl Engine {
         Ok(Changed { amendment, revision })
     }
 
-    /// Waits until this node serves `revision`, if the tenant is in memory at all. One that is not is loaded by the
-    /// next evaluation, which then reads what was committed.
+    /// Waits until this node serves `revision`, if the tenant is in memory at all, whatever fails meanwhile. One that
+    /// is not is loaded by the next evaluation, which then reads what was committed.
     async fn serve(&self, tenant: TenantId, revision: Revision) {
-        if self.inner.shared.registry.entry(tenant).is_none() {
-            return;
-        }
-        match self.ensure(tenant, Some(revision), SERVED_WAIT).await {
-            Ok(Some(_)) | Err(Error::TenantNotFound) => {}
-            Ok(None) | Err(_) => warn!(%tenant, %revision, "committed, and not served by this node yet"),
+        let deadline = Instant::now() + SERVED_WAIT;
+        // Should it take longer, decisions are marked stale from then on.
+        self.inner.shared.hint(tenant, Want::AtLeast(revision));
+        while self.inner.shared.registry.entry(tenant).is_some() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.ensure(tenant, Some(revision), left).await {
+                Ok(Some(_)) | Err(Error::TenantNotFound) => return,
+                Ok(None) | Err(Error::Stopping) => {
+                    warn!(%tenant, %revision, "committed, and not served by this node yet");
+                    return;
+                }
+                // Its actor failed, or many wait: a client that was answered now would read what it overwrote.
+                Err(_) => sleep(SERVED_RETRY).await,
+            }
         }
     }
 
@@ -309,7 +328,7 @@ impl Engine {
         let shared = &self.inner.shared;
         Health {
             listening: shared.freshness.is_listening(),
-            synchronised_ago_ms: shared.freshness.age_ms(),
+            synchronised_ago_ms: shared.freshness.age_ms(Instant::now()),
             resident_tenants: shared.registry.len(),
         }
     }

@@ -4,6 +4,7 @@
 //! A tenant's actor is the only writer of its rule set, which it publishes in the registry. Decisions take the
 //! published set and run on the caller's task: no mailbox, no SQL.
 
+mod catch_up;
 mod error;
 mod eviction;
 mod exit;
@@ -11,8 +12,10 @@ mod follow;
 mod freshness;
 mod handle;
 mod heartbeat;
+mod hints;
 mod operate;
 mod options;
+mod publication;
 mod registry;
 mod reload;
 mod resident;
@@ -20,6 +23,8 @@ mod restart;
 mod runtime;
 mod supervisor;
 mod tenant;
+#[cfg(test)]
+mod tests;
 mod writers;
 
 use std::sync::OnceLock;
@@ -65,7 +70,7 @@ impl Shared {
 
     /// Passes on that the database may hold something newer of a tenant in memory.
     fn hint(&self, tenant: TenantId, want: Want) {
-        if self.registry.hint(tenant, want) {
+        if self.registry.hint(tenant, want, self.freshness.synchronised_at_ms()) {
             // A supervisor that does not run ends the process anyway.
             let _ = self.tell(supervisor::Msg::Changed { tenant });
         }

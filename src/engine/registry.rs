@@ -8,7 +8,13 @@ use std::{
 use dashmap::DashMap;
 use ractor::{ActorId, ActorRef};
 
-use super::{eviction::Seat, reload::Want, resident::Resident, tenant};
+use super::{
+    eviction::Seat,
+    handle::FIRST_LOAD_WAIT,
+    reload::{self, Want},
+    resident::Resident,
+    tenant,
+};
 use crate::{
     domain::{Revision, TenantId},
     ruleset::RuleSet,
@@ -21,6 +27,17 @@ pub struct Entry {
     pub resident: Arc<Resident>,
     /// Who keeps it.
     pub actor: ActorRef<tenant::Msg>,
+}
+
+/// What a decision needs of a tenant in memory.
+#[derive(Debug)]
+pub struct Serving {
+    /// What it serves.
+    pub set: Arc<RuleSet>,
+    /// Where decisions are counted.
+    pub resident: Arc<Resident>,
+    /// Since when it may be behind, on the clock of the node's freshness.
+    pub behind_since_ms: u64,
 }
 
 /// All tenants in memory. Only the supervisor adds and removes.
@@ -44,10 +61,12 @@ impl Registry {
     }
 
     /// `tenant`, with what it serves, if it is in memory and loaded. Counts as a use of it: one relaxed store.
-    pub fn serving(&self, tenant: TenantId) -> Option<(Arc<Resident>, Arc<RuleSet>)> {
+    pub fn serving(&self, tenant: TenantId) -> Option<Serving> {
         let entry = self.entries.get(&tenant)?;
         entry.resident.used(self.now_ms());
-        Some((entry.resident.clone(), entry.resident.set()?))
+        // First the time: a set that is published in between makes it too early, not too late.
+        let behind_since_ms = entry.resident.hints.behind_since_ms();
+        Some(Serving { set: entry.resident.set()?, resident: entry.resident.clone(), behind_since_ms })
     }
 
     /// The tenant, if it is in memory.
@@ -79,20 +98,22 @@ impl Registry {
     pub fn remove_idle(&self, tenant: TenantId, idle_stop: Duration) -> Option<Entry> {
         let now_ms = self.now_ms();
         let idle = |seat: Seat| !seat.stays && now_ms.saturating_sub(seat.used_at_ms) >= seat.idle_stop_ms;
-        self.entries.remove_if(&tenant, |_, entry| idle(seat(tenant, entry, idle_stop))).map(|(_, entry)| entry)
+        self.entries.remove_if(&tenant, |_, entry| idle(seat(tenant, entry, idle_stop, now_ms))).map(|(_, entry)| entry)
     }
 
     /// Every tenant in memory, as far as leaving it is concerned. `idle_stop` is for those without a time of their own.
     pub fn seats(&self, idle_stop: Duration) -> Vec<Seat> {
-        self.entries.iter().map(|entry| seat(*entry.key(), entry.value(), idle_stop)).collect()
+        let now_ms = self.now_ms();
+        self.entries.iter().map(|entry| seat(*entry.key(), entry.value(), idle_stop, now_ms)).collect()
     }
 
     /// Tells a tenant's actor that the database may hold something newer; tenants that are not in memory need none.
     /// Answers whether that is for the supervisor to act on: the tenant is in quarantine, where no actor runs, and has
-    /// not been tried with it.
-    pub fn hint(&self, tenant: TenantId, want: Want) -> bool {
+    /// not been tried with it. `known_ms`: as in [`Hints::keep`](super::hints::Hints::keep).
+    pub fn hint(&self, tenant: TenantId, want: Want, known_ms: u64) -> bool {
         let Some(entry) = self.entries.get(&tenant) else { return false };
-        if entry.resident.hint(want, self.now_ms()) {
+        let is_news = reload::is_news(want, entry.resident.revision());
+        if is_news && entry.resident.hint(want, self.now_ms(), known_ms) {
             // An actor that has failed is told when it is started again.
             let _ = entry.actor.cast(tenant::Msg::Hinted);
         }
@@ -146,7 +167,7 @@ impl Registry {
     }
 }
 
-fn seat(tenant: TenantId, entry: &Entry, idle_stop: Duration) -> Seat {
+fn seat(tenant: TenantId, entry: &Entry, idle_stop: Duration, now_ms: u64) -> Seat {
     let resident = &entry.resident;
     let set = resident.set();
     let settings = set.as_ref().map(|set| set.tenant());
@@ -156,6 +177,14 @@ fn seat(tenant: TenantId, entry: &Entry, idle_stop: Duration) -> Seat {
         used_at_ms: resident.used_at_ms(),
         idle_stop_ms: u64::try_from(own.unwrap_or(idle_stop).as_millis()).unwrap_or(u64::MAX),
         memory_bytes: resident.memory_bytes(),
-        stays: resident.is_quarantined() || settings.is_some_and(|tenant| tenant.pinned),
+        stays: set.is_none() && is_awaited(resident.used_at_ms(), now_ms)
+            || resident.is_quarantined()
+            || settings.is_some_and(|tenant| tenant.pinned),
     }
+}
+
+/// Whether callers may wait for the first load of a tenant that was asked for at `used_at_ms`. One that was stopped
+/// meanwhile would begin again, and never end where loads take longer than the time between two stops.
+pub fn is_awaited(used_at_ms: u64, now_ms: u64) -> bool {
+    now_ms.saturating_sub(used_at_ms) < u64::try_from(FIRST_LOAD_WAIT.as_millis()).unwrap_or(u64::MAX)
 }

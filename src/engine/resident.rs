@@ -13,7 +13,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 
-use super::reload::Want;
+use super::{hints::Hints, reload::Want};
 use crate::{
     domain::Revision,
     ruleset::{CompileReport, Decision, RuleSet},
@@ -24,7 +24,8 @@ use crate::{
 pub struct Resident {
     set: ArcSwapOption<RuleSet>,
     used_at_ms: AtomicU64,
-    hint: Hint,
+    /// What its actor is to look into.
+    pub hints: Hints,
     /// The newest revision that the database is known to hold.
     known: AtomicI64,
     /// The revision last read to be compiled, whatever became of it.
@@ -57,13 +58,6 @@ pub struct Used {
     pub cost: u64,
     /// Time that they took.
     pub time: Duration,
-}
-
-/// The newest hint for an actor; many hints make one message.
-#[derive(Debug)]
-struct Hint {
-    revision: AtomicI64,
-    sent: AtomicBool,
 }
 
 /// What happened to a tenant since it came into memory, for operators.
@@ -99,16 +93,13 @@ pub struct Failure {
     pub message: String,
 }
 
-/// Stands for [`Want::Fresh`] among the revisions.
-const FRESH: i64 = i64::MAX;
-
 impl Resident {
     /// One that serves nothing yet, and counts as used at `now_ms`.
     pub fn new(now_ms: u64) -> Self {
         Self {
             set: ArcSwapOption::empty(),
             used_at_ms: AtomicU64::new(now_ms),
-            hint: Hint { revision: AtomicI64::new(0), sent: AtomicBool::new(false) },
+            hints: Hints::new(),
             known: AtomicI64::new(0),
             tried: AtomicI64::new(0),
             behind_since_ms: AtomicU64::new(0),
@@ -217,32 +208,16 @@ impl Resident {
         self.record().last_error = Some(Box::new(Failure { at: Utc::now(), message }));
     }
 
-    /// The newest hint, taken by the actor.
-    pub fn take_hint(&self) -> Option<Want> {
-        // First the flag: a hint that comes between the two lines is sent once more, which does no harm.
-        self.hint.sent.store(false, Ordering::SeqCst);
-        match self.hint.revision.swap(0, Ordering::SeqCst) {
-            0 => None,
-            FRESH => Some(Want::Fresh),
-            revision => Some(Want::AtLeast(Revision(revision))),
-        }
-    }
-
-    /// Keeps a hint. Answers whether the actor must be told.
-    pub fn hint(&self, want: Want, now_ms: u64) -> bool {
-        let revision = match want {
-            Want::Fresh => FRESH,
-            Want::AtLeast(revision) => {
-                let served = self.revision().unwrap_or(Revision(0)).0;
-                // Behind since the first revision that is not served, not since the newest.
-                if self.known.load(Ordering::Relaxed) <= served && served < revision.0 {
-                    self.behind_since_ms.store(now_ms, Ordering::Relaxed);
-                }
-                self.known.fetch_max(revision.0, Ordering::Relaxed);
-                revision.0
+    /// Keeps a hint. Answers whether the actor must be told. `known_ms`: as in [`Hints::keep`].
+    pub fn hint(&self, want: Want, now_ms: u64, known_ms: u64) -> bool {
+        if let Want::AtLeast(revision) = want {
+            let served = self.revision().unwrap_or(Revision(0)).0;
+            // Behind since the first revision that is not served, not since the newest.
+            if self.known.load(Ordering::Relaxed) <= served && served < revision.0 {
+                self.behind_since_ms.store(now_ms, Ordering::Relaxed);
             }
-        };
-        self.hint.revision.fetch_max(revision, Ordering::SeqCst);
-        !self.hint.sent.swap(true, Ordering::SeqCst)
+            self.known.fetch_max(revision.0, Ordering::Relaxed);
+        }
+        self.hints.keep(want, known_ms)
     }
 }

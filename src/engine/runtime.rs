@@ -1,6 +1,9 @@
 //! How tenants are doing on this node: what operators see. Nothing is decided by it.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -91,13 +94,18 @@ pub struct ResidentRuntime {
 }
 
 impl Shared {
+    /// As decisions are marked.
+    fn is_stale(&self, resident: &Resident) -> bool {
+        self.freshness.is_stale_since(resident.hints.behind_since_ms(), Instant::now())
+    }
+
     fn state_of(&self, resident: &Resident) -> RuntimeState {
         let lag_ms = resident.lag_ms(self.registry.now_ms());
         if resident.is_quarantined() {
             RuntimeState::Quarantined
         } else if resident.revision().is_none() {
             RuntimeState::Loading
-        } else if self.freshness.is_stale() || u128::from(lag_ms) > self.options.stale_after.as_millis() {
+        } else if self.is_stale(resident) || u128::from(lag_ms) > self.options.stale_after.as_millis() {
             RuntimeState::Stale
         } else {
             RuntimeState::Ready

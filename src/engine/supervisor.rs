@@ -274,14 +274,14 @@ impl State {
             let mut record = entry.resident.record();
             record.restarts = record.restarts.saturating_add(1);
             drop(record);
-            entry.resident.take_hint();
+            entry.resident.hints.take();
             self.shared.hint(tenant, Want::Fresh);
         }
     }
 
     fn sweep(&mut self) {
         // While the database is away, a tenant let go of could not come back.
-        if self.shared.freshness.is_stale() {
+        if self.shared.freshness.is_stale(Instant::now()) {
             return;
         }
         let Shared { options, registry, metrics, .. } = &*self.shared.clone();

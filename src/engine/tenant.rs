@@ -12,13 +12,17 @@ use std::{
 use chrono::Utc;
 use futures_util::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::timeout,
+};
 use tracing::{debug, error, info, warn};
 
 use super::{
     Shared,
     exit::Exit,
     jitter_permille,
+    publication::{Publication, Version, publication},
     reload::{self, Action, Input, Want},
     resident::{LastLoad, Resident},
     supervisor,
@@ -29,13 +33,17 @@ use crate::{
     store,
 };
 
+/// How long reading a tenant may take: ten thousand rules take a fiftieth of it. A load that never ended would be one
+/// that no hint could follow.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(5);
+
 /// What a tenant's actor is sent.
 #[derive(Debug)]
 pub enum Msg {
     /// From the supervisor, for a caller that found no set, or one too old. Answered when there is one that will do,
     /// or as soon as it is known that there is none.
     Ensure(Waiter),
-    /// From the listener and from reconciling: [`Resident::take_hint`] tells what. At most one is in the mailbox.
+    /// From the listener and from reconciling: the hints of the [`Resident`] tell what. At most one is in the mailbox.
     Hinted,
     /// From the load that this actor began.
     Loaded(Result<Option<Loaded>, LoadError>),
@@ -85,6 +93,9 @@ pub enum LoadError {
     /// The database.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The answer did not come: nothing in a half-open connection tells that it is one.
+    #[error("the database did not answer in time")]
+    Deadline(#[from] tokio::time::error::Elapsed),
     /// Loading panicked: a defect of ours, kept to this tenant. What the panic said.
     #[error("loading the rule set panicked: {0}")]
     Panic(String),
@@ -141,7 +152,7 @@ impl Actor for TenantActor {
                 state.args.resident.failed(format!("{}: {message}", Exit::LoadPanicked));
                 return Err(Exit::LoadPanicked.into());
             }
-            Msg::Loaded(Err(LoadError::Store(error))) => state.failed(&myself, &error),
+            Msg::Loaded(Err(error)) => state.failed(&myself, &error),
             Msg::RetryDue => state.advance(&myself, Input::RetryDue),
             Msg::Stop(exit) => state.stop(&myself, exit),
         }
@@ -158,7 +169,7 @@ impl State {
     }
 
     fn hinted(&mut self, myself: &ActorRef<Msg>) {
-        if let Some(want) = self.args.resident.take_hint() {
+        if let Some(want) = self.args.resident.hints.take() {
             self.advance(myself, Input::Hint(want));
         }
     }
@@ -177,26 +188,22 @@ impl State {
         self.advance(myself, Input::Loaded);
     }
 
-    /// Publishes a set unless an equal or newer one is served. Revisions count within one history of the database;
-    /// after a restore another one begins, and its set is the truth whatever its number. One that an operator asked
-    /// for replaces its equal.
+    /// Publishes a set, if that is what becomes of it. One that an operator asked for replaces its equal.
     fn publish(&mut self, loaded: Loaded) {
         let tenant = self.args.tenant;
         let Loaded { set, took, age, read_at } = loaded;
         let report = set.report();
         let load = LastLoad { at: Utc::now(), took, revision: set.revision(), report };
         self.args.resident.record().last_load = Some(load);
-        let current = self.args.resident.set();
-        let is_newer = current.as_ref().is_some_and(|current| current.revision() < set.revision());
-        if let Some(current) = current
-            && current.epoch() == set.epoch()
-        {
-            if set.revision() < current.revision() {
-                error!(%tenant, served = %current.revision(), stored = %set.revision(),
+        let current = self.args.resident.set().map(|current| Version::from(&*current));
+        let is_newer = current.is_some_and(|current| current.revision < set.revision());
+        match publication(current, Version::from(&*set)) {
+            Publication::Known if self.reloading.is_empty() => return,
+            Publication::Known | Publication::Publish => {}
+            Publication::Regression => {
+                self.args.shared.metrics.revision_regression();
+                error!(%tenant, served = ?current.map(|current| current.revision), stored = %set.revision(),
                     "the database holds an older revision than is served: it was restored without a new epoch");
-                return;
-            }
-            if set.revision() == current.revision() && self.reloading.is_empty() {
                 return;
             }
         }
@@ -223,7 +230,7 @@ impl State {
         let _ = self.args.shared.tell(gone);
     }
 
-    fn failed(&mut self, myself: &ActorRef<Msg>, error: &store::Error) {
+    fn failed(&mut self, myself: &ActorRef<Msg>, error: &LoadError) {
         self.args.shared.metrics.load_failure();
         self.args.resident.failed(format!("loading the rule set failed: {error}"));
         warn!(tenant = %self.args.tenant, error = error as &dyn std::error::Error, "loading the rule set failed");
@@ -255,6 +262,9 @@ impl State {
         self.waiters.retain(|waiter| !waiter.reply.is_closed());
         let (next, action) = reload::step(self.reload, self.args.resident.revision(), input);
         self.reload = next;
+        if next == reload::State::Idle {
+            self.args.resident.hints.settle();
+        }
         match action {
             Some(Action::Load) => self.begin_load(myself.clone()),
             Some(Action::RetryAfter(wait)) => {
@@ -300,7 +310,7 @@ async fn load(shared: &Shared, tenant: TenantId, resident: &Resident, anew: bool
     let is_reload = previous.is_some();
     let previous = previous.filter(|_| !anew);
     let read_at = Instant::now();
-    let Some(snapshot) = shared.store.snapshot(tenant).await? else { return Ok(None) };
+    let Some(snapshot) = timeout(SNAPSHOT_DEADLINE, shared.store.snapshot(tenant)).await?? else { return Ok(None) };
     let age = (snapshot.taken_at - snapshot.tenant.updated_at).to_std().unwrap_or_default();
     resident.trying(snapshot.revision());
     let compiler = shared.options.compiler.clone();

@@ -296,11 +296,8 @@ fn facts_read_by_another_schema_are_not_misread() {
 
 #[test]
 fn facts_read_by_a_set_of_the_same_schema_meet_the_derived_fields_of_their_own() {
-    let doubled = |factor: i64| {
-        let set = tenant().field("n", &format!("facts.age * {factor}")).rule("r", "derived.n == 50");
-        compile(&set)
-    };
-    let (two, three) = (doubled(2), doubled(3));
+    let times = |factor| compile(&tenant().field("n", &format!("facts.age * {factor}")).rule("r", "derived.n == 50"));
+    let (two, three) = (times(2), times(3));
     let facts = two.read_facts(r#"{"age": 25}"#, UnknownFacts::Refuse).unwrap();
     let query = Query::default();
     for _ in 0..2 {

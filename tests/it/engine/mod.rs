@@ -1,5 +1,6 @@
 //! The engine on a real database: loading, following, stopping.
 
+mod faults;
 mod follow;
 mod lifecycle;
 mod runtime;

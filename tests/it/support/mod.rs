@@ -11,7 +11,9 @@ mod database;
 mod directory;
 mod faults;
 mod node;
+mod private;
 mod process;
+mod proxy;
 mod run;
 mod server;
 
@@ -20,5 +22,7 @@ pub use database::TestDatabase;
 pub use directory::Directory;
 pub use faults::{TRAP, cannot_load_traps, panic_on_log_line, stop_panicking_on_log_lines};
 pub use node::{Node, proof_size, rule, within};
+pub use private::PrivateServer;
 pub use process::{TestProcess, free_address};
+pub use proxy::{Flow, Proxy};
 pub use run::Run;
