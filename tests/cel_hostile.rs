@@ -29,7 +29,7 @@ fn env() -> Env {
 }
 
 fn field(name: &str, value_type: Type) -> ObjectField {
-    ObjectField { name: name.into(), value_type, max_length: None, max_items: None }
+    ObjectField::new(name, value_type)
 }
 
 fn activation(env: &Env) -> Activation {

@@ -58,7 +58,8 @@ fn temporary(name: &str, content: &[u8]) -> PathBuf {
 #[test]
 fn the_example_is_right_and_its_tests_pass() {
     let (code, stdout, stderr) = tenet(&["check", EXAMPLE], b"");
-    let summary = "1 file: 3 rules, 2 derived fields, 3 tests passed, no errors\n";
+    let summary = "docs/examples/acme.yaml:29:29: the rule `discount` can cost most, 408 of 1000000 units: \
+                   `facts.tags.exists(tag, tag == 'welcome')`\n1 file: 3 rules, 2 derived fields, 3 tests passed, no errors\n";
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, summary, ""));
 }
 
@@ -197,4 +198,31 @@ fn an_expression_without_a_value_is_shown_with_a_mark() {
     assert_eq!(code, 1);
     assert!(stdout.starts_with("facts:1:10: error: "), "{stdout}");
     assert_eq!(tenet(&["eval", "--schema", "-", "--facts", "-", "1"], b"").0, 2);
+}
+
+#[test]
+fn what_rules_cost_is_told_and_too_much_is_a_mistake() {
+    let file = |rule: &str| {
+        let schema = "schema: {facts: {age: int, tags: 'list<string>'}}\nderivedFields:\n";
+        format!(
+            "{schema}  - {{name: adult, expression: facts.age > 17}}\nrules:\n  - {{name: one, expression: \"{rule}\"}}\n"
+        )
+    };
+    let (code, stdout, _) = tenet(&["check", "-", "--format", "json"], file("derived.adult").as_bytes());
+    let answer: Value = serde_json::from_str(&stdout).unwrap();
+    let costs = &answer["files"][0]["costs"];
+    assert_eq!(code, 0, "{stdout}");
+    assert_eq!(
+        costs[0],
+        json!({"kind": "derived field", "name": "adult", "units": 3, "limit": 1_000_000, "text": "facts.age > 17",
+               "line": 3, "column": 31, "endLine": 3, "endColumn": 45})
+    );
+    assert_eq!(
+        (&costs[1]["name"], &costs[1]["units"], &costs[1]["text"]),
+        (&json!("one"), &json!(4), &json!("derived.adult"))
+    );
+    let text = file("facts.tags.distinct().size() > 3");
+    assert_eq!(mistakes(&text), [("cost_too_high".to_owned(), 5, 30, "facts.tags.distinct()".to_owned())]);
+    let (_, stdout) = checked(&text);
+    assert!(stdout.contains("= set a lower bound in the schema: `maxItems` of `facts.tags` (now 100)"), "{stdout}");
 }

@@ -28,6 +28,8 @@ pub fn snapshot(schema: &Value, expressions: impl Iterator<Item = String>) -> Sn
             name: Name::stored("bench".to_owned()),
             tier: Tier::Free,
             status: TenantStatus::Active,
+            pinned: false,
+            idle_stop_seconds: None,
             revision: Revision(1),
             created_at: now,
             updated_at: now,

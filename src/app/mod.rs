@@ -56,6 +56,7 @@ impl App {
         let (address, stopper) = (server.address(), server.stopper());
         let serving = tokio::spawn(server.run());
         tokio::spawn(announce_listening(engine.clone(), readiness.clone()));
+        tokio::spawn(announce_pinned(engine.clone(), readiness.clone()));
         Ok(Self { address, serving, stopper, readiness, engine, store, stop_deadline })
     }
 
@@ -134,6 +135,11 @@ async fn announce_listening(engine: Engine, readiness: Readiness) {
     readiness.arrived(Part::Listener);
 }
 
+async fn announce_pinned(engine: Engine, readiness: Readiness) {
+    engine.pinned_loaded().await;
+    readiness.arrived(Part::PinnedTenants);
+}
+
 fn store_options(settings: &Settings, metrics: &Metrics) -> anyhow::Result<StoreOptions> {
     let database = &settings.database;
     let url = database.url.as_ref().context("no database is named: set `DATABASE_URL`")?;
@@ -158,8 +164,10 @@ fn engine_options(settings: &Settings) -> EngineOptions {
     EngineOptions {
         idle_stop: engine.idle_stop,
         residents_max: engine.resident_tenants_max,
+        resident_bytes_max: u64::try_from(engine.resident_bytes_max.0).unwrap_or(u64::MAX),
         reconcile_interval: engine.reconcile_interval,
         stale_after: engine.stale_after,
         min_revision_wait: engine.min_revision_wait,
+        ..EngineOptions::default()
     }
 }

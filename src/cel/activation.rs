@@ -2,14 +2,12 @@
 //!
 //! A slot is present, absent, or deferred: the value of a program that runs when it is first read, at most once.
 
-use std::sync::{Arc, OnceLock};
-
-use super::{
-    env::Env,
-    fault::EvaluationError,
-    program::Program,
-    value::{ObjectValue, Value},
+use std::{
+    cell::Cell,
+    sync::{Arc, OnceLock},
 };
+
+use super::{account::Computed, env::Env, fault::EvaluationError, program::Program, value::Value};
 
 /// The place of a value in an [`Activation`]; found once by [`Env::slot`], then used without a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,19 +20,19 @@ impl Slot {
     }
 }
 
-/// Values that are computed when they are read: derived fields.
-#[derive(Debug, Default)]
-pub struct Deferred {
-    programs: Vec<(Slot, Program)>,
+/// What the activations of one environment have in common: the slots, and which of them are deferred.
+#[derive(Debug)]
+pub struct Frame {
+    env: Env,
+    deferred: Vec<(Slot, Program)>,
 }
 
 /// What one evaluation, or all evaluations of one decision, read.
 #[derive(Debug, Clone)]
 pub struct Activation {
-    env: Env,
+    frame: Arc<Frame>,
     slots: Vec<State>,
-    deferred: Arc<Deferred>,
-    results: Arc<[OnceLock<Result<Value, EvaluationError>>]>,
+    results: Vec<OnceLock<Computed>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -45,33 +43,69 @@ pub(super) enum State {
     Deferred(u32),
 }
 
-impl Deferred {
-    /// Programs and the slots that their values fill. They must not read each other in a circle.
-    pub fn new(programs: Vec<(Slot, Program)>) -> Self {
-        Self { programs }
+/// Slots up to which an activation's room is kept for the next one: 24 KiB for each thread.
+const SPARE_SLOTS_MAX: usize = 1_024;
+
+thread_local! {
+    /// The room of the activation that this thread dropped last.
+    static SPARE: Cell<Vec<State>> = const { Cell::new(Vec::new()) };
+}
+
+impl Frame {
+    /// The slots of `env`, of which those of `deferred` take their values from programs. These must not read each
+    /// other in a circle.
+    pub fn new(env: &Env, deferred: Vec<(Slot, Program)>) -> Self {
+        Self { env: env.clone(), deferred }
+    }
+}
+
+impl Drop for Activation {
+    fn drop(&mut self) {
+        let mut slots = std::mem::take(&mut self.slots);
+        if slots.capacity() <= SPARE_SLOTS_MAX {
+            slots.clear();
+            // A thread that ends has no room to keep.
+            let _ = SPARE.try_with(|spare| spare.set(slots));
+        }
     }
 }
 
 impl Activation {
     /// An activation without values.
     pub fn new(env: &Env) -> Self {
-        Self {
-            env: env.clone(),
-            slots: vec![State::Absent; env.slots()],
-            deferred: Arc::default(),
-            results: Arc::new([]),
-        }
+        Self::of(&Arc::new(Frame::new(env, Vec::new())))
     }
 
-    /// The same activation, with values that are computed when they are first read, and kept.
-    #[must_use]
-    pub fn with_deferred(mut self, deferred: &Arc<Deferred>) -> Self {
-        for (index, (slot, _)) in (0u32..).zip(&deferred.programs) {
+    /// An activation without values but those that are computed when they are first read, and kept.
+    pub fn of(frame: &Arc<Frame>) -> Self {
+        let mut slots = SPARE.try_with(Cell::take).unwrap_or_default();
+        slots.resize_with(frame.env.slots(), State::default);
+        let mut activation = Self { frame: Arc::clone(frame), slots, results: Vec::new() };
+        if !frame.deferred.is_empty() {
+            activation.defer();
+        }
+        activation
+    }
+
+    fn defer(&mut self) {
+        let frame = Arc::clone(&self.frame);
+        for (index, (slot, _)) in (0u32..).zip(&frame.deferred) {
             self.put(*slot, State::Deferred(index));
         }
-        self.results = deferred.programs.iter().map(|_| OnceLock::new()).collect();
-        self.deferred = Arc::clone(deferred);
-        self
+        self.results.resize_with(frame.deferred.len(), OnceLock::new);
+    }
+
+    /// Whether this is an activation of `frame`.
+    pub fn is_of(&self, frame: &Arc<Frame>) -> bool {
+        Arc::ptr_eq(&self.frame, frame)
+    }
+
+    /// The slots that were filled, with their values.
+    pub fn filled(&self) -> impl Iterator<Item = (Slot, &Value)> {
+        (0u32..).zip(&self.slots).filter_map(|(slot, state)| match state {
+            State::Present(value) => Some((Slot(slot), value)),
+            State::Absent | State::Deferred(_) => None,
+        })
     }
 
     /// Fills a slot.
@@ -82,7 +116,7 @@ impl Activation {
     /// Fills the slot called `path`: a variable, or `<variable>.<field>`; a variable that is an object takes an
     /// [`Value::Object`] of its type or a map. Whether there is such a slot.
     pub fn set_path(&mut self, path: &str, value: Value) -> bool {
-        if let Some(slot) = self.env.slot(path) {
+        if let Some(slot) = self.frame.env.slot(path) {
             self.set(slot, value);
             return true;
         }
@@ -107,38 +141,58 @@ impl Activation {
         }
     }
 
+    /// What stands in the slots.
+    #[inline]
+    pub(super) fn slots(&self) -> &[State] {
+        &self.slots
+    }
+
     /// The slot's state, without computing anything.
     #[inline]
     pub(super) fn state(&self, slot: Slot) -> &State {
         self.slots.get(slot.0 as usize).unwrap_or(&State::Absent)
     }
 
-    /// The slot's value: `None` if it is absent, an error if it is deferred and its program ends with one.
+    /// The slot's value: `None` if it is absent, an error if it is deferred and its program ends with one. Nobody is
+    /// charged for it.
     #[inline]
     pub fn read(&self, slot: Slot) -> Result<Option<&Value>, EvaluationError> {
         match self.state(slot) {
             State::Present(value) => Ok(Some(value)),
             State::Absent => Ok(None),
-            State::Deferred(index) => self.deferred_value(*index).map(Some),
+            State::Deferred(number) => match self.computed(*number, u64::MAX) {
+                Some((computed, _)) => computed.outcome.as_ref().map(Some).map_err(Clone::clone),
+                None => Ok(None),
+            },
         }
     }
 
+    /// A deferred value, and the units of work that were done for it now: at most about `work_max`, and none if it was
+    /// computed before.
     #[cold]
-    fn deferred_value(&self, index: u32) -> Result<&Value, EvaluationError> {
-        let index = index as usize;
-        let (Some((_, program)), Some(result)) = (self.deferred.programs.get(index), self.results.get(index)) else {
-            return Err(EvaluationError::new("no_such_field", "no such field"));
-        };
-        result.get_or_init(|| program.evaluate(self)).as_ref().map_err(Clone::clone)
+    pub(super) fn computed(&self, number: u32, work_max: u64) -> Option<(&Computed, u64)> {
+        let (_, program) = self.frame.deferred.get(number as usize)?;
+        let mut work = 0;
+        let computed = self.results.get(number as usize)?.get_or_init(|| {
+            let computed = program.compute(self, work_max);
+            work = computed.work;
+            computed
+        });
+        Some((computed, work))
     }
 
-    /// The object whose fields lie in the slots from `first` on.
-    pub(super) fn object(
-        &self,
-        object_type: &Arc<super::types::ObjectType>,
-        first: Slot,
-    ) -> Result<Value, EvaluationError> {
-        let fields = (first.0..).take(object_type.fields.len()).map(|slot| Ok(self.read(Slot(slot))?.cloned()));
-        Ok(Value::Object(Arc::new(ObjectValue::new(Arc::clone(object_type), fields.collect::<Result<_, _>>()?))))
+    /// A deferred value, if it was computed.
+    pub(super) fn computed_before(&self, number: u32) -> Option<&Computed> {
+        self.results.get(number as usize)?.get()
+    }
+
+    /// How expressions name a slot: `facts.age`.
+    pub(super) fn path(&self, slot: Slot) -> Option<String> {
+        self.frame.env.path(slot, false)
+    }
+
+    /// How expressions name a deferred value.
+    pub(super) fn deferred_path(&self, number: u32) -> Option<String> {
+        self.path(self.frame.deferred.get(number as usize)?.0)
     }
 }

@@ -1,11 +1,15 @@
 //! The environment that expressions are compiled in: variables with their types and slots, functions, a container.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{
     activation::Slot,
     library::Overload,
-    program::Program,
+    program::{Program, SlotRead},
     run::Limits,
     types::{ObjectType, Type},
 };
@@ -19,10 +23,12 @@ pub struct Env {
 
 #[derive(Debug, Default, Clone)]
 struct Inner {
-    variables: HashMap<String, Variable>,
+    variables: BTreeMap<String, Variable>,
     functions: HashMap<String, Vec<Overload>>,
     slots: u32,
     container: String,
+    /// Whether a name with a point in it may stand for a variable or a declared function.
+    is_qualified: bool,
     is_unchecked: bool,
     is_without_macros: bool,
     limits: Limits,
@@ -46,6 +52,7 @@ impl Env {
                 Type::Object(object) => u32::try_from(object.fields.len()).unwrap_or(u32::MAX),
                 _ => 1,
             };
+            inner.is_qualified |= name.contains('.');
             inner.variables.insert(name, Variable { value_type, slot });
         }
         Self { inner: Arc::new(inner) }
@@ -71,7 +78,9 @@ impl Env {
     /// The same environment, in which names are looked up in `container` and the containers around it first.
     #[must_use]
     pub fn with_container(mut self, container: &str) -> Self {
-        Arc::make_mut(&mut self.inner).container = container.to_owned();
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.container = container.to_owned();
+        inner.is_qualified |= !container.is_empty();
         self
     }
 
@@ -79,8 +88,10 @@ impl Env {
     /// is its first parameter.
     #[must_use]
     pub fn with_function(mut self, name: &str, is_member: bool, parameters: Vec<Type>, result: Type) -> Self {
-        let overload = Overload { is_member, parameters, result };
-        Arc::make_mut(&mut self.inner).functions.entry(name.to_owned()).or_default().push(overload);
+        let overload = Overload::new(is_member, parameters, result);
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.functions.entry(name.to_owned()).or_default().push(overload);
+        inner.is_qualified |= name.contains('.');
         self
     }
 
@@ -138,25 +149,32 @@ impl Env {
     }
 
     /// What `name` may stand for, the innermost container first.
-    pub(super) fn candidates(&self, name: &str, absolute: bool) -> Vec<String> {
-        let mut container = if absolute { "" } else { self.inner.container.as_str() };
-        let mut candidates = Vec::with_capacity(1);
-        while !container.is_empty() {
-            candidates.push(format!("{container}.{name}"));
-            container = container.rsplit_once('.').map_or("", |(outer, _)| outer);
-        }
-        candidates.push(name.to_owned());
-        candidates
+    pub(super) fn candidates<'a>(&'a self, name: &'a str, absolute: bool) -> impl Iterator<Item = Cow<'a, str>> {
+        let container = Some(self.inner.container.as_str()).filter(|container| !absolute && !container.is_empty());
+        let around = |container: &&'a str| container.rsplit_once('.').map(|(outer, _)| outer);
+        std::iter::successors(container, around)
+            .map(move |container| Cow::Owned(format!("{container}.{name}")))
+            .chain([Cow::Borrowed(name)])
+    }
+
+    /// Whether a name with a point in it, or in a container, may stand for a variable or a declared function.
+    pub(super) fn is_qualified(&self) -> bool {
+        self.inner.is_qualified
     }
 
     /// Compiles `source`, or says everything that is wrong with it.
     pub fn compile(&self, source: &str) -> Result<Program, Vec<Detail>> {
-        Program::compile(self, source)
+        Program::compile(self, source, false).map(|(program, _)| program)
     }
 
     /// Compiles `source`, which must be a `bool`, or `dyn`, which is known at run time.
     pub fn compile_bool(&self, source: &str) -> Result<Program, Vec<Detail>> {
-        Program::compile_bool(self, source)
+        Program::compile(self, source, true).map(|(program, _)| program)
+    }
+
+    /// The same as [`Env::compile`], or [`Env::compile_bool`] if it is a condition, with the slots that are read, sorted.
+    pub fn compile_reading(&self, source: &str, is_condition: bool) -> Result<(Program, Vec<SlotRead>), Vec<Detail>> {
+        Program::compile(self, source, is_condition)
     }
 
     /// The path of a slot, or of the object that begins there.

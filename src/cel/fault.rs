@@ -13,12 +13,16 @@ pub struct EvaluationError {
     pub message: String,
     /// Where in the source.
     pub span: Option<Span>,
+    /// What is missing, if it ended for that: `facts.age`, or what an item lacks as the expression names it.
+    pub missing: Option<Box<str>>,
+    /// The derived field in which it happened, if it was none of the expression's own doing: `derived.adult`.
+    pub within: Option<Box<str>>,
 }
 
 impl EvaluationError {
     /// An error without a place yet.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), span: None }
+        Self { code, message: message.into(), span: None, missing: None, within: None }
     }
 
     /// Whether the evaluation was stopped, so that no operator may absorb the error.

@@ -3,8 +3,9 @@
 //! An [`Env`] holds the variables; [`Env::compile`] checks an expression against them and plans it as a [`Program`];
 //! [`Program::evaluate`] reads an [`Activation`]. A variable whose type is [`Type::Object`] has one slot for each field:
 //! find it once with [`Env::slot`] (`facts.age`) and fill it with [`Activation::set`]; what is not filled is absent.
-//! [`Deferred`] holds programs whose values fill slots when they are first read.
+//! [`Frame`] holds programs whose values fill slots when they are first read.
 
+mod account;
 mod activation;
 mod check;
 mod conjuncts;
@@ -13,23 +14,31 @@ mod env;
 mod estimate;
 mod fault;
 mod library;
+mod meter;
+#[cfg(test)]
+mod naive;
 mod network;
 mod parse;
 mod plan;
 mod program;
 mod run;
+mod size;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod types;
 mod value;
 
-pub use activation::{Activation, Deferred, Slot};
-pub use conjuncts::{Conjunct, Side, SlotTest, Test};
+pub use activation::{Activation, Frame, Slot};
+pub use conjuncts::{Conjunct, Few, Side, SlotTest, Test};
 pub use env::Env;
+pub use estimate::Bound;
 pub use fault::EvaluationError;
+pub use meter::Meter;
 pub use network::Network;
-pub use program::{CostEstimate, Program};
-pub use run::Limits;
+pub use program::{CostEstimate, Program, SlotRead};
+pub use run::{Limits, Run};
+pub use size::Size;
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};
 
@@ -44,4 +53,9 @@ pub struct TraceEntry {
     pub text: String,
     /// Its value in JSON, or the error it ended with.
     pub value: serde_json::Value,
+    /// Whether the result would be unknown without it: not so for a term of `&&` that is true where another is false.
+    pub decided: bool,
+    /// The fact for want of which it ended with an error, or is false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }

@@ -1,26 +1,27 @@
 //! A compiled expression.
 
-use std::{fmt, sync::Arc};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 use super::{
     TraceEntry,
-    activation::Activation,
+    account::Computed,
+    activation::{Activation, Slot},
     check::{self, Checked, CheckedKind},
     conjuncts::{Conjunct, conjuncts},
     cost,
     env::Env,
-    estimate::{Estimate, estimate},
+    estimate::{self, Bound, Estimate},
     fault::EvaluationError,
+    meter::Meter,
     parse,
-    plan::{self, BoolStep, Planner, Step},
-    run::{Limits, Outcome, Run},
+    plan::{self, Condition, Planner, Step, Truth},
+    run::{self, Fault, Limits, Outcome, Run},
+    size::Size,
+    trace,
     types::Type,
     value::Value,
 };
-use crate::{
-    config::limits::TRACE_VALUE_WEIGHT_MAX,
-    error::{Detail, Span},
-};
+use crate::error::{Detail, Span};
 
 /// An expression that was checked and planned. Cheap to clone.
 #[derive(Clone)]
@@ -31,19 +32,32 @@ pub struct Program {
 struct Inner {
     env: Env,
     source: Box<str>,
-    value_type: Type,
-    references: Box<[String]>,
-    locals: usize,
-    limits: Limits,
+    is_condition: bool,
+    locals: u32,
     estimate: Estimate,
+    /// How large its value can be, if that can grow: a rule's cannot.
+    size: Option<Box<Size>>,
     conjuncts: Box<[Conjunct]>,
-    step: Root,
+    /// What the straight-line code costs, which is paid for before it runs.
+    units: u64,
+    root: Root,
 }
 
 /// What runs: by its type, so that a rule makes no value.
 enum Root {
-    Truth(BoolStep),
-    Value(Step),
+    /// A condition that costs its straight-line code and no more.
+    Straight(Condition),
+    Truth(Condition),
+    Value(Step, Box<Type>),
+}
+
+/// A slot that an expression reads, or the variable that begins there, read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlotRead {
+    /// The slot.
+    pub slot: Slot,
+    /// Whether all fields of an object are read.
+    pub is_whole: bool,
 }
 
 /// What an expression costs at worst, and what costs most of it.
@@ -71,47 +85,56 @@ fn check(env: &Env, source: &str) -> Result<Checked, Vec<Detail>> {
 }
 
 impl Program {
-    pub(super) fn compile(env: &Env, source: &str) -> Result<Self, Vec<Detail>> {
-        Ok(Self::plan(env, source, check(env, source)?))
-    }
-
-    pub(super) fn compile_bool(env: &Env, source: &str) -> Result<Self, Vec<Detail>> {
+    /// Compiles `source`, and tells the slots that it reads, sorted.
+    pub(super) fn compile(env: &Env, source: &str, is_condition: bool) -> Result<(Self, Vec<SlotRead>), Vec<Detail>> {
         let checked = check(env, source)?;
-        if !matches!(checked.value_type, Type::Bool | Type::Dyn) {
+        if is_condition && !matches!(checked.value_type, Type::Bool | Type::Dyn) {
             let message = format!("the expression is `{}`, and must be `bool`", checked.value_type);
             let mistake = parse::Mistake::new(checked.range, message).code("not_bool");
             return Err(vec![mistake.hint("compare it with something, such as `… == …`").detail(source)]);
         }
-        Ok(Self::plan(env, source, checked))
+        let reads = reads(&checked);
+        Ok((Self::plan(env, source, is_condition, checked), reads))
     }
 
-    fn plan(env: &Env, source: &str, mut checked: Checked) -> Self {
-        let references = references(env, &checked);
+    fn plan(env: &Env, source: &str, is_condition: bool, mut checked: Checked) -> Self {
         plan::fold(&mut checked);
-        let estimate = estimate(&checked, locals(&checked));
+        let locals = locals(&checked);
+        let units = cost::of_block(&checked);
+        let (estimate, size) = estimate::estimate(&checked, locals);
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
                 source: source.into(),
-                value_type: checked.value_type.clone(),
-                references,
-                locals: locals(&checked),
-                limits: env.limits(),
+                is_condition,
+                locals: u32::try_from(locals).unwrap_or(u32::MAX),
                 estimate,
+                size: (size != Size::scalar()).then(|| Box::new(size)),
                 conjuncts: conjuncts(&checked, estimate, env.limits(), source),
-                step: root(&checked),
+                units,
+                root: root(&checked, units <= env.limits().cost_max),
             }),
         }
     }
 
     /// The expression's type.
     pub fn value_type(&self) -> &Type {
-        &self.inner.value_type
+        match &self.inner.root {
+            Root::Straight(_) | Root::Truth(_) => &Type::Bool,
+            Root::Value(_, value_type) => value_type,
+        }
+    }
+
+    /// Whether it was compiled as one that must be a `bool`.
+    pub fn is_condition(&self) -> bool {
+        self.inner.is_condition
     }
 
     /// What the expression reads, sorted: `facts.age`, `derived.adult`; a variable's name alone where it is read whole.
-    pub fn references(&self) -> &[String] {
-        &self.inner.references
+    /// Made from the source again, since nobody needs it to decide.
+    pub fn references(&self) -> Vec<String> {
+        let env = &self.inner.env;
+        check(env, &self.inner.source).map(|checked| references(env, &checked)).unwrap_or_default()
     }
 
     /// Tests of single slots without which the expression is false.
@@ -131,64 +154,151 @@ impl Program {
         CostEstimate { units, span: costliest.span(source), text: costliest.text(source).to_owned() }
     }
 
-    /// The expression's value.
-    pub fn evaluate(&self, activation: &Activation) -> Result<Value, EvaluationError> {
-        self.evaluate_within(activation, self.inner.limits).0
+    /// The units of [`Self::cost_estimate`].
+    pub fn cost_units(&self) -> u64 {
+        self.inner.estimate.units
     }
 
-    fn run(&self, run: &mut Run<'_>) -> Outcome {
-        match &self.inner.step {
-            Root::Truth(step) => step(run).map(Value::Bool),
-            Root::Value(step) => step(run),
+    /// How large the expression's value can be.
+    pub fn size(&self) -> Size {
+        self.inner.size.as_deref().cloned().unwrap_or_else(Size::scalar)
+    }
+
+    /// The bounds of the schema that the estimated cost depends on, the most telling first. Slow: for messages.
+    pub fn telling_bounds(&self) -> Vec<Bound> {
+        let Ok(mut checked) = check(&self.inner.env, &self.inner.source) else { return Vec::new() };
+        plan::fold(&mut checked);
+        estimate::telling_bounds(&self.inner.env, &checked, self.locals())
+    }
+
+    /// Where the expression first reads what is called `wanted`: `derived.adult`. Slow: for messages.
+    pub fn place_of(&self, wanted: &str) -> Option<Span> {
+        let checked = check(&self.inner.env, &self.inner.source).ok()?;
+        find(&self.inner.env, &checked, wanted).map(|range| range.span(&self.inner.source))
+    }
+
+    /// The expression's value.
+    pub fn evaluate(&self, activation: &Activation) -> Result<Value, EvaluationError> {
+        self.evaluate_within(activation, self.limits()).0
+    }
+
+    fn locals(&self) -> usize {
+        self.inner.locals as usize
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.env.limits()
+    }
+
+    /// The expression's value, within `limits`, and the units of cost it took: those of the deferred values that it read
+    /// among them, whether they were computed for it or before.
+    pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
+        let meter = Meter::of(limits);
+        let outcome = self.value(&Run::new(activation, &meter)).map_err(|fault| self.error(fault));
+        (outcome, meter.cost())
+    }
+
+    /// The expression's value, for all who read it.
+    pub(super) fn compute(&self, activation: &Activation, work_max: u64) -> Computed {
+        let meter = Meter::new(self.limits(), work_max);
+        let outcome = self.value(&Run::new(activation, &meter)).map_err(|fault| self.error(fault));
+        Computed { outcome, own_cost: meter.own_cost(), work: meter.work(), reads: meter.into_reads() }
+    }
+
+    fn value(&self, run: &Run<'_>) -> Outcome {
+        run.charge(self.inner.units)?;
+        match &self.inner.root {
+            Root::Straight(condition) | Root::Truth(condition) => condition.test(run).map(Value::Bool),
+            Root::Value(step, _) => step(run),
         }
     }
 
-    /// The expression's value, within `limits`, and the units of cost it took.
-    pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
-        let mut run = Run::new(activation, self.inner.locals, limits);
-        let outcome = self.run(&mut run).map_err(|fault| fault.into_error(&self.inner.source));
-        (outcome, limits.cost_max - run.cost_left())
+    /// Whether the expression, a condition, is true.
+    #[inline]
+    pub fn holds(&self, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
+        let meter = Meter::of(self.limits());
+        let run = Run::new(activation, &meter);
+        match run.charge(self.inner.units) {
+            Ok(()) => self.holds_paid(&run),
+            Err(fault) => Err(self.boxed_error(fault)),
+        }
+    }
+
+    /// The same, as one of many evaluations that share what may be done; takes from it what was done now.
+    pub fn holds_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<bool, Box<EvaluationError>> {
+        let meter = Meter::new(self.limits(), *work_left);
+        let run = Run::new(activation, &meter);
+        let outcome = match run.charge(self.inner.units) {
+            Ok(()) => self.holds_paid(&run),
+            Err(fault) => Err(self.boxed_error(fault)),
+        };
+        *work_left = work_left.saturating_sub(meter.work());
+        outcome
+    }
+
+    /// What the expression costs, if that is the same whatever it reads, as long as that is not deferred.
+    #[inline]
+    pub fn straight_cost(&self) -> Option<u64> {
+        matches!(self.inner.root, Root::Straight(_)).then_some(self.inner.units)
+    }
+
+    /// Whether the expression is true, where its straight-line code is paid for already.
+    #[inline]
+    pub fn holds_paid(&self, run: &Run<'_>) -> Result<bool, Box<EvaluationError>> {
+        let truth = match &self.inner.root {
+            Root::Straight(condition) | Root::Truth(condition) => condition.truth_here(run),
+            Root::Value(step, _) => truth(step(run)).into(),
+        };
+        match truth {
+            Truth::False => Ok(false),
+            Truth::True => Ok(true),
+            Truth::Fault(fault) => Err(self.boxed_error(fault)),
+        }
+    }
+
+    #[cold]
+    fn boxed_error(&self, fault: Fault) -> Box<EvaluationError> {
+        Box::new(self.error(fault))
+    }
+
+    #[cold]
+    fn error(&self, fault: Fault) -> EvaluationError {
+        fault.into_error(&self.inner.source)
     }
 
     /// The value of every sub-expression that was evaluated, in the order of the source; one for each turn of a loop.
     pub fn trace(&self, activation: &Activation) -> Vec<TraceEntry> {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
-        let step = Planner { is_traced: true }.root(&checked);
-        let mut run = Run::new(activation, self.inner.locals.max(locals(&checked)), self.inner.limits);
-        run.trace = Some(Vec::new());
-        let _ = step(&mut run);
-        let mut entries = run.trace.take().unwrap_or_default();
-        entries.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
-        entries
-            .into_iter()
-            .map(|(range, value)| TraceEntry {
-                span: range.span(source),
-                text: range.text(source).to_owned(),
-                value: value.map_or_else(error_shown, |value| shown(&value)),
-            })
-            .collect()
+        let step = Planner { is_traced: true }.value(&checked);
+        let (meter, notes) = (Meter::of(self.limits()), RefCell::default());
+        let run = Run::new(activation, &meter);
+        let outcome = match run.charge(cost::of_block(&checked)) {
+            Ok(()) => step(&run.within(&run.scope(run::Bound::Trace(&notes)))),
+            Err(fault) => Err(fault),
+        };
+        trace::entries(&checked, source, notes.into_inner(), (checked.range, outcome))
     }
 }
 
-fn root(checked: &Checked) -> Root {
+/// The truth value that a condition of type `dyn` turned out to be.
+fn truth(outcome: Outcome) -> Result<bool, Fault> {
+    match outcome? {
+        Value::Bool(value) => Ok(value),
+        other => {
+            let message = format!("a rule is a bool, this one is a {}", other.type_name());
+            Err(Fault::new("not_a_bool", message))
+        }
+    }
+}
+
+fn root(checked: &Checked, is_cheap: bool) -> Root {
     let planner = Planner { is_traced: false };
-    if checked.value_type == Type::Bool {
-        return Root::Truth(planner.root_truth(checked));
+    if checked.value_type != Type::Bool {
+        return Root::Value(planner.value(checked), Box::new(checked.value_type.clone()));
     }
-    Root::Value(planner.root(checked))
-}
-
-/// A value in JSON, unless it is too large to be read.
-fn shown(value: &Value) -> serde_json::Value {
-    if cost::weight(value, TRACE_VALUE_WEIGHT_MAX) > TRACE_VALUE_WEIGHT_MAX {
-        return serde_json::Value::String(format!("(a large `{}`)", value.type_name()));
-    }
-    value.to_json()
-}
-
-fn error_shown((code, message): (&'static str, String)) -> serde_json::Value {
-    serde_json::json!({ "error": { "code": code, "message": message } })
+    let condition = planner.truth(checked);
+    if is_cheap && condition.is_straight() { Root::Straight(condition) } else { Root::Truth(condition) }
 }
 
 fn locals(node: &Checked) -> usize {
@@ -203,7 +313,24 @@ fn locals(node: &Checked) -> usize {
     most
 }
 
-fn references(env: &Env, checked: &Checked) -> Box<[String]> {
+fn reads(checked: &Checked) -> Vec<SlotRead> {
+    fn collect(node: &Checked, found: &mut Vec<SlotRead>) {
+        match &node.kind {
+            CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
+                found.push(SlotRead { slot: *slot, is_whole: false });
+            }
+            CheckedKind::Object(_, slot) => found.push(SlotRead { slot: *slot, is_whole: true }),
+            _ => node.children(&mut |child| collect(child, found)),
+        }
+    }
+    let mut found = Vec::new();
+    collect(checked, &mut found);
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn references(env: &Env, checked: &Checked) -> Vec<String> {
     let mut found = std::collections::BTreeSet::new();
     collect(env, checked, &mut found);
     found.into_iter().collect()
@@ -218,10 +345,20 @@ fn collect(env: &Env, node: &Checked, found: &mut std::collections::BTreeSet<Str
     }
 }
 
+/// The first node that reads `wanted`, or all of the object that it is in.
+fn find(env: &Env, node: &Checked, wanted: &str) -> Option<parse::Range> {
+    if path(env, node).is_some_and(|path| wanted.starts_with(&path)) {
+        return Some(node.range);
+    }
+    let mut found = None;
+    node.children(&mut |child| found = found.or_else(|| find(env, child, wanted)));
+    found
+}
+
 /// The path that `node` reads, if it reads one: a variable, a field, a field of that.
 fn path(env: &Env, node: &Checked) -> Option<String> {
     match &node.kind {
-        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot) => {
+        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
             env.path(*slot, false)
         }
         CheckedKind::Object(_, slot) => env.path(*slot, true),

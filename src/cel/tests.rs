@@ -5,17 +5,12 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::{
-    cel::{Activation, Deferred, Env, ObjectField, ObjectType, Program, Type, Value},
+    cel::{Activation, Env, Frame, ObjectField, ObjectType, Program, Type, Value},
     error::Detail,
 };
 
 fn object(name: &str, fields: &[(&str, Type)]) -> Type {
-    let field = |(name, value_type): &(&str, Type)| ObjectField {
-        name: (*name).into(),
-        value_type: value_type.clone(),
-        max_length: None,
-        max_items: None,
-    };
+    let field = |(name, value_type): &(&str, Type)| ObjectField::new(*name, value_type.clone());
     let mut fields: Vec<ObjectField> = fields.iter().map(field).collect();
     fields.sort_by(|left, right| left.name.cmp(&right.name));
     Type::Object(Arc::new(ObjectType { name: name.into(), fields }))
@@ -49,7 +44,7 @@ fn activation() -> Activation {
     let program = |source| env.compile(source).unwrap();
     let slot = |path| env.slot(path).unwrap();
     let derived = [(slot("derived.bad"), program("1 / 0")), (slot("derived.total"), program("7"))];
-    let mut activation = Activation::new(&env).with_deferred(&Arc::new(Deferred::new(derived.to_vec())));
+    let mut activation = Activation::of(&Arc::new(Frame::new(&env, derived.to_vec())));
     let facts = json!({
         "age": 20,
         "email": "a@b.example",
@@ -218,7 +213,7 @@ fn a_program_knows_its_type_and_what_it_reads() {
     ] {
         let program = env().compile(source).unwrap_or_else(|errors| panic!("{source}: {errors:?}"));
         assert_eq!(program.value_type().to_string(), value_type, "{source}");
-        assert_eq!(program.references(), references, "{source}");
+        assert_eq!(program.references(), *references, "{source}");
     }
 }
 
@@ -357,4 +352,32 @@ fn a_missing_field_is_named_with_its_place() {
     let error = program.evaluate(&activation()).unwrap_err();
     assert_eq!((error.code, error.message.as_str()), ("no_such_field", "`facts.missing` is missing"));
     assert_eq!(error.span.map(|span| (span.line, span.column, span.end_column)), Some((1, 19, 32)));
+}
+
+#[test]
+fn numbers_without_an_order_are_no_mistake_of_the_checker() {
+    for source in ["[1.0, 0.0 / 0.0].sort()", "[0.0 / 0.0].sort()", "math.least(0.0 / 0.0, 1.0)", "0.0 / 0.0 < 1.0"] {
+        let error = env().compile(source).unwrap().evaluate(&activation()).unwrap_err();
+        assert_eq!(error.code, "invalid_argument", "{source}: {error}");
+    }
+}
+
+#[test]
+fn the_trace_of_a_sorted_list_ends_with_the_list_and_not_with_its_keys() {
+    let source = "['b', 'a'].sortBy(text, size(text))";
+    let trace = env().compile(source).unwrap().trace(&activation());
+    let whole: Vec<_> = trace.iter().filter(|entry| entry.text == source).map(|entry| &entry.value).collect();
+    assert_eq!(whole, [&json!(["b", "a"])]);
+}
+
+#[test]
+fn lists_of_one_type_keep_it_where_an_overload_says_so() {
+    for (source, value_type) in [
+        ("[[1.5], [2.5]].flatten()", "list(double)"),
+        ("math.greatest([1.5, 2.5])", "double"),
+        ("math.least([1u])", "uint"),
+        ("math.least([1, 2.5])", "dyn"),
+    ] {
+        assert_eq!(env().compile(source).unwrap().value_type().to_string(), value_type, "{source}");
+    }
 }

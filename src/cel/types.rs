@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use super::size::Size;
+
 /// A static type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Type {
@@ -59,10 +61,15 @@ pub struct ObjectField {
     pub name: String,
     /// Its type.
     pub value_type: Type,
-    /// Characters of a string or bytes of `bytes`, at most; for the cost estimate.
-    pub max_length: Option<u64>,
-    /// Elements of a list or entries of a map, at most; for the cost estimate.
-    pub max_items: Option<u64>,
+    /// How large its value can be; for the cost estimate.
+    pub size: Size,
+}
+
+impl ObjectField {
+    /// A field whose value is as large as one of its type can be where nothing is said.
+    pub fn new(name: impl Into<String>, value_type: Type) -> Self {
+        Self { name: name.into(), size: Size::of_type(&value_type), value_type }
+    }
 }
 
 impl ObjectType {
@@ -106,6 +113,17 @@ impl Type {
     /// Whether the type has no parts, and fits only itself and `dyn`.
     pub(super) fn is_plain(&self) -> bool {
         matches!(self, Self::Bool | Self::Int | Self::Uint | Self::Double | Self::String | Self::Bytes)
+    }
+
+    /// Whether a type parameter occurs in it.
+    pub(super) fn has_parameter(&self) -> bool {
+        match self {
+            Self::Parameter(_) => true,
+            Self::List(inner) | Self::Optional(inner) | Self::Type(inner) => inner.has_parameter(),
+            Self::Map(key, value) => key.has_parameter() || value.has_parameter(),
+            Self::Abstract(_, parameters) => parameters.iter().any(Self::has_parameter),
+            _ => false,
+        }
     }
 
     /// The name that `type()` gives a value of this type.

@@ -1,6 +1,9 @@
 //! `tenet check`: checks rule files and runs their test cases, without a service or a database.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    ops::Range,
+};
 
 use anyhow::bail;
 use clap::Args;
@@ -9,11 +12,15 @@ use serde_json::Value;
 
 use super::{
     input::{self, Format},
-    report::{Problem, ProblemRow, Source},
-    verify::{Counts, verify},
+    report::{Problem, ProblemRow, Source, printable},
+    verify::{Costing, Counts, verify},
     yaml::{self, Found},
 };
-use crate::{config::limits, error::Detail};
+use crate::{
+    config::limits,
+    error::{Detail, Span},
+    ruleset::Cost,
+};
 
 /// Mistakes that are about a key, not about what stands under it.
 const ABOUT_KEYS: [&str; 6] = [
@@ -43,6 +50,8 @@ struct Checked {
     /// Problems that are not told one by one.
     more: usize,
     counts: Counts,
+    /// Each with the place of what costs most.
+    costs: Vec<(Option<Range<usize>>, Costing)>,
 }
 
 /// What was found, for machines.
@@ -59,6 +68,22 @@ struct FileRow<'a> {
     #[serde(flatten)]
     counts: Counts,
     errors: Vec<ProblemRow<'a>>,
+    costs: Vec<CostRow<'a>>,
+}
+
+/// What a rule or a derived field costs at worst, for machines.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CostRow<'a> {
+    kind: &'a str,
+    name: &'a str,
+    units: u64,
+    limit: u64,
+    /// What costs most of it.
+    text: &'a str,
+    /// Where that stands in the file.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    span: Option<Span>,
 }
 
 /// Checks every file; ends well if nothing is wrong with any.
@@ -75,6 +100,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
         bail!("{} in {wrong} of {}", counted(errors, "error"), counted(checked.len(), "file"));
     }
     if flags.format == Format::Text {
+        checked.iter().filter_map(Checked::costliest).for_each(|line| print!("{line}"));
         println!("{}", summary(&checked));
     }
     Ok(())
@@ -97,7 +123,12 @@ fn check(name: &str) -> Checked {
     let located = verdict.details.into_iter().take(limits::DETAILS_MAX);
     let mut problems: Vec<Problem> = located.map(|detail| locate(&source, &document, detail)).collect();
     problems.sort_by_key(|problem| problem.place.as_ref().map_or(0, |place| place.start));
-    Checked { source, problems, more, counts: verdict.counts }
+    let place = |costing: &Costing| {
+        let detail = Detail::new("cost", "").at(costing.path.clone());
+        locate(&source, &document, Detail { span: Some(costing.cost.span), ..detail }).place
+    };
+    let costs = verdict.costs.into_iter().map(|costing| (place(&costing), costing)).collect();
+    Checked { source, problems, more, counts: verdict.counts, costs }
 }
 
 /// Finds the place of a mistake in the text of a document.
@@ -124,11 +155,29 @@ fn narrowed(found: Found, detail: &Detail, document: &Value) -> std::ops::Range<
 
 impl Checked {
     fn unreadable(source: Source, problem: Problem) -> Self {
-        Self { source, problems: vec![problem], more: 0, counts: Counts::default() }
+        Self { source, problems: vec![problem], more: 0, counts: Counts::default(), costs: Vec::new() }
     }
 
     fn errors(&self) -> usize {
         self.problems.len() + self.more
+    }
+}
+
+impl Checked {
+    fn cost_row<'a>(&self, place: Option<&Range<usize>>, costing: &'a Costing) -> CostRow<'a> {
+        let Cost { units, limit, text, .. } = &costing.cost;
+        let span = place.map(|place| self.source.span(place));
+        CostRow { kind: costing.kind, name: &costing.name, units: *units, limit: *limit, text, span }
+    }
+
+    /// What costs most of all, for people.
+    fn costliest(&self) -> Option<String> {
+        let (place, costing) = self.costs.iter().max_by_key(|(_, costing)| costing.cost.units)?;
+        let CostRow { kind, name, units, limit, text, span } = self.cost_row(place.as_ref(), costing);
+        let at = span.map(|span| format!(":{}:{}", span.line, span.column)).unwrap_or_default();
+        let (name, text) = (printable(name), printable(text));
+        let file = &self.source.name;
+        Some(format!("{file}{at}: the {kind} `{name}` can cost most, {units} of {limit} units: `{text}`\n"))
     }
 }
 
@@ -156,6 +205,7 @@ fn as_json(checked: &[Checked], errors: usize) -> anyhow::Result<String> {
         file: &file.source.name,
         counts: file.counts,
         errors: file.problems.iter().map(|problem| file.source.row(problem)).collect(),
+        costs: file.costs.iter().map(|(place, costing)| file.cost_row(place.as_ref(), costing)).collect(),
     });
     let answer = Answer { ok: errors == 0, errors, files: files.collect() };
     Ok(serde_json::to_string_pretty(&answer)? + "\n")

@@ -137,7 +137,7 @@ fn answer(flags: &Flags, evaluated: Evaluated) -> anyhow::Result<()> {
                 format!("{answer:#}\n")
             }
         }),
-        Err(EvaluationError { code, message, span }) => {
+        Err(EvaluationError { code, message, span, .. }) => {
             let detail = Detail { span, ..Detail::new(code, message) };
             refuse(flags, &wrong_expression(flags, vec![detail]), Some(&trace))
         }
@@ -190,7 +190,8 @@ fn as_text(trace: &[TraceEntry]) -> String {
         let text = entry.text.split_whitespace().collect::<Vec<_>>().join(" ");
         let is_again = rows.last().is_some_and(|(last, _)| last.trim_start() == text);
         let depth = around.len() - usize::from(is_again && around.last() == Some(&end));
-        rows.push((format!("{}{text}", "  ".repeat(depth)), shown(&entry.value)));
+        let mark = if entry.decided { "" } else { "  (did not decide)" };
+        rows.push((format!("{}{text}", "  ".repeat(depth)), format!("{}{mark}", shown(&entry.value))));
         if !(is_again && around.last() == Some(&end)) {
             around.push(end);
         }
@@ -201,7 +202,7 @@ fn as_text(trace: &[TraceEntry]) -> String {
 }
 
 fn shown(value: &Value) -> String {
-    match value.as_object().filter(|map| map.len() == 1).and_then(|map| map.get("error")?.as_str()) {
+    match value.as_object().filter(|map| map.len() == 1).and_then(|map| map.get("error")?.get("message")?.as_str()) {
         Some(message) => format!("error: {message}"),
         None => value.to_string(),
     }

@@ -15,6 +15,7 @@ mod migrate;
 mod report;
 mod rule_file;
 mod serve;
+mod top;
 mod verify;
 mod yaml;
 
@@ -43,6 +44,8 @@ enum Command {
     Migrate(migrate::Flags),
     /// Ask a running service whether it is well
     Health(health::Flags),
+    /// Watch the tenants and nodes of a running service
+    Top(top::Flags),
     /// Put a service under load and measure its answers
     Load(load::Flags),
     /// Check files of rules, and run the tests in them; needs no service
@@ -58,6 +61,7 @@ pub fn run() -> ExitCode {
         Command::Serve(flags) => serve::run(flags),
         Command::Migrate(flags) => migrate::run(flags),
         Command::Health(flags) => health::run(&flags),
+        Command::Top(flags) => top::run(flags),
         Command::Load(flags) => load::run(flags),
         Command::Check(flags) => check::run(&flags),
         Command::Eval(flags) => eval::run(&flags),

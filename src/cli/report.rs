@@ -83,7 +83,7 @@ impl Colours {
 
 impl Source {
     /// The lines and columns of some bytes of the text.
-    fn span(&self, place: &Range<usize>) -> Span {
+    pub fn span(&self, place: &Range<usize>) -> Span {
         let (line, column) = self.line_and_column(place.start);
         let (end_line, end_column) = self.line_and_column(place.end.max(place.start));
         Span { line, column, end_line, end_column }
@@ -174,7 +174,7 @@ impl Source {
 }
 
 /// `text` as it can be shown on one line of a terminal: nothing in it moves the cursor or turns the direction.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

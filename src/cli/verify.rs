@@ -19,8 +19,8 @@ use crate::{
         Change, ChangeOptions, DerivedField, DerivedFieldId, Epoch, Name, Revision, RuleDraft, Schema,
         SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus, Tier, quote::quoted,
     },
-    error::Detail,
-    ruleset::{Query, Refusal, RuleSet, UnknownFacts, amend},
+    error::{Detail, Subject},
+    ruleset::{Cost, Query, Refusal, RuleSet, UnknownFacts, amend},
 };
 
 /// What was found in a file.
@@ -30,6 +30,21 @@ pub(super) struct Verdict {
     pub details: Vec<Detail>,
     /// What was looked at.
     pub counts: Counts,
+    /// What the rules and derived fields cost at worst, if nothing is wrong with any.
+    pub costs: Vec<Costing>,
+}
+
+/// What a rule or a derived field costs at worst.
+#[derive(Debug)]
+pub(super) struct Costing {
+    /// `rule`, or `derived field`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The path of its expression in the file.
+    pub path: String,
+    /// What it costs.
+    pub cost: Cost,
 }
 
 /// How much was looked at.
@@ -51,7 +66,7 @@ pub(super) struct Counts {
 /// Checks everything that a file says.
 pub(super) fn verify(document: &Value) -> Verdict {
     let (file, details) = rule_file::read(document);
-    let mut verdict = Verdict { details, counts: Counts::default() };
+    let mut verdict = Verdict { details, counts: Counts::default(), costs: Vec::new() };
     verdict.counts.rules = file.rules.len();
     verdict.counts.derived_fields = file.derived_fields.len();
     verdict.counts.tests_not_run = file.tests.len();
@@ -73,6 +88,8 @@ pub(super) fn snapshot(definition: SchemaDefinition) -> Snapshot {
             name: Name::stored("checked".to_owned()),
             tier: Tier::Free,
             status: TenantStatus::Active,
+            pinned: false,
+            idle_stop_seconds: None,
             revision: Revision(1),
             created_at: at,
             updated_at: at,
@@ -99,6 +116,7 @@ fn verify_rules(verdict: &mut Verdict, file: &RuleFile, definition: SchemaDefini
             set
         }
     };
+    verdict.costs = costs(file, &set);
     let tests: Vec<_> = file.tests.iter().map(|(path, test)| Tested::new(file, path, test)).collect();
     let runs = verdict.details.is_empty();
     for test in &tests {
@@ -110,6 +128,23 @@ fn verify_rules(verdict: &mut Verdict, file: &RuleFile, definition: SchemaDefini
         }
         verdict.details.extend(details);
     }
+}
+
+fn costs(file: &RuleFile, set: &RuleSet) -> Vec<Costing> {
+    let rules: HashMap<&str, &str> =
+        file.rules.iter().map(|(path, rule)| (rule.name.as_str(), path.as_str())).collect();
+    let fields: HashMap<&str, &str> =
+        file.derived_fields.iter().map(|(path, field)| (field.name.as_str(), path.as_str())).collect();
+    let costing = |(subject, cost)| {
+        let (kind, path, name) = match subject {
+            Subject::Rule { rule_name, .. } => ("rule", rules.get(rule_name.as_str()).copied(), rule_name),
+            Subject::DerivedField { field_name, .. } => {
+                ("derived field", fields.get(field_name.as_str()).copied(), field_name)
+            }
+        };
+        Some(Costing { kind, name, path: format!("{}.expression", path?), cost })
+    };
+    set.costs().filter_map(costing).collect()
 }
 
 /// Puts the derived fields into the snapshot, and compiles them.
@@ -135,7 +170,7 @@ fn derived_fields(verdict: &mut Verdict, file: &RuleFile, snapshot: &mut Snapsho
         });
     }
     let set = RuleSet::compile(snapshot, None);
-    for broken in set.broken() {
+    for broken in set.broken().iter().chain(set.costly()) {
         let Some(path) = paths.get(&broken.subject.id()) else { continue };
         let own = broken.details.iter().filter(|detail| detail.code != "derived_field_broken");
         verdict.details.extend(own.map(|detail| detail.clone().at(format!("{path}.expression"))));
@@ -228,7 +263,7 @@ impl<'a> Tested<'a> {
         let wrong: Option<BTreeSet<&str>> =
             self.test.errors.as_ref().map(|names| names.iter().map(String::as_str).collect());
         let mut details = Vec::new();
-        for result in &decision.results {
+        for result in decision.results.iter() {
             let Some(name) = result.rule_name else { continue };
             let error = result.error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
             let is_expected = expected.contains(name);

@@ -1,5 +1,7 @@
 //! Every bound that is not a setting, with where its value comes from.
 
+use std::time::Duration;
+
 /// Characters of a tenant's or rule's name; the width of the columns.
 pub const NAME_CHARS_MAX: usize = 255;
 /// Characters of an identifier in a schema.
@@ -66,3 +68,7 @@ pub const STRING_CHARS_MAX: u64 = 1_048_576;
 pub const ENUM_VALUES_MAX: usize = 1_000;
 /// Mistakes listed in one answer.
 pub const DETAILS_MAX: usize = 100;
+/// How long a node may be silent before it counts as gone: three heartbeats.
+pub const NODE_SILENCE_MAX: Duration = Duration::from_secs(15);
+/// Seconds that a tenant's own idle time may have; a year, as the column's check says.
+pub const IDLE_STOP_SECONDS_MAX: u32 = 31_536_000;

@@ -82,6 +82,8 @@ pub struct EngineSettings {
     pub idle_stop: Duration,
     /// Rule sets held at once; the least recently used goes first.
     pub resident_tenants_max: usize,
+    /// Bytes of compiled rules held at once, as estimated; the least recently used goes first.
+    pub resident_bytes_max: ByteSize,
     /// Time between looks at the change log.
     pub reconcile_interval: Duration,
     /// How long the database may be silent before answers say `stale`.
@@ -139,6 +141,7 @@ impl Default for EngineSettings {
             min_revision_wait: Duration::from_millis(500),
             idle_stop: Duration::from_secs(15 * 60),
             resident_tenants_max: 100_000,
+            resident_bytes_max: ByteSize(8 << 30),
             reconcile_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(2),
         }

@@ -200,6 +200,12 @@ pub const SETTINGS: &[Setting] = &[
         1..=10_000_000
     ),
     setting!(
+        "TENET_RESIDENT_BYTES_MAX",
+        engine.resident_bytes_max,
+        "Memory for rule sets, as estimated; beyond it the least recently used one goes.",
+        1_048_576..=1_125_899_906_842_624
+    ),
+    setting!(
         "TENET_RECONCILE_INTERVAL",
         engine.reconcile_interval,
         "Time between two looks at the change log, which find what a notification did not tell.",

@@ -49,6 +49,10 @@ uuid_id!(
     DerivedFieldId
 );
 uuid_id!(
+    /// The id of a process that serves.
+    NodeId
+);
+uuid_id!(
     /// One history of a database. A restore from a backup starts another, in which revisions may be lower.
     Epoch
 );

@@ -6,6 +6,7 @@ mod change;
 mod derived_field;
 mod id;
 mod name;
+mod node;
 pub mod quote;
 mod rule;
 mod schema;
@@ -14,8 +15,9 @@ mod tenant;
 
 pub use change::{Change, ChangeOptions, OnBroken};
 pub use derived_field::{DerivedField, DerivedFieldDraft, DerivedFieldPatch};
-pub use id::{DerivedFieldId, Epoch, Revision, RuleId, SchemaVersion, TenantId};
+pub use id::{DerivedFieldId, Epoch, NodeId, Revision, RuleId, SchemaVersion, TenantId};
 pub use name::{Name, identifier_error};
+pub use node::{Node, Vitals};
 pub use rule::{Rule, RuleDraft, RulePatch};
 pub use schema::{Bounds, Field, FieldType, ObjectDefinition, Schema, SchemaDefinition};
 pub use snapshot::Snapshot;

@@ -42,6 +42,11 @@ pub struct Tenant {
     pub tier: Tier,
     /// Whether it is served.
     pub status: TenantStatus,
+    /// Whether every node keeps it in memory, used or not.
+    pub pinned: bool,
+    /// How long a node keeps it in memory unused; `null` is as long as the service's setting says.
+    #[schema(required = true)]
+    pub idle_stop_seconds: Option<u32>,
     /// Counts its changes, from 1.
     pub revision: Revision,
     /// When it was made.
@@ -68,4 +73,8 @@ pub struct TenantPatch {
     pub tier: Option<Tier>,
     /// A new status.
     pub status: Option<TenantStatus>,
+    /// Whether it is pinned.
+    pub pinned: Option<bool>,
+    /// A new idle time, or none of its own.
+    pub idle_stop_seconds: Option<Option<u32>>,
 }

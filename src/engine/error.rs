@@ -13,6 +13,12 @@ pub enum Error {
     /// No such tenant.
     #[error("there is no tenant with this id")]
     TenantNotFound,
+    /// The tenant is pinned.
+    #[error("the tenant is pinned, and so is never stopped")]
+    TenantPinned,
+    /// The tenant is in quarantine.
+    #[error("the tenant is in quarantine, and has to be released first")]
+    TenantQuarantined,
     /// The tenant is suspended.
     #[error("the tenant is suspended")]
     TenantSuspended,
@@ -85,6 +91,8 @@ impl Error {
             | Self::SchemaExists
             | Self::NameTaken(_)
             | Self::NamesRepeated(_)
+            | Self::TenantPinned
+            | Self::TenantQuarantined
             | Self::Breaks(_)
             | Self::BreaksFlatCallers => ErrorKind::Conflict,
             Self::RevisionMismatch { .. } => ErrorKind::Precondition,
@@ -103,6 +111,8 @@ impl Error {
         match self {
             Self::TenantNotFound => "tenant_not_found",
             Self::TenantSuspended => "tenant_suspended",
+            Self::TenantPinned => "tenant_pinned",
+            Self::TenantQuarantined => "tenant_quarantined",
             Self::SchemaMissing => "schema_missing",
             Self::SchemaExists => "schema_exists",
             Self::NotFound("rule") => "rule_not_found",

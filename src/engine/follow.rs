@@ -14,7 +14,11 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{Shared, reload::Want};
+use super::{
+    Shared,
+    catch_up::{self, Schedule},
+    reload::Want,
+};
 use crate::{
     domain::{Revision, TenantId},
     store::{self, ChangeCursor, Head, Heard, Listener, Poll, Reconciler},
@@ -24,8 +28,6 @@ use crate::{
 const POLL_DEADLINE: Duration = Duration::from_millis(500);
 /// How long comparing every tenant in memory may take.
 const COMPARE_DEADLINE: Duration = Duration::from_secs(10);
-/// How often every tenant in memory is compared, whatever the change log says.
-const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
 /// How often old rows of the change log are forgotten.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Tenants compared by one statement.
@@ -40,7 +42,7 @@ pub async fn listen(shared: Arc<Shared>, mut listener: Listener, gap: Arc<Notify
     let mut wait = RECONNECT_FIRST;
     loop {
         match listener.next().await {
-            Ok(Heard::Change(tenant, revision)) => shared.registry.hint(tenant, Want::AtLeast(revision)),
+            Ok(Heard::Change(tenant, revision)) => shared.hint(tenant, Want::AtLeast(revision)),
             Ok(Heard::Gap) => {
                 info!("listening for changes");
                 wait = RECONNECT_FIRST;
@@ -65,7 +67,7 @@ pub async fn reconcile(shared: Arc<Shared>, mut reconciler: Reconciler, gap: Arc
     let mut ticks = interval(shared.options.reconcile_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut cursor = ChangeCursor::default();
-    let mut compared_at: Option<Instant> = None;
+    let mut schedule = Schedule::default();
     let mut reachable = true;
     loop {
         let heard_gap = tokio::select! {
@@ -73,11 +75,11 @@ pub async fn reconcile(shared: Arc<Shared>, mut reconciler: Reconciler, gap: Arc
             () = gap.notified() => true,
         };
         let began = Instant::now();
-        let compare = heard_gap || compared_at.is_none_or(|at| at.elapsed() >= COMPARE_INTERVAL);
+        let compare = schedule.is_due(heard_gap, began);
         match catch_up(&shared, &mut reconciler, &mut cursor, compare).await {
             Ok(compared) => {
                 if compared {
-                    compared_at = Some(began);
+                    schedule.compared(began);
                 }
                 shared.freshness.synchronised(began);
                 if !reachable {
@@ -86,8 +88,7 @@ pub async fn reconcile(shared: Arc<Shared>, mut reconciler: Reconciler, gap: Arc
                 reachable = true;
             }
             Err(error) => {
-                // What the failed attempt may have skipped is found by comparing everything.
-                compared_at = None;
+                schedule.failed();
                 if reachable {
                     warn!(error = &error as &dyn std::error::Error, "cannot ask the database what changed");
                 }
@@ -130,15 +131,17 @@ async fn catch_up(
     cursor: &mut ChangeCursor,
     compare: bool,
 ) -> Result<bool, CatchUpError> {
+    // It bounds itself, more generously: a node that connects slowly must not be one that never does.
+    reconciler.connect().await?;
     let discontinuity = match timeout(POLL_DEADLINE, reconciler.poll(cursor)).await?? {
         Poll::Changes(heads) => {
-            heads.into_iter().for_each(|head| hint_if_behind(shared, head));
+            heads.into_iter().for_each(|head| look_into(shared, head, catch_up::told));
             false
         }
         Poll::Discontinuity => {
             error!("the database is another one than before, or was restored: loading every tenant again");
             // A revision of another history says nothing, even if it is the same number.
-            shared.registry.revisions().into_iter().for_each(|(tenant, _)| shared.registry.hint(tenant, Want::Fresh));
+            shared.registry.revisions().into_iter().for_each(|(tenant, _)| shared.hint(tenant, Want::Fresh));
             true
         }
     };
@@ -153,37 +156,19 @@ async fn compare_all(shared: &Shared) -> Result<(), store::Error> {
     let tenants: Vec<TenantId> = shared.registry.revisions().into_iter().map(|(tenant, _)| tenant).collect();
     for chunk in tenants.chunks(COMPARE_CHUNK) {
         for head in shared.store.heads(chunk).await? {
-            compare(shared, head);
+            look_into(shared, head, catch_up::compared);
         }
     }
     Ok(())
 }
 
-/// What the change log tells may be older than what is served: only more counts.
-fn hint_if_behind(shared: &Shared, head: Head) {
+/// Passes on what a head hints at, as `judge` says from what is stored and what is served.
+fn look_into(shared: &Shared, head: Head, judge: fn(Option<Revision>, Option<Revision>) -> Option<Want>) {
     let Some(entry) = shared.registry.entry(head.tenant_id) else { return };
-    match (head.revision, entry.resident.revision()) {
-        (None, _) => shared.registry.hint(head.tenant_id, Want::Fresh),
-        (Some(stored), Some(served)) if stored > served => caught(shared, head.tenant_id, stored),
-        // Nothing is served yet, so a load is under way; it may have begun before this change.
-        (Some(stored), None) => shared.registry.hint(head.tenant_id, Want::AtLeast(stored)),
-        (Some(_), Some(_)) => {}
+    let served = entry.resident.revision();
+    let Some(want) = judge(head.revision, served) else { return };
+    if served.is_some() && matches!(want, Want::AtLeast(_)) {
+        shared.metrics.reconcile_catch();
     }
-}
-
-/// What is stored now, against what is served: any difference counts.
-fn compare(shared: &Shared, head: Head) {
-    let Some(entry) = shared.registry.entry(head.tenant_id) else { return };
-    match (head.revision, entry.resident.revision()) {
-        (Some(stored), Some(served)) if stored < served => {
-            // Either a change was served between the two looks, or the database went back: a load will tell.
-            shared.registry.hint(head.tenant_id, Want::Fresh);
-        }
-        _ => hint_if_behind(shared, head),
-    }
-}
-
-fn caught(shared: &Shared, tenant: TenantId, stored: Revision) {
-    shared.metrics.reconcile_catch();
-    shared.registry.hint(tenant, Want::AtLeast(stored));
+    shared.hint(head.tenant_id, want);
 }

@@ -1,4 +1,4 @@
-//! How recently this node was known to hold what the database holds.
+//! How recently this node was known to hold what the database holds. The time is passed in.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -15,10 +15,10 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// A node that begins now. It counts as fresh: what it serves it must load first.
-    pub fn new(stale_after: Duration) -> Self {
+    /// A node that begins at `now`. It counts as fresh: what it serves it must load first.
+    pub fn new(stale_after: Duration, now: Instant) -> Self {
         Self {
-            began: Instant::now(),
+            began: now,
             stale_after_ms: millis(stale_after),
             synchronised_at_ms: AtomicU64::new(0),
             listening: AtomicBool::new(false),
@@ -27,8 +27,12 @@ impl Freshness {
 
     /// The database was asked at `at` what changed, and everything it answered has been passed on.
     pub fn synchronised(&self, at: Instant) {
-        let at_ms = millis(at.saturating_duration_since(self.began));
-        self.synchronised_at_ms.fetch_max(at_ms, Ordering::Relaxed);
+        self.synchronised_at_ms.fetch_max(self.millis_at(at), Ordering::Relaxed);
+    }
+
+    /// The last of these moments, in milliseconds since this node began. What changed before it has been passed on.
+    pub fn synchronised_at_ms(&self) -> u64 {
+        self.synchronised_at_ms.load(Ordering::Relaxed)
     }
 
     /// Whether changes are heard as they happen.
@@ -42,16 +46,46 @@ impl Freshness {
     }
 
     /// Milliseconds since the last comparison.
-    pub fn age_ms(&self) -> u64 {
-        millis(self.began.elapsed()).saturating_sub(self.synchronised_at_ms.load(Ordering::Relaxed))
+    pub fn age_ms(&self, now: Instant) -> u64 {
+        self.millis_at(now).saturating_sub(self.synchronised_at_ms())
     }
 
-    /// Whether the promised bound is exceeded.
-    pub fn is_stale(&self) -> bool {
-        self.age_ms() > self.stale_after_ms
+    /// Whether the promised bound is exceeded, for all tenants.
+    pub fn is_stale(&self, now: Instant) -> bool {
+        self.age_ms(now) > self.stale_after_ms
+    }
+
+    /// Whether the promised bound is exceeded for a tenant that may be behind since `behind_since_ms`, in milliseconds
+    /// since this node began: the database may answer, and the tenant not load.
+    pub fn is_stale_since(&self, behind_since_ms: u64, now: Instant) -> bool {
+        let since_ms = self.synchronised_at_ms().min(behind_since_ms);
+        self.millis_at(now).saturating_sub(since_ms) > self.stale_after_ms
+    }
+
+    fn millis_at(&self, at: Instant) -> u64 {
+        millis(at.saturating_duration_since(self.began))
     }
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::hints::NOT_BEHIND;
+
+    #[test]
+    fn a_tenant_that_does_not_load_is_stale_though_the_database_answers() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let freshness = Freshness::new(Duration::from_secs(2), began);
+        freshness.synchronised(at(5_000));
+        assert!(!freshness.is_stale(at(7_000)));
+        assert!(freshness.is_stale(at(7_001)));
+        assert!(!freshness.is_stale_since(NOT_BEHIND, at(7_000)));
+        assert!(!freshness.is_stale_since(4_000, at(6_000)));
+        assert!(freshness.is_stale_since(4_000, at(6_001)));
+    }
 }

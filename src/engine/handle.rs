@@ -1,52 +1,69 @@
 //! The handle: what the doors may ask of the engine.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use ractor::{Actor, ActorRef};
 use tokio::{
     sync::{Notify, Semaphore, oneshot, watch},
     task::{JoinHandle, JoinSet},
-    time::{interval, timeout},
+    time::{interval, sleep, timeout},
 };
 use tracing::{error, warn};
 
 use super::{
     EngineOptions, Error, Shared, follow,
     freshness::Freshness,
+    heartbeat,
+    hints::NOT_BEHIND,
+    operate,
     registry::Registry,
+    reload::Want,
+    resident::Resident,
     supervisor::{self, Supervisor},
     tenant::{Missing, Waiter},
     writers::Writers,
 };
 use crate::{
     config::limits,
-    domain::{Change, ChangeOptions, Revision, Tenant, TenantDraft, TenantId, TenantStatus},
+    domain::{Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantStatus},
     error::Detail,
-    ruleset::{Amendment, Broken, Refusal, RuleSet, amend},
+    ruleset::{Amendment, Broken, Decision, Refusal, RuleSet, amend},
     store::Store,
     telemetry::Metrics,
 };
 
 /// How long a writer waits until this node serves what it wrote. The change is committed either way.
 const SERVED_WAIT: Duration = Duration::from_secs(2);
+/// How long a writer waits before it asks again, if loading what it wrote failed.
+const SERVED_RETRY: Duration = Duration::from_millis(20);
 /// How long a caller waits for the first load of a tenant.
-const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
+pub(super) const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
+
+/// How long stopping waits for the database to hear of it.
+const GOODBYE_WAIT: Duration = Duration::from_millis(500);
 
 /// Handle on the engine; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
+/// What the handle holds.
 #[derive(Debug)]
-struct Inner {
-    shared: Arc<Shared>,
+pub(super) struct Inner {
+    pub(super) shared: Arc<Shared>,
+    node: NodeId,
     supervisor: ActorRef<supervisor::Msg>,
     writers: Writers,
     /// Places for callers that wait for a load: the supervisor's mailbox has no bound of its own.
     waiting: Arc<Semaphore>,
     /// True once a part that must not end has ended.
     failed: watch::Receiver<bool>,
+    /// True once each pinned tenant was loaded, or could not be.
+    pub(super) pinned_loaded: watch::Receiver<bool>,
     watcher: JoinHandle<()>,
 }
 
@@ -55,8 +72,20 @@ struct Inner {
 pub struct Served {
     /// The set.
     pub set: Arc<RuleSet>,
-    /// Whether the database has been out of reach for longer than the promised bound.
+    /// Whether it may be older than the promised bound: the database has been out of reach for longer, or this tenant
+    /// is known to be behind for longer.
     pub stale: bool,
+    /// Where decisions are counted, if the tenant is still in memory.
+    resident: Option<Arc<Resident>>,
+}
+
+impl Served {
+    /// Counts a decision made with the set.
+    pub fn decided(&self, decision: &Decision<'_>, took: Duration) {
+        if let Some(resident) = &self.resident {
+            resident.decided(decision, took);
+        }
+    }
 }
 
 /// A change that was made, and is served by this node.
@@ -96,9 +125,10 @@ impl Engine {
     /// Starts the supervisor and begins to follow the database.
     pub async fn start(store: Store, metrics: Metrics, options: EngineOptions) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
-            freshness: Freshness::new(options.stale_after),
+            freshness: Freshness::new(options.stale_after, Instant::now()),
             registry: Registry::new(),
             loads: Semaphore::new(limits::LOADS_MAX),
+            supervisor: OnceLock::new(),
             store,
             metrics,
             options,
@@ -112,6 +142,10 @@ impl Engine {
         parts.spawn(follow::reconcile(shared.clone(), shared.store.reconciler(), gap));
         parts.spawn(follow::purge(shared.clone()));
         parts.spawn(sweep(supervisor.clone(), sweep_interval(shared.options.idle_stop)));
+        let node = NodeId::generate();
+        parts.spawn(heartbeat::beat(shared.clone(), node));
+        let (pinned_sender, pinned_loaded) = watch::channel(false);
+        parts.spawn(operate::keep_pinned(shared.clone(), pinned_sender));
         parts.spawn(async move {
             let _ = supervising.await;
         });
@@ -124,7 +158,8 @@ impl Engine {
             }
         });
         let waiting = Arc::new(Semaphore::new(limits::LOAD_WAITERS_MAX));
-        let inner = Inner { shared, supervisor, writers: Writers::default(), waiting, failed, watcher };
+        let writers = Writers::default();
+        let inner = Inner { shared, node, supervisor, writers, waiting, failed, pinned_loaded, watcher };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -132,17 +167,25 @@ impl Engine {
     /// the setting allows. A suspended tenant has none to decide with.
     pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
         let shared = &self.inner.shared;
-        let set = match shared.registry.serving(tenant) {
-            Some(set) if min_revision.is_none_or(|revision| set.revision() >= revision) => {
+        let served = shared.registry.serving(tenant);
+        // First the time, then the set: one that is published in between makes it too early, not too late.
+        let (resident, set, behind_since_ms) = match served {
+            Some(served) if min_revision.is_none_or(|revision| served.set.revision() >= revision) => {
                 shared.metrics.resident_hit();
-                set
+                (Some(served.resident), served.set, served.behind_since_ms)
             }
-            served => self.wait_for(tenant, min_revision, served).await?,
+            served => {
+                let set = self.wait_for(tenant, min_revision, served.map(|served| served.set)).await?;
+                let resident = shared.registry.entry(tenant).map(|entry| entry.resident);
+                let behind_since_ms = resident.as_ref().map_or(NOT_BEHIND, |resident| resident.hints.behind_since_ms());
+                (resident, set, behind_since_ms)
+            }
         };
         if set.tenant().status == TenantStatus::Suspended {
             return Err(Error::TenantSuspended);
         }
-        Ok(Served { set, stale: shared.freshness.is_stale() })
+        let stale = shared.freshness.is_stale_since(behind_since_ms, Instant::now());
+        Ok(Served { set, stale, resident })
     }
 
     async fn wait_for(
@@ -164,7 +207,7 @@ impl Engine {
 
     /// Has the tenant's actor see to it that a set of at least `revision_min` is served; `None` if that takes longer
     /// than `wait`.
-    async fn ensure(
+    pub(super) async fn ensure(
         &self,
         tenant: TenantId,
         revision_min: Option<Revision>,
@@ -172,9 +215,9 @@ impl Engine {
     ) -> Result<Option<Arc<RuleSet>>, Error> {
         let permit = self.inner.waiting.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
         let (reply, answer) = oneshot::channel();
-        let waiter = Waiter { revision_min, reply, _permit: permit };
+        let waiter = Waiter { revision_min, reply, _permit: Some(permit) };
         let ensure = supervisor::Msg::Ensure { tenant, waiter };
-        self.inner.supervisor.cast(ensure).map_err(|_| Error::Stopping)?;
+        self.inner.shared.tell(ensure)?;
         match timeout(wait, answer).await {
             Err(_) => Ok(None),
             Ok(Ok(Ok(set))) => Ok(Some(set)),
@@ -198,9 +241,14 @@ impl Engine {
             Some(Ok(revision)) => revision,
         };
         let (reply, forgotten) = oneshot::channel();
-        self.inner.supervisor.cast(supervisor::Msg::Forget { tenant, reply }).map_err(|_| Error::Stopping)?;
+        self.inner.shared.tell(supervisor::Msg::Forget { tenant, reply })?;
         forgotten.await.map_err(|_| Error::Stopping)?;
         Ok(revision)
+    }
+
+    /// The nodes that live, the longest-serving first.
+    pub async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        Ok(self.inner.shared.store.nodes().await?)
     }
 
     /// Makes a change, and waits until this node serves it.
@@ -220,19 +268,31 @@ impl Engine {
             .map_err(|_| Error::Internal("compiling the change panicked"))??;
         let revision = transaction.commit(&amendment.operations).await?;
         amendment.after.tenant.revision = revision;
+        if amendment.after.tenant.pinned {
+            // From the answer on it is in memory here; elsewhere within seconds.
+            let _ = self.load_tenant(tenant).await;
+        }
         self.serve(tenant, revision).await;
         Ok(Changed { amendment, revision })
     }
 
-    /// Waits until this node serves `revision`, if the tenant is in memory at all. One that is not is loaded by the
-    /// next evaluation, which then reads what was committed.
+    /// Waits until this node serves `revision`, if the tenant is in memory at all, whatever fails meanwhile. One that
+    /// is not is loaded by the next evaluation, which then reads what was committed.
     async fn serve(&self, tenant: TenantId, revision: Revision) {
-        if self.inner.shared.registry.entry(tenant).is_none() {
-            return;
-        }
-        match self.ensure(tenant, Some(revision), SERVED_WAIT).await {
-            Ok(Some(_)) | Err(Error::TenantNotFound) => {}
-            Ok(None) | Err(_) => warn!(%tenant, %revision, "committed, and not served by this node yet"),
+        let deadline = Instant::now() + SERVED_WAIT;
+        // Should it take longer, decisions are marked stale from then on.
+        self.inner.shared.hint(tenant, Want::AtLeast(revision));
+        while self.inner.shared.registry.entry(tenant).is_some() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.ensure(tenant, Some(revision), left).await {
+                Ok(Some(_)) | Err(Error::TenantNotFound) => return,
+                Ok(None) | Err(Error::Stopping) => {
+                    warn!(%tenant, %revision, "committed, and not served by this node yet");
+                    return;
+                }
+                // Its actor failed, or many wait: a client that was answered now would read what it overwrote.
+                Err(_) => sleep(SERVED_RETRY).await,
+            }
         }
     }
 
@@ -268,7 +328,7 @@ impl Engine {
         let shared = &self.inner.shared;
         Health {
             listening: shared.freshness.is_listening(),
-            synchronised_ago_ms: shared.freshness.age_ms(),
+            synchronised_ago_ms: shared.freshness.age_ms(Instant::now()),
             resident_tenants: shared.registry.len(),
         }
     }
@@ -288,6 +348,10 @@ impl Engine {
         let supervisor = &self.inner.supervisor;
         supervisor.stop_children_and_wait(None, None).await;
         let _ = supervisor.stop_and_wait(None, None).await;
+        // Left, the row would say for a while that this node lives.
+        if let Ok(Err(error)) = timeout(GOODBYE_WAIT, self.inner.shared.store.forget_node(self.inner.node)).await {
+            warn!(error = &error as &dyn std::error::Error, "cannot tell the database that this node stops");
+        }
     }
 }
 

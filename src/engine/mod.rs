@@ -4,26 +4,43 @@
 //! A tenant's actor is the only writer of its rule set, which it publishes in the registry. Decisions take the
 //! published set and run on the caller's task: no mailbox, no SQL.
 
+mod catch_up;
 mod error;
+mod eviction;
+mod exit;
 mod follow;
 mod freshness;
 mod handle;
+mod heartbeat;
+mod hints;
+mod operate;
 mod options;
+mod publication;
 mod registry;
 mod reload;
+mod resident;
+mod restart;
+mod runtime;
 mod supervisor;
 mod tenant;
+#[cfg(test)]
+mod tests;
 mod writers;
 
+use std::sync::OnceLock;
+
+use ractor::ActorRef;
 use tokio::sync::Semaphore;
 
-use self::{freshness::Freshness, registry::Registry};
-use crate::{store::Store, telemetry::Metrics};
+use self::{freshness::Freshness, registry::Registry, reload::Want};
+use crate::{domain::TenantId, store::Store, telemetry::Metrics};
 
 pub use self::{
     error::Error,
     handle::{Changed, Checked, Engine, Health, Served},
-    options::EngineOptions,
+    options::{Compiler, EngineOptions},
+    resident::{Failure, LastLoad, Used},
+    runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
 };
 
 /// What all actors and tasks of one engine share.
@@ -36,4 +53,32 @@ pub struct Shared {
     freshness: Freshness,
     /// Loads that may be under way at once.
     loads: Semaphore,
+    /// Set by the supervisor when it starts.
+    supervisor: OnceLock<ActorRef<supervisor::Msg>>,
+}
+
+impl Shared {
+    /// Sends to the supervisor; an error says that it does not run.
+    fn tell(&self, message: supervisor::Msg) -> Result<(), Error> {
+        let supervisor = self.supervisor.get().ok_or(Error::Stopping)?;
+        self.metrics.mailbox_given();
+        supervisor.cast(message).map_err(|_| {
+            self.metrics.mailbox_taken();
+            Error::Stopping
+        })
+    }
+
+    /// Passes on that the database may hold something newer of a tenant in memory.
+    fn hint(&self, tenant: TenantId, want: Want) {
+        if self.registry.hint(tenant, want, self.freshness.synchronised_at_ms()) {
+            // A supervisor that does not run ends the process anyway.
+            let _ = self.tell(supervisor::Msg::Changed { tenant });
+        }
+    }
+}
+
+/// A number from 0 to 1000, another each time.
+fn jitter_permille() -> u16 {
+    // The low bits of a version 7 id are random.
+    u16::try_from(uuid::Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
 }

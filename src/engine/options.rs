@@ -1,6 +1,8 @@
 //! What the engine can be told.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{domain::Snapshot, ruleset::RuleSet};
 
 /// The engine's settings. Their meaning for operators stands in `docs/configuration.md`.
 #[derive(Debug, Clone)]
@@ -9,12 +11,16 @@ pub struct EngineOptions {
     pub idle_stop: Duration,
     /// Tenants in memory at most.
     pub residents_max: usize,
+    /// Bytes of rule sets in memory at most, as [`RuleSet::memory_bytes`] estimates them.
+    pub resident_bytes_max: u64,
     /// How often this node asks the database what changed.
     pub reconcile_interval: Duration,
     /// How long without an answer before decisions are marked stale.
     pub stale_after: Duration,
     /// How long an evaluation waits for the revision it asks for.
     pub min_revision_wait: Duration,
+    /// What makes rule sets of what is stored.
+    pub compiler: Compiler,
 }
 
 impl Default for EngineOptions {
@@ -22,9 +28,42 @@ impl Default for EngineOptions {
         Self {
             idle_stop: Duration::from_secs(15 * 60),
             residents_max: 100_000,
+            resident_bytes_max: 8 << 30,
             reconcile_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(2),
             min_revision_wait: Duration::from_millis(500),
+            compiler: Compiler::default(),
         }
+    }
+}
+
+/// What makes a rule set of a snapshot, given the set before it: [`RuleSet::compile`], and in proofs of what happens
+/// when it fails, something that does.
+#[derive(Clone)]
+pub struct Compiler(Arc<Compile>);
+
+type Compile = dyn Fn(&Snapshot, Option<&RuleSet>) -> RuleSet + Send + Sync;
+
+impl Compiler {
+    /// One that works like `compile`.
+    pub fn new(compile: impl Fn(&Snapshot, Option<&RuleSet>) -> RuleSet + Send + Sync + 'static) -> Self {
+        Self(Arc::new(compile))
+    }
+
+    /// Makes the rule set of `snapshot`.
+    pub fn compile(&self, snapshot: &Snapshot, previous: Option<&RuleSet>) -> RuleSet {
+        (self.0)(snapshot, previous)
+    }
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self::new(RuleSet::compile)
+    }
+}
+
+impl fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Compiler")
     }
 }

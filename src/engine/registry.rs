@@ -1,83 +1,24 @@
 //! Which tenants are in memory, and what each serves: the one place that decisions look at.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use ractor::{ActorId, ActorRef};
 
-use super::{reload::Want, tenant};
+use super::{
+    eviction::Seat,
+    handle::FIRST_LOAD_WAIT,
+    reload::{self, Want},
+    resident::Resident,
+    tenant,
+};
 use crate::{
     domain::{Revision, TenantId},
     ruleset::RuleSet,
 };
-
-/// One tenant in memory. Outlives a failed actor, so that decisions go on while another one takes its place.
-#[derive(Debug)]
-pub struct Resident {
-    set: ArcSwapOption<RuleSet>,
-    used_at_ms: AtomicU64,
-    hint: Hint,
-}
-
-/// The newest hint for an actor; many hints make one message.
-#[derive(Debug)]
-struct Hint {
-    revision: AtomicI64,
-    sent: AtomicBool,
-}
-
-/// Stands for [`Want::Fresh`] among the revisions.
-const FRESH: i64 = i64::MAX;
-
-impl Resident {
-    fn new(now_ms: u64) -> Self {
-        let hint = Hint { revision: AtomicI64::new(0), sent: AtomicBool::new(false) };
-        Self { set: ArcSwapOption::empty(), used_at_ms: AtomicU64::new(now_ms), hint }
-    }
-
-    /// What is served now.
-    pub fn set(&self) -> Option<Arc<RuleSet>> {
-        self.set.load_full()
-    }
-
-    /// The revision served now.
-    pub fn revision(&self) -> Option<Revision> {
-        self.set.load().as_ref().map(|set| set.revision())
-    }
-
-    /// Serves `set` from now on. Only the tenant's actor calls this.
-    pub fn publish(&self, set: Arc<RuleSet>) {
-        self.set.store(Some(set));
-    }
-
-    /// The newest hint, taken by the actor.
-    pub fn take_hint(&self) -> Option<Want> {
-        // First the flag: a hint that comes between the two lines is sent once more, which does no harm.
-        self.hint.sent.store(false, Ordering::SeqCst);
-        match self.hint.revision.swap(0, Ordering::SeqCst) {
-            0 => None,
-            FRESH => Some(Want::Fresh),
-            revision => Some(Want::AtLeast(Revision(revision))),
-        }
-    }
-
-    /// Keeps a hint. Answers whether the actor must be told.
-    fn hint(&self, want: Want) -> bool {
-        let revision = match want {
-            Want::Fresh => FRESH,
-            Want::AtLeast(revision) => revision.0,
-        };
-        self.hint.revision.fetch_max(revision, Ordering::SeqCst);
-        !self.hint.sent.swap(true, Ordering::SeqCst)
-    }
-}
 
 /// A tenant in memory together with the actor that keeps it.
 #[derive(Debug, Clone)]
@@ -88,29 +29,44 @@ pub struct Entry {
     pub actor: ActorRef<tenant::Msg>,
 }
 
+/// What a decision needs of a tenant in memory.
+#[derive(Debug)]
+pub struct Serving {
+    /// What it serves.
+    pub set: Arc<RuleSet>,
+    /// Where decisions are counted.
+    pub resident: Arc<Resident>,
+    /// Since when it may be behind, on the clock of the node's freshness.
+    pub behind_since_ms: u64,
+}
+
 /// All tenants in memory. Only the supervisor adds and removes.
 #[derive(Debug)]
 pub struct Registry {
     entries: DashMap<TenantId, Entry>,
+    /// Tenants that have been removed, and whose actor has not ended yet: how many such actors.
+    leaving: DashMap<TenantId, usize>,
     began: Instant,
 }
 
 impl Registry {
     /// An empty one.
     pub fn new() -> Self {
-        Self { entries: DashMap::new(), began: Instant::now() }
+        Self { entries: DashMap::new(), leaving: DashMap::new(), began: Instant::now() }
     }
 
     /// Milliseconds since the registry was made: the clock of the last uses.
-    fn now_ms(&self) -> u64 {
+    pub fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// What `tenant` serves, if it is in memory and loaded. Counts as a use of it: one relaxed store.
-    pub fn serving(&self, tenant: TenantId) -> Option<Arc<RuleSet>> {
+    /// `tenant`, with what it serves, if it is in memory and loaded. Counts as a use of it: one relaxed store.
+    pub fn serving(&self, tenant: TenantId) -> Option<Serving> {
         let entry = self.entries.get(&tenant)?;
-        entry.resident.used_at_ms.store(self.now_ms(), Ordering::Relaxed);
-        entry.resident.set()
+        entry.resident.used(self.now_ms());
+        // First the time: a set that is published in between makes it too early, not too late.
+        let behind_since_ms = entry.resident.hints.behind_since_ms();
+        Some(Serving { set: entry.resident.set()?, resident: entry.resident.clone(), behind_since_ms })
     }
 
     /// The tenant, if it is in memory.
@@ -138,42 +94,71 @@ impl Registry {
         self.entries.remove_if(&tenant, |_, entry| entry.actor.get_id() == actor).map(|(_, entry)| entry)
     }
 
-    /// Removes a tenant if it has not been used for `idle`.
-    pub fn remove_idle(&self, tenant: TenantId, idle: Duration) -> Option<Entry> {
-        let before = self.idle_before(idle)?;
-        self.entries.remove_if(&tenant, |_, entry| used_at(entry) <= before).map(|(_, entry)| entry)
+    /// Removes a tenant if it still has not been used for its idle time.
+    pub fn remove_idle(&self, tenant: TenantId, idle_stop: Duration) -> Option<Entry> {
+        let now_ms = self.now_ms();
+        let idle = |seat: Seat| !seat.stays && now_ms.saturating_sub(seat.used_at_ms) >= seat.idle_stop_ms;
+        self.entries.remove_if(&tenant, |_, entry| idle(seat(tenant, entry, idle_stop, now_ms))).map(|(_, entry)| entry)
     }
 
-    /// Tenants that have not been used for `idle`, and beyond `count_max` those used least recently.
-    pub fn evictable(&self, idle: Duration, count_max: usize) -> Evictable {
-        let mut used: Vec<(u64, TenantId)> =
-            self.entries.iter().map(|entry| (used_at(entry.value()), *entry.key())).collect();
-        let before = self.idle_before(idle);
-        let surplus_count = used.len().saturating_sub(count_max);
-        if surplus_count > 0 {
-            used.sort_unstable();
-        }
-        let surplus = used.iter().take(surplus_count).map(|(_, tenant)| *tenant).collect();
-        let idle = used.iter().skip(surplus_count).filter(|(at, _)| before.is_some_and(|before| *at <= before));
-        Evictable { surplus, idle: idle.map(|(_, tenant)| *tenant).collect() }
-    }
-
-    fn idle_before(&self, idle: Duration) -> Option<u64> {
-        self.now_ms().checked_sub(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX))
+    /// Every tenant in memory, as far as leaving it is concerned. `idle_stop` is for those without a time of their own.
+    pub fn seats(&self, idle_stop: Duration) -> Vec<Seat> {
+        let now_ms = self.now_ms();
+        self.entries.iter().map(|entry| seat(*entry.key(), entry.value(), idle_stop, now_ms)).collect()
     }
 
     /// Tells a tenant's actor that the database may hold something newer; tenants that are not in memory need none.
-    pub fn hint(&self, tenant: TenantId, want: Want) {
-        let Some(entry) = self.entries.get(&tenant) else { return };
-        if entry.resident.hint(want) {
+    /// Answers whether that is for the supervisor to act on: the tenant is in quarantine, where no actor runs, and has
+    /// not been tried with it. `known_ms`: as in [`Hints::keep`](super::hints::Hints::keep).
+    pub fn hint(&self, tenant: TenantId, want: Want, known_ms: u64) -> bool {
+        let Some(entry) = self.entries.get(&tenant) else { return false };
+        let is_news = reload::is_news(want, entry.resident.revision());
+        if is_news && entry.resident.hint(want, self.now_ms(), known_ms) {
             // An actor that has failed is told when it is started again.
             let _ = entry.actor.cast(tenant::Msg::Hinted);
         }
+        entry.resident.is_quarantined() && (want == Want::Fresh || entry.resident.take_untried())
     }
 
     /// The tenants in memory with the revision each serves.
     pub fn revisions(&self) -> Vec<(TenantId, Option<Revision>)> {
         self.entries.iter().map(|entry| (*entry.key(), entry.resident.revision())).collect()
+    }
+
+    /// The tenants in memory whose id is greater than `after`, in order.
+    pub fn ids_after(&self, after: Option<TenantId>) -> Vec<TenantId> {
+        let beyond = |id: &TenantId| after.is_none_or(|after| *id > after);
+        let mut ids: Vec<TenantId> = self.entries.iter().map(|entry| *entry.key()).filter(beyond).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Looks at every tenant in memory.
+    pub fn each(&self, mut look: impl FnMut(TenantId, &Resident)) {
+        self.entries.iter().for_each(|entry| look(*entry.key(), &entry.resident));
+    }
+
+    /// A tenant that was removed has an actor that has not ended yet.
+    pub fn begin_leaving(&self, tenant: TenantId) {
+        *self.leaving.entry(tenant).or_insert(0) += 1;
+    }
+
+    /// The actor of a tenant that was removed has ended.
+    pub fn has_left(&self, tenant: TenantId) {
+        if let Some(mut actors) = self.leaving.get_mut(&tenant) {
+            *actors = actors.saturating_sub(1);
+        }
+        self.leaving.remove_if(&tenant, |_, actors| *actors == 0);
+    }
+
+    /// Whether an actor of a tenant that was removed has not ended yet.
+    pub fn is_leaving(&self, tenant: TenantId) -> bool {
+        self.leaving.contains_key(&tenant)
+    }
+
+    /// The tenants removed whose actor has not ended yet.
+    pub fn leaving(&self) -> Vec<TenantId> {
+        self.leaving.iter().map(|entry| *entry.key()).collect()
     }
 
     /// How many tenants are in memory.
@@ -182,15 +167,24 @@ impl Registry {
     }
 }
 
-/// Tenants that may leave memory.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Evictable {
-    /// Because there are too many.
-    pub surplus: Vec<TenantId>,
-    /// Because nobody has used them.
-    pub idle: Vec<TenantId>,
+fn seat(tenant: TenantId, entry: &Entry, idle_stop: Duration, now_ms: u64) -> Seat {
+    let resident = &entry.resident;
+    let set = resident.set();
+    let settings = set.as_ref().map(|set| set.tenant());
+    let own = settings.and_then(|tenant| tenant.idle_stop_seconds).map(|time| Duration::from_secs(time.into()));
+    Seat {
+        tenant,
+        used_at_ms: resident.used_at_ms(),
+        idle_stop_ms: u64::try_from(own.unwrap_or(idle_stop).as_millis()).unwrap_or(u64::MAX),
+        memory_bytes: resident.memory_bytes(),
+        stays: set.is_none() && is_awaited(resident.used_at_ms(), now_ms)
+            || resident.is_quarantined()
+            || settings.is_some_and(|tenant| tenant.pinned),
+    }
 }
 
-fn used_at(entry: &Entry) -> u64 {
-    entry.resident.used_at_ms.load(Ordering::Relaxed)
+/// Whether callers may wait for the first load of a tenant that was asked for at `used_at_ms`. One that was stopped
+/// meanwhile would begin again, and never end where loads take longer than the time between two stops.
+pub fn is_awaited(used_at_ms: u64, now_ms: u64) -> bool {
+    now_ms.saturating_sub(used_at_ms) < u64::try_from(FIRST_LOAD_WAIT.as_millis()).unwrap_or(u64::MAX)
 }

@@ -70,15 +70,17 @@ pub enum Action {
 pub fn step(state: State, installed: Option<Revision>, input: Input) -> (State, Option<Action>) {
     const LOAD: Option<Action> = Some(Action::Load);
     match (state, input) {
-        (State::Idle, Input::Hint(want)) if news(want, installed) => (State::Loading { next: None, failures: 0 }, LOAD),
+        (State::Idle, Input::Hint(want)) if is_news(want, installed) => {
+            (State::Loading { next: None, failures: 0 }, LOAD)
+        }
         // A hint while waiting: whoever sent it has just heard from the database, so it is worth a try at once.
-        (State::Waiting { failures }, Input::Hint(want)) if news(want, installed) => {
+        (State::Waiting { failures }, Input::Hint(want)) if is_news(want, installed) => {
             (State::Loading { next: None, failures }, LOAD)
         }
         (State::Loading { next, failures }, Input::Hint(want)) => {
             (State::Loading { next: next.max(Some(want)), failures }, None)
         }
-        (State::Loading { next: Some(want), .. }, Input::Loaded) if news(want, installed) => {
+        (State::Loading { next: Some(want), .. }, Input::Loaded) if is_news(want, installed) => {
             (State::Loading { next: None, failures: 0 }, LOAD)
         }
         (State::Loading { .. }, Input::Loaded) => (State::Idle, None),
@@ -93,7 +95,7 @@ pub fn step(state: State, installed: Option<Revision>, input: Input) -> (State, 
 }
 
 /// Whether a hint tells more than what is installed.
-fn news(want: Want, installed: Option<Revision>) -> bool {
+pub fn is_news(want: Want, installed: Option<Revision>) -> bool {
     match want {
         Want::Fresh => true,
         Want::AtLeast(revision) => installed.is_none_or(|installed| installed < revision),

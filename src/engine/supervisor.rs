@@ -3,16 +3,22 @@
 //! Because all of that happens in its turn, a tenant never has two actors, and a request that crosses a stop is either
 //! forwarded before it or starts another actor after it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr, SupervisionEvent};
 use tokio::sync::oneshot;
-use tracing::{debug, error};
+use tracing::{error, info, warn};
 
 use super::{
     Shared,
-    registry::{Entry, Resident},
-    tenant::{self, Missing, TenantActor, Waiter, restart_delay},
+    eviction::{self, Room},
+    exit::Exit,
+    jitter_permille,
+    registry::Entry,
+    reload::Want,
+    resident::Resident,
+    restart::{self, Action, Input},
+    tenant::{self, Missing, TenantActor, Waiter},
 };
 use crate::{domain::TenantId, telemetry::Departure};
 
@@ -41,10 +47,37 @@ pub enum Msg {
         /// Sent when it is out of the registry.
         reply: oneshot::Sender<()>,
     },
-    /// From the supervisor's own timer: a failed actor is to be started again.
-    Restart {
+    /// From the supervisor's own timer: a failed actor may be due to be started again.
+    RestartDue {
         /// The tenant.
         tenant: TenantId,
+    },
+    /// From the listener and from reconciling: the database holds something that a tenant in quarantine has not been
+    /// tried with.
+    Changed {
+        /// The tenant.
+        tenant: TenantId,
+    },
+    /// From the actor of a tenant in quarantine: it has loaded a rule set.
+    Loaded {
+        /// The tenant.
+        tenant: TenantId,
+        /// The actor that says so.
+        actor: ActorId,
+    },
+    /// From an operator: the tenant leaves memory, unless it is pinned. The next request brings it back.
+    Stop {
+        /// The tenant.
+        tenant: TenantId,
+        /// Sent when it is out of the registry; false if it is pinned.
+        reply: oneshot::Sender<bool>,
+    },
+    /// From an operator: a tenant in quarantine is tried again, with a clean record.
+    Release {
+        /// The tenant.
+        tenant: TenantId,
+        /// Sent when an actor has been started, if one had to be.
+        reply: oneshot::Sender<()>,
     },
     /// From the engine's timer: let go of tenants that nobody uses, and of those beyond the cap.
     Sweep,
@@ -56,8 +89,8 @@ pub struct State {
     shared: Arc<Shared>,
     /// Actors that run or are stopping.
     tenants: HashMap<ActorId, TenantId>,
-    /// Tenants whose actor failed since it was last stopped on purpose, and how often.
-    failures: HashMap<TenantId, u32>,
+    /// Tenants in memory whose actor has failed.
+    restarts: HashMap<TenantId, restart::State>,
 }
 
 /// The actor.
@@ -69,26 +102,40 @@ impl Actor for Supervisor {
     type State = State;
     type Arguments = Arc<Shared>;
 
-    async fn pre_start(&self, _myself: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        Ok(State { shared, tenants: HashMap::new(), failures: HashMap::new() })
+    async fn pre_start(&self, myself: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
+        // The only one there is: an engine starts one supervisor.
+        let _ = shared.supervisor.set(myself);
+        Ok(State { shared, tenants: HashMap::new(), restarts: HashMap::new() })
     }
 
     async fn handle(&self, myself: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        state.shared.metrics.mailbox_taken();
         match message {
             Msg::Ensure { tenant, waiter } => state.ensure(&myself, tenant, waiter).await,
             Msg::Gone { tenant, actor } => {
                 let entry = state.shared.registry.remove_of(tenant, actor);
-                state.stop(tenant, entry);
+                state.stop(tenant, entry, Exit::Deleted);
             }
             Msg::Forget { tenant, reply } => {
                 let entry = state.shared.registry.remove(tenant);
-                state.stop(tenant, entry);
+                state.stop(tenant, entry, Exit::Deleted);
                 let _ = reply.send(());
             }
-            Msg::Restart { tenant } => state.restart(&myself, tenant).await,
+            Msg::RestartDue { tenant } => state.advance(&myself, tenant, Input::Due).await,
+            Msg::Changed { tenant } => state.advance(&myself, tenant, Input::Changed).await,
+            Msg::Loaded { tenant, actor } if state.keeps(tenant, actor) => {
+                state.advance(&myself, tenant, Input::Loaded).await;
+            }
+            Msg::Loaded { .. } => {}
+            Msg::Stop { tenant, reply } => {
+                let _ = reply.send(state.stop_unless_pinned(tenant));
+            }
+            Msg::Release { tenant, reply } => {
+                state.advance(&myself, tenant, Input::Released).await;
+                let _ = reply.send(());
+            }
             Msg::Sweep => state.sweep(),
         }
-        state.shared.metrics.resident_tenants(state.shared.registry.len());
         Ok(())
     }
 
@@ -99,9 +146,11 @@ impl Actor for Supervisor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorFailed(actor, reason) => state.child_failed(&myself, actor.get_id(), &reason),
+            SupervisionEvent::ActorFailed(actor, reason) => state.child_failed(&myself, actor.get_id(), &reason).await,
             SupervisionEvent::ActorTerminated(actor, _, _) => {
-                state.tenants.remove(&actor.get_id());
+                if let Some(tenant) = state.tenants.remove(&actor.get_id()) {
+                    state.shared.registry.has_left(tenant);
+                }
             }
             _ => {}
         }
@@ -125,12 +174,7 @@ impl State {
     }
 
     async fn start(&mut self, myself: &ActorRef<Msg>, tenant: TenantId, resident: Arc<Resident>) -> Option<Entry> {
-        let args = tenant::Args {
-            tenant,
-            resident: resident.clone(),
-            supervisor: myself.clone(),
-            shared: self.shared.clone(),
-        };
+        let args = tenant::Args { tenant, resident: resident.clone(), shared: self.shared.clone() };
         // Without a name: ractor's names are global to the process, and several engines may live in one.
         match TenantActor::spawn_linked(None, TenantActor, args, myself.get_cell()).await {
             Ok((actor, _)) => {
@@ -149,55 +193,111 @@ impl State {
 
     /// `entry` is out of the registry: no request and no hint can reach its actor any more, except those already in
     /// its mailbox, which it handles before the stop.
-    fn stop(&mut self, tenant: TenantId, entry: Option<Entry>) {
+    fn stop(&mut self, tenant: TenantId, entry: Option<Entry>, exit: Exit) {
         if let Some(entry) = entry {
-            self.failures.remove(&tenant);
-            let _ = entry.actor.cast(tenant::Msg::Stop);
+            let failed = self.restarts.remove(&tenant).is_some_and(|state| state.is_waiting());
+            if !failed {
+                self.shared.registry.begin_leaving(tenant);
+            }
+            let _ = entry.actor.cast(tenant::Msg::Stop(exit));
         }
     }
 
-    fn child_failed(&mut self, myself: &ActorRef<Msg>, actor: ActorId, reason: &ActorProcessingErr) {
+    fn stop_unless_pinned(&mut self, tenant: TenantId) -> bool {
+        let Some(entry) = self.shared.registry.entry(tenant) else { return true };
+        if entry.resident.set().is_some_and(|set| set.tenant().pinned) {
+            return false;
+        }
+        let entry = self.shared.registry.remove(tenant);
+        self.stop(tenant, entry, Exit::Stopped);
+        true
+    }
+
+    /// Whether `actor` is the one that keeps `tenant` now.
+    fn keeps(&self, tenant: TenantId, actor: ActorId) -> bool {
+        self.shared.registry.entry(tenant).is_some_and(|entry| entry.actor.get_id() == actor)
+    }
+
+    async fn child_failed(&mut self, myself: &ActorRef<Msg>, actor: ActorId, reason: &ActorProcessingErr) {
         let Some(tenant) = self.tenants.remove(&actor) else { return };
-        let is_current = self.shared.registry.entry(tenant).is_some_and(|entry| entry.actor.get_id() == actor);
-        if !is_current {
-            return;
+        if !self.keeps(tenant, actor) {
+            return self.shared.registry.has_left(tenant);
         }
-        let failures = self.failures.entry(tenant).or_insert(0);
-        *failures = failures.saturating_add(1);
-        error!(%tenant, %reason, failures = *failures, "a tenant's actor failed; its last good rule set stays");
-        self.shared.metrics.actor_restart();
-        myself.send_after(restart_delay(*failures), move || Msg::Restart { tenant });
+        let exit = reason.downcast_ref::<Exit>().copied().unwrap_or(Exit::Panicked);
+        error!(%tenant, %exit, %reason, "a tenant's actor failed; its last good rule set stays");
+        if let (Exit::Panicked, Some(entry)) = (exit, self.shared.registry.entry(tenant)) {
+            entry.resident.failed(format!("{exit}: {reason}"));
+        }
+        self.advance(myself, tenant, Input::Failed { jitter_permille: jitter_permille() }).await;
     }
 
-    async fn restart(&mut self, myself: &ActorRef<Msg>, tenant: TenantId) {
-        // It may have been deleted or let go of since.
-        let Some(failed) = self.shared.registry.entry(tenant) else { return };
-        if let Some(entry) = self.start(myself, tenant, failed.resident).await {
-            entry.resident.take_hint();
-            self.shared.registry.hint(tenant, super::reload::Want::Fresh);
+    /// One step of a tenant's restarts. It may have been deleted or let go of since whatever `input` tells.
+    async fn advance(&mut self, myself: &ActorRef<Msg>, tenant: TenantId, input: Input) {
+        let Some(entry) = self.shared.registry.entry(tenant) else { return };
+        let before = self.restarts.remove(&tenant).unwrap_or_default();
+        let was_quarantined = before.is_quarantined();
+        let (state, action) = restart::step(before, Instant::now(), input);
+        let quarantined = state.is_quarantined();
+        if state != restart::State::default() {
+            self.restarts.insert(tenant, state);
+        }
+        entry.resident.set_quarantined(quarantined);
+        match (was_quarantined, quarantined) {
+            (false, true) => {
+                error!(%tenant, "failed too often: in quarantine, tried again seldom and when it is changed");
+                self.shared.metrics.quarantine();
+            }
+            (true, false) => info!(%tenant, "out of quarantine"),
+            _ => {}
+        }
+        match action {
+            Some(Action::Start) => self.restart(myself, tenant, entry.resident.clone()).await,
+            Some(Action::DueAfter(wait)) => {
+                let shared = self.shared.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    let _ = shared.tell(Msg::RestartDue { tenant });
+                });
+            }
+            None => {}
+        }
+        // A change that came while it failed was told to the actor that is no more.
+        if !was_quarantined && quarantined && entry.resident.take_untried() {
+            let _ = self.shared.tell(Msg::Changed { tenant });
+        }
+    }
+
+    async fn restart(&mut self, myself: &ActorRef<Msg>, tenant: TenantId, resident: Arc<Resident>) {
+        if let Some(entry) = self.start(myself, tenant, resident).await {
+            warn!(%tenant, "a failed tenant's actor is started again");
+            self.shared.metrics.actor_restart();
+            let mut record = entry.resident.record();
+            record.restarts = record.restarts.saturating_add(1);
+            drop(record);
+            entry.resident.hints.take();
+            self.shared.hint(tenant, Want::Fresh);
         }
     }
 
     fn sweep(&mut self) {
         // While the database is away, a tenant let go of could not come back.
-        if self.shared.freshness.is_stale() {
+        if self.shared.freshness.is_stale(Instant::now()) {
             return;
         }
-        let idle_stop = self.shared.options.idle_stop;
-        let evictable = self.shared.registry.evictable(idle_stop, self.shared.options.residents_max);
-        for tenant in evictable.surplus {
-            let entry = self.shared.registry.remove(tenant);
-            self.stop(tenant, entry);
-            self.shared.metrics.departure(Departure::Evicted);
+        let Shared { options, registry, metrics, .. } = &*self.shared.clone();
+        let room = Room { count_max: options.residents_max, bytes_max: options.resident_bytes_max };
+        let leaving = eviction::choose(registry.seats(options.idle_stop), registry.now_ms(), room);
+        for tenant in leaving.surplus {
+            self.stop(tenant, registry.remove(tenant), Exit::Evicted);
+            metrics.departure(Departure::Evicted);
         }
-        for tenant in evictable.idle {
+        for tenant in leaving.idle {
             // Looked at again under the registry's lock: it may have been used since the list was made.
-            let entry = self.shared.registry.remove_idle(tenant, idle_stop);
+            let entry = registry.remove_idle(tenant, options.idle_stop);
             if entry.is_some() {
-                debug!(%tenant, "idle");
-                self.shared.metrics.departure(Departure::Idle);
+                metrics.departure(Departure::Idle);
             }
-            self.stop(tenant, entry);
+            self.stop(tenant, entry, Exit::Idle);
         }
     }
 }

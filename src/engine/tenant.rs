@@ -3,19 +3,28 @@
 //! Decisions never pass through it. Loading runs in a task of its own, so that the mailbox is never held up.
 
 use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use chrono::Utc;
+use futures_util::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::timeout,
+};
 use tracing::{debug, error, info, warn};
-use uuid::Uuid;
 
 use super::{
     Shared,
-    registry::Resident,
+    exit::Exit,
+    jitter_permille,
+    publication::{Publication, Version, publication},
     reload::{self, Action, Input, Want},
+    resident::{LastLoad, Resident},
     supervisor,
 };
 use crate::{
@@ -24,21 +33,28 @@ use crate::{
     store,
 };
 
+/// How long reading a tenant may take: ten thousand rules take a fiftieth of it. A load that never ended would be one
+/// that no hint could follow.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(5);
+
 /// What a tenant's actor is sent.
 #[derive(Debug)]
 pub enum Msg {
     /// From the supervisor, for a caller that found no set, or one too old. Answered when there is one that will do,
     /// or as soon as it is known that there is none.
     Ensure(Waiter),
-    /// From the listener and from reconciling: [`Resident::take_hint`] tells what. At most one is in the mailbox.
+    /// From the listener and from reconciling: the hints of the [`Resident`] tell what. At most one is in the mailbox.
     Hinted,
     /// From the load that this actor began.
-    Loaded(Result<Option<Arc<RuleSet>>, LoadError>),
+    Loaded(Result<Option<Loaded>, LoadError>),
+    /// From an operator: everything is to be read and compiled anew, also if nothing has changed. Answered when a load
+    /// that began after this has ended.
+    Reload(oneshot::Sender<Result<(), Missing>>),
     /// From this actor's own timer, when a failed load is to be tried again.
     RetryDue,
     /// From the supervisor, which has taken the tenant out of the registry and sends nothing after this. Callers that
     /// still wait are handed back to it.
-    Stop,
+    Stop(Exit),
 }
 
 /// A caller that waits for a rule set.
@@ -48,8 +64,18 @@ pub struct Waiter {
     pub revision_min: Option<Revision>,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Result<Arc<RuleSet>, Missing>>,
-    /// Its place among all that wait; given back with the answer.
-    pub _permit: OwnedSemaphorePermit,
+    /// Its place among all requests that wait; given back with the answer.
+    pub _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A load that ended well.
+#[derive(Debug)]
+pub struct Loaded {
+    set: Arc<RuleSet>,
+    took: Duration,
+    /// How long before `read_at` its last change was begun, both by the database's clock.
+    age: Duration,
+    read_at: Instant,
 }
 
 /// Why there is no rule set.
@@ -67,9 +93,12 @@ pub enum LoadError {
     /// The database.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// Compiling panicked: a defect of ours, kept to this tenant.
-    #[error("compiling the rule set panicked")]
-    Compile,
+    /// The answer did not come: nothing in a half-open connection tells that it is one.
+    #[error("the database did not answer in time")]
+    Deadline(#[from] tokio::time::error::Elapsed),
+    /// Loading panicked: a defect of ours, kept to this tenant. What the panic said.
+    #[error("loading the rule set panicked: {0}")]
+    Panic(String),
 }
 
 /// What the actor starts with.
@@ -79,8 +108,6 @@ pub struct Args {
     pub tenant: TenantId,
     /// Where it publishes.
     pub resident: Arc<Resident>,
-    /// Who started it.
-    pub supervisor: ActorRef<supervisor::Msg>,
     /// What all actors share.
     pub shared: Arc<Shared>,
 }
@@ -91,8 +118,10 @@ pub struct State {
     args: Args,
     reload: reload::State,
     waiters: Vec<Waiter>,
-    /// When the first hint came that nothing was published for yet.
-    heard_at: Option<Instant>,
+    /// Operators that asked for a reload which has not begun.
+    reloads: Vec<oneshot::Sender<Result<(), Missing>>>,
+    /// Those whose reload is under way.
+    reloading: Vec<oneshot::Sender<Result<(), Missing>>>,
 }
 
 /// The actor.
@@ -105,18 +134,27 @@ impl Actor for TenantActor {
     type Arguments = Args;
 
     async fn pre_start(&self, _myself: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
-        Ok(State { args, reload: reload::State::Idle, waiters: Vec::new(), heard_at: None })
+        Ok(State { args, reload: reload::State::Idle, waiters: Vec::new(), reloads: Vec::new(), reloading: Vec::new() })
     }
 
     async fn handle(&self, myself: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
             Msg::Ensure(waiter) => state.ensure(&myself, waiter),
             Msg::Hinted => state.hinted(&myself),
-            Msg::Loaded(Ok(Some(set))) => state.loaded(&myself, set),
+            Msg::Loaded(Ok(Some(loaded))) => state.loaded(&myself, loaded),
+            Msg::Reload(reply) => {
+                state.reloads.push(reply);
+                state.advance(&myself, Input::Hint(Want::Fresh));
+            }
             Msg::Loaded(Ok(None)) => state.gone(&myself),
+            // The same rules would fail again at once: for the supervisor to decide when.
+            Msg::Loaded(Err(LoadError::Panic(message))) => {
+                state.args.resident.failed(format!("{}: {message}", Exit::LoadPanicked));
+                return Err(Exit::LoadPanicked.into());
+            }
             Msg::Loaded(Err(error)) => state.failed(&myself, &error),
             Msg::RetryDue => state.advance(&myself, Input::RetryDue),
-            Msg::Stop => state.stop(&myself),
+            Msg::Stop(exit) => state.stop(&myself, exit),
         }
         Ok(())
     }
@@ -131,45 +169,52 @@ impl State {
     }
 
     fn hinted(&mut self, myself: &ActorRef<Msg>) {
-        if let Some(want) = self.args.resident.take_hint() {
-            self.heard_at.get_or_insert_with(Instant::now);
+        if let Some(want) = self.args.resident.hints.take() {
             self.advance(myself, Input::Hint(want));
         }
     }
 
-    fn loaded(&mut self, myself: &ActorRef<Msg>, set: Arc<RuleSet>) {
-        self.publish(set);
+    fn loaded(&mut self, myself: &ActorRef<Msg>, loaded: Loaded) {
+        self.publish(loaded);
+        for reply in self.reloading.drain(..) {
+            let _ = reply.send(Ok(()));
+        }
+        if self.args.resident.is_quarantined() {
+            let _ = self.args.shared.tell(supervisor::Msg::Loaded { tenant: self.args.tenant, actor: myself.get_id() });
+        }
         let served = self.args.resident.set();
         let waiters = std::mem::take(&mut self.waiters);
         self.waiters = waiters.into_iter().filter_map(|waiter| answer_if_served(waiter, served.clone())).collect();
         self.advance(myself, Input::Loaded);
     }
 
-    /// Publishes a set unless an equal or newer one is served. Revisions count within one history of the database;
-    /// after a restore another one begins, and its set is the truth whatever its number.
-    fn publish(&mut self, set: Arc<RuleSet>) {
+    /// Publishes a set, if that is what becomes of it. One that an operator asked for replaces its equal.
+    fn publish(&mut self, loaded: Loaded) {
         let tenant = self.args.tenant;
-        if let Some(current) = self.args.resident.set()
-            && current.epoch() == set.epoch()
-        {
-            if set.revision() < current.revision() {
-                error!(%tenant, served = %current.revision(), stored = %set.revision(),
+        let Loaded { set, took, age, read_at } = loaded;
+        let report = set.report();
+        let load = LastLoad { at: Utc::now(), took, revision: set.revision(), report };
+        self.args.resident.record().last_load = Some(load);
+        let current = self.args.resident.set().map(|current| Version::from(&*current));
+        let is_newer = current.is_some_and(|current| current.revision < set.revision());
+        match publication(current, Version::from(&*set)) {
+            Publication::Known if self.reloading.is_empty() => return,
+            Publication::Known | Publication::Publish => {}
+            Publication::Regression => {
+                self.args.shared.metrics.revision_regression();
+                error!(%tenant, served = ?current.map(|current| current.revision), stored = %set.revision(),
                     "the database holds an older revision than is served: it was restored without a new epoch");
                 return;
             }
-            if set.revision() == current.revision() {
-                return;
-            }
         }
-        let report = set.report();
         self.args.shared.metrics.programs(report.compiled, report.reused);
         for broken in set.broken() {
             warn!(%tenant, revision = %set.revision(), subject = ?broken.subject, "does not compile, set aside");
         }
         debug!(%tenant, revision = %set.revision(), compiled = report.compiled, reused = report.reused, "published");
         self.args.resident.publish(set);
-        if let Some(heard_at) = self.heard_at.take() {
-            self.args.shared.metrics.propagation(heard_at.elapsed());
+        if is_newer {
+            self.args.shared.metrics.propagation(age + read_at.elapsed());
         }
     }
 
@@ -177,14 +222,21 @@ impl State {
         for waiter in self.waiters.drain(..) {
             let _ = waiter.reply.send(Err(Missing::Tenant));
         }
+        for reply in self.reloading.drain(..).chain(self.reloads.drain(..)) {
+            let _ = reply.send(Err(Missing::Tenant));
+        }
         self.reload = reload::State::Idle;
         let gone = supervisor::Msg::Gone { tenant: self.args.tenant, actor: myself.get_id() };
-        let _ = self.args.supervisor.cast(gone);
+        let _ = self.args.shared.tell(gone);
     }
 
     fn failed(&mut self, myself: &ActorRef<Msg>, error: &LoadError) {
         self.args.shared.metrics.load_failure();
+        self.args.resident.failed(format!("loading the rule set failed: {error}"));
         warn!(tenant = %self.args.tenant, error = error as &dyn std::error::Error, "loading the rule set failed");
+        for reply in self.reloading.drain(..) {
+            let _ = reply.send(Err(Missing::Load));
+        }
         // Whoever waits for a first set is told at once; whoever has one and wants a newer waits on, up to its own
         // deadline.
         for waiter in std::mem::take(&mut self.waiters) {
@@ -197,12 +249,12 @@ impl State {
         self.advance(myself, Input::Failed { jitter_permille: jitter_permille() });
     }
 
-    fn stop(&mut self, myself: &ActorRef<Msg>) {
+    fn stop(&mut self, myself: &ActorRef<Msg>, exit: Exit) {
         for waiter in self.waiters.drain(..) {
             let ensure = supervisor::Msg::Ensure { tenant: self.args.tenant, waiter };
-            let _ = self.args.supervisor.cast(ensure);
+            let _ = self.args.shared.tell(ensure);
         }
-        info!(tenant = %self.args.tenant, "left memory");
+        info!(tenant = %self.args.tenant, reason = %exit, "left memory");
         myself.stop(None);
     }
 
@@ -211,7 +263,7 @@ impl State {
         let (next, action) = reload::step(self.reload, self.args.resident.revision(), input);
         self.reload = next;
         if next == reload::State::Idle {
-            self.heard_at = None;
+            self.args.resident.hints.settle();
         }
         match action {
             Some(Action::Load) => self.begin_load(myself.clone()),
@@ -222,12 +274,15 @@ impl State {
         }
     }
 
-    fn begin_load(&self, myself: ActorRef<Msg>) {
+    fn begin_load(&mut self, myself: ActorRef<Msg>) {
+        self.reloading.append(&mut self.reloads);
+        let anew = !self.reloading.is_empty();
         let shared = self.args.shared.clone();
         let tenant = self.args.tenant;
-        let previous = self.args.resident.set();
+        let resident = self.args.resident.clone();
         tokio::spawn(async move {
-            let result = load(&shared, tenant, previous).await;
+            let loaded = AssertUnwindSafe(load(&shared, tenant, &resident, anew)).catch_unwind().await;
+            let result = loaded.unwrap_or_else(|panic| Err(LoadError::Panic(words_of(&*panic))));
             // An actor that has stopped meanwhile has handed its callers on.
             let _ = myself.cast(Msg::Loaded(result));
         });
@@ -245,34 +300,35 @@ fn answer_if_served(waiter: Waiter, served: Option<Arc<RuleSet>>) -> Option<Wait
     }
 }
 
-/// Reads a tenant in one snapshot and compiles it, off the threads that answer requests.
-async fn load(
-    shared: &Shared,
-    tenant: TenantId,
-    previous: Option<Arc<RuleSet>>,
-) -> Result<Option<Arc<RuleSet>>, LoadError> {
+/// Reads a tenant in one snapshot and compiles it, off the threads that answer requests: what has changed, or all of it
+/// `anew`.
+async fn load(shared: &Shared, tenant: TenantId, resident: &Resident, anew: bool) -> Result<Option<Loaded>, LoadError> {
     // Never closed.
     let _permit = shared.loads.acquire().await;
     let began = Instant::now();
+    let previous = resident.set();
     let is_reload = previous.is_some();
-    let Some(snapshot) = shared.store.snapshot(tenant).await? else { return Ok(None) };
-    let compile = move || Arc::new(RuleSet::compile(&snapshot, previous.as_deref()));
-    let set = tokio::task::spawn_blocking(compile).await.map_err(|_| LoadError::Compile)?;
+    let previous = previous.filter(|_| !anew);
+    let read_at = Instant::now();
+    let Some(snapshot) = timeout(SNAPSHOT_DEADLINE, shared.store.snapshot(tenant)).await?? else { return Ok(None) };
+    let age = (snapshot.taken_at - snapshot.tenant.updated_at).to_std().unwrap_or_default();
+    resident.trying(snapshot.revision());
+    let compiler = shared.options.compiler.clone();
+    let compile = move || Arc::new(compiler.compile(&snapshot, previous.as_deref()));
+    let compiled = tokio::task::spawn_blocking(compile).await;
+    let set = compiled.map_err(|error| {
+        LoadError::Panic(error.try_into_panic().map_or_else(|error| error.to_string(), |panic| words_of(&*panic)))
+    })?;
     if is_reload {
         shared.metrics.reload(began.elapsed());
     } else {
         shared.metrics.cold_load(began.elapsed());
     }
-    Ok(Some(set))
+    Ok(Some(Loaded { set, took: began.elapsed(), age, read_at }))
 }
 
-/// A number from 0 to 1000 that differs from actor to actor.
-fn jitter_permille() -> u16 {
-    // The low bits of a version 7 id are random.
-    u16::try_from(Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
-}
-
-/// How long the supervisor waits before it starts a failed actor again.
-pub fn restart_delay(failures: u32) -> Duration {
-    Duration::from_millis(10).saturating_mul(1 << failures.min(12)).min(Duration::from_secs(30))
+/// What a panic said.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

@@ -3,7 +3,7 @@
 //! In JSON all items share one rule set, and the answer is written while the caller reads it: of the decisions no more
 //! is in memory than one piece. `ndjson.rs` does the same for a stream of any length.
 
-use std::{convert::Infallible, fmt, sync::Arc, time::Instant};
+use std::{convert::Infallible, fmt, time::Instant};
 
 use actix_web::{
     HttpRequest, HttpResponse, dev,
@@ -264,8 +264,7 @@ impl Batch {
             if next > 0 {
                 out.push(b',');
             }
-            let set = Arc::clone(&self.served.set);
-            write(&mut out, &decide_item(&self.api, &set, &self.ask, item, ""));
+            write(&mut out, &decide_item(&self.api, &self.served, &self.ask, item, ""));
             next += 1;
         }
         self.next = Some(next);
@@ -316,9 +315,9 @@ impl From<Error> for ItemRefusal {
 }
 
 /// Decides one item, written as an object with `facts`.
-pub fn decide_item<'a>(api: &Api, set: &'a crate::ruleset::RuleSet, ask: &'a Ask, item: &[u8], path: &str) -> Item<'a> {
+pub fn decide_item<'a>(api: &Api, served: &'a Served, ask: &'a Ask, item: &[u8], path: &str) -> Item<'a> {
     let decided = document::envelope::<BatchItem>(item, path)
-        .and_then(|item| decide::decide(api, set, ask, item.facts.get(), ITEM_DEPTH));
+        .and_then(|item| decide::decide(api, served, ask, item.facts.get(), ITEM_DEPTH));
     match decided {
         Ok(outcome) => Item::Decided(outcome),
         Err(error) => Item::Refused { error: error.into() },

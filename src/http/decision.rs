@@ -52,6 +52,9 @@ pub struct ResultItem {
     /// The value of each sub-expression, with `trace`.
     #[schema(nullable = false)]
     trace: Option<Vec<TraceItem>>,
+    /// The facts for want of which it did not match, with `trace`; left out if there are none.
+    #[schema(nullable = false, example = json!(["facts.age"]))]
+    missing: Option<Vec<String>>,
 }
 
 /// Why a rule has no answer.
@@ -70,6 +73,12 @@ pub struct ResultError {
     /// Column in the rule's expression, from 1.
     #[schema(nullable = false)]
     column: Option<u32>,
+    /// The fact that is missing, if it ended for that.
+    #[schema(nullable = false, example = "facts.age")]
+    missing: Option<String>,
+    /// The derived field in which it happened, if it was none of the rule's own doing.
+    #[schema(nullable = false, example = "derived.adult")]
+    derived_field: Option<String>,
 }
 
 /// The value of a sub-expression.
@@ -90,6 +99,11 @@ pub struct TraceItem {
     /// Its value, or the error it ended with.
     #[schema(value_type = serde_json::Value)]
     value: serde_json::Value,
+    /// Whether it decided the result.
+    decided: bool,
+    /// The fact for want of which it ended with an error, or is false.
+    #[schema(nullable = false, example = "facts.age")]
+    missing: Option<String>,
 }
 
 /// The decisions of a batch.

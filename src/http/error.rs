@@ -240,6 +240,8 @@ impl ResponseError for Error {
 fn next_step(code: &str) -> Option<&'static str> {
     match code {
         "schema_missing" => Some("make one with `POST /api/v1/tenants/{tenantId}/schema`"),
+        "tenant_pinned" => Some("unpin it first with `PATCH /api/v1/tenants/{tenantId}` and `{\"pinned\": false}`"),
+        "tenant_quarantined" => Some("`POST /api/v1/tenants/{tenantId}/runtime/release` does that"),
         "schema_exists" => Some("`PUT` makes its next version"),
         "would_break" => Some("mend what `errors` lists first, or let it be deactivated with `?onBroken=deactivate`"),
         "breaks_flat_callers" => Some("once they name the object, ask again with `?acceptBreaking=true`"),

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     domain::{Revision, SchemaVersion, TenantId},
     error::Detail,
-    ruleset::RuleResult,
+    ruleset::Results,
 };
 
 /// Facts to be decided.
@@ -64,7 +64,7 @@ struct Evaluation<'a> {
     schema_version: Option<SchemaVersion>,
     stale: bool,
     evaluation_time_ms: f64,
-    results: Vec<RuleResult<'a>>,
+    results: Results<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evaluated: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,7 +133,8 @@ async fn evaluate(api: &Api, tenant: TenantId, body: EvaluateBody<'_>) -> Result
     let served = decide::serve(api, tenant, ask.min_revision).await?;
     let begun = Instant::now();
     let set = &served.set;
-    let Outcome { results, evaluated, matched_count, warnings } = decide::decide(api, set, &ask, body.facts.get(), 1)?;
+    let Outcome { results, evaluated, matched_count, warnings } =
+        decide::decide(api, &served, &ask, body.facts.get(), 1)?;
     let evaluation = Evaluation {
         tenant_id: tenant,
         revision: set.revision(),

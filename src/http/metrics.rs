@@ -19,6 +19,7 @@ pub async fn show(api: Data<Api>) -> Result<HttpResponse, Error> {
     for pool in api.store.pool_status() {
         api.metrics.pool(pool.pool, pool.in_use as usize, pool.idle as usize);
     }
+    api.engine.take_census();
     let text = api.metrics.encode().map_err(|_| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))?;
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, METRICS_CONTENT_TYPE)).body(text))
 }

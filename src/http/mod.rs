@@ -27,6 +27,7 @@ mod readiness;
 mod routes;
 mod rule_bodies;
 mod rules;
+mod runtime;
 mod schema;
 mod server;
 mod strict;

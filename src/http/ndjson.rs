@@ -3,7 +3,7 @@
 //! A line is read when its decision can be sent, so a caller that does not read is not read from either; in memory are
 //! one line, one decision and one piece of each. Each piece of the request is decided with the newest rule set.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 use actix_web::{
     HttpResponse,
@@ -84,9 +84,8 @@ impl Conversation {
         while out.len() < PIECE_BYTES {
             match self.lines.next() {
                 Some(Ok(line)) => {
-                    let set = Arc::clone(&self.served.set);
-                    let item = batch::decide_item(&self.api, &set, &self.ask, &line, "");
-                    write_line(out, self.index, Some(set.revision()), item);
+                    let item = batch::decide_item(&self.api, &self.served, &self.ask, &line, "");
+                    write_line(out, self.index, Some(self.served.set.revision()), item);
                     self.index += 1;
                 }
                 Some(Err(error)) => return self.end(out, error),

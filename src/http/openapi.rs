@@ -23,7 +23,7 @@ use utoipa::{
 
 use super::{
     Api, batch, body::JSON, derived_fields, error::PROBLEM_JSON, evaluate, health, metrics, problem::Problem, rules,
-    schema, tenants,
+    runtime, schema, tenants,
 };
 
 /// The document.
@@ -60,6 +60,13 @@ use super::{
         rules::change,
         rules::replace,
         rules::delete,
+        runtime::show,
+        runtime::load,
+        runtime::stop,
+        runtime::reload,
+        runtime::release,
+        runtime::list,
+        runtime::nodes,
         health::alive,
         health::ready,
         metrics::show,
@@ -71,6 +78,7 @@ use super::{
         (name = "schema", description = "The shape of a tenant's facts."),
         (name = "derived fields", description = "CEL over facts, to be used in rules."),
         (name = "rules", description = "Boolean CEL expressions with a name."),
+        (name = "runtime", description = "How tenants and nodes are doing."),
         (name = "operation", description = "How the service is."),
     ),
     modifiers(&Everywhere),
@@ -141,7 +149,9 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     let has_body = operation.request_body.is_some();
     let of_tenant = path.contains("{tenantId}");
     let reads = *method == HttpMethod::Get;
-    let changes = !reads && !evaluates && !checks;
+    // Of this node, not of what is stored: no revision belongs to it.
+    let of_node = path.contains("/runtime");
+    let changes = !reads && !evaluates && !checks && !of_node;
     let parameters = operation.parameters.get_or_insert_default();
     parameters.splice(0..0, path.split('/').filter_map(path_parameter).map(RefOr::T));
     let problems = [
@@ -150,7 +160,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
         (403, "The tenant is suspended.", evaluates || checks),
         (404, "There is no such thing.", of_tenant || evaluates),
         (408, "The body did not arrive in time.", has_body),
-        (409, "The state of the tenant refuses it.", changes || evaluates || checks),
+        (409, "The state of the tenant refuses it.", changes || evaluates || checks || (of_node && !reads)),
         (412, "The tenant stands at another revision.", changes && of_tenant),
         (413, "The body is too large.", has_body),
         (415, "The body is of another type.", has_body),
@@ -162,7 +172,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     for (status, description, _) in problems.into_iter().filter(|(_, _, applies)| *applies) {
         operation.responses.responses.insert(status.to_string(), RefOr::T(problem(status, description)));
     }
-    if reads && of_tenant {
+    if reads && of_tenant && !of_node {
         parameters
             .push(RefOr::T(header_parameter("If-None-Match", "Answer 304 if the tenant's revision is this one.")));
         let unchanged = ResponseBuilder::new().description("The caller has this revision already.").build();
@@ -171,7 +181,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if changes && of_tenant {
         parameters.push(RefOr::T(header_parameter("If-Match", "Change only if the tenant's revision is this one.")));
     }
-    if of_tenant || evaluates {
+    if (of_tenant || evaluates) && !of_node {
         tag_answers(operation);
     }
     if path == "/api/v1/tenants/{tenantId}/evaluate"

@@ -101,10 +101,25 @@ impl Given {
         let value = self.text(name)?;
         let found = words.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning);
         if found.is_none() {
-            let known: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-            self.refuse("invalid_value", format!("`{name}` is one of {}", known.join(", ")), name);
+            self.refuse_word(name, words);
         }
         found
+    }
+
+    /// A parameter that is one of these words, and may be given as often as there are words.
+    pub fn words<T: Copy>(&mut self, name: &'static str, words: &[(&'static str, T)]) -> Vec<T> {
+        let values = self.texts(name, words.len()).unwrap_or_default();
+        let meaning = |value: &String| words.iter().find(|(word, _)| word == value).map(|(_, meaning)| *meaning);
+        let found: Vec<T> = values.iter().filter_map(meaning).collect();
+        if found.len() < values.len() {
+            self.refuse_word(name, words);
+        }
+        found
+    }
+
+    fn refuse_word<T>(&mut self, name: &'static str, words: &[(&'static str, T)]) {
+        let known: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        self.refuse("invalid_value", format!("`{name}` is one of {}", known.join(", ")), name);
     }
 
     /// A parameter that is a whole number from `minimum` to `maximum`.

@@ -14,6 +14,8 @@ pub enum Part {
     Migrations,
     /// Changes are heard.
     Listener,
+    /// The pinned tenants are in memory.
+    PinnedTenants,
 }
 
 impl Part {
@@ -23,6 +25,7 @@ impl Part {
             Self::Database => "database",
             Self::Migrations => "migrations",
             Self::Listener => "listener",
+            Self::PinnedTenants => "pinnedTenants",
         }
     }
 }
@@ -47,7 +50,7 @@ pub struct Readiness {
 impl Default for Readiness {
     /// Waits for everything.
     fn default() -> Self {
-        let parts = BTreeSet::from([Part::Database, Part::Migrations, Part::Listener]);
+        let parts = BTreeSet::from([Part::Database, Part::Migrations, Part::Listener, Part::PinnedTenants]);
         Self { phase: Arc::new(Mutex::new(Phase::Starting(parts))) }
     }
 }
@@ -84,6 +87,7 @@ mod tests {
         let readiness = Readiness::default();
         readiness.arrived(Part::Database);
         readiness.arrived(Part::Listener);
+        readiness.arrived(Part::PinnedTenants);
         assert_eq!(readiness.phase(), Phase::Starting(BTreeSet::from([Part::Migrations])));
         readiness.arrived(Part::Migrations);
         assert_eq!(readiness.phase(), Phase::Ready);
@@ -93,7 +97,7 @@ mod tests {
     fn a_node_that_stops_is_not_ready_again() {
         let readiness = Readiness::default();
         readiness.stopping();
-        for part in [Part::Database, Part::Migrations, Part::Listener] {
+        for part in [Part::Database, Part::Migrations, Part::Listener, Part::PinnedTenants] {
             readiness.arrived(part);
         }
         assert_eq!(readiness.phase(), Phase::Stopping);

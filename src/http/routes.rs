@@ -7,8 +7,8 @@ use actix_web::{
 };
 
 use super::{
-    Error, batch, derived_fields, evaluate, exchange::RoutePattern, health, metrics, openapi, rules, schema, swagger,
-    tenants,
+    Error, batch, derived_fields, evaluate, exchange::RoutePattern, health, metrics, openapi, rules, runtime, schema,
+    swagger, tenants,
 };
 
 /// All routes. Of two paths that fit, the first one answers.
@@ -48,6 +48,13 @@ pub fn table() -> Vec<Entry> {
             .on(Method::DELETE, rules::delete),
         Entry::at("/api/v1/tenants/{tenantId}/evaluate").on(Method::POST, evaluate::by_path),
         Entry::at("/api/v1/tenants/{tenantId}/evaluate/batch").on(Method::POST, batch::evaluate),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime").get(runtime::show),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/load").on(Method::POST, runtime::load),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/stop").on(Method::POST, runtime::stop),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/reload").on(Method::POST, runtime::reload),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/release").on(Method::POST, runtime::release),
+        Entry::at("/api/v1/runtime/tenants").get(runtime::list),
+        Entry::at("/api/v1/runtime/nodes").get(runtime::nodes),
         Entry::at("/healthz").get(health::alive),
         Entry::at("/readyz").get(health::ready),
         Entry::at("/metrics").get(metrics::show),

@@ -18,8 +18,8 @@ use super::{
 use crate::{
     domain::{Change, ChangeOptions, Revision, Rule, RuleId},
     engine::{self, Changed},
-    error::Detail,
-    ruleset::Outcome,
+    error::{Detail, Span},
+    ruleset::{Cost, Outcome},
     store::{PageRequest, RuleFilter},
 };
 
@@ -56,11 +56,45 @@ pub struct ExpressionCheck {
     /// What it reads.
     #[schema(example = json!(["facts.age"]))]
     dependencies: Vec<String>,
+    /// What it costs at worst, if it compiles.
+    #[schema(required = true)]
+    cost: Option<ExpressionCost>,
     /// Everything that is wrong with it.
     #[schema(value_type = Vec<ErrorDetail>)]
     errors: Vec<Detail>,
     /// The tenant's revision that it was checked against.
     revision: Revision,
+}
+
+/// What an expression costs at worst, if facts keep to the bounds of the schema.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpressionCost {
+    /// Units of cost, those of the derived fields that it reads among them.
+    #[schema(example = 3)]
+    units: u64,
+    /// Units that it may cost.
+    #[schema(example = 1_000_000)]
+    limit: u64,
+    /// The part that costs most.
+    #[schema(example = "facts.age >= 18")]
+    text: String,
+    /// Line of that part, from 1.
+    line: u32,
+    /// Column of that part, from 1, in characters.
+    column: u32,
+    /// Line of the first character behind it.
+    end_line: u32,
+    /// Column of the first character behind it.
+    end_column: u32,
+}
+
+impl From<Cost> for ExpressionCost {
+    fn from(cost: Cost) -> Self {
+        let Cost { units, limit, span, text } = cost;
+        let Span { line, column, end_line, end_column } = span;
+        Self { units, limit, text, line, column, end_line, end_column }
+    }
 }
 
 fn options(operator: Operator, IfMatch(if_match): IfMatch) -> ChangeOptions {
@@ -225,6 +259,7 @@ pub async fn check(
             valid: report.details.is_empty(),
             value_type: report.value_type,
             dependencies: report.dependencies,
+            cost: report.cost.map(ExpressionCost::from),
             errors: report.details,
             revision,
         },

@@ -14,7 +14,9 @@ use super::{
     query::{Given, PageQuery, Parameters, Query},
 };
 use crate::{
+    config::limits::IDLE_STOP_SECONDS_MAX,
     domain::{Change, ChangeOptions, Name, Tenant, TenantDraft, TenantPatch, TenantStatus, Tier},
+    error::Detail,
     http::answer::List,
     store::PageRequest,
 };
@@ -48,6 +50,14 @@ pub struct TenantPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     status: Option<TenantStatus>,
+    /// Whether every node keeps it in memory, used or not.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    pinned: Option<bool>,
+    /// How long a node keeps it in memory unused; `null`: as long as the service's setting says.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 31_536_000)]
+    idle_stop_seconds: Option<Option<u32>>,
 }
 
 impl Document for TenantBody {}
@@ -127,7 +137,12 @@ pub async fn change(
     Body(body): Body<TenantPatchBody>,
 ) -> Result<HttpResponse, Error> {
     let name = body.name.map(|name| Name::parse(&name, "name")).transpose().map_err(Error::invalid_one)?;
-    let patch = TenantPatch { name, tier: body.tier, status: body.status };
+    let idle_stop_seconds = body.idle_stop_seconds;
+    if idle_stop_seconds.flatten().is_some_and(|time| !(1..=IDLE_STOP_SECONDS_MAX).contains(&time)) {
+        let message = format!("an idle time is 1 to {IDLE_STOP_SECONDS_MAX} seconds");
+        return Err(Error::invalid_one(Detail::new("invalid_value", message).at("idleStopSeconds")));
+    }
+    let patch = TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds };
     let options = ChangeOptions { if_match, actor: operator.actor(), ..ChangeOptions::default() };
     let changed = api.engine.change(id, Change::Tenant(patch), options).await?;
     answer::ok(changed.revision, &Tenant { revision: changed.revision, ..changed.amendment.after.tenant })

@@ -24,6 +24,8 @@ pub fn tenant_alone() -> Snapshot {
             name: Name::stored("acme".to_owned()),
             tier: Tier::Free,
             status: TenantStatus::Active,
+            pinned: false,
+            idle_stop_seconds: None,
             revision: Revision(7),
             created_at: beginning(),
             updated_at: beginning(),

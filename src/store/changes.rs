@@ -1,50 +1,19 @@
-//! The change log, asked again and again: the guarantee that no change is missed.
-//!
-//! A transaction draws its number early and becomes visible late. Therefore each poll asks again from the oldest
-//! transaction on that was still running at the *previous* poll, and drops what it has told already. A cursor on the
-//! newest number seen would miss the late ones; one on the oldest running would stand still behind any long one.
+//! The change log, asked again and again: the guarantee that no change is missed. What is asked for and what of the
+//! answer is new, [`ChangeCursor`] says.
 
-use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use sqlx::{Connection, FromRow, PgConnection};
+use tokio::time::timeout;
 
-use super::{Error, Head, Store, StoreOptions};
-use crate::domain::{Revision, TenantId};
+use super::{
+    ChangeCursor, Error, Poll, Store, StoreOptions,
+    cursor::{LoggedChange, Moment, Place},
+};
+use crate::domain::{Epoch, Revision, TenantId};
 
-/// Where reconciling stands: what of the change log has been seen.
-#[derive(Debug, Clone, Default)]
-pub struct ChangeCursor {
-    seen: Option<Seen>,
-}
-
-#[derive(Debug, Clone)]
-struct Seen {
-    place: Place,
-    /// The oldest transaction still running at the last poll.
-    xmin: u64,
-    /// The first transaction not begun at the last poll.
-    xmax: u64,
-    /// What the last poll read, told already.
-    told: HashSet<(TenantId, Revision)>,
-}
-
-/// A history of a database: in another one, numbers mean something else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    /// Of the cluster; empty if the role may not ask.
-    system: String,
-    epoch: uuid::Uuid,
-}
-
-/// What a poll of the change log found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Poll {
-    /// These tenants changed since the last poll (possibly named twice, never left out). The first poll of a cursor
-    /// finds none: it only says from where on.
-    Changes(Vec<Head>),
-    /// The database is another one than before, or was restored: everything must be compared.
-    Discontinuity,
-}
+/// How long connecting may take, with what is asked once on each connection.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// The connection on which the change log is polled: one of its own, named `tenet-reconcile`.
 #[derive(Debug)]
@@ -91,24 +60,38 @@ impl Store {
 }
 
 impl Reconciler {
+    /// Connects, if there is no connection. [`Reconciler::poll`] would, too: this one has the time that it takes.
+    pub async fn connect(&mut self) -> Result<(), Error> {
+        if self.link.is_none() {
+            self.link = Some(self.linked().await?);
+        }
+        Ok(())
+    }
+
     /// What changed since `cursor`, which moves on. Cancelled, it does not, and the next call connects anew.
     pub async fn poll(&mut self, cursor: &mut ChangeCursor) -> Result<Poll, Error> {
         // Kept out of `self` meanwhile: a connection whose answer nobody waited for must not be asked again.
         let mut link = match self.link.take() {
             Some(link) => link,
-            None => self.connect().await?,
+            None => self.linked().await?,
         };
-        let since = cursor.seen.as_ref().map(|seen| seen.xmin.to_string());
+        let since = cursor.since().map(|xid| xid.to_string());
         let rows = self.ask(&mut link, since).await?;
-        let poll = cursor.advance(&link.system, rows)?;
+        let moment = moment(&link.system, rows).ok_or_else(|| Error::of("poll changes", sqlx::Error::RowNotFound))?;
         self.link = Some(link);
-        Ok(poll)
+        Ok(cursor.advance(moment))
     }
 
-    async fn connect(&self) -> Result<Link, Error> {
-        let mut connection = self.options.connect("tenet-reconcile").await?;
-        let system = system(&mut connection).await.map_err(|error| Error::of("identify database", error))?;
-        Ok(Link { connection, system })
+    async fn linked(&self) -> Result<Link, Error> {
+        let connecting = async {
+            let mut connection = self.options.connect("tenet-reconcile").await?;
+            let system = system(&mut connection).await.map_err(|error| Error::of("identify database", error))?;
+            Ok(Link { connection, system })
+        };
+        match timeout(CONNECT_MAX, connecting).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::of("identify database", sqlx::Error::PoolTimedOut)),
+        }
     }
 
     /// One statement sees one moment. Without changes it answers one row that tells only of that moment.
@@ -133,31 +116,16 @@ impl Reconciler {
     }
 }
 
-impl ChangeCursor {
-    fn advance(&mut self, system: &str, rows: Vec<PollRow>) -> Result<Poll, Error> {
-        let unreadable = || Error::of("poll changes", sqlx::Error::RowNotFound);
-        let first = rows.first().ok_or_else(unreadable)?;
-        let place = Place { system: system.to_owned(), epoch: first.epoch };
-        let xmin: u64 = first.xmin.parse().map_err(|_| unreadable())?;
-        let xmax: u64 = first.xmax.parse().map_err(|_| unreadable())?;
-        let mut told = HashSet::new();
-        let mut heads: HashMap<TenantId, Head> = HashMap::new();
-        let before = self.seen.take();
-        for row in rows {
-            let (Some(tenant), Some(revision)) = (row.tenant_id, row.revision) else { continue };
-            let (tenant_id, revision) = (TenantId(tenant), Revision(revision));
-            let known = before.as_ref().is_some_and(|seen| seen.told.contains(&(tenant_id, revision)));
-            told.insert((tenant_id, revision));
-            if !known {
-                // By revision: the last one counts.
-                let revision = (row.kind.as_deref() != Some("deleted")).then_some(revision);
-                heads.insert(tenant_id, Head { tenant_id, revision });
-            }
-        }
-        let continuous = before.as_ref().is_none_or(|seen| seen.place == place && seen.xmax <= xmax);
-        self.seen = Some(Seen { place, xmin, xmax, told });
-        Ok(if continuous { Poll::Changes(heads.into_values().collect()) } else { Poll::Discontinuity })
-    }
+/// What the rows tell; `None` if they cannot be read.
+fn moment(system: &str, rows: Vec<PollRow>) -> Option<Moment> {
+    let first = rows.first()?;
+    let place = Place { system: system.to_owned(), epoch: Epoch(first.epoch) };
+    let (xmin, xmax) = (first.xmin.parse().ok()?, first.xmax.parse().ok()?);
+    let change = |row: PollRow| {
+        let is_deletion = row.kind.as_deref() == Some("deleted");
+        Some(LoggedChange { tenant_id: TenantId(row.tenant_id?), revision: Revision(row.revision?), is_deletion })
+    };
+    Some(Moment { place, xmin, xmax, changes: rows.into_iter().filter_map(change).collect() })
 }
 
 /// Names the cluster and its timeline, which a promoted standby changes.

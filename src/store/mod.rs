@@ -7,10 +7,12 @@ mod change;
 mod changelog;
 mod changes;
 mod compatibility;
+mod cursor;
 mod derived_fields;
 mod error;
 mod listener;
 pub mod migrate;
+mod nodes;
 mod page;
 mod pool;
 mod role;
@@ -23,8 +25,9 @@ mod tx;
 
 pub use change::ChangeTx;
 pub use changelog::ChangelogLine;
-pub use changes::{ChangeCursor, Poll, Reconciler};
+pub use changes::Reconciler;
 pub use compatibility::SchemaMismatch;
+pub use cursor::{ChangeCursor, LoggedChange, Moment, Place, Poll};
 pub use error::Error;
 pub use listener::{Heard, Listener};
 pub use page::{Page, PageRequest};
@@ -34,10 +37,15 @@ pub use rules::RuleFilter;
 pub use statement::Observer;
 pub use tenants::Head;
 
+use std::time::Duration;
+
 use pool::Pool;
 use sqlx::Connection;
 
 use crate::domain::Epoch;
+
+/// How much longer than a statement may run its answer is waited for.
+const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
 /// Handle on the database; cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,10 +61,11 @@ pub struct Store {
 impl Store {
     /// Connects, and makes sure that the service works as a role for which row level security holds. Whether the
     /// tables are the right ones, [`Store::check_schema`] tells.
-    pub async fn connect(options: StoreOptions) -> Result<Self, Error> {
+    pub async fn connect(mut options: StoreOptions) -> Result<Self, Error> {
         if !is_valid_role_name(&options.role) {
             return Err(Error::Role(format!("`{}` is not a role's name: a-z, 0-9 and _ make one", options.role)));
         }
+        options.observer = options.observer.giving_up_after(options.statement_timeout + ANSWER_MARGIN);
         // That it can be made is what counts; how it closes changes nothing.
         let _ = options.connect("tenet-pool").await?.close().await;
         Ok(Self {

@@ -40,7 +40,7 @@ impl PageRequest {
     }
 
     /// The position after which the page of `list` begins.
-    pub(super) fn after<K: DeserializeOwned>(&self, list: &str) -> Result<Option<K>, Error> {
+    pub fn after<K: DeserializeOwned>(&self, list: &str) -> Result<Option<K>, Error> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Error::CursorInvalid)?;
         let (named, key): (String, K) = serde_json::from_slice(&bytes).map_err(|_| Error::CursorInvalid)?;
@@ -58,12 +58,17 @@ impl PageRequest {
     }
 
     /// The page of `list` that `rows` begin, each with a key of its own.
-    pub(super) fn page<T, K: Serialize>(&self, list: &str, mut items: Vec<T>, key: impl Fn(&T) -> K) -> Page<T> {
+    pub fn page<T, K: Serialize>(&self, list: &str, mut items: Vec<T>, key: impl Fn(&T) -> K) -> Page<T> {
         let size = usize::try_from(self.size()).unwrap_or(usize::MAX);
         let more = items.len() > size;
         items.truncate(size);
         let next_cursor = items.last().filter(|_| more).and_then(|last| cursor(list, &key(last)));
         Page { items, next_cursor }
+    }
+
+    /// The cursor of `list` that goes on after `key`.
+    pub fn cursor_at(list: &str, key: &impl Serialize) -> Option<String> {
+        cursor(list, key)
     }
 
     /// The same for a list ordered by time and id.

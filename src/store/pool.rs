@@ -1,19 +1,25 @@
 //! Connections: how they are made, which role they work as, and how many there are. No statement about tenants.
 
 use std::{
-    fmt,
+    fmt, io,
     str::FromStr,
     time::{Duration, Instant},
 };
 
 use sqlx::{
-    PgConnection, PgPool, Postgres, SqlStr, Transaction,
+    Connection, PgConnection, PgPool, Postgres, SqlStr, Transaction,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::timeout;
 
 use super::{Error, Observer, role};
 use crate::config::Secret;
+
+/// How long an idle connection may take to show that it is one: several fit into the time a connection is waited for.
+const PROBE_MAX: Duration = Duration::from_millis(500);
+/// A connection that was used a moment ago is taken as it is.
+const IDLE_TRUSTED: Duration = Duration::from_millis(100);
 
 /// How to reach the database.
 #[derive(Clone)]
@@ -93,6 +99,14 @@ pub(super) fn parse_url(url: &str) -> Result<PgConnectOptions, Error> {
     PgConnectOptions::from_str(url).map_err(|error| Error::Url(error.to_string()))
 }
 
+/// Makes sure that the server is at the other end. It also awaits what an abandoned statement left behind.
+async fn probe(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    match timeout(PROBE_MAX, connection.ping()).await {
+        Ok(answer) => answer,
+        Err(_) => Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the server did not answer in time"))),
+    }
+}
+
 /// How many connections a pool has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolStatus {
@@ -125,6 +139,17 @@ impl Pool {
                 let role = role.clone();
                 Box::pin(async move { role::assume(connection, &role).await })
             })
+            // The driver's own test waits for ever, and the connection's place in the pool with it.
+            .test_before_acquire(false)
+            .before_acquire(|connection, metadata| {
+                Box::pin(async move {
+                    if metadata.idle_for >= IDLE_TRUSTED {
+                        probe(connection).await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .after_release(|connection, _| Box::pin(async move { probe(connection).await.map(|()| true) }))
             .connect_lazy_with(options.connect_options("tenet-pool")?);
         Ok(Self { name, inner, observer: options.observer.clone() })
     }

@@ -13,6 +13,7 @@ pub const DEFAULT: &str = "tenet_app";
 const GRANTS: &[(&str, &str)] = &[
     ("installation", "select"),
     ("schema_migrations", "select"),
+    ("nodes", "select, insert, update, delete"),
     ("tenants", "select, insert, update, delete"),
     ("tenant_changes", "select, insert, delete"),
     ("schemas", "select, insert, update, delete"),

@@ -3,9 +3,12 @@
 use std::{
     fmt,
     future::Future,
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use tokio::time::timeout;
 
 use super::Error;
 
@@ -16,6 +19,7 @@ type Callback = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
 pub struct Observer {
     statement: Callback,
     wait: Callback,
+    answer_max: Duration,
 }
 
 impl Observer {
@@ -25,7 +29,13 @@ impl Observer {
         statement: impl Fn(&'static str, Duration) + Send + Sync + 'static,
         wait: impl Fn(&'static str, Duration) + Send + Sync + 'static,
     ) -> Self {
-        Self { statement: Arc::new(statement), wait: Arc::new(wait) }
+        Self { statement: Arc::new(statement), wait: Arc::new(wait), answer_max: Duration::MAX }
+    }
+
+    /// Gives up on answers that take longer than `answer_max`. The server ends statements that take too long; this is
+    /// for a server that is not there any more, which nothing in a half-open connection tells.
+    pub(super) fn giving_up_after(self, answer_max: Duration) -> Self {
+        Self { answer_max, ..self }
     }
 
     /// Runs a statement, tells how long it took, and puts its name on its error.
@@ -34,15 +44,21 @@ impl Observer {
         operation: &'static str,
         statement: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, Error> {
-        let began = Instant::now();
-        let result = statement.await;
-        self.told(operation, began.elapsed());
-        result.map_err(|error| Error::of(operation, error))
+        self.answered(operation, statement).await.map_err(|error| Error::of(operation, error))
     }
 
-    /// Tells how long a statement took.
-    pub(super) fn told(&self, operation: &'static str, time: Duration) {
-        (self.statement)(operation, time);
+    /// Runs a statement and tells how long it took.
+    pub(super) async fn answered<T>(
+        &self,
+        operation: &'static str,
+        statement: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        let began = Instant::now();
+        let result = timeout(self.answer_max, statement).await;
+        (self.statement)(operation, began.elapsed());
+        result.unwrap_or_else(|_| {
+            Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the server did not answer in time")))
+        })
     }
 
     /// Tells how long a connection was waited for.

@@ -24,6 +24,10 @@ impl FromRow<'_, PgRow> for TenantRow {
             name: Name::stored(row.try_get("name")?),
             tier: tier(row.try_get("tier")?)?,
             status: status(row.try_get("status")?)?,
+            pinned: row.try_get("pinned")?,
+            idle_stop_seconds: row
+                .try_get::<Option<i32>, _>("idle_stop_seconds")?
+                .and_then(|time| time.try_into().ok()),
             revision: Revision(row.try_get("revision")?),
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
@@ -69,7 +73,7 @@ impl Store {
         const OPERATION: &str = "create tenant";
         let query = sqlx::query_as(
             "insert into tenants (id, name, tier) values ($1, $2, $3)
-             returning id, name, tier, status, revision, created_at, updated_at",
+             returning id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at",
         )
         .bind(TenantId::generate().0)
         .bind(draft.name.as_str())
@@ -117,7 +121,7 @@ impl Store {
         const LIST: &str = "tenants";
         let prefix = name_prefix.unwrap_or_default();
         let query = sqlx::query_as(
-            "select id, name, tier, status, revision, created_at, updated_at from tenants
+            "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants
              where name >= $1 and ($2::text is null or name < $2) and ($3::text is null or name > $3)
              order by name limit $4",
         )
@@ -129,6 +133,43 @@ impl Store {
         let rows = self.requests.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
         let tenants = rows.into_iter().map(|TenantRow(tenant)| tenant).collect();
         Ok(page.page(LIST, tenants, |tenant| tenant.name.to_string()))
+    }
+
+    /// Tenants in the order of their ids, `rows` at most, from beyond `after` on.
+    pub async fn tenants_by_id(&self, after: Option<TenantId>, rows: u32) -> Result<Vec<Tenant>, Error> {
+        const OPERATION: &str = "list tenants by id";
+        let query = sqlx::query_as(
+            "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants
+             where ($1::uuid is null or id > $1) order by id limit $2",
+        )
+        .bind(after.map(|tenant| tenant.0))
+        .bind(i64::from(rows));
+        let mut connection = self.requests.acquire(OPERATION).await?;
+        let rows = self.requests.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
+        Ok(rows.into_iter().map(|TenantRow(tenant)| tenant).collect())
+    }
+
+    /// Those of these tenants that exist, in no order.
+    pub async fn tenants_of(&self, tenants: &[TenantId]) -> Result<Vec<Tenant>, Error> {
+        const OPERATION: &str = "get tenants";
+        let ids: Vec<uuid::Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
+        let query = sqlx::query_as(
+            "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants
+             where id = any ($1)",
+        )
+        .bind(ids);
+        let mut connection = self.requests.acquire(OPERATION).await?;
+        let rows = self.requests.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
+        Ok(rows.into_iter().map(|TenantRow(tenant)| tenant).collect())
+    }
+
+    /// The tenants that every node keeps in memory.
+    pub async fn pinned_tenants(&self) -> Result<Vec<TenantId>, Error> {
+        const OPERATION: &str = "list pinned tenants";
+        let query = sqlx::query_scalar("select id from tenants where pinned order by id");
+        let mut connection = self.loads.acquire(OPERATION).await?;
+        let ids: Vec<uuid::Uuid> = self.loads.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
+        Ok(ids.into_iter().map(TenantId).collect())
     }
 
     /// The revisions of these tenants; those that are gone have none.
@@ -148,8 +189,7 @@ impl Store {
     }
 }
 
-const SELECT_TENANT: &str =
-    "select id, name, tier, status, revision, created_at, updated_at from tenants where id = $1";
+const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants where id = $1";
 
 /// The tenant of `tx`.
 pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
@@ -161,7 +201,7 @@ pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
 /// inserted: `for update` would keep those waiting as well.
 pub(super) async fn lock(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
     let query = sqlx::query_as(
-        "select id, name, tier, status, revision, created_at, updated_at from tenants where id = $1
+        "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants where id = $1
          for no key update",
     )
     .bind(tx.tenant.0);
@@ -171,13 +211,17 @@ pub(super) async fn lock(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
 /// Writes columns of the tenant of `tx`.
 pub(super) async fn update(tx: &mut TenantTx, patch: &TenantPatch) -> Result<(), Error> {
     let query = sqlx::query(
-        "update tenants set name = coalesce($2, name), tier = coalesce($3, tier), status = coalesce($4, status)
+        "update tenants set name = coalesce($2, name), tier = coalesce($3, tier), status = coalesce($4, status),
+            pinned = coalesce($5, pinned), idle_stop_seconds = case when $6 then $7 else idle_stop_seconds end
          where id = $1",
     )
     .bind(tx.tenant.0)
     .bind(patch.name.as_ref().map(Name::as_str))
     .bind(patch.tier.map(tier_text))
-    .bind(patch.status.map(status_text));
+    .bind(patch.status.map(status_text))
+    .bind(patch.pinned)
+    .bind(patch.idle_stop_seconds.is_some())
+    .bind(patch.idle_stop_seconds.flatten().and_then(|time| i32::try_from(time).ok()));
     let updated = tx.execute("update tenant", query).await;
     match (updated, &patch.name) {
         (Err(error), Some(name)) => Err(named(error, name)),

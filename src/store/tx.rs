@@ -83,9 +83,7 @@ impl TenantTx {
 
     /// Makes what was written last.
     pub(super) async fn commit(self, operation: &'static str) -> Result<(), Error> {
-        let began = std::time::Instant::now();
-        let result = self.transaction.commit().await;
-        self.observer.told("commit", began.elapsed());
+        let result = self.observer.answered("commit", self.transaction.commit()).await;
         result.map_err(|error| Error::of_commit(operation, error))
     }
 

@@ -13,7 +13,11 @@ use prometheus_client::{
 
 use crate::domain::TenantId;
 
-use super::{histogram::Histogram, tenants::Tenants};
+use super::{
+    engine::{Engine, StateLabels},
+    histogram::Histogram,
+    tenants::Tenants,
+};
 
 /// The media type of [`Metrics::encode`].
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -55,23 +59,6 @@ struct Decisions {
     matched: Counter,
     errors: Family<CodeLabels, Counter>,
     seconds: Histogram,
-}
-
-struct Engine {
-    resident_hits: Counter,
-    cold_loads: Counter,
-    load_failures: Counter,
-    reloads: Counter,
-    load_seconds: Histogram,
-    programs_compiled: Counter,
-    programs_reused: Counter,
-    propagation_seconds: Histogram,
-    listener_reconnects: Counter,
-    reconcile_catches: Counter,
-    idle_stops: Counter,
-    evictions: Counter,
-    restarts: Counter,
-    resident_tenants: Gauge,
 }
 
 struct Database {
@@ -202,7 +189,7 @@ impl Metrics {
         self.0.engine.programs_reused.inc_by(wide(reused));
     }
 
-    /// A change heard of was served `took` later.
+    /// A change was served `took` after its transaction began.
     pub fn propagation(&self, took: Duration) {
         self.0.engine.propagation_seconds.observe(took);
     }
@@ -217,6 +204,11 @@ impl Metrics {
         self.0.engine.reconcile_catches.inc();
     }
 
+    /// A tenant was stored at an older revision than is served, in the same history of the database.
+    pub fn revision_regression(&self) {
+        self.0.engine.revision_regressions.inc();
+    }
+
     /// A rule set left memory.
     pub fn departure(&self, departure: Departure) {
         match departure {
@@ -225,14 +217,34 @@ impl Metrics {
         };
     }
 
+    /// A tenant's actor failed too often.
+    pub fn quarantine(&self) {
+        self.0.engine.quarantines.inc();
+    }
+
     /// A tenant's actor failed and was started again.
     pub fn actor_restart(&self) {
         self.0.engine.restarts.inc();
     }
 
-    /// Rule sets in memory now.
-    pub fn resident_tenants(&self, count: usize) {
-        self.0.engine.resident_tenants.set(signed(count));
+    /// Tenants in memory that are in this state now.
+    pub fn resident_tenants(&self, state: &'static str, count: usize) {
+        self.0.engine.resident_tenants.get_or_create(&StateLabels { state }).set(signed(count));
+    }
+
+    /// Bytes that the rule sets in memory take now, as estimated.
+    pub fn memory_bytes(&self, bytes: u64) {
+        self.0.engine.memory_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A message was sent to the supervisor. Pair it with [`Metrics::mailbox_taken`].
+    pub fn mailbox_given(&self) {
+        self.0.engine.mailbox_messages.inc();
+    }
+
+    /// The supervisor begins with a message.
+    pub fn mailbox_taken(&self) {
+        self.0.engine.mailbox_messages.dec();
     }
 
     /// Connections of a pool now.
@@ -290,32 +302,6 @@ impl Decisions {
     }
 }
 
-impl Engine {
-    fn register(registry: &mut Registry) -> Self {
-        let engine = Self {
-            resident_hits: counter(registry, "resident_hits", "Decisions that found their rule set in memory"),
-            cold_loads: counter(registry, "cold_loads", "Rule sets loaded that were not in memory"),
-            load_failures: counter(registry, "load_failures", "Rule sets that could not be loaded"),
-            reloads: counter(registry, "reloads", "Rule sets replaced by a newer revision"),
-            load_seconds: request_histogram(),
-            programs_compiled: counter(registry, "programs_compiled", "Expressions compiled"),
-            programs_reused: counter(registry, "programs_reused", "Expressions carried over from the set before"),
-            propagation_seconds: request_histogram(),
-            listener_reconnects: counter(registry, "listener_reconnects", "Connections to hear of changes made anew"),
-            reconcile_catches: counter(registry, "reconcile_catches", "Changes found that no notification had told"),
-            idle_stops: counter(registry, "idle_stops", "Rule sets dropped because nobody used them"),
-            evictions: counter(registry, "evictions", "Rule sets dropped because there were too many"),
-            restarts: counter(registry, "actor_restarts", "Tenant actors that failed and were started again"),
-            resident_tenants: Gauge::default(),
-        };
-        registry.register("resident_tenants", "Rule sets in memory", engine.resident_tenants.clone());
-        registry.register_with_unit("load", "Time to load a rule set", Unit::Seconds, engine.load_seconds.clone());
-        let help = "Time from hearing of a change to serving it";
-        registry.register_with_unit("propagation", help, Unit::Seconds, engine.propagation_seconds.clone());
-        engine
-    }
-}
-
 impl Database {
     fn register(registry: &mut Registry) -> Self {
         let database = Self {
@@ -334,13 +320,15 @@ impl Database {
     }
 }
 
-fn counter(registry: &mut Registry, name: &'static str, help: &'static str) -> Counter {
+/// A counter, registered.
+pub(super) fn counter(registry: &mut Registry, name: &'static str, help: &'static str) -> Counter {
     let counter = Counter::default();
     registry.register(name, help, counter.clone());
     counter
 }
 
-fn request_histogram() -> Histogram {
+/// A histogram for what takes from an answer out of memory to a time-out.
+pub(super) fn request_histogram() -> Histogram {
     Histogram::new(REQUEST_BOUNDS_US)
 }
 
@@ -438,6 +426,7 @@ mod tests {
         metrics.pool("any", 0, 0);
         metrics.pool_wait("any", Duration::ZERO);
         metrics.sql("any", Duration::ZERO);
+        metrics.resident_tenants("any", 0);
         let text = metrics.encode().unwrap();
         let help = |line: &str| {
             let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;

@@ -153,3 +153,23 @@ async fn dev_without_programs_says_where_it_looked_and_what_to_do() {
     assert!(printed.contains("looked, in this order") && printed.contains("make postgres"), "{printed}");
     assert!(printed.contains(empty.path().to_str().unwrap()), "{printed}");
 }
+
+#[tokio::test]
+async fn top_prints_once_what_the_service_holds_in_memory() {
+    let database = TestDatabase::fresh().await;
+    let (_serving, client) = TestProcess::serve(database.url()).await;
+    let (tenant, _) = create_rule(&client, "facts.age >= 18").await;
+    assert!(matches(&client, &tenant).await);
+    let mut top = TestProcess::run(&["top", "--once", "--url", client.url(), "--key", OPERATOR_KEY], &[]);
+    assert_eq!(top.end().await, Some(0), "{}", top.printed());
+    let printed = top.printed();
+    let line = printed.lines().find(|line| line.starts_with("acme ")).unwrap_or_else(|| panic!("{printed}"));
+    assert_eq!(line.split_whitespace().nth(1), Some("ready"), "{line}");
+    assert!(printed.contains("1 in memory: 1 ready") && printed.contains(env!("CARGO_PKG_VERSION")), "{printed}");
+    assert!(!printed.contains('\u{1b}'), "{printed}");
+
+    let mut top =
+        TestProcess::run(&["top", "--once", "--url", client.url(), "--key", "another-key-that-is-wrong"], &[]);
+    assert_eq!(top.end().await, Some(1), "{}", top.printed());
+    assert!(top.printed().contains("401"), "{}", top.printed());
+}

@@ -1,13 +1,18 @@
 //! Calls: which function is meant, and whether one of its overloads takes the arguments.
 
-use std::collections::HashMap;
-
-use super::{Checked, CheckedKind, Checker, checked, names::Path, nearest::nearest};
-use crate::cel::{
-    library::{self, Function, Overload, literals},
-    parse::{Node, Range},
-    types::Type,
-    value::Value,
+use super::{
+    Checked, CheckedKind, Checker, checked,
+    names::{Path, root},
+    unify::never_fits,
+};
+use crate::{
+    cel::{
+        library::{self, Function, Overload, literals},
+        parse::{Node, Range},
+        types::Type,
+        value::Value,
+    },
+    config::nearest,
 };
 
 /// How macros are written, for those that are written otherwise.
@@ -31,8 +36,8 @@ impl Checker<'_> {
         &mut self,
         range: Range,
         name: &str,
-        target: Option<&Node>,
-        arguments: &[Node],
+        target: Option<&Node<'_>>,
+        arguments: &[Node<'_>],
         name_range: Range,
     ) -> Checked {
         if let Some(expanded) = self.macro_call(range, name, target, arguments) {
@@ -46,9 +51,9 @@ impl Checker<'_> {
         let mut checked_arguments: Vec<_> = target.into_iter().collect();
         checked_arguments.extend(arguments.iter().map(|argument| self.node(argument)));
         let absolute = name.starts_with('.');
-        let candidates =
-            if is_member { vec![name.to_owned()] } else { self.env.candidates(name.trim_start_matches('.'), absolute) };
-        for candidate in candidates {
+        // A method belongs to no container.
+        let env = self.env;
+        for candidate in env.candidates(name.trim_start_matches('.'), absolute || is_member) {
             if let Some(function) = library::find(&candidate) {
                 return self.resolve(range, function, is_member, checked_arguments, name_range);
             }
@@ -72,16 +77,20 @@ impl Checker<'_> {
         &mut self,
         range: Range,
         name: &str,
-        target: Option<&Node>,
-        arguments: &[Node],
+        target: Option<&Node<'_>>,
+        arguments: &[Node<'_>],
         name_range: Range,
     ) -> Option<Checked> {
+        let env = self.env;
+        if !env.is_qualified() && !library::is_namespace(root(target?)?) {
+            return None;
+        }
         let path = Path::of(target?)?;
-        if !path.absolute && self.scopes.iter().any(|scope| scope.0 == path.root) {
+        if !path.absolute && self.scopes.iter().any(|scope| *scope.0 == *path.root) {
             return None;
         }
         let full = format!("{}.{name}", path.name);
-        for candidate in self.env.candidates(&full, path.absolute) {
+        for candidate in env.candidates(&full, path.absolute) {
             let function = library::find(&candidate);
             let declared = self.env.function(&candidate);
             if function.is_none() && declared.is_none() {
@@ -107,13 +116,12 @@ impl Checker<'_> {
         arguments: Vec<Checked>,
         name_range: Range,
     ) -> Checked {
-        let types: Vec<_> = arguments.iter().map(|argument| argument.value_type.clone()).collect();
         let result = match function.name {
-            "math.greatest" | "math.least" if types.len() > 2 => self.extremum(&types),
-            _ => self.overload(&function.overloads, is_member, &types),
+            "math.greatest" | "math.least" if arguments.len() > 2 => self.extremum(&arguments),
+            _ => self.overload(&function.overloads, is_member, &arguments),
         };
         let Some(result) = result else {
-            let failed = self.no_overload(range, function.name, &function.overloads, is_member, &types, name_range);
+            let failed = self.no_overload(range, function.name, &function.overloads, is_member, &arguments, name_range);
             if self.env.is_checked() {
                 return failed;
             }
@@ -133,40 +141,43 @@ impl Checker<'_> {
         arguments: &[Checked],
         name_range: Range,
     ) -> Checked {
-        let types: Vec<_> = arguments.iter().map(|argument| argument.value_type.clone()).collect();
-        match self.overload(overloads, is_member, &types) {
+        match self.overload(overloads, is_member, arguments) {
             Some(result) => {
                 let kind = CheckedKind::Fail("no_such_overload", format!("`{name}` has no implementation"));
                 checked(kind, result, range)
             }
-            None => self.no_overload(range, name, overloads, is_member, &types, name_range),
+            None => self.no_overload(range, name, overloads, is_member, arguments, name_range),
         }
     }
 
     /// The type that the overloads fitting `arguments` give: `dyn` where they differ.
-    fn overload(&mut self, overloads: &[Overload], is_member: bool, arguments: &[Type]) -> Option<Type> {
+    fn overload(&mut self, overloads: &[Overload], is_member: bool, arguments: &[Checked]) -> Option<Type> {
         let mut result: Option<Type> = None;
         for overload in overloads {
             if overload.is_member != is_member || overload.parameters.len() != arguments.len() {
                 continue;
             }
             // Most overloads fall away here, before anything is made for them.
-            if overload
-                .parameters
-                .iter()
-                .zip(arguments)
-                .any(|(to, from)| to.is_plain() && from.is_plain() && to != from)
-            {
+            let types = arguments.iter().map(|argument| &argument.value_type);
+            if overload.parameters.iter().zip(types.clone()).any(|(to, from)| never_fits(to, from)) {
                 continue;
             }
-            let mut names = HashMap::new();
-            let parameters: Vec<_> =
-                overload.parameters.iter().map(|parameter| self.variables.instantiate(parameter, &mut names)).collect();
-            let value_type = self.variables.instantiate(&overload.result, &mut names);
-            if !self.variables.assign_all(&parameters, arguments) {
-                continue;
-            }
-            let value_type = self.variables.resolve(&value_type, false);
+            let value_type = if overload.is_generic {
+                let mut names = Vec::new();
+                let parameters = overload.parameters.iter();
+                let parameters: Vec<_> =
+                    parameters.map(|parameter| self.variables.instantiate(parameter, &mut names)).collect();
+                let value_type = self.variables.instantiate(&overload.result, &mut names);
+                if !self.variables.assign_all(parameters.iter().zip(types)) {
+                    continue;
+                }
+                self.variables.resolve(&value_type, false)
+            } else {
+                if !self.variables.assign_all(overload.parameters.iter().zip(types)) {
+                    continue;
+                }
+                overload.result.clone()
+            };
             result = Some(match result {
                 Some(known) if known == value_type => known,
                 Some(_) => Type::Dyn,
@@ -176,10 +187,10 @@ impl Checker<'_> {
         result
     }
 
-    fn extremum(&mut self, arguments: &[Type]) -> Option<Type> {
+    fn extremum(&mut self, arguments: &[Checked]) -> Option<Type> {
         let mut joined: Option<Type> = None;
         for argument in arguments {
-            let argument = self.variables.resolve(argument, true);
+            let argument = self.variables.resolve(&argument.value_type, true);
             if !argument.is_numeric() && argument != Type::Dyn {
                 return None;
             }
@@ -197,10 +208,10 @@ impl Checker<'_> {
         name: &str,
         overloads: &[Overload],
         is_member: bool,
-        arguments: &[Type],
+        arguments: &[Checked],
         name_range: Range,
     ) -> Checked {
-        let shown: Vec<_> = arguments.iter().map(|argument| self.shown(argument)).collect();
+        let shown: Vec<_> = arguments.iter().map(|argument| self.shown(&argument.value_type)).collect();
         let message = match (operator_text(name), shown.as_slice()) {
             (Some(operator), [left, right]) => format!("`{operator}` cannot be applied to `{left}` and `{right}`"),
             (Some(operator), [operand]) => format!("`{operator}` cannot be applied to `{operand}`"),

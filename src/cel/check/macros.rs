@@ -16,8 +16,8 @@ impl Checker<'_> {
         &mut self,
         range: Range,
         name: &str,
-        target: Option<&Node>,
-        arguments: &[Node],
+        target: Option<&Node<'_>>,
+        arguments: &[Node<'_>],
     ) -> Option<Checked> {
         if !self.env.has_macros() {
             return None;
@@ -28,7 +28,7 @@ impl Checker<'_> {
                 _ => None,
             };
         };
-        if matches!(&target.kind, Kind::Ident { name, .. } if &**name == "cel") {
+        if matches!(&target.kind, Kind::Ident { name, .. } if *name == "cel") {
             return self.cel_macro(range, name, arguments);
         }
         use LoopKind::{All, Exists, ExistsOne, List, Map, MapEntry};
@@ -55,7 +55,7 @@ impl Checker<'_> {
         })
     }
 
-    fn cel_macro(&mut self, range: Range, name: &str, arguments: &[Node]) -> Option<Checked> {
+    fn cel_macro(&mut self, range: Range, name: &str, arguments: &[Node<'_>]) -> Option<Checked> {
         match (name, arguments) {
             ("bind", [variable, value, body]) => {
                 let Some(variable) = self.variable_name(variable) else {
@@ -86,7 +86,7 @@ impl Checker<'_> {
     }
 
     /// `cel.block([a, b], body)`: each value may use those before it.
-    fn block(&mut self, range: Range, values: &Node, body: &Node) -> Checked {
+    fn block(&mut self, range: Range, values: &Node<'_>, body: &Node<'_>) -> Checked {
         let Kind::List(elements) = &values.kind else {
             return self.misuse(values.range, "`cel.block` takes a list of expressions first".to_owned());
         };
@@ -104,7 +104,7 @@ impl Checker<'_> {
         checked(CheckedKind::Bind { bindings, body: Box::new(body) }, value_type, range)
     }
 
-    fn has(&mut self, range: Range, argument: &Node) -> Checked {
+    fn has(&mut self, range: Range, argument: &Node<'_>) -> Checked {
         match &argument.kind {
             Kind::Select { operand, field, optional: false } => self.select(range, operand, field, Access::Test),
             _ => self.misuse(argument.range, "`has` takes a field: `has(object.field)`".to_owned()),
@@ -117,10 +117,10 @@ impl Checker<'_> {
     }
 
     /// The name that a macro binds.
-    fn variable_name(&self, node: &Node) -> Option<Arc<str>> {
+    fn variable_name(&self, node: &Node<'_>) -> Option<Arc<str>> {
         match &node.kind {
-            Kind::Ident { name, absolute: false } => Some(Arc::clone(name)),
-            Kind::Call { name, target: Some(target), arguments, .. } if matches!(&target.kind, Kind::Ident { name, .. } if &**name == "cel") => {
+            Kind::Ident { name, absolute: false } => Some((*name).into()),
+            Kind::Call { name, target: Some(target), arguments, .. } if matches!(&target.kind, Kind::Ident { name, .. } if *name == "cel") => {
                 generated_name(name, arguments)
             }
             _ => None,
@@ -143,10 +143,10 @@ impl Checker<'_> {
         &mut self,
         range: Range,
         kind: LoopKind,
-        target: &Node,
-        variables: &[&Node],
-        predicate: Option<&Node>,
-        transform: Option<&Node>,
+        target: &Node<'_>,
+        variables: &[&Node<'_>],
+        predicate: Option<&Node<'_>>,
+        transform: Option<&Node<'_>>,
     ) -> Checked {
         let mut names = Vec::new();
         for variable in variables {
@@ -224,7 +224,14 @@ impl Checker<'_> {
         if has_two { vec![key, value] } else { vec![value] }
     }
 
-    fn map_optional(&mut self, range: Range, target: &Node, variable: &Node, body: &Node, flat: bool) -> Checked {
+    fn map_optional(
+        &mut self,
+        range: Range,
+        target: &Node<'_>,
+        variable: &Node<'_>,
+        body: &Node<'_>,
+        flat: bool,
+    ) -> Checked {
         let Some(name) = self.variable_name(variable) else {
             return self.misuse(variable.range, "the variable must be a simple name".to_owned());
         };
@@ -242,8 +249,9 @@ impl Checker<'_> {
     }
 
     /// `list.sortBy(e, key)`: the list, sorted by the keys of its elements.
-    fn sort_by(&mut self, range: Range, target: &Node, variable: &Node, key: &Node) -> Checked {
-        let keys = self.fold(range, LoopKind::List, target, &[variable], None, Some(key));
+    fn sort_by(&mut self, range: Range, target: &Node<'_>, variable: &Node<'_>, key: &Node<'_>) -> Checked {
+        // Not the range of the whole: a trace tells the keys from the sorted list by it.
+        let keys = self.fold(key.range, LoopKind::List, target, &[variable], None, Some(key));
         let list = self.node(target);
         match library::find("@sortByKeys") {
             Some(function) => self.resolve(range, function, true, vec![list, keys], range),
@@ -253,7 +261,7 @@ impl Checker<'_> {
 }
 
 /// The name behind `cel.index(0)` and `cel.iterVar(0, 1)`.
-fn generated_name(name: &str, arguments: &[Node]) -> Option<Arc<str>> {
+fn generated_name(name: &str, arguments: &[Node<'_>]) -> Option<Arc<str>> {
     let numbers: Option<Vec<_>> = arguments
         .iter()
         .map(|argument| match &argument.kind {

@@ -5,12 +5,11 @@
 mod call;
 mod macros;
 mod names;
-mod nearest;
 mod tree;
 mod unify;
 
 pub(super) use call::operator_text;
-pub(super) use tree::{Access, Bounds, Checked, CheckedKind, Loop, LoopKind};
+pub(super) use tree::{Access, Checked, CheckedKind, Loop, LoopKind};
 
 use std::sync::Arc;
 
@@ -19,10 +18,10 @@ use super::{
     parse::{Kind, Mistake, Node, Range},
     types::Type,
 };
-use unify::Variables;
+use unify::{Variables, is_ground};
 
 /// Checks `node` in `env`.
-pub(super) fn check(env: &Env, source: &str, node: &Node) -> Result<Checked, Vec<Mistake>> {
+pub(super) fn check(env: &Env, source: &str, node: &Node<'_>) -> Result<Checked, Vec<Mistake>> {
     let mut checker = Checker {
         env,
         source,
@@ -37,7 +36,9 @@ pub(super) fn check(env: &Env, source: &str, node: &Node) -> Result<Checked, Vec
         checker.mistakes.sort_by_key(|mistake| mistake.range);
         return Err(checker.mistakes);
     }
-    settle(&mut checked, &checker.variables);
+    if !checker.variables.is_empty() {
+        settle(&mut checked, &checker.variables);
+    }
     Ok(checked)
 }
 
@@ -53,7 +54,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn node(&mut self, node: &Node) -> Checked {
+    fn node(&mut self, node: &Node<'_>) -> Checked {
         match &node.kind {
             Kind::Literal(value) => checked(CheckedKind::Constant(value.clone()), value.static_type(), node.range),
             Kind::Ident { .. } | Kind::Select { .. } => self.name(node),
@@ -101,7 +102,8 @@ impl Checker<'_> {
     }
 
     fn expect(&mut self, found: &Checked, expected: &Type, what: &str) {
-        if !self.variables.assign(expected, &found.value_type) && self.env.is_checked() {
+        if *expected != found.value_type && !self.variables.assign(expected, &found.value_type) && self.env.is_checked()
+        {
             let actual = self.variables.resolve(&found.value_type, true);
             let message = format!("{what} must be `{expected}`, and `{}` is `{actual}`", self.text(found.range));
             self.fail(found.range, "no_such_overload", message);
@@ -116,7 +118,7 @@ impl Checker<'_> {
         }
     }
 
-    fn conditions(&mut self, terms: &[Node]) -> Vec<Checked> {
+    fn conditions(&mut self, terms: &[Node<'_>]) -> Vec<Checked> {
         let terms: Vec<_> = terms.iter().map(|term| self.node(term)).collect();
         for term in &terms {
             self.expect(term, &Type::Bool, "a condition");
@@ -124,15 +126,13 @@ impl Checker<'_> {
         terms
     }
 
-    fn conditional(&mut self, range: Range, parts: &[Node; 3]) -> Checked {
+    fn conditional(&mut self, range: Range, parts: &[Node<'_>; 3]) -> Checked {
         let parts = parts.each_ref().map(|part| self.node(part));
         let [condition, accepted, refused] = &parts;
         self.expect(condition, &Type::Bool, "a condition");
         let value_type = self.variables.fresh();
-        if !self.variables.assign_all(
-            &[value_type.clone(), value_type.clone()],
-            &[accepted.value_type.clone(), refused.value_type.clone()],
-        ) && self.env.is_checked()
+        if !self.variables.assign_all([(&value_type, &accepted.value_type), (&value_type, &refused.value_type)])
+            && self.env.is_checked()
         {
             let (left, right) = (self.shown(&accepted.value_type), self.shown(&refused.value_type));
             self.fail(
@@ -147,7 +147,7 @@ impl Checker<'_> {
         checked(CheckedKind::Conditional(Box::new(parts)), value_type, range)
     }
 
-    fn list(&mut self, range: Range, elements: &[super::parse::Element]) -> Checked {
+    fn list(&mut self, range: Range, elements: &[super::parse::Element<'_>]) -> Checked {
         let mut joined = None;
         let mut checked_elements = Vec::with_capacity(elements.len());
         for element in elements {
@@ -160,7 +160,7 @@ impl Checker<'_> {
         checked(CheckedKind::List(checked_elements), Type::list(element_type), range)
     }
 
-    fn map(&mut self, range: Range, entries: &[super::parse::Entry]) -> Checked {
+    fn map(&mut self, range: Range, entries: &[super::parse::Entry<'_>]) -> Checked {
         let (mut keys, mut values) = (None, None);
         let mut checked_entries = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -206,6 +206,8 @@ fn checked(kind: CheckedKind, value_type: Type, range: Range) -> Checked {
 
 /// Replaces the type variables by what was found for them.
 fn settle(node: &mut Checked, variables: &Variables) {
-    node.value_type = variables.resolve(&node.value_type, true);
+    if !is_ground(&node.value_type) {
+        node.value_type = variables.resolve(&node.value_type, true);
+    }
     node.children_mut(&mut |child| settle(child, variables));
 }

@@ -1,33 +1,36 @@
 //! Names and fields: variables, qualified names, types as values, selection.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use super::{Access, Bounds, Checked, CheckedKind, Checker, checked, nearest::nearest};
-use crate::cel::{
-    activation::Slot,
-    parse::{Kind, Node, Range},
-    types::Type,
-    value::Value,
+use super::{Access, Checked, CheckedKind, Checker, checked};
+use crate::{
+    cel::{
+        activation::Slot,
+        parse::{Kind, Node, Range},
+        size::Size,
+        types::Type,
+        value::Value,
+    },
+    config::nearest,
 };
 
 /// A name, split where it was written with points.
-pub(super) struct Path {
-    pub(super) name: String,
+pub(super) struct Path<'a> {
+    pub(super) name: Cow<'a, str>,
     pub(super) absolute: bool,
-    pub(super) root: Arc<str>,
+    pub(super) root: &'a str,
 }
 
-impl Path {
+impl<'a> Path<'a> {
     /// The qualified name that `node` spells, if it spells one.
-    pub(super) fn of(node: &Node) -> Option<Self> {
+    pub(super) fn of(node: &'a Node<'a>) -> Option<Self> {
         match &node.kind {
-            Kind::Ident { name, absolute } => {
-                Some(Self { name: name.to_string(), absolute: *absolute, root: Arc::clone(name) })
-            }
+            Kind::Ident { name, absolute } => Some(Self { name: Cow::Borrowed(name), absolute: *absolute, root: name }),
             Kind::Select { operand, field, optional: false } => {
                 let mut path = Self::of(operand)?;
-                path.name.push('.');
-                path.name.push_str(field);
+                let name = path.name.to_mut();
+                name.push('.');
+                name.push_str(field);
                 Some(path)
             }
             _ => None,
@@ -35,10 +38,20 @@ impl Path {
     }
 }
 
+/// The first name of the qualified name that `node` spells, if it spells one.
+pub(super) fn root<'a>(node: &Node<'a>) -> Option<&'a str> {
+    match &node.kind {
+        Kind::Ident { name, .. } => Some(name),
+        Kind::Select { operand, optional: false, .. } => root(operand),
+        _ => None,
+    }
+}
+
 impl Checker<'_> {
     /// An identifier or a selection.
-    pub(super) fn name(&mut self, node: &Node) -> Checked {
-        if let Some(path) = Path::of(node)
+    pub(super) fn name(&mut self, node: &Node<'_>) -> Checked {
+        if self.may_be_one_name(node)
+            && let Some(path) = Path::of(node)
             && let Some(found) = self.qualified(&path, node.range)
         {
             return found;
@@ -53,20 +66,29 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether a whole qualified name may stand for something of its own, and not only for a field of what is before
+    /// the last point.
+    fn may_be_one_name(&self, node: &Node<'_>) -> bool {
+        matches!(node.kind, Kind::Ident { .. })
+            || self.env.is_qualified()
+            || root(node).is_some_and(|root| matches!(root, "google" | "net"))
+    }
+
     /// What a whole qualified name stands for.
-    fn qualified(&mut self, path: &Path, range: Range) -> Option<Checked> {
+    fn qualified(&mut self, path: &Path<'_>, range: Range) -> Option<Checked> {
         if !path.absolute
-            && let Some((name, local, value_type)) = self.scopes.iter().rev().find(|scope| scope.0 == path.root)
+            && let Some((name, local, value_type)) = self.scopes.iter().rev().find(|scope| *scope.0 == *path.root)
         {
             // A local hides whatever is declared, also names that begin with its own.
             let is_whole = **name == *path.name;
             return is_whole.then(|| checked(CheckedKind::Local(*local), value_type.clone(), range));
         }
-        for candidate in self.env.candidates(&path.name, path.absolute) {
-            if let Some(variable) = self.env.variable(&candidate) {
+        let env = self.env;
+        for candidate in env.candidates(&path.name, path.absolute) {
+            if let Some(variable) = env.variable(&candidate) {
                 let kind = match &variable.value_type {
                     Type::Object(object) => CheckedKind::Object(Arc::clone(object), variable.slot),
-                    _ => CheckedKind::Slot(variable.slot, Bounds::default()),
+                    _ => CheckedKind::Slot(variable.slot, Size::of_type(&variable.value_type)),
                 };
                 return Some(checked(kind, variable.value_type.clone(), range));
             }
@@ -95,36 +117,35 @@ impl Checker<'_> {
     }
 
     /// `operand.field`, in one of the ways to select it.
-    pub(super) fn select(&mut self, range: Range, operand: &Node, field: &Arc<str>, access: Access) -> Checked {
+    pub(super) fn select(&mut self, range: Range, operand: &Node<'_>, field: &str, access: Access) -> Checked {
         let operand = self.node(operand);
         let operand_type = self.variables.resolve(&operand.value_type, false);
         let (inner, is_optional) = match &operand_type {
             Type::Optional(inner) => (inner.as_ref().clone(), true),
             _ => (operand_type.clone(), false),
         };
-        let (field_type, position, bounds) = match &inner {
+        let (field_type, position, size) = match &inner {
             Type::Object(object) => match object.position(field) {
                 Some(position) => {
                     let declared = object.fields.get(position);
-                    let bounds = declared
-                        .map(|declared| Bounds { max_length: declared.max_length, max_items: declared.max_items });
+                    let size = declared.map(|declared| declared.size.clone());
                     let field_type = declared.map_or(Type::Dyn, |declared| declared.value_type.clone());
-                    (field_type, Some(position), bounds.unwrap_or_default())
+                    (field_type, Some(position), size.unwrap_or_default())
                 }
                 None => return self.undefined_field(&operand, object, field, range),
             },
-            Type::Map(_, value) => (value.as_ref().clone(), None, Bounds::default()),
-            Type::Dyn => (Type::Dyn, None, Bounds::default()),
+            Type::Map(_, value) => (value.as_ref().clone(), None, Size::default()),
+            Type::Dyn => (Type::Dyn, None, Size::default()),
             Type::Variable(_) => {
                 self.variables.assign(&inner, &Type::Dyn);
-                (Type::Dyn, None, Bounds::default())
+                (Type::Dyn, None, Size::default())
             }
             other => {
                 let message = format!("`{}` is `{}` and has no fields", self.text(operand.range), self.shown(other));
                 if self.env.is_checked() {
                     return self.fail(range, "no_such_field", message);
                 }
-                (Type::Dyn, None, Bounds::default())
+                (Type::Dyn, None, Size::default())
             }
         };
         let value_type = match access {
@@ -137,30 +158,31 @@ impl Checker<'_> {
             (CheckedKind::Object(_, first), Some(position)) => {
                 let slot = Slot(first.0 + position);
                 match access {
-                    Access::Plain => CheckedKind::Slot(slot, bounds),
-                    Access::Optional => CheckedKind::OptionalSlot(slot),
+                    Access::Plain => CheckedKind::Slot(slot, size),
+                    Access::Optional => CheckedKind::OptionalSlot(slot, size),
                     Access::Test => CheckedKind::HasSlot(slot),
                 }
             }
             _ => {
                 let position = if is_optional { None } else { position };
-                CheckedKind::Select { operand: Box::new(operand), field: Arc::clone(field), position, mode: access }
+                CheckedKind::Select { operand: Box::new(operand), field: field.into(), position, mode: access }
             }
         };
         checked(kind, value_type, range)
     }
 
     /// `operand[index]` or `operand[?index]`.
-    pub(super) fn index(&mut self, range: Range, operand: &Node, index: &Node, optional: bool) -> Checked {
+    pub(super) fn index(&mut self, range: Range, operand: &Node<'_>, index: &Node<'_>, optional: bool) -> Checked {
         let (operand, index) = (self.node(operand), self.node(index));
         let name = if optional { "_[?_]" } else { "_[_]" };
         let Some(function) = crate::cel::library::find(name) else { return operand };
-        let resolved = self.resolve(range, function, false, vec![operand.clone(), index.clone()], range);
-        if matches!(resolved.kind, CheckedKind::Fail(..)) {
-            return resolved;
+        let mut resolved = self.resolve(range, function, false, vec![operand, index], range);
+        if let CheckedKind::Call { arguments, .. } = &mut resolved.kind
+            && let (Some(index), Some(operand)) = (arguments.pop(), arguments.pop())
+        {
+            resolved.kind = CheckedKind::Index { operand: Box::new(operand), index: Box::new(index), optional };
         }
-        let kind = CheckedKind::Index { operand: Box::new(operand), index: Box::new(index), optional };
-        checked(kind, resolved.value_type, range)
+        resolved
     }
 
     fn undefined_field(
@@ -174,6 +196,7 @@ impl Checker<'_> {
         let failed = self.fail(range, "no_such_field", format!("`{operand_text}` has no field `{field}`"));
         match nearest(field, object.fields.iter().map(|field| field.name.as_str())) {
             Some(near) => self.hint(format!("did you mean `{operand_text}.{near}`?")),
+            None if object.fields.is_empty() => self.hint(format!("it has no fields: `{}` is empty", object.name)),
             None => {
                 let names: Vec<_> = object.fields.iter().take(8).map(|field| format!("`{}`", field.name)).collect();
                 self.hint(format!("its fields are {}", names.join(", ")));

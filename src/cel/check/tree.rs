@@ -6,6 +6,7 @@ use crate::cel::{
     activation::Slot,
     library::Function,
     parse::Range,
+    size::Size,
     types::{ObjectType, Type},
     value::Value,
 };
@@ -22,7 +23,7 @@ pub(in crate::cel) struct Checked {
 pub(in crate::cel) enum CheckedKind {
     Constant(Value),
     /// A variable, or a field of a variable that is an object.
-    Slot(Slot, Bounds),
+    Slot(Slot, Size),
     /// A variable that is an object, as a whole.
     Object(Arc<ObjectType>, Slot),
     /// A variable of a loop or a binding.
@@ -37,7 +38,7 @@ pub(in crate::cel) enum CheckedKind {
     /// Whether a slot is present.
     HasSlot(Slot),
     /// The optional value of a slot.
-    OptionalSlot(Slot),
+    OptionalSlot(Slot, Size),
     Index {
         operand: Box<Checked>,
         index: Box<Checked>,
@@ -78,13 +79,6 @@ pub(in crate::cel) enum Access {
     Optional,
     /// Whether it is there.
     Test,
-}
-
-/// What the schema says of a value's size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::cel) struct Bounds {
-    pub(in crate::cel) max_length: Option<u64>,
-    pub(in crate::cel) max_items: Option<u64>,
 }
 
 /// A comprehension.
@@ -153,7 +147,7 @@ impl Checked {
             | CheckedKind::Object(..)
             | CheckedKind::Local(_)
             | CheckedKind::HasSlot(_)
-            | CheckedKind::OptionalSlot(_)
+            | CheckedKind::OptionalSlot(..)
             | CheckedKind::Fail(..) => {}
         }
     }
@@ -191,7 +185,7 @@ impl Checked {
             | CheckedKind::Object(..)
             | CheckedKind::Local(_)
             | CheckedKind::HasSlot(_)
-            | CheckedKind::OptionalSlot(_)
+            | CheckedKind::OptionalSlot(..)
             | CheckedKind::Fail(..) => {}
         }
     }

@@ -1,6 +1,5 @@
 //! Which type fits where: assignability, with type variables that take the type they first meet, and widen.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::cel::types::Type;
@@ -9,6 +8,8 @@ use crate::cel::types::Type;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
     found: Vec<Option<Type>>,
+    /// What stood in `found` before each change since the assignment that is under way began.
+    undo: Vec<(u32, Option<Type>)>,
 }
 
 impl Variables {
@@ -17,13 +18,18 @@ impl Variables {
         Type::Variable(u32::try_from(self.found.len() - 1).unwrap_or(u32::MAX))
     }
 
+    /// Whether no type that was checked can have a variable.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
     fn get(&self, variable: u32) -> Option<&Type> {
         self.found.get(variable as usize).and_then(Option::as_ref)
     }
 
     fn set(&mut self, variable: u32, value: Type) {
         if let Some(place) = self.found.get_mut(variable as usize) {
-            *place = Some(value);
+            self.undo.push((variable, place.replace(value)));
         }
     }
 
@@ -35,22 +41,27 @@ impl Variables {
                 None if unknown_is_dyn => Type::Dyn,
                 None => value.clone(),
             },
+            ground if is_ground(ground) => ground.clone(),
             other => map_parameters(other, &mut |inner| self.resolve(inner, unknown_is_dyn)),
         }
     }
 
     /// Whether every type of `from` fits its counterpart in `to`; what that says of variables is kept only then.
-    pub(super) fn assign_all(&mut self, to: &[Type], from: &[Type]) -> bool {
-        let before = self.found.clone();
-        let fits = to.len() == from.len() && to.iter().zip(from).all(|(to, from)| self.fits(to, from));
+    pub(super) fn assign_all<'t>(&mut self, pairs: impl IntoIterator<Item = (&'t Type, &'t Type)>) -> bool {
+        self.undo.clear();
+        let fits = pairs.into_iter().all(|(to, from)| self.fits(to, from));
         if !fits {
-            self.found = before;
+            for (variable, before) in self.undo.drain(..).rev() {
+                if let Some(place) = self.found.get_mut(variable as usize) {
+                    *place = before;
+                }
+            }
         }
         fits
     }
 
     pub(super) fn assign(&mut self, to: &Type, from: &Type) -> bool {
-        self.assign_all(std::slice::from_ref(to), std::slice::from_ref(from))
+        self.assign_all([(to, from)])
     }
 
     fn fits(&mut self, to: &Type, from: &Type) -> bool {
@@ -124,22 +135,43 @@ impl Variables {
     }
 
     /// `value` with its parameters replaced by variables, the same one for the same name.
-    pub(super) fn instantiate(&mut self, value: &Type, names: &mut HashMap<Arc<str>, Type>) -> Type {
+    pub(super) fn instantiate<'t>(&mut self, value: &'t Type, names: &mut Vec<(&'t str, Type)>) -> Type {
         match value {
             Type::Parameter(name) => {
-                if let Some(known) = names.get(name) {
+                if let Some((_, known)) = names.iter().find(|(known, _)| **known == **name) {
                     return known.clone();
                 }
                 let fresh = self.fresh();
-                names.insert(Arc::clone(name), fresh.clone());
+                names.push((name, fresh.clone()));
                 fresh
             }
+            ground if is_ground(ground) => ground.clone(),
             other => map_parameters(other, &mut |inner| self.instantiate(inner, names)),
         }
     }
 }
 
-fn map_parameters(value: &Type, map: &mut dyn FnMut(&Type) -> Type) -> Type {
+/// Whether there is neither a variable nor a parameter in `value`, so that it stays what it is.
+pub(super) fn is_ground(value: &Type) -> bool {
+    match value {
+        Type::Variable(_) | Type::Parameter(_) => false,
+        Type::List(inner) | Type::Optional(inner) | Type::Type(inner) => is_ground(inner),
+        Type::Map(key, value) => is_ground(key) && is_ground(value),
+        Type::Abstract(_, parameters) => parameters.iter().all(is_ground),
+        _ => true,
+    }
+}
+
+/// Whether a value of `from` certainly is none of `to`, told from the outermost of both alone.
+pub(super) fn never_fits(to: &Type, from: &Type) -> bool {
+    use std::mem::discriminant;
+    let is_told = |value: &Type| {
+        value.is_plain() || matches!(value, Type::List(_) | Type::Map(..) | Type::Timestamp | Type::Duration)
+    };
+    is_told(to) && is_told(from) && discriminant(to) != discriminant(from)
+}
+
+fn map_parameters<'t>(value: &'t Type, map: &mut dyn FnMut(&'t Type) -> Type) -> Type {
     match value {
         Type::List(inner) => Type::list(map(inner)),
         Type::Optional(inner) => Type::optional(map(inner)),

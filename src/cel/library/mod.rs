@@ -17,7 +17,10 @@ mod signature;
 mod strings;
 mod time;
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::LazyLock,
+};
 
 use super::{
     run::{Fault, Outcome, Run},
@@ -26,7 +29,7 @@ use super::{
 };
 
 /// What a function does with its arguments; a target is the first of them.
-pub(super) type Body = fn(&mut Run<'_>, &[Value]) -> Outcome;
+pub(super) type Body = fn(&Run<'_>, &[Value]) -> Outcome;
 
 /// A name, its overloads as they are written, and its body.
 type Declaration = (&'static str, &'static [&'static str], Body);
@@ -46,9 +49,16 @@ pub(super) struct Overload {
     pub(super) is_member: bool,
     pub(super) parameters: Vec<Type>,
     pub(super) result: Type,
+    /// Whether a type parameter occurs in it.
+    pub(super) is_generic: bool,
 }
 
 impl Overload {
+    pub(super) fn new(is_member: bool, parameters: Vec<Type>, result: Type) -> Self {
+        let is_generic = parameters.iter().chain([&result]).any(Type::has_parameter);
+        Self { is_member, parameters, result, is_generic }
+    }
+
     /// How the overload is written.
     pub(super) fn shown(&self, name: &str) -> String {
         let list = |types: &[Type]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -87,6 +97,15 @@ static FUNCTIONS: LazyLock<HashMap<&'static str, Function>> = LazyLock::new(|| {
 /// The function called `name`.
 pub(super) fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS.get(name)
+}
+
+/// The names before the first point of functions whose names have one: `math`.
+static NAMESPACES: LazyLock<BTreeSet<&'static str>> =
+    LazyLock::new(|| names().filter_map(|name| Some(name.split_once('.')?.0)).collect());
+
+/// Whether functions have names that begin with this one and a point.
+pub(super) fn is_namespace(name: &str) -> bool {
+    NAMESPACES.contains(name)
 }
 
 /// The names of all functions.

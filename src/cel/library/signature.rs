@@ -16,7 +16,7 @@ pub(super) fn parse(name: &str, text: &str) -> Option<Overload> {
     let (rest_parameters, rest) = parse_list(rest.strip_prefix('(')?)?;
     parameters.extend(rest_parameters);
     let (result, rest) = parse_type(rest.strip_prefix(": ")?)?;
-    rest.is_empty().then_some(Overload { is_member, parameters, result })
+    rest.is_empty().then(|| Overload::new(is_member, parameters, result))
 }
 
 /// Types up to the closing parenthesis, and what follows it.

@@ -1,6 +1,6 @@
 //! The tree of an expression as it was written: macros are calls, names are not resolved.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use crate::cel::value::Value;
 
@@ -13,64 +13,64 @@ pub(in crate::cel) struct Range {
 
 /// A sub-expression and where it stands.
 #[derive(Debug, Clone)]
-pub(in crate::cel) struct Node {
-    pub(in crate::cel) kind: Kind,
+pub(in crate::cel) struct Node<'a> {
+    pub(in crate::cel) kind: Kind<'a>,
     pub(in crate::cel) range: Range,
     /// The deepest nesting below it.
     pub(in crate::cel) depth: u32,
 }
 
 #[derive(Debug, Clone)]
-pub(in crate::cel) enum Kind {
+pub(in crate::cel) enum Kind<'a> {
     Literal(Value),
     /// `name`, or `.name` from the root of the namespace.
     Ident {
-        name: Arc<str>,
+        name: &'a str,
         absolute: bool,
     },
     /// `operand.field`, or `operand.?field`.
     Select {
-        operand: Box<Node>,
-        field: Arc<str>,
+        operand: Box<Node<'a>>,
+        field: &'a str,
         optional: bool,
     },
     /// `operand[index]`, or `operand[?index]`.
     Index {
-        operand: Box<Node>,
-        index: Box<Node>,
+        operand: Box<Node<'a>>,
+        index: Box<Node<'a>>,
         optional: bool,
     },
     /// `name(arguments)` or `target.name(arguments)`; operators have CEL's names, such as `_+_`.
     Call {
-        name: Arc<str>,
-        target: Option<Box<Node>>,
-        arguments: Vec<Node>,
+        name: Cow<'a, str>,
+        target: Option<Box<Node<'a>>>,
+        arguments: Vec<Node<'a>>,
         /// Where the name stands.
         name_range: Range,
     },
     /// Two or more terms joined by `&&`.
-    And(Vec<Node>),
+    And(Vec<Node<'a>>),
     /// Two or more terms joined by `||`.
-    Or(Vec<Node>),
-    Conditional(Box<[Node; 3]>),
-    List(Vec<Element>),
-    Map(Vec<Entry>),
+    Or(Vec<Node<'a>>),
+    Conditional(Box<[Node<'a>; 3]>),
+    List(Vec<Element<'a>>),
+    Map(Vec<Entry<'a>>),
     /// `name{field: value}`: no type that we know can be made so.
     Struct(String),
 }
 
 /// An element of a list literal; an optional one, `?value`, is left out if it is absent.
 #[derive(Debug, Clone)]
-pub(in crate::cel) struct Element {
-    pub(in crate::cel) value: Node,
+pub(in crate::cel) struct Element<'a> {
+    pub(in crate::cel) value: Node<'a>,
     pub(in crate::cel) optional: bool,
 }
 
 /// An entry of a map literal; an optional one, `?key: value`, is left out if its value is absent.
 #[derive(Debug, Clone)]
-pub(in crate::cel) struct Entry {
-    pub(in crate::cel) key: Node,
-    pub(in crate::cel) value: Node,
+pub(in crate::cel) struct Entry<'a> {
+    pub(in crate::cel) key: Node<'a>,
+    pub(in crate::cel) value: Node<'a>,
     pub(in crate::cel) optional: bool,
 }
 

@@ -15,12 +15,6 @@ pub(super) enum Token {
     Symbol(&'static str),
 }
 
-/// Longer ones first.
-const SYMBOLS: [&str; 27] = [
-    "&&", "||", "==", "!=", "<=", ">=", ".", ",", ":", "?", "(", ")", "[", "]", "{", "}", "+", "-", "*", "/", "%", "<",
-    ">", "!", "&", "|", "=",
-];
-
 pub(super) struct Lexer<'a> {
     source: &'a str,
     offset: usize,
@@ -35,19 +29,21 @@ impl<'a> Lexer<'a> {
         self.source.get(self.offset..).unwrap_or_default()
     }
 
+    #[inline]
     fn byte(&self, ahead: usize) -> u8 {
         self.source.as_bytes().get(self.offset + ahead).copied().unwrap_or(0)
     }
 
     fn skip_blank(&mut self) {
         loop {
-            let rest = self.rest();
-            let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\n', '\u{c}']);
-            self.offset += rest.len() - trimmed.len();
-            if !trimmed.starts_with("//") {
+            while matches!(self.byte(0), b' ' | b'\t' | b'\r' | b'\n' | b'\x0c') {
+                self.offset += 1;
+            }
+            if self.byte(0) != b'/' || self.byte(1) != b'/' {
                 return;
             }
-            self.offset += trimmed.find('\n').unwrap_or(trimmed.len());
+            let comment = self.rest();
+            self.offset += comment.find('\n').unwrap_or(comment.len());
         }
     }
 
@@ -61,18 +57,21 @@ impl<'a> Lexer<'a> {
     fn token(&mut self) -> Result<Token, Mistake> {
         let start = self.offset;
         match self.byte(0) {
-            _ if self.rest().is_empty() => Ok(Token::End),
+            0 if self.offset >= self.source.len() => Ok(Token::End),
             b'0'..=b'9' => self.number(),
             b'.' if self.byte(1).is_ascii_digit() => self.number(),
             b'"' | b'\'' => self.string(),
             byte if byte.is_ascii_alphabetic() || byte == b'_' => {
-                let prefix = self.rest().bytes().take(3).take_while(|byte| !matches!(byte, b'"' | b'\'')).count();
-                let is_prefix =
-                    matches!(self.rest().get(..prefix).map(str::to_ascii_lowercase).as_deref(), Some("b" | "r" | "br"));
-                if is_prefix && matches!(self.byte(prefix), b'"' | b'\'') {
+                let is_prefix = matches!(
+                    [byte, self.byte(1), self.byte(2)].map(|byte| byte.to_ascii_lowercase()),
+                    [b'b' | b'r', b'"' | b'\'', _] | [b'b', b'r', b'"' | b'\'']
+                );
+                if is_prefix {
                     return self.string();
                 }
-                self.offset += self.rest().bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+                while self.byte(0).is_ascii_alphanumeric() || self.byte(0) == b'_' {
+                    self.offset += 1;
+                }
                 Ok(Token::Ident)
             }
             b'`' => {
@@ -88,18 +87,49 @@ impl<'a> Lexer<'a> {
     }
 
     fn symbol(&mut self) -> Result<Token, Mistake> {
-        let rest = self.rest();
-        if let Some(symbol) = SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
+        let symbol = match (self.byte(0), self.byte(1)) {
+            (b'&', b'&') => "&&",
+            (b'|', b'|') => "||",
+            (b'=', b'=') => "==",
+            (b'!', b'=') => "!=",
+            (b'<', b'=') => "<=",
+            (b'>', b'=') => ">=",
+            (b'.', _) => ".",
+            (b',', _) => ",",
+            (b':', _) => ":",
+            (b'?', _) => "?",
+            (b'(', _) => "(",
+            (b')', _) => ")",
+            (b'[', _) => "[",
+            (b']', _) => "]",
+            (b'{', _) => "{",
+            (b'}', _) => "}",
+            (b'+', _) => "+",
+            (b'-', _) => "-",
+            (b'*', _) => "*",
+            (b'/', _) => "/",
+            (b'%', _) => "%",
+            (b'<', _) => "<",
+            (b'>', _) => ">",
+            (b'!', _) => "!",
+            (b'&', _) => "&",
+            (b'|', _) => "|",
+            (b'=', _) => "=",
+            _ => "",
+        };
+        if !symbol.is_empty() {
             self.offset += symbol.len();
             return Ok(Token::Symbol(symbol));
         }
-        let found = rest.chars().next().unwrap_or_default();
+        let found = self.rest().chars().next().unwrap_or_default();
         let range = Range::new(self.offset, self.offset + found.len_utf8());
         Err(Mistake::new(range, format!("`{}` has no meaning here", found.escape_debug())))
     }
 
     fn digits(&mut self) {
-        self.offset += self.rest().bytes().take_while(u8::is_ascii_digit).count();
+        while self.byte(0).is_ascii_digit() {
+            self.offset += 1;
+        }
     }
 
     fn number(&mut self) -> Result<Token, Mistake> {
@@ -150,28 +180,28 @@ impl<'a> Lexer<'a> {
             }
             self.offset += 1;
         }
-        let quote = if self.byte(0) == b'"' { "\"" } else { "'" };
-        let triple = quote.repeat(3);
-        let delimiter = if self.rest().starts_with(&triple) { triple.as_str() } else { quote };
+        let quote = self.byte(0);
+        let (single, triple) = if quote == b'"' { ("\"", "\"\"\"") } else { ("'", "'''") };
+        let is_triple = self.byte(1) == quote && self.byte(2) == quote;
+        let delimiter = if is_triple { triple } else { single };
         self.offset += delimiter.len();
         let content_start = self.offset;
         let open = Range::new(start, content_start);
         loop {
-            let rest = self.rest();
-            if rest.starts_with(delimiter) {
+            // What ends or escapes is one byte, and no part of a longer character.
+            let next = self.byte(0);
+            if next == quote && (!is_triple || (self.byte(1) == quote && self.byte(2) == quote)) {
                 break;
             }
-            let Some(next) = rest.chars().next() else {
+            if self.offset >= self.source.len() {
                 return Err(Mistake::new(open, "a text is not closed").hint(format!("close it with `{delimiter}`")));
-            };
-            if delimiter.len() == 1 && matches!(next, '\n' | '\r') {
+            }
+            if !is_triple && matches!(next, b'\n' | b'\r') {
                 return Err(Mistake::new(open, "a text is not closed before the end of its line")
                     .hint(format!("close it with `{delimiter}`, or write it between `{triple}`")));
             }
-            self.offset += next.len_utf8();
-            if next == '\\' && !is_raw {
-                self.offset += self.rest().chars().next().map_or(0, char::len_utf8);
-            }
+            let is_escape = next == b'\\' && !is_raw && self.offset + 1 < self.source.len();
+            self.offset += if is_escape { 2 } else { 1 };
         }
         let content = self.source.get(content_start..self.offset).unwrap_or_default();
         self.offset += delimiter.len();

@@ -16,7 +16,7 @@ pub(super) fn int(digits: &str, is_negative: bool) -> Option<i64> {
 
 /// The value of what stands between quotes, or where and why it has none.
 pub(super) fn text(content: &str, is_raw: bool, is_bytes: bool) -> Result<Value, (usize, usize, String)> {
-    if is_raw {
+    if is_raw || !content.bytes().any(|byte| matches!(byte, b'\\' | b'\r')) {
         return Ok(if is_bytes { Value::Bytes(content.as_bytes().into()) } else { Value::from(content) });
     }
     let mut bytes = Vec::with_capacity(content.len());

@@ -13,6 +13,8 @@ pub(super) use mistake::Mistake;
 
 use lexer::{Lexer, Token};
 
+use std::borrow::Cow;
+
 use crate::{
     cel::value::Value,
     config::limits::{EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX, SOURCE_BYTES_MAX},
@@ -43,7 +45,7 @@ const RESERVED: [&str; 17] = [
 pub(super) const TREE_DEPTH_MAX: u32 = 128;
 
 /// Parses `source`.
-pub(super) fn parse(source: &str) -> Result<Node, Mistake> {
+pub(super) fn parse(source: &str) -> Result<Node<'_>, Mistake> {
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("the expression has {} bytes, at most {SOURCE_BYTES_MAX} are allowed", source.len());
         return Err(Mistake::new(Range::default(), message)
@@ -78,7 +80,7 @@ struct Parser<'a> {
     nodes: std::cell::Cell<usize>,
 }
 
-type Parsed = Result<Node, Mistake>;
+type Parsed<'a> = Result<Node<'a>, Mistake>;
 
 impl<'a> Parser<'a> {
     fn advance(&mut self) -> Result<Range, Mistake> {
@@ -91,15 +93,19 @@ impl<'a> Parser<'a> {
         self.range.text(self.source)
     }
 
-    fn at(&self, symbol: &str) -> bool {
+    // Inlined, so that no text is compared with what is known when this is built.
+    #[inline(always)]
+    fn at(&self, symbol: &'static str) -> bool {
         matches!(self.token, Token::Symbol(found) if found == symbol)
     }
 
-    fn take(&mut self, symbol: &str) -> Result<Option<Range>, Mistake> {
+    #[inline(always)]
+    fn take(&mut self, symbol: &'static str) -> Result<Option<Range>, Mistake> {
         if self.at(symbol) { self.advance().map(Some) } else { Ok(None) }
     }
 
-    fn expect(&mut self, symbol: &str) -> Result<Range, Mistake> {
+    #[inline(always)]
+    fn expect(&mut self, symbol: &'static str) -> Result<Range, Mistake> {
         match self.take(symbol)? {
             Some(range) => Ok(range),
             None => Err(self.unexpected(&format!("`{symbol}`"))),
@@ -121,7 +127,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn node(&self, kind: Kind, range: Range, below: u32) -> Parsed {
+    fn node(&self, kind: Kind<'a>, range: Range, below: u32) -> Parsed<'a> {
         let depth = below + 1;
         if depth > TREE_DEPTH_MAX {
             return Err(too_deep(range));
@@ -137,7 +143,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A whole expression: a conditional.
-    fn expression(&mut self) -> Parsed {
+    fn expression(&mut self) -> Parsed<'a> {
         self.nesting += 1;
         if self.nesting > EXPRESSION_DEPTH_MAX {
             return Err(too_deep(self.range));
@@ -157,12 +163,12 @@ impl<'a> Parser<'a> {
         Ok(node)
     }
 
-    fn member(&mut self) -> Parsed {
+    fn member(&mut self) -> Parsed<'a> {
         let node = self.primary()?;
         self.selectors(node)
     }
 
-    fn selectors(&mut self, mut node: Node) -> Parsed {
+    fn selectors(&mut self, mut node: Node<'a>) -> Parsed<'a> {
         loop {
             node = if self.take(".")?.is_some() {
                 self.select(node)?
@@ -179,7 +185,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn select(&mut self, operand: Node) -> Parsed {
+    fn select(&mut self, operand: Node<'a>) -> Parsed<'a> {
         let optional = self.take("?")?.is_some();
         let text = self.text();
         let is_quoted = self.token == Token::QuotedIdent;
@@ -187,16 +193,16 @@ impl<'a> Parser<'a> {
         if !is_quoted && (self.token != Token::Ident || is_keyword) {
             return Err(self.unexpected("the name of a field"));
         }
-        let name: std::sync::Arc<str> = text.trim_matches('`').into();
+        let name = text.trim_matches('`');
         let name_range = self.advance()?;
         if !optional && !is_quoted && self.at("(") {
-            return self.call(name, name_range, Some(operand));
+            return self.call(name.into(), name_range, Some(operand));
         }
         let (range, depth) = (operand.range.to(name_range), operand.depth);
         self.node(Kind::Select { operand: Box::new(operand), field: name, optional }, range, depth)
     }
 
-    fn call(&mut self, name: std::sync::Arc<str>, name_range: Range, target: Option<Node>) -> Parsed {
+    fn call(&mut self, name: Cow<'a, str>, name_range: Range, target: Option<Node<'a>>) -> Parsed<'a> {
         self.expect("(")?;
         let mut arguments = Vec::new();
         while !self.at(")") {
@@ -215,9 +221,10 @@ impl<'a> Parser<'a> {
         self.node(kind, start.to(end), depth)
     }
 
-    fn primary(&mut self) -> Parsed {
-        match self.token.clone() {
+    fn primary(&mut self) -> Parsed<'a> {
+        match &mut self.token {
             Token::Literal(value) => {
+                let value = std::mem::replace(value, Value::Null);
                 let range = self.advance()?;
                 self.node(Kind::Literal(value), range, 0)
             }
@@ -241,7 +248,7 @@ impl<'a> Parser<'a> {
     }
 
     /// An integer literal, with the minus before it if there is one: the least `int` has no positive counterpart.
-    fn int(&mut self, minus: Option<Range>) -> Parsed {
+    fn int(&mut self, minus: Option<Range>) -> Parsed<'a> {
         let text = self.text();
         let range = minus.unwrap_or(self.range).to(self.range);
         let Some(value) = literal::int(text, minus.is_some()) else {
@@ -252,7 +259,7 @@ impl<'a> Parser<'a> {
         self.node(Kind::Literal(Value::Int(value)), range, 0)
     }
 
-    fn ident(&mut self, dot: Option<Range>) -> Parsed {
+    fn ident(&mut self, dot: Option<Range>) -> Parsed<'a> {
         let text = self.text();
         if self.token != Token::Ident || text == "in" {
             return Err(self.unexpected("a name"));
@@ -271,12 +278,11 @@ impl<'a> Parser<'a> {
         if let (Some(value), None) = (constant, dot) {
             return self.node(Kind::Literal(value), range, 0);
         }
-        let name: std::sync::Arc<str> = if dot.is_some() { format!(".{text}").into() } else { text.into() };
         if self.at("(") {
+            let name = if dot.is_some() { format!(".{text}").into() } else { text.into() };
             return self.call(name, range, None);
         }
-        let name = if dot.is_some() { text.into() } else { name };
-        let node = self.node(Kind::Ident { name, absolute: dot.is_some() }, range, 0)?;
+        let node = self.node(Kind::Ident { name: text, absolute: dot.is_some() }, range, 0)?;
         self.perhaps_struct(node)
     }
 }

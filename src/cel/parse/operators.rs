@@ -3,66 +3,81 @@
 use super::{Element, Entry, Kind, Node, Parsed, Parser, Range, lexer::Token};
 use crate::cel::value::Value;
 
-/// Binary operators from the loosest to the tightest, below `||` and `&&`: how they are written, and their names.
-const LEVELS: [&[(&str, &str)]; 3] = [
-    &[("<=", "_<=_"), (">=", "_>=_"), ("==", "_==_"), ("!=", "_!=_"), ("<", "_<_"), (">", "_>_"), ("in", "@in")],
-    &[("+", "_+_"), ("-", "_-_")],
-    &[("*", "_*_"), ("/", "_/_"), ("%", "_%_")],
-];
-
-impl Parser<'_> {
-    pub(super) fn or(&mut self) -> Parsed {
+impl<'a> Parser<'a> {
+    pub(super) fn or(&mut self) -> Parsed<'a> {
         let first = self.and()?;
         if !self.at("||") {
             return Ok(first);
         }
-        let mut terms = vec![first];
+        let mut terms = Vec::with_capacity(4);
+        terms.push(first);
         while self.take("||")?.is_some() {
             terms.push(self.and()?);
         }
         self.join(terms, Kind::Or)
     }
 
-    fn and(&mut self) -> Parsed {
+    fn and(&mut self) -> Parsed<'a> {
         let first = self.binary(0)?;
         if !self.at("&&") {
             return Ok(first);
         }
-        let mut terms = vec![first];
+        let mut terms = Vec::with_capacity(4);
+        terms.push(first);
         while self.take("&&")?.is_some() {
             terms.push(self.binary(0)?);
         }
         self.join(terms, Kind::And)
     }
 
-    fn join(&self, terms: Vec<Node>, kind: fn(Vec<Node>) -> Kind) -> Parsed {
+    fn join(&self, terms: Vec<Node<'a>>, kind: fn(Vec<Node<'a>>) -> Kind<'a>) -> Parsed<'a> {
         let range = terms.iter().map(|term| term.range).reduce(Range::to).unwrap_or_default();
         let depth = terms.iter().map(|term| term.depth).max().unwrap_or(0);
         self.node(kind(terms), range, depth)
     }
 
-    fn binary(&mut self, level: usize) -> Parsed {
-        let Some(operators) = LEVELS.get(level) else { return self.unary() };
-        let mut left = self.binary(level + 1)?;
-        loop {
-            let found = match &self.token {
-                Token::Symbol(symbol) => operators.iter().find(|(text, _)| text == symbol),
-                Token::Ident if self.text() == "in" => operators.iter().find(|(text, _)| *text == "in"),
-                _ => None,
-            };
-            let Some((_, name)) = found else { return Ok(left) };
+    /// Operators that bind at least so tightly, and what they join.
+    fn binary(&mut self, least: u8) -> Parsed<'a> {
+        let mut left = self.unary()?;
+        while let Some((level, name)) = self.operator().filter(|(level, _)| *level >= least) {
             let name_range = self.advance()?;
             let right = self.binary(level + 1)?;
             let (range, depth) = (left.range.to(right.range), left.depth.max(right.depth));
-            let kind = Kind::Call { name: (*name).into(), target: None, arguments: vec![left, right], name_range };
+            let kind = Kind::Call { name: name.into(), target: None, arguments: vec![left, right], name_range };
             left = self.node(kind, range, depth)?;
         }
+        Ok(left)
+    }
+
+    /// The binary operator that stands here, unless it is `&&` or `||`: how tightly it binds, and its name.
+    fn operator(&self) -> Option<(u8, &'static str)> {
+        let symbol = match self.token {
+            Token::Symbol(symbol) => symbol,
+            Token::Ident if self.text() == "in" => return Some((0, "@in")),
+            _ => return None,
+        };
+        Some(match symbol {
+            "<=" => (0, "_<=_"),
+            ">=" => (0, "_>=_"),
+            "==" => (0, "_==_"),
+            "!=" => (0, "_!=_"),
+            "<" => (0, "_<_"),
+            ">" => (0, "_>_"),
+            "+" => (1, "_+_"),
+            "-" => (1, "_-_"),
+            "*" => (2, "_*_"),
+            "/" => (2, "_/_"),
+            "%" => (2, "_%_"),
+            _ => return None,
+        })
     }
 
     /// A row of `!` or of `-`; two of a kind undo each other.
-    fn unary(&mut self) -> Parsed {
-        let Some((symbol, name)) = [("!", "!_"), ("-", "-_")].into_iter().find(|(symbol, _)| self.at(symbol)) else {
-            return self.member();
+    fn unary(&mut self) -> Parsed<'a> {
+        let (symbol, name) = match self.token {
+            Token::Symbol("!") => ("!", "!_"),
+            Token::Symbol("-") => ("-", "-_"),
+            _ => return self.member(),
         };
         let (mut count, start) = (0_usize, self.range);
         let mut last = start;
@@ -89,13 +104,13 @@ impl Parser<'_> {
     }
 
     /// A negative literal, which is one value: its selectors apply to it with its sign.
-    fn negative_int(&mut self, minus: Range, start: Range) -> Parsed {
+    fn negative_int(&mut self, minus: Range, start: Range) -> Parsed<'a> {
         let mut node = self.int(Some(minus))?;
         node.range = start.to(node.range);
         self.selectors(node)
     }
 
-    pub(super) fn list(&mut self) -> Parsed {
+    pub(super) fn list(&mut self) -> Parsed<'a> {
         let start = self.advance()?;
         let mut elements = Vec::new();
         while !self.at("]") {
@@ -110,7 +125,7 @@ impl Parser<'_> {
         self.node(Kind::List(elements), start.to(end), depth)
     }
 
-    pub(super) fn map(&mut self) -> Parsed {
+    pub(super) fn map(&mut self) -> Parsed<'a> {
         let start = self.advance()?;
         let mut entries = Vec::new();
         while !self.at("}") {
@@ -128,7 +143,7 @@ impl Parser<'_> {
     }
 
     /// After a name: `a.b.C{…}` makes an object of a declared type, of which we have none.
-    pub(super) fn perhaps_struct(&mut self, node: Node) -> Parsed {
+    pub(super) fn perhaps_struct(&mut self, node: Node<'a>) -> Parsed<'a> {
         let mut node = node;
         loop {
             if self.at("{") {
@@ -142,7 +157,7 @@ impl Parser<'_> {
         }
     }
 
-    fn struct_literal(&mut self, name: &Node) -> Parsed {
+    fn struct_literal(&mut self, name: &Node<'a>) -> Parsed<'a> {
         let start = self.advance()?;
         while !self.at("}") {
             self.take("?")?;

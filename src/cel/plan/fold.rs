@@ -1,16 +1,23 @@
 //! Constant folding: what depends on nothing is computed once, here.
 
+use std::sync::LazyLock;
+
 use crate::cel::{
     activation::Activation,
     check::{Checked, CheckedKind},
     env::Env,
+    meter::Meter,
     run::{Limits, Run},
+    value::Value,
 };
 
 use super::Planner;
 
 /// What folding one expression may take: it must not hold up a compilation.
 const LIMITS: Limits = Limits { cost_max: 10_000, memory_bytes_max: 64 * 1024 };
+
+/// What a constant reads.
+static NOTHING: LazyLock<Activation> = LazyLock::new(|| Activation::new(&Env::new(Vec::new())));
 
 /// Replaces every sub-expression of constants by its value. One that ends with an error stays, and ends with it at run
 /// time, where an operator may absorb it.
@@ -28,13 +35,24 @@ pub(in crate::cel) fn fold(node: &mut Checked) {
     if !is_foldable {
         return;
     }
-    let activation = Activation::new(&Env::new(Vec::new()));
-    let mut run = Run::new(&activation, 0, LIMITS);
-    if let Ok(value) = (Planner { is_traced: false }).value(node)(&mut run) {
+    if let CheckedKind::List(elements) = &node.kind
+        && (elements.len() * size_of::<Value>()) as u64 <= LIMITS.memory_bytes_max
+    {
+        // As its evaluation would, without planning one.
+        let values = elements.iter().filter_map(|(element, _)| constant(element).cloned());
+        node.kind = CheckedKind::Constant(Value::List(values.collect()));
+        return;
+    }
+    let meter = Meter::of(LIMITS);
+    if let Ok(value) = (Planner { is_traced: false }).value(node)(&Run::new(&NOTHING, &meter)) {
         node.kind = CheckedKind::Constant(value);
     }
 }
 
+fn constant(node: &Checked) -> Option<&Value> {
+    if let CheckedKind::Constant(value) = &node.kind { Some(value) } else { None }
+}
+
 fn is_constant(node: &Checked) -> bool {
-    matches!(node.kind, CheckedKind::Constant(_))
+    constant(node).is_some()
 }

@@ -27,6 +27,8 @@ fn tenant(before: &Snapshot, after: &Snapshot) -> Option<Operation> {
         name: (old.name != new.name).then(|| new.name.clone()),
         tier: (old.tier != new.tier).then_some(new.tier),
         status: (old.status != new.status).then_some(new.status),
+        pinned: (old.pinned != new.pinned).then_some(new.pinned),
+        idle_stop_seconds: (old.idle_stop_seconds != new.idle_stop_seconds).then_some(new.idle_stop_seconds),
     };
     (patch != TenantPatch::default()).then_some(Operation::UpdateTenant(patch))
 }

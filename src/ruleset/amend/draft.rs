@@ -57,6 +57,8 @@ impl Draft {
         }
         tenant.tier = patch.tier.unwrap_or(tenant.tier);
         tenant.status = patch.status.unwrap_or(tenant.status);
+        tenant.pinned = patch.pinned.unwrap_or(tenant.pinned);
+        tenant.idle_stop_seconds = patch.idle_stop_seconds.unwrap_or(tenant.idle_stop_seconds);
     }
 
     /// The rule of this id.

@@ -73,10 +73,15 @@ fn check_inactive(draft: &Draft, set: &RuleSet) -> HashMap<Uuid, CheckReport> {
     rules.chain(fields).collect()
 }
 
+/// What does not compile, and what can cost more than it may. The latter runs, and is not written or made so.
+fn unfit(set: &RuleSet) -> impl Iterator<Item = &Broken> {
+    set.broken().iter().chain(set.costly())
+}
+
 /// Everything wrong with the expressions that a change writes, each at its place in the input.
 fn written_errors(written: &[Written], set: &RuleSet, checks: &HashMap<Uuid, CheckReport>) -> Vec<Detail> {
     let broken: HashMap<Uuid, &[Detail]> =
-        set.broken().iter().map(|broken| (broken.subject.id(), broken.details.as_slice())).collect();
+        unfit(set).map(|broken| (broken.subject.id(), broken.details.as_slice())).collect();
     let details_of = |id: Uuid| match checks.get(&id) {
         Some(report) => report.details.as_slice(),
         None => broken.get(&id).copied().unwrap_or_default(),
@@ -95,11 +100,10 @@ fn deactivate_broken(
     before: &RuleSet,
     on_broken: OnBroken,
 ) -> Result<(RuleSet, Vec<Broken>), Refusal> {
-    let known: HashSet<Uuid> = before.broken().iter().map(|broken| broken.subject.id()).collect();
+    let known: HashSet<Uuid> = unfit(before).map(|broken| broken.subject.id()).collect();
     let mut deactivated: Vec<Broken> = Vec::new();
     loop {
-        let newly: Vec<Broken> =
-            set.broken().iter().filter(|broken| !known.contains(&broken.subject.id())).cloned().collect();
+        let newly: Vec<Broken> = unfit(&set).filter(|broken| !known.contains(&broken.subject.id())).cloned().collect();
         if newly.is_empty() {
             return Ok((set, deactivated));
         }
@@ -127,11 +131,11 @@ fn infer_types(after: &mut Snapshot, set: &RuleSet, checks: &HashMap<Uuid, Check
     for field in &mut after.derived_fields {
         let checked = || {
             let report = checks.get(&field.id.0)?;
-            Some((report.value_type.clone()?, report.dependencies.as_slice()))
+            Some((report.value_type.clone()?, report.dependencies.clone()))
         };
         if let Some((value_type, dependencies)) = set.derived_type(field.id).or_else(checked) {
             field.value_type = value_type;
-            field.dependencies = dependencies.to_vec();
+            field.dependencies = dependencies;
         }
     }
 }

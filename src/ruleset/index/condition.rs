@@ -196,7 +196,7 @@ fn place_of_double(value: f64) -> Option<i128> {
 /// The terms of a rule that can be filed. Its tests are of facts; what it reads of others may be computed, and end its
 /// evaluation.
 pub(super) fn terms(conjuncts: &[Conjunct], domains: &Domains) -> Vec<Term> {
-    let mut terms: Vec<Term> = Vec::new();
+    let mut terms: Vec<Term> = Vec::with_capacity(conjuncts.len().min(TERMS_MAX));
     for conjunct in conjuncts {
         if terms.len() == TERMS_MAX || conjunct.read_before.is_some_and(|slot| !domains.knows(slot)) {
             break;
@@ -205,7 +205,7 @@ pub(super) fn terms(conjuncts: &[Conjunct], domains: &Domains) -> Vec<Term> {
             let condition = condition(&test.test, test.slot, domains)?;
             Some(Filing { slot: test.slot, domain: domains.of(test.slot), condition, is_guarded: false })
         };
-        let any_of: Option<Vec<_>> = conjunct.any_of.iter().map(filing).collect();
+        let any_of = collected(conjunct.any_of.iter().map(filing));
         let Some(any_of) = any_of.map(merged).filter(|any_of| !any_of.is_empty()) else { continue };
         if !narrowed(&mut terms, &any_of) {
             terms.push(Term { any_of, vagueness: 0 });
@@ -220,6 +220,15 @@ pub(super) fn terms(conjuncts: &[Conjunct], domains: &Domains) -> Vec<Term> {
         term.vagueness = each.max().unwrap_or(u32::MAX);
     }
     terms
+}
+
+/// All of them, or `None` if one is. Room is made once, and for no more than there are.
+fn collected<T>(each: impl ExactSizeIterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let mut all = Vec::with_capacity(each.len());
+    for one in each {
+        all.push(one?);
+    }
+    Some(all)
 }
 
 /// The slot whose absence makes the term false.
@@ -247,7 +256,7 @@ fn condition(test: &Test, slot: Slot, domains: &Domains) -> Option<Condition> {
         Test::OneOf(values) if values.len() > VALUES_MAX => None,
         Test::OneOf(values) if domain == Some(Domain::Text) => {
             let text = |value: &Value| if let Value::String(text) = value { Some(Arc::clone(text)) } else { None };
-            let mut texts = values.iter().map(text).collect::<Option<Vec<_>>>()?;
+            let mut texts = collected(values.iter().map(text))?;
             texts.sort_unstable();
             texts.dedup();
             Some(Condition::Texts(texts))
@@ -270,6 +279,9 @@ fn condition(test: &Test, slot: Slot, domains: &Domains) -> Option<Condition> {
 
 /// Several tests of one slot for single values, as one.
 fn merged(any_of: Vec<Filing>) -> Vec<Filing> {
+    if any_of.len() < 2 {
+        return any_of;
+    }
     let mut merged: Vec<Filing> = Vec::with_capacity(any_of.len());
     for filing in any_of {
         let same = merged.iter_mut().find(|other| other.slot == filing.slot);

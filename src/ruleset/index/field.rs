@@ -1,14 +1,19 @@
 //! Rules filed under what must hold of one slot.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Terms,
     condition::{Condition, Domain, Filing},
-    node::{Bucket, Filed},
+    node::{Bucket, Entry},
     spans::Spans,
+    table::{Table, TextKey},
 };
 use crate::cel::{Activation, Slot, Value};
+
+/// Terms less that rules are filed under where the slot is absent: most of them end with an error there, which must be
+/// answered, so that dividing them finely is not worth its making.
+const ABSENT_DEPTH: usize = 2;
 
 /// Rules by the value of a slot.
 #[derive(Debug, Clone)]
@@ -19,40 +24,36 @@ pub(super) struct Field {
     absent: Bucket,
     /// Those that ask for no more than a value.
     present: Bucket,
-    numbers: HashMap<i128, Bucket>,
-    texts: HashMap<Arc<str>, Bucket>,
+    numbers: Table<i128>,
+    texts: Table<TextKey>,
     /// Those that ask for a beginning, by its length in bytes.
-    prefixes: Vec<(usize, HashMap<Arc<str>, Bucket>)>,
+    prefixes: Vec<(usize, Table<TextKey>)>,
     spans: Arc<Spans>,
 }
 
 /// The rules of a field, before they are divided.
 #[derive(Debug, Default)]
-struct Sorted {
-    absent: Vec<Filed>,
-    present: Vec<Filed>,
-    numbers: HashMap<i128, Vec<Filed>>,
-    texts: HashMap<Arc<str>, Vec<Filed>>,
-    prefixes: HashMap<Arc<str>, Vec<Filed>>,
+struct Sorted<'t> {
+    absent: Vec<Entry<'t>>,
+    present: Vec<Entry<'t>>,
+    numbers: Vec<(i128, Entry<'t>)>,
+    texts: Vec<((u64, &'t Arc<str>), Entry<'t>)>,
+    prefixes: Vec<(&'t Arc<str>, Entry<'t>)>,
     spans: Vec<(i128, i128, u32)>,
 }
 
-impl Sorted {
-    fn take(&mut self, filed: Filed, filing: &Filing) {
+impl<'t> Sorted<'t> {
+    fn take(&mut self, entry: Entry<'t>, filing: &'t Filing) {
         if stays_where_absent(filing) {
-            self.absent.push(filed);
+            self.absent.push(entry);
         }
         match &filing.condition {
             Condition::Absent => {}
-            Condition::Present => self.present.push(filed),
-            Condition::Within(low, high) => self.spans.push((*low, *high, filed.rule)),
-            Condition::Prefix(prefix) => self.prefixes.entry(Arc::clone(prefix)).or_default().push(filed),
-            Condition::Numbers(numbers) => {
-                numbers.iter().for_each(|number| self.numbers.entry(*number).or_default().push(filed));
-            }
-            Condition::Texts(texts) => {
-                texts.iter().for_each(|text| self.texts.entry(Arc::clone(text)).or_default().push(filed));
-            }
+            Condition::Present => self.present.push(entry),
+            Condition::Within(low, high) => self.spans.push((*low, *high, entry.rule)),
+            Condition::Prefix(prefix) => self.prefixes.push((prefix, entry)),
+            Condition::Numbers(numbers) => self.numbers.extend(numbers.iter().map(|number| (*number, entry))),
+            Condition::Texts(texts) => self.texts.extend(texts.iter().map(|text| (TextKey::draft(text), entry))),
         }
     }
 }
@@ -63,79 +64,85 @@ fn stays_where_absent(filing: &Filing) -> bool {
 }
 
 impl Field {
-    pub fn new(slot: Slot, rules: Vec<(Filed, Filing)>, terms: &Terms, depth: usize) -> Self {
-        let domain = rules.first().and_then(|(_, filing)| filing.domain);
+    /// The rules of one slot; `None` if there are none.
+    pub fn new(rules: &[(Entry<'_>, &Filing)], depth: usize) -> Option<Self> {
+        let (_, Filing { slot, domain, .. }) = rules.first()?;
         let mut sorted = Sorted::default();
-        for (filed, filing) in rules {
-            sorted.take(filed, &filing);
+        for (entry, filing) in rules {
+            sorted.take(*entry, filing);
         }
-        let bucket = |rules| Bucket::new(rules, terms, depth);
-        let mut field = Self {
-            slot,
-            domain,
-            absent: bucket(sorted.absent),
-            present: bucket(sorted.present),
-            numbers: sorted.numbers.into_iter().map(|(number, rules)| (number, bucket(rules))).collect(),
-            texts: sorted.texts.into_iter().map(|(text, rules)| (text, bucket(rules))).collect(),
-            prefixes: Vec::new(),
-            spans: Arc::new(Spans::new(sorted.spans.into_iter())),
+        sorted.prefixes.sort_by_key(|(prefix, _)| prefix.len());
+        let of_lengths = sorted.prefixes.chunk_by(|(one, _), (other, _)| one.len() == other.len());
+        let of_length = |prefixes: &[(&Arc<str>, Entry<'_>)]| {
+            let length = prefixes.first().map_or(0, |(prefix, _)| prefix.len());
+            let keyed = prefixes.iter().map(|(prefix, entry)| (TextKey::draft(prefix), *entry));
+            (length, Table::new(keyed.collect(), depth, TextKey::of_draft))
         };
-        for (prefix, rules) in sorted.prefixes {
-            *field.beginning(&prefix) = bucket(rules);
-        }
-        field
+        Some(Self {
+            slot: *slot,
+            domain: *domain,
+            absent: Bucket::new(&sorted.absent, depth + ABSENT_DEPTH),
+            present: Bucket::new(&sorted.present, depth),
+            prefixes: of_lengths.map(of_length).collect(),
+            numbers: Table::new(sorted.numbers, depth, |number| number),
+            texts: Table::new(sorted.texts, depth, TextKey::of_draft),
+            spans: Arc::new(Spans::new(sorted.spans.into_iter())),
+        })
     }
 
     pub fn slot(&self) -> Slot {
         self.slot
     }
 
-    /// The rules that ask for this beginning.
-    fn beginning(&mut self, prefix: &Arc<str>) -> &mut Bucket {
-        let at = self.prefixes.partition_point(|(length, _)| *length < prefix.len());
-        if self.prefixes.get(at).is_none_or(|(length, _)| *length != prefix.len()) {
-            self.prefixes.insert(at, (prefix.len(), HashMap::new()));
+    /// The rules that ask for a beginning of this length.
+    fn beginnings(&mut self, length: usize) -> &mut Table<TextKey> {
+        let at = self.prefixes.partition_point(|(other, _)| *other < length);
+        if self.prefixes.get(at).is_none_or(|(other, _)| *other != length) {
+            self.prefixes.insert(at, (length, Table::default()));
         }
         #[expect(clippy::indexing_slicing, reason = "it is there, or was inserted above")]
-        self.prefixes[at].1.entry(Arc::clone(prefix)).or_default()
+        &mut self.prefixes[at].1
     }
 
-    pub fn insert(&mut self, filed: Filed, filing: &Filing, terms: &Terms, depth: usize) {
+    pub fn insert(&mut self, entry: Entry<'_>, filing: &Filing, terms: &Terms, depth: usize) {
         if stays_where_absent(filing) {
-            self.absent.insert(filed, terms, depth);
+            self.absent.insert(entry, terms, depth + ABSENT_DEPTH);
         }
         match &filing.condition {
             Condition::Absent => {}
-            Condition::Present => self.present.insert(filed, terms, depth),
-            Condition::Within(low, high) => Arc::make_mut(&mut self.spans).insert(*low, *high, filed.rule),
-            Condition::Prefix(prefix) => self.beginning(prefix).insert(filed, terms, depth),
+            Condition::Present => self.present.insert(entry, terms, depth),
+            Condition::Within(low, high) => Arc::make_mut(&mut self.spans).insert(*low, *high, entry.rule),
+            Condition::Prefix(prefix) => {
+                self.beginnings(prefix.len()).bucket_mut(TextKey::new(prefix)).insert(entry, terms, depth);
+            }
             Condition::Numbers(numbers) => {
                 for number in numbers {
-                    self.numbers.entry(*number).or_default().insert(filed, terms, depth);
+                    self.numbers.bucket_mut(*number).insert(entry, terms, depth);
                 }
             }
             Condition::Texts(texts) => {
                 for text in texts {
-                    self.texts.entry(Arc::clone(text)).or_default().insert(filed, terms, depth);
+                    self.texts.bucket_mut(TextKey::new(text)).insert(entry, terms, depth);
                 }
             }
         }
     }
 
-    pub fn remove(&mut self, filed: Filed, filing: &Filing, terms: &Terms, depth: usize) {
+    pub fn remove(&mut self, entry: Entry<'_>, filing: &Filing, depth: usize) {
+        let take_out = |bucket: &mut Bucket| bucket.remove(entry, depth);
         if stays_where_absent(filing) {
-            self.absent.remove(filed, terms, depth);
+            self.absent.remove(entry, depth + ABSENT_DEPTH);
         }
         match &filing.condition {
             Condition::Absent => {}
-            Condition::Present => self.present.remove(filed, terms, depth),
-            Condition::Within(..) => Arc::make_mut(&mut self.spans).remove(filed.rule),
-            Condition::Prefix(prefix) => self.beginning(prefix).remove(filed, terms, depth),
+            Condition::Present => take_out(&mut self.present),
+            Condition::Within(..) => Arc::make_mut(&mut self.spans).remove(entry.rule),
+            Condition::Prefix(prefix) => self.beginnings(prefix.len()).remove(&TextKey::new(prefix), take_out),
             Condition::Numbers(numbers) => {
-                numbers.iter().for_each(|number| remove_from(&mut self.numbers, number, filed, terms, depth));
+                numbers.iter().for_each(|number| self.numbers.remove(number, take_out));
             }
             Condition::Texts(texts) => {
-                texts.iter().for_each(|text| remove_from(&mut self.texts, text, filed, terms, depth));
+                texts.iter().for_each(|text| self.texts.remove(&TextKey::new(text), take_out));
             }
         }
     }
@@ -153,7 +160,7 @@ impl Field {
             (Some(Domain::Text), Value::String(text)) => self.find_text(text, facts, found),
             (Some(domain), value) => match domain.place(value) {
                 Some(place) => {
-                    if let Some(bucket) = at(&self.numbers, &place) {
+                    if let Some(bucket) = self.numbers.at(place) {
                         bucket.find(facts, found);
                     }
                     self.spans.find(place, found);
@@ -165,11 +172,11 @@ impl Field {
     }
 
     fn find_text(&self, text: &str, facts: &Activation, found: &mut Vec<u32>) {
-        if let Some(bucket) = at(&self.texts, text) {
+        if let Some(bucket) = self.texts.at(text) {
             bucket.find(facts, found);
         }
         for (length, prefixes) in &self.prefixes {
-            if let Some(bucket) = text.get(..*length).and_then(|beginning| prefixes.get(beginning)) {
+            if let Some(bucket) = text.get(..*length).and_then(|beginning| prefixes.at(beginning)) {
                 bucket.find(facts, found);
             }
         }
@@ -177,27 +184,9 @@ impl Field {
 
     /// All rules.
     pub fn all(&self, found: &mut Vec<u32>) {
-        let prefixed = self.prefixes.iter().flat_map(|(_, prefixes)| prefixes.values());
-        let buckets = self.numbers.values().chain(self.texts.values()).chain(prefixed);
+        let prefixed = self.prefixes.iter().flat_map(|(_, prefixes)| prefixes.buckets());
+        let buckets = self.numbers.buckets().chain(self.texts.buckets()).chain(prefixed);
         [&self.absent, &self.present].into_iter().chain(buckets).for_each(|bucket| bucket.all(found));
         found.extend(self.spans.rules());
-    }
-}
-
-/// A look-up that does not hash where there is nothing.
-#[inline]
-fn at<'a, Q: Hash + Eq + ?Sized, K: Hash + Eq + std::borrow::Borrow<Q>>(
-    buckets: &'a HashMap<K, Bucket>,
-    key: &Q,
-) -> Option<&'a Bucket> {
-    if buckets.is_empty() { None } else { buckets.get(key) }
-}
-
-fn remove_from<K: Hash + Eq>(buckets: &mut HashMap<K, Bucket>, key: &K, filed: Filed, terms: &Terms, depth: usize) {
-    if let Some(bucket) = buckets.get_mut(key) {
-        bucket.remove(filed, terms, depth);
-        if bucket.is_empty() {
-            buckets.remove(key);
-        }
     }
 }

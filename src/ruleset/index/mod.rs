@@ -10,15 +10,15 @@
 mod condition;
 mod field;
 mod node;
+mod order;
 mod spans;
-
-use std::sync::Arc;
+mod table;
 
 use crate::cel::{Activation, Conjunct};
 
 pub(super) use condition::Domains;
 use condition::{Term, terms};
-use node::{Filed, Node};
+use node::{Entry, Node};
 
 /// The index of a rule set. Rules are known by their places in it.
 #[derive(Debug, Clone, Default)]
@@ -26,40 +26,36 @@ pub(super) struct Index {
     root: Node,
 }
 
-/// The terms of the rules, by their places.
+/// The terms of the rules that are filed already, by their places.
 struct Terms<'a> {
-    of: &'a dyn Fn(u32) -> Arc<[Term]>,
+    of: &'a dyn Fn(u32) -> Vec<Term>,
 }
 
 impl Index {
     /// The index of `rules`. `conjuncts` tells those of each; none makes it a candidate for all facts.
     pub fn new<'a>(rules: &[u32], conjuncts: impl Fn(u32) -> &'a [Conjunct], domains: &Domains) -> Self {
-        let first = rules.iter().copied().min().unwrap_or(0);
-        let last = rules.iter().copied().max().unwrap_or(0);
-        let all: Vec<Arc<[Term]>> = (first..=last).map(|rule| terms(conjuncts(rule), domains).into()).collect();
-        let of = |rule: u32| all.get((rule - first) as usize).map_or_else(|| Arc::from([]), Arc::clone);
-        let filed = rules.iter().map(|rule| Filed { rule: *rule, used: 0 }).collect();
-        Self { root: Node::new(filed, &Terms { of: &of }, 0) }
+        let terms: Vec<Vec<Term>> = rules.iter().map(|rule| terms(conjuncts(*rule), domains)).collect();
+        let entries: Vec<Entry<'_>> =
+            rules.iter().zip(&terms).map(|(rule, terms)| Entry { rule: *rule, used: 0, terms }).collect();
+        Self { root: Node::new(&entries, 0) }
     }
 
-    /// Takes a rule out. `conjuncts` tells those of each rule as they were when it was filed.
-    pub fn remove<'a>(&mut self, rule: u32, conjuncts: impl Fn(u32) -> &'a [Conjunct], domains: &Domains) {
-        let of = |rule: u32| terms(conjuncts(rule), domains).into();
-        self.root.remove(Filed { rule, used: 0 }, &Terms { of: &of }, 0);
+    /// Takes a rule out. `conjuncts` tells those that it was filed with.
+    pub fn remove(&mut self, rule: u32, conjuncts: &[Conjunct], domains: &Domains) {
+        let terms = terms(conjuncts, domains);
+        self.root.remove(Entry { rule, used: 0, terms: &terms }, 0);
     }
 
-    /// Files a rule.
+    /// Files a rule. `conjuncts` tells those of each rule.
     pub fn insert<'a>(&mut self, rule: u32, conjuncts: impl Fn(u32) -> &'a [Conjunct], domains: &Domains) {
-        let of = |rule: u32| terms(conjuncts(rule), domains).into();
-        self.root.insert(Filed { rule, used: 0 }, &Terms { of: &of }, 0);
+        let of = |rule: u32| terms(conjuncts(rule), domains);
+        self.root.insert(Entry { rule, used: 0, terms: &of(rule) }, &Terms { of: &of }, 0);
     }
 
     /// Puts the rules that `facts` can match, and those that they may end with an error, into `found`, in order.
     pub fn candidates(&self, facts: &Activation, found: &mut Vec<u32>) {
         found.clear();
         self.root.find(facts, found);
-        // Few, and many of them in order already; a rule may be filed under several values.
-        found.sort_unstable();
-        found.dedup();
+        order::put_in_order(found);
     }
 }

@@ -7,13 +7,21 @@ use super::{
     condition::{Filing, TERMS_MAX, Term},
     field::Field,
 };
-use crate::cel::{Activation, Slot};
+use crate::cel::Activation;
 
 /// A rule, and which of its terms it has been filed under on the way here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Filed {
     pub rule: u32,
     pub used: u32,
+}
+
+/// The same of a rule that is about to be filed, with its terms.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry<'t> {
+    pub rule: u32,
+    pub used: u32,
+    pub terms: &'t [Term],
 }
 
 /// Rules, filed by slots.
@@ -25,9 +33,13 @@ pub(super) struct Node {
 }
 
 /// Rules that share a value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) enum Bucket {
-    /// So few that it is cheapest to run them.
+    #[default]
+    Empty,
+    /// One, as in most buckets of a key that tells rules apart.
+    One(Filed),
+    /// So few that it is cheapest to run them, or those that are not divided further.
     Few(Arc<[Filed]>),
     Many(Arc<Node>),
 }
@@ -39,63 +51,61 @@ const DEPTH_MAX: usize = 4;
 
 const _: () = assert!(TERMS_MAX <= u32::BITS as usize, "a bit for each term");
 
-/// The term to file a rule under next.
-fn next(terms: &[Term], used: u32) -> Option<(usize, &Term)> {
-    let unused = terms.iter().enumerate().filter(|(index, _)| used & (1 << index) == 0);
-    unused.min_by_key(|(index, term)| (term.vagueness, *index))
+/// Whether so many rules are left together.
+fn is_undivided(rules: usize, depth: usize) -> bool {
+    rules <= FEW || depth >= DEPTH_MAX
+}
+
+impl<'t> Entry<'t> {
+    fn filed(self) -> Filed {
+        Filed { rule: self.rule, used: self.used }
+    }
+
+    /// What to file the rule under next, and the rule as it is filed there.
+    fn next(self) -> Option<(Self, &'t Term)> {
+        let unused = self.terms.iter().enumerate().filter(|(index, _)| self.used & (1 << index) == 0);
+        let (index, term) = unused.min_by_key(|(index, term)| (term.vagueness, *index))?;
+        Some((Self { used: self.used | 1 << index, ..self }, term))
+    }
 }
 
 impl Node {
-    pub fn new(rules: Vec<Filed>, terms: &Terms, depth: usize) -> Self {
+    pub fn new(rules: &[Entry<'_>], depth: usize) -> Self {
         let mut loose = Vec::new();
-        let mut slots: Vec<(Slot, Vec<(Filed, Filing)>)> = Vec::new();
-        for filed in rules {
-            let of_rule = (terms.of)(filed.rule);
-            let Some((index, term)) = next(&of_rule, filed.used).filter(|_| depth < DEPTH_MAX) else {
-                loose.push(filed.rule);
-                continue;
-            };
-            let below = Filed { used: filed.used | 1 << index, ..filed };
-            for filing in &term.any_of {
-                let position = slots.iter().position(|(slot, _)| *slot == filing.slot);
-                match position.and_then(|position| slots.get_mut(position)) {
-                    Some((_, rules)) => rules.push((below, filing.clone())),
-                    None => slots.push((filing.slot, vec![(below, filing.clone())])),
-                }
+        let mut filings: Vec<(Entry<'_>, &Filing)> = Vec::with_capacity(rules.len());
+        for entry in rules {
+            match entry.next() {
+                Some((below, term)) => filings.extend(term.any_of.iter().map(|filing| (below, filing))),
+                None => loose.push(entry.rule),
             }
         }
-        let field = |(slot, rules)| Arc::new(Field::new(slot, rules, terms, depth + 1));
-        Self { loose: loose.into(), fields: slots.into_iter().map(field).collect() }
+        filings.sort_by_key(|(_, filing)| filing.slot);
+        let of_slots = filings.chunk_by(|(_, one), (_, other)| one.slot == other.slot);
+        let fields = of_slots.filter_map(|filings| Some(Arc::new(Field::new(filings, depth + 1)?)));
+        Self { loose: loose.into(), fields: fields.collect() }
     }
 
-    pub fn insert(&mut self, filed: Filed, terms: &Terms, depth: usize) {
-        let of_rule = (terms.of)(filed.rule);
-        let Some((index, term)) = next(&of_rule, filed.used).filter(|_| depth < DEPTH_MAX) else {
-            self.loose = self.loose.iter().copied().chain([filed.rule]).collect();
+    pub fn insert(&mut self, entry: Entry<'_>, terms: &Terms, depth: usize) {
+        let Some((below, term)) = entry.next() else {
+            self.loose = self.loose.iter().copied().chain([entry.rule]).collect();
             return;
         };
-        let below = Filed { used: filed.used | 1 << index, ..filed };
         for filing in &term.any_of {
             match self.fields.iter_mut().find(|field| field.slot() == filing.slot) {
                 Some(field) => Arc::make_mut(field).insert(below, filing, terms, depth + 1),
-                None => {
-                    let rules = vec![(below, filing.clone())];
-                    self.fields.push(Arc::new(Field::new(filing.slot, rules, terms, depth + 1)));
-                }
+                None => self.fields.extend(Field::new(&[(below, filing)], depth + 1).map(Arc::new)),
             }
         }
     }
 
-    pub fn remove(&mut self, filed: Filed, terms: &Terms, depth: usize) {
-        let of_rule = (terms.of)(filed.rule);
-        let Some((index, term)) = next(&of_rule, filed.used).filter(|_| depth < DEPTH_MAX) else {
-            self.loose = self.loose.iter().copied().filter(|rule| *rule != filed.rule).collect();
+    pub fn remove(&mut self, entry: Entry<'_>, depth: usize) {
+        let Some((below, term)) = entry.next() else {
+            self.loose = self.loose.iter().copied().filter(|rule| *rule != entry.rule).collect();
             return;
         };
-        let below = Filed { used: filed.used | 1 << index, ..filed };
         for filing in &term.any_of {
             if let Some(field) = self.fields.iter_mut().find(|field| field.slot() == filing.slot) {
-                Arc::make_mut(field).remove(below, filing, terms, depth + 1);
+                Arc::make_mut(field).remove(below, filing, depth + 1);
             }
         }
     }
@@ -116,49 +126,67 @@ impl Node {
     }
 }
 
-impl Default for Bucket {
-    fn default() -> Self {
-        Self::Few(Arc::from([]))
-    }
-}
-
 impl Bucket {
-    pub fn new(rules: Vec<Filed>, terms: &Terms, depth: usize) -> Self {
-        if rules.len() <= FEW {
-            return Self::Few(rules.into());
-        }
-        Self::Many(Arc::new(Node::new(rules, terms, depth)))
-    }
-
-    pub fn insert(&mut self, filed: Filed, terms: &Terms, depth: usize) {
-        match self {
-            Self::Few(rules) => *self = Self::new(rules.iter().copied().chain([filed]).collect(), terms, depth),
-            Self::Many(node) => Arc::make_mut(node).insert(filed, terms, depth),
+    pub fn new(rules: &[Entry<'_>], depth: usize) -> Self {
+        match rules {
+            [] => Self::Empty,
+            [entry] => Self::One(entry.filed()),
+            rules if is_undivided(rules.len(), depth) => Self::Few(rules.iter().map(|entry| entry.filed()).collect()),
+            rules => Self::Many(Arc::new(Node::new(rules, depth))),
         }
     }
 
-    pub fn remove(&mut self, filed: Filed, terms: &Terms, depth: usize) {
+    pub fn insert(&mut self, entry: Entry<'_>, terms: &Terms, depth: usize) {
         match self {
-            Self::Few(rules) => *rules = rules.iter().copied().filter(|other| other.rule != filed.rule).collect(),
-            Self::Many(node) => Arc::make_mut(node).remove(filed, terms, depth),
+            Self::Empty => *self = Self::One(entry.filed()),
+            Self::One(other) => *self = Self::Few(Arc::from([*other, entry.filed()])),
+            Self::Few(rules) if is_undivided(rules.len() + 1, depth) => {
+                *rules = rules.iter().copied().chain([entry.filed()]).collect();
+            }
+            Self::Few(rules) => {
+                let of_rules: Vec<_> = rules.iter().map(|filed| (*filed, (terms.of)(filed.rule))).collect();
+                let mut rules: Vec<Entry<'_>> = Vec::with_capacity(FEW + 1);
+                rules.extend(of_rules.iter().map(|(filed, terms)| Entry { rule: filed.rule, used: filed.used, terms }));
+                rules.push(entry);
+                *self = Self::new(&rules, depth);
+            }
+            Self::Many(node) => Arc::make_mut(node).insert(entry, terms, depth),
+        }
+    }
+
+    pub fn remove(&mut self, entry: Entry<'_>, depth: usize) {
+        match self {
+            Self::One(other) if other.rule == entry.rule => *self = Self::Empty,
+            Self::Empty | Self::One(_) => {}
+            Self::Few(rules) => {
+                let rest: Vec<Filed> = rules.iter().copied().filter(|other| other.rule != entry.rule).collect();
+                *self = match rest.as_slice() {
+                    [] => Self::Empty,
+                    [one] => Self::One(*one),
+                    _ => Self::Few(rest.into()),
+                };
+            }
+            Self::Many(node) => Arc::make_mut(node).remove(entry, depth),
         }
     }
 
     pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Few(rules) if rules.is_empty())
+        matches!(self, Self::Empty)
     }
 
     #[inline]
     pub fn find(&self, facts: &Activation, found: &mut Vec<u32>) {
         match self {
-            Self::Few(rules) => found.extend(rules.iter().map(|filed| filed.rule)),
             Self::Many(node) => node.find(facts, found),
+            few => few.all(found),
         }
     }
 
     /// All rules.
     pub fn all(&self, found: &mut Vec<u32>) {
         match self {
+            Self::Empty => {}
+            Self::One(filed) => found.push(filed.rule),
             Self::Few(rules) => found.extend(rules.iter().map(|filed| filed.rule)),
             Self::Many(node) => node.all(found),
         }

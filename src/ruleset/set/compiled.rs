@@ -1,6 +1,6 @@
 //! One expression, compiled, with what must stay the same for it to stay valid.
 
-use crate::cel::{Program, Slot, Type};
+use crate::cel::{Program, Size, Slot, Type};
 
 /// The variable under which expressions read derived fields.
 pub(super) const DERIVED: &str = "derived";
@@ -10,10 +10,8 @@ pub(super) const DERIVED: &str = "derived";
 pub(super) struct Compiled {
     /// What runs.
     pub program: Program,
-    /// What it was compiled as.
-    pub role: Role,
     /// The derived fields that it reads, as they were when it was compiled.
-    pub reads: Vec<Read>,
+    pub reads: Box<[Read]>,
     /// Whether it reads the derived fields as a whole, whichever there are.
     pub reads_all: bool,
 }
@@ -25,6 +23,8 @@ pub(super) struct Read {
     pub name: String,
     /// Its type.
     pub value_type: Type,
+    /// How large its value can be.
+    pub size: Size,
     /// Where its value stands.
     pub slot: Option<Slot>,
 }
@@ -39,13 +39,13 @@ pub(super) enum Role {
 }
 
 impl Compiled {
+    /// What it was compiled as.
+    pub fn role(&self) -> Role {
+        if self.program.is_condition() { Role::Rule } else { Role::DerivedField }
+    }
+
     /// The derived fields (`derived.x`) and facts (`facts.y`) that it reads, sorted.
-    pub fn dependencies(&self) -> &[String] {
+    pub fn dependencies(&self) -> Vec<String> {
         self.program.references()
     }
-}
-
-/// The name of the derived field in a reference such as `derived.adult`, or `derived.address.city`.
-pub(super) fn derived_name(reference: &str) -> Option<&str> {
-    reference.strip_prefix(DERIVED)?.strip_prefix('.')?.split('.').next()
 }

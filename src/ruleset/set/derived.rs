@@ -16,7 +16,7 @@ use super::{
     order::{Dependencies, order},
 };
 use crate::{
-    cel::{Deferred, Type},
+    cel::{Frame, Size, Type},
     domain::{DerivedField, DerivedFieldId},
     error::{Detail, Subject},
     ruleset::facts::Layout,
@@ -53,12 +53,14 @@ impl DerivedFields {
 
     /// What expressions see: the schema's objects, and all derived fields. Those that cannot be used are `dyn`, so that
     /// whoever reads one learns that, and not that it does not exist.
-    pub fn environment(&self, layout: Option<&Layout>) -> Environment {
-        let value_type = |entry: &DerivedEntry| match &entry.state {
-            DerivedState::Ready(compiled) => compiled.program.value_type().clone(),
-            DerivedState::Inactive | DerivedState::Broken => Type::Dyn,
+    pub fn environment<'a>(&'a self, layout: Option<&Layout>) -> Environment {
+        let field = |(name, entry): (&'a String, &DerivedEntry)| match &entry.state {
+            DerivedState::Ready(compiled) => {
+                (name.as_str(), compiled.program.value_type().clone(), compiled.program.size())
+            }
+            DerivedState::Inactive | DerivedState::Broken => (name.as_str(), Type::Dyn, Size::scalar()),
         };
-        Environment::new(layout, self.fields.iter().map(|(name, entry)| (name.as_str(), value_type(entry))))
+        Environment::new(layout, self.fields.iter().map(field))
     }
 
     /// A field that can be used.
@@ -74,12 +76,12 @@ impl DerivedFields {
         })
     }
 
-    /// The programs that run when an expression reads a derived field.
-    pub fn deferred(&self, environment: &Environment) -> Deferred {
+    /// The slots that expressions read, and the programs that run when that is a derived field.
+    pub fn frame(&self, environment: &Environment) -> Frame {
         let program = |(name, _, compiled): (&str, DerivedFieldId, &Arc<Compiled>)| {
             Some((environment.derived_slot(name)?, compiled.program.clone()))
         };
-        Deferred::new(self.usable().filter_map(program).collect())
+        environment.frame(self.usable().filter_map(program).collect())
     }
 
     /// What is wrong with an expression that compiles, and reads derived fields that cannot be used.
@@ -96,6 +98,15 @@ impl DerivedFields {
             }
         };
         compiled.reads.iter().filter_map(|read| problem(&read.name)).collect()
+    }
+
+    /// The field of this name, if it can be used.
+    pub fn named(&self, name: &str) -> Option<(&str, &Compiled)> {
+        let (name, entry) = self.fields.get_key_value(name)?;
+        match &entry.state {
+            DerivedState::Ready(compiled) => Some((name, compiled)),
+            DerivedState::Inactive | DerivedState::Broken => None,
+        }
     }
 
     fn settle(&mut self, name: &str, compiled: Arc<Compiled>) {

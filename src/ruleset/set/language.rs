@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::compiled::{Compiled, DERIVED, Read, Role, derived_name};
+use super::compiled::{Compiled, DERIVED, Read, Role};
 use crate::{
-    cel::{Activation, Env, ObjectField, ObjectType, Program, Type},
+    cel::{Env, Frame, ObjectField, ObjectType, Program, Size, Slot, SlotRead, Type},
     error::Detail,
     ruleset::facts::Layout,
 };
@@ -21,13 +21,9 @@ pub(super) struct Environment {
 
 impl Environment {
     /// The environment of a schema's layout with these derived fields, sorted by name.
-    pub fn new<'a>(layout: Option<&Layout>, derived: impl Iterator<Item = (&'a str, Type)>) -> Self {
-        let field = |(name, value_type): (&str, Type)| ObjectField {
-            name: name.to_owned(),
-            value_type,
-            max_length: None,
-            max_items: None,
-        };
+    pub fn new<'a>(layout: Option<&Layout>, derived: impl Iterator<Item = (&'a str, Type, Size)>) -> Self {
+        let field =
+            |(name, value_type, size): (&str, Type, Size)| ObjectField { name: name.to_owned(), value_type, size };
         let derived = Arc::new(ObjectType { name: DERIVED.to_owned(), fields: derived.map(field).collect() });
         // Facts first: their slots do not move when derived fields come and go.
         let mut variables = layout.map(|layout| layout.variables().to_vec()).unwrap_or_default();
@@ -37,29 +33,29 @@ impl Environment {
 
     /// Compiles an expression, or says everything that is wrong with it.
     pub fn compile(&self, expression: &str, role: Role) -> Result<Compiled, Vec<Detail>> {
-        let compile = || match role {
-            Role::Rule => self.env.compile_bool(expression),
-            Role::DerivedField => self.env.compile(expression),
-        };
+        let compile = || self.env.compile_reading(expression, role == Role::Rule);
         // One tenant's expression must not take another's down, whatever a defect of the compiler does.
-        let program = catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {
+        let (program, reads) = catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {
             Err(vec![Detail::new("internal", "the expression cannot be compiled, and that is a defect of the service")])
         })?;
-        Ok(self.compiled(program, role))
+        Ok(self.compiled(program, &reads))
     }
 
-    fn compiled(&self, program: Program, role: Role) -> Compiled {
-        let mut names: Vec<&str> = program.references().iter().filter_map(|path| derived_name(path)).collect();
-        names.dedup();
-        let reads = names.into_iter().filter_map(|name| self.read(name)).collect();
-        let reads_all = program.references().iter().any(|path| path == DERIVED);
-        Compiled { program, role, reads, reads_all }
+    fn compiled(&self, program: Program, reads: &[SlotRead]) -> Compiled {
+        // The derived fields have the last slots.
+        let first = self.env.slots() - self.derived.fields.len();
+        let position = |read: &SlotRead| read.slot.index().checked_sub(first);
+        let names = reads.iter().filter(|read| !read.is_whole).filter_map(position);
+        let names = names.filter_map(|position| Some(self.derived.fields.get(position)?.name.as_str()));
+        let reads_all = reads.iter().any(|read| read.is_whole && position(read) == Some(0));
+        let reads = names.filter_map(|name| self.read(name)).collect();
+        Compiled { program, reads, reads_all }
     }
 
     fn read(&self, name: &str) -> Option<Read> {
         let field = self.derived.field(name)?;
         let slot = self.env.slot(&format!("{DERIVED}.{name}"));
-        Some(Read { name: name.to_owned(), value_type: field.value_type.clone(), slot })
+        Some(Read { name: name.to_owned(), value_type: field.value_type.clone(), size: field.size.clone(), slot })
     }
 
     /// Whether what was compiled under another environment of the same schema means the same under this one.
@@ -72,13 +68,13 @@ impl Environment {
         compiled.reads.iter().all(|read| self.derived.position(&read.name).is_some())
     }
 
-    /// An activation without values.
-    pub fn activation(&self) -> Activation {
-        Activation::new(&self.env)
+    /// The slots that expressions read; those of `deferred` take their values from programs.
+    pub fn frame(&self, deferred: Vec<(Slot, Program)>) -> Frame {
+        Frame::new(&self.env, deferred)
     }
 
     /// The slot of a derived field.
-    pub fn derived_slot(&self, name: &str) -> Option<crate::cel::Slot> {
+    pub fn derived_slot(&self, name: &str) -> Option<Slot> {
         self.env.slot(&format!("{DERIVED}.{name}"))
     }
 }

@@ -4,26 +4,29 @@
 
 mod compile;
 mod compiled;
+mod cost;
 mod decide;
 mod derived;
 mod evaluate;
 mod indexed;
 mod language;
+mod memory;
 mod order;
 mod shared;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use compiled::{Compiled, Role};
 use derived::DerivedFields;
 use language::Environment;
 use shared::SharedSchema;
 
+pub use cost::Cost;
 pub use evaluate::Evaluated;
 
 use super::{Facts, UnknownFacts, index::Index};
 use crate::{
-    cel::Deferred,
+    cel::Frame,
     domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaVersion, Tenant},
     error::{Detail, Subject},
 };
@@ -36,17 +39,22 @@ pub struct RuleSet {
     schema: Option<CompiledSchema>,
     environment: Environment,
     derived: Arc<DerivedFields>,
-    /// What runs when a rule reads a derived field.
-    deferred: Arc<Deferred>,
+    /// The slots that rules read, and what runs when that is a derived field.
+    frame: Arc<Frame>,
     /// All rules, active or not, in creation order.
     rules: Arc<[Arc<RuleEntry>]>,
-    /// Where in `rules` each one stands.
-    places: Arc<HashMap<RuleId, usize>>,
+    /// Where in `rules` each one stands, in the order of their ids.
+    places: Arc<[u32]>,
     /// Which of the active rules facts can match.
     index: Arc<Index>,
     /// How many rules are active.
     active: usize,
+    /// What all rules cost together, if they are so few and cost so little that running them is sooner done than asking
+    /// the index.
+    small_cost: Option<u64>,
     broken: Arc<[Broken]>,
+    /// What is usable, and can cost more than it may.
+    costly: Arc<[Broken]>,
     report: CompileReport,
 }
 
@@ -59,10 +67,10 @@ struct CompiledSchema {
 
 /// A rule of the set.
 #[derive(Debug)]
-struct RuleEntry {
-    id: RuleId,
-    name: String,
-    tags: Vec<String>,
+pub(super) struct RuleEntry {
+    pub(super) id: RuleId,
+    pub(super) name: Box<str>,
+    tags: Box<[String]>,
     state: RuleState,
 }
 
@@ -71,7 +79,7 @@ struct RuleEntry {
 enum RuleState {
     Inactive,
     /// It does not compile; the first of its mistakes, for the answer.
-    Broken(String),
+    Broken(Box<str>),
     Ready(Arc<Compiled>),
 }
 
@@ -100,6 +108,8 @@ pub struct CheckReport {
     pub value_type: Option<String>,
     /// What it reads: `facts.age`, `derived.adult`.
     pub dependencies: Vec<String>,
+    /// What it costs at worst, if it compiles.
+    pub cost: Option<Cost>,
     /// Everything that is wrong with it.
     pub details: Vec<Detail>,
 }
@@ -153,7 +163,7 @@ impl RuleSet {
     /// checked, whether a rule reads it or not. The details carry paths below `facts`.
     pub fn read_facts(&self, json: &str, unknown: UnknownFacts) -> Result<Facts, Vec<Detail>> {
         match &self.schema {
-            Some(schema) => schema.shared.layout.read(json, unknown),
+            Some(schema) => schema.shared.layout.read(json, unknown, &self.frame),
             None => Err(vec![schema_missing()]),
         }
     }
@@ -176,15 +186,20 @@ impl RuleSet {
         match checked {
             Ok(compiled) => CheckReport {
                 value_type: Some(compiled.program.value_type().to_string()),
-                dependencies: compiled.dependencies().to_vec(),
-                details: self.derived.unusable(&compiled),
+                dependencies: compiled.dependencies(),
+                cost: Some(cost::cost(&compiled, &self.derived)),
+                details: {
+                    let mut details = self.derived.unusable(&compiled);
+                    details.extend(cost::too_high(&compiled, &self.derived));
+                    details
+                },
             },
-            Err(details) => CheckReport { value_type: None, dependencies: Vec::new(), details },
+            Err(details) => CheckReport { value_type: None, dependencies: Vec::new(), cost: None, details },
         }
     }
 
     /// The type of a derived field that can be used, and what it reads.
-    pub(super) fn derived_type(&self, id: DerivedFieldId) -> Option<(String, &[String])> {
+    pub(super) fn derived_type(&self, id: DerivedFieldId) -> Option<(String, Vec<String>)> {
         let compiled = self.derived.compiled(id)?;
         Some((compiled.program.value_type().to_string(), compiled.dependencies()))
     }
@@ -195,5 +210,7 @@ fn schema_missing() -> Detail {
     Detail::new("schema_missing", "the tenant has no schema yet").hint("write the schema first")
 }
 
+#[cfg(test)]
+mod in_a_row;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,9 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Map, Value as Json, json};
 
-use super::*;
+use super::{super::decide::Guard, *};
 use crate::{
+    cel::{Activation, Value},
     domain::Snapshot,
     ruleset::{
         Decision, Query, Return, RuleResult, UnknownFacts,
@@ -13,7 +14,7 @@ use crate::{
 };
 
 const FIELDS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-const TYPES: [&str; 8] = ["int", "uint", "double", "string", "bool", "timestamp", "dyn", "list<int>"];
+const TYPES: [&str; 9] = ["int", "uint", "double", "string", "bool", "timestamp", "duration", "dyn", "list<int>"];
 
 /// Constants of a type as expressions have them, its own and others that it may be compared with.
 fn constants(field_type: &str) -> &'static [&'static str] {
@@ -25,6 +26,7 @@ fn constants(field_type: &str) -> &'static [&'static str] {
         "double" => &["0.0", "-0.0", "1.0", "1.5", "1", "2u", "-1e300", "9007199254740992.0", "9007199254740993"],
         "string" => &["''", "'a'", "'ab'", "'é'", "'b'"],
         "timestamp" => &["timestamp('2026-01-01T00:00:00Z')", "timestamp('0001-01-01T00:00:00Z')"],
+        "duration" => &["duration('0s')", "duration('-1.5s')", "duration('1h')"],
         _ => &["true", "false"],
     }
 }
@@ -38,6 +40,7 @@ fn value(field_type: &str, choice: usize) -> Json {
         "string" => json!(["", "a", "ab", "é", "abc", "\u{e8}"]),
         "bool" => json!([true, false]),
         "timestamp" => json!(["2026-01-01T00:00:00Z", "2025-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59Z"]),
+        "duration" => json!(["0s", "-1.5s", "1h", "-1ns", "3600.000000001s"]),
         _ => json!([[], [1], [0, 2]]),
     };
     values[choice % values.as_array().unwrap().len()].clone()
@@ -93,11 +96,14 @@ type Case = (Vec<&'static str>, Vec<String>, Vec<(usize, Option<String>)>, Vec<J
 
 fn case() -> impl Strategy<Value = Case> {
     vec(select(TYPES.as_slice()), FIELDS.len()).prop_flat_map(|types| {
-        let choices = vec(proptest::option::weighted(0.8, any::<u8>()), types.len());
+        // Absent, `null`, or a value.
+        let given = prop_oneof![1 => Just(None), 7 => any::<u8>().prop_map(Some)];
+        let choices = vec(proptest::option::weighted(0.85, given), types.len());
         let of_types = types.clone();
         let facts = choices.prop_map(move |choices| {
-            let field = |(place, choice): (usize, Option<u8>)| {
-                Some((FIELDS[place].to_owned(), value(of_types[place], usize::from(choice?))))
+            let field = |(place, choice): (usize, Option<Option<u8>>)| {
+                let value = choice?.map_or(Json::Null, |choice| value(of_types[place], usize::from(choice)));
+                Some((FIELDS[place].to_owned(), value))
             };
             Json::Object(choices.into_iter().enumerate().filter_map(field).collect::<Map<_, _>>())
         });
@@ -120,6 +126,12 @@ fn snapshot(types: &[&str], rules: &[String]) -> Snapshot {
     snapshot
 }
 
+/// Fails unless both say the same, at whatever cost.
+fn assert_same(decision: &Decision, other: &Decision) {
+    assert_eq!(decision.results, other.results);
+    assert_eq!((decision.evaluated, decision.matched_count), (other.evaluated, other.matched_count));
+}
+
 /// Fails unless the index answers as evaluating each rule does.
 fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
@@ -127,12 +139,48 @@ fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
     for tags in [None, Some(vec!["third".to_owned()])] {
         for returns in [Return::All, Return::Matched] {
             let query = Query { tags: tags.clone(), returns, ..Query::default() };
-            assert_eq!(set.decide(&facts, &query), set.decide_each(activation.as_ref(), &query));
+            let each = set.decide_each(activation.as_deref(), &query, Guard::None);
+            assert_same(&set.decide(&facts, &query), &each);
+            // A small set does without its index.
+            assert_same(&set.decide_candidates(activation.as_deref().unwrap(), &query, Guard::EachRule), &each);
         }
     }
 }
 
+/// Fails unless every rule that is not false is a candidate, whatever the slots hold; JSON has neither NaN nor infinity.
+fn assert_nothing_is_left_out(set: &RuleSet, activation: &Activation) {
+    let mut found = Vec::new();
+    set.index.candidates(activation, &mut found);
+    assert!(found.is_sorted_by(|one, next| one < next), "{found:?}");
+    for (place, rule) in (0..).zip(set.rules.iter()) {
+        let RuleState::Ready(compiled) = &rule.state else { continue };
+        let value = compiled.program.evaluate(activation);
+        let is_found = found.binary_search(&place).is_ok();
+        assert!(is_found || value == Ok(Value::Bool(false)), "{}: {value:?}", compiled.program.source());
+    }
+}
+
 proptest! {
+    #[test]
+    fn no_rule_that_may_match_or_fail_is_left_out(
+        (types, rules, _, facts) in case(),
+        doubles in vec(select([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0].as_slice()), FIELDS.len()),
+    ) {
+        let set = RuleSet::compile(&snapshot(&types, &rules), None);
+        for facts in &facts {
+            let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
+            let mut activation = set.activation(&facts).unwrap().into_owned();
+            assert_nothing_is_left_out(&set, &activation);
+            for ((field, field_type), double) in FIELDS.iter().zip(&types).zip(&doubles) {
+                if *field_type == "double" {
+                    let path = format!("facts.{field}");
+                    prop_assert!(activation.set_path(&path, Value::Double(*double)));
+                }
+            }
+            assert_nothing_is_left_out(&set, &activation);
+        }
+    }
+
     #[test]
     fn an_index_changes_no_decision((types, rules, changes, facts) in case()) {
         let mut snapshot = snapshot(&types, &rules);
@@ -193,7 +241,7 @@ proptest! {
 /// Which rules match, and which end with an error.
 fn decide(set: &RuleSet, facts: &Json, query: &Query) -> Vec<(bool, Option<String>)> {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
-    let word = |result: &RuleResult| (result.matched, result.error.as_ref().map(|error| error.message.clone()));
+    let word = |result: RuleResult| (result.matched, result.error.map(|error| error.message.clone()));
     set.decide(&facts, query).results.iter().map(word).collect()
 }
 
@@ -263,5 +311,5 @@ fn a_budget_that_ends_before_a_false_term_is_still_answered() {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
     let query = Query::default();
     let Decision { results, .. } = set.decide(&facts, &query);
-    assert!(results.iter().all(|result| result.error.as_ref().unwrap().code == "cost_exceeded"), "{results:?}");
+    assert!(results.iter().all(|result| result.error.unwrap().code == "cost_exceeded"), "{results:?}");
 }

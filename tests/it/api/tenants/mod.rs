@@ -2,6 +2,7 @@
 
 mod derived_fields;
 mod rules;
+mod runtime;
 mod schema;
 
 use serde_json::{Value, json};
@@ -19,7 +20,10 @@ async fn a_tenant_is_made_shown_changed_and_deleted() {
     assert_eq!(made.header("location"), Some(path.as_str()));
     assert_eq!(made.header("etag"), Some("\"1\""));
     let members: Vec<_> = tenant.as_object().unwrap().keys().collect();
-    assert_eq!(members, ["createdAt", "id", "name", "revision", "status", "tier", "updatedAt"]);
+    assert_eq!(
+        members,
+        ["createdAt", "id", "idleStopSeconds", "name", "pinned", "revision", "status", "tier", "updatedAt"]
+    );
     assert_eq!(
         (&tenant["name"], &tenant["tier"], &tenant["status"], &tenant["revision"]),
         (&json!("acme-corp"), &json!("free"), &json!("active"), &json!(1))

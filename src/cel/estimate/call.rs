@@ -1,0 +1,223 @@
+//! What the work of a function costs, and how large its result is, from how large its arguments are.
+
+use super::{Checked, CheckedKind, Size, of_items};
+use crate::{
+    cel::{cost, types::Type, value::Value},
+    config::limits::EVALUATION_MEMORY_BYTES_MAX,
+};
+
+/// Bytes of a number, a time or an address as a text.
+const SCALAR_TEXT_BYTES: u64 = 400;
+/// Bytes of a number as the clause of a format shows it: its digits, and 1,000 behind the point.
+const CLAUSE_BYTES: u64 = 1_400;
+
+/// A call whose arguments are this large.
+pub(super) struct Case<'a> {
+    pub(super) name: &'a str,
+    pub(super) arguments: &'a [Checked],
+    pub(super) sizes: Vec<Size>,
+}
+
+/// The product of three numbers.
+fn times(first: u64, second: u64, third: u64) -> u64 {
+    first.saturating_mul(second).saturating_mul(third)
+}
+
+impl Case<'_> {
+    /// What the work costs, and how large the result is.
+    pub(super) fn estimate(&self) -> (u64, Size) {
+        let (work, size) = self.of_operator().or_else(|| self.of_text()).unwrap_or_else(|| self.of_list());
+        (work, size.made())
+    }
+
+    fn size(&self, index: usize) -> Size {
+        self.sizes.get(index).cloned().unwrap_or_else(Size::scalar)
+    }
+
+    fn constant(&self, index: usize) -> Option<&Value> {
+        match self.arguments.get(index).map(|argument| &argument.kind) {
+            Some(CheckedKind::Constant(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn all_bytes(&self) -> u64 {
+        self.sizes.iter().fold(0, |total, size| total.saturating_add(size.bytes))
+    }
+
+    fn all_items(&self) -> u64 {
+        self.sizes.iter().fold(0, |total, size| total.saturating_add(size.count))
+    }
+
+    fn of_operator(&self) -> Option<(u64, Size)> {
+        let (first, second) = (self.size(0), self.size(1));
+        Some(match self.name {
+            "_==_" | "_!=_" | "_<_" | "_<=_" | "_>_" | "_>=_" => (first.comparing(&second), Size::scalar()),
+            "@in" if matches!(self.arguments.get(1).map(|list| &list.value_type), Some(Type::Map(..))) => {
+                (0, Size::scalar())
+            }
+            "@in" => (second.count.saturating_mul(first.comparing(&second.item()).saturating_add(1)), Size::scalar()),
+            "_+_" => {
+                let (bytes, count) = (self.all_bytes(), self.all_items());
+                let sum = if first.has_items() || second.has_items() {
+                    let list = Size::list(count, first.item().or(&second.item()));
+                    Size { bytes, ..list }
+                } else {
+                    Size::bytes(bytes)
+                };
+                (cost::of_bytes(bytes).saturating_add(of_items(count)), sum)
+            }
+            "optional.none" => (0, Size::scalar().optional()),
+            "or" | "orValue" => (0, first.or(&second)),
+            "optional.of" | "optional.ofNonZeroValue" => (0, first.optional()),
+            "value" | "dyn" => (0, first),
+            _ => return None,
+        })
+    }
+
+    fn of_text(&self) -> Option<(u64, Size)> {
+        let (first, second) = (self.size(0), self.size(1));
+        let bytes = first.bytes;
+        let pattern = second.bytes.saturating_mul(cost::PATTERN_BYTE_UNITS).saturating_add(cost::PATTERN_UNITS);
+        Some(match self.name {
+            "matches" if self.constant(1).is_some() => (cost::of_bytes(bytes), Size::scalar()),
+            "matches" => (pattern.saturating_add(cost::of_bytes(bytes)), Size::scalar()),
+            "regex.extract" => (pattern.saturating_add(cost::of_bytes(bytes)), Size::bytes(bytes).optional()),
+            "regex.extractAll" => {
+                let matches = bytes.saturating_add(1);
+                (pattern.saturating_add(matches.saturating_mul(4)), Size::list(matches, Size::bytes(bytes)))
+            }
+            "regex.replace" => self.of_replacing_matches(pattern),
+            "replace" => self.of_replacing(),
+            "split" => {
+                let parts = self.occurrences().saturating_add(1);
+                let work = cost::of_bytes(bytes).saturating_add(of_items(parts.saturating_mul(2)));
+                (work, Size::list(parts, Size::bytes(bytes)))
+            }
+            "join" => {
+                let each = first.item().bytes.saturating_add(second.bytes);
+                let bytes = first.count.saturating_mul(each);
+                (cost::of_bytes(bytes), Size::bytes(bytes))
+            }
+            "format" => self.of_formatting(),
+            "strings.quote" => (cost::of_bytes(bytes), Size::bytes(bytes.saturating_mul(2).saturating_add(2))),
+            "base64.encode" => {
+                let bytes = bytes.saturating_mul(2).saturating_add(4);
+                (cost::of_bytes(bytes), Size::bytes(bytes))
+            }
+            "string" => {
+                let bytes = bytes.max(SCALAR_TEXT_BYTES);
+                (cost::of_bytes(bytes).saturating_add(2), Size::bytes(bytes))
+            }
+            "contains" if second.has_items() || first.has_items() => return None,
+            _ => return None,
+        })
+    }
+
+    /// How often the second argument can occur in the first.
+    fn occurrences(&self) -> u64 {
+        let length = match self.constant(1) {
+            Some(Value::String(text)) => text.len().max(1) as u64,
+            _ => 1,
+        };
+        (self.size(0).bytes / length).saturating_add(1)
+    }
+
+    fn of_replacing(&self) -> (u64, Size) {
+        let bytes = self.size(0).bytes;
+        let result = bytes.saturating_add(self.occurrences().saturating_mul(self.size(2).bytes));
+        (cost::of_bytes(bytes).saturating_add(cost::of_bytes(result)), Size::bytes(result))
+    }
+
+    fn of_replacing_matches(&self, pattern: u64) -> (u64, Size) {
+        let (bytes, replacement) = (self.size(0).bytes, self.size(2).bytes);
+        let matches = bytes.saturating_add(1);
+        // Each match makes room for the replacement; each group that it names, for a part of the match.
+        let room = matches.saturating_mul(replacement.saturating_add(16)).saturating_add(bytes);
+        let result = matches.saturating_mul(replacement.saturating_mul(2).saturating_add(1));
+        let made = cost::of_bytes(room).saturating_add(cost::of_bytes(result));
+        (pattern.saturating_add(cost::of_bytes(bytes)).saturating_add(made), Size::bytes(result))
+    }
+
+    fn of_formatting(&self) -> (u64, Size) {
+        let (template, values) = (self.size(0).bytes, self.size(1));
+        let value = values.item();
+        let clauses = values.count.min(template / 2);
+        // What is not UTF-8 becomes a character of three bytes.
+        let content = value.weight.saturating_mul(cost::BYTES_PER_UNIT).saturating_mul(3);
+        let text = CLAUSE_BYTES.saturating_add(times(value.values, SCALAR_TEXT_BYTES, 1)).saturating_add(content);
+        let copies = if value.has_keys() { value.values.saturating_add(2) } else { 2 };
+        let clause = value.values.saturating_add(cost::of_bytes(text).saturating_mul(copies));
+        let work = cost::of_bytes(template).saturating_add(clauses.saturating_mul(clause));
+        (work, Size::bytes(template.saturating_add(clauses.saturating_mul(text))))
+    }
+
+    fn of_list(&self) -> (u64, Size) {
+        let (first, second) = (self.size(0), self.size(1));
+        let items = of_items(first.count);
+        match self.name {
+            "lists.range" => {
+                let count = self.count_of_range();
+                (of_items(count), Size::list(count, Size::scalar()))
+            }
+            "distinct" => {
+                let each = first.item().comparing(&first.item()).saturating_add(1);
+                let pairs = first.count.saturating_mul(first.count.saturating_sub(1)) / 2;
+                (items.saturating_add(pairs.saturating_mul(each)), first)
+            }
+            "sets.contains" | "sets.equivalent" | "sets.intersects" => {
+                let (left, right) = (first.item(), second.item());
+                let each = left.comparing(&right).max(right.comparing(&left)).saturating_add(1);
+                let ways = if self.name == "sets.equivalent" { 2 } else { 1 };
+                (times(first.count, second.count, each).saturating_mul(ways), Size::scalar())
+            }
+            "sort" | "@sortByKeys" => {
+                let keys = if self.name == "sort" { first.item() } else { second.item() };
+                let rounds = u64::from(first.count.max(1).ilog2()) + 1;
+                let each = keys.comparing(&keys).saturating_add(1);
+                (items.saturating_mul(2).saturating_add(1).saturating_add(times(first.count, rounds, each)), first)
+            }
+            "flatten" => self.of_flattening(),
+            "first" | "last" => (0, first.item().optional()),
+            "optional.unwrap" | "unwrapOpt" | "slice" | "reverse" if first.has_items() => (items, first),
+            // Work in proportion to the texts, and to the numbers of a list.
+            _ => {
+                let count = self.all_items().saturating_add(self.sizes.len() as u64);
+                let work = cost::of_bytes(self.all_bytes()).saturating_add(count);
+                let bytes = self.all_bytes().max(SCALAR_TEXT_BYTES);
+                (work, Size { count: self.all_items(), ..Size::bytes(bytes).or(&first) })
+            }
+        }
+    }
+
+    fn count_of_range(&self) -> u64 {
+        let most = EVALUATION_MEMORY_BYTES_MAX / size_of::<Value>() as u64;
+        match self.arguments.first().map(|argument| &argument.kind) {
+            Some(CheckedKind::Constant(Value::Int(count))) => u64::try_from(*count).unwrap_or(0),
+            // The positions of a list.
+            Some(CheckedKind::Call { function, arguments }) if function.name == "size" => {
+                match arguments.first().map(|list| &list.kind) {
+                    Some(CheckedKind::Slot(_, size)) => size.count.max(size.bytes),
+                    _ => most,
+                }
+            }
+            _ => most,
+        }
+    }
+
+    fn of_flattening(&self) -> (u64, Size) {
+        let first = self.size(0);
+        let (mut item, mut level) = (first.item(), first.item());
+        if self.arguments.len() > 1 {
+            while level.has_items() && level.count > 0 && level.item() != level {
+                level = level.item();
+                item = item.or(&level);
+            }
+        } else {
+            item = item.or(&level.item());
+        }
+        let count =
+            if self.arguments.len() > 1 { first.values } else { first.count.saturating_mul(level.count.max(1)) };
+        (first.values.saturating_mul(2), Size::list(count, item))
+    }
+}

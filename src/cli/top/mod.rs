@@ -1,0 +1,114 @@
+//! `tenet top`: how the tenants in a node's memory and all nodes are doing, drawn again every few seconds.
+//!
+//! It asks the HTTP API, as anyone could; nothing is drawn that is not answered there.
+
+mod sample;
+mod view;
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+
+use self::{
+    sample::Sample,
+    view::{View, draw},
+};
+use super::{block_on, health};
+use crate::{
+    client::Client,
+    config::{Purpose, Secret, Settings, Sources},
+};
+
+/// Flags of `tenet top`.
+#[derive(Args)]
+pub(super) struct Flags {
+    /// The service [default: where TENET_LISTEN says, on this machine]
+    #[arg(long)]
+    url: Option<String>,
+    /// Operator key [default: TENET_OPERATOR_KEY, which other users of this machine cannot see]
+    #[arg(long)]
+    key: Option<String>,
+    /// Print once and end, without rates
+    #[arg(long)]
+    once: bool,
+    /// What stands at the top
+    #[arg(long, value_enum, default_value_t = Sort::Rate)]
+    sort: Sort,
+    /// Tenants to show
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    rows: usize,
+    /// Seconds between two looks
+    #[arg(long, default_value_t = 2, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    interval: u64,
+}
+
+/// What tenants are ordered by; the most of it first, names from A.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    /// Decisions a second; decisions at all where there are no rates
+    Rate,
+    /// Cost of decisions
+    Cost,
+    /// Time spent deciding
+    Time,
+    /// Memory
+    Memory,
+    /// How far behind the database
+    Lag,
+    /// Failed actors started again
+    Restarts,
+    /// Name
+    Name,
+}
+
+/// Draws until it is interrupted, or once.
+pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
+    let settings = Settings::read(&Sources::of_process(Vec::new(), None)?, Purpose::Look)?;
+    let url = flags.url.unwrap_or_else(|| health::local_url(settings.http.listen));
+    let key = flags.key.map(Secret::new).or(settings.http.operator_key);
+    let client = Client::new(&url)?.with_key(key);
+    let view = View { url, sort: flags.sort, rows: flags.rows };
+    block_on(async {
+        if flags.once {
+            let sample = Sample::take(&client).await?;
+            return Ok(io::stdout().write_all(draw(&view, &sample, None).as_bytes())?);
+        }
+        watch(&client, &view, Duration::from_secs(flags.interval)).await
+    })
+}
+
+async fn watch(client: &Client, view: &View, interval: Duration) -> anyhow::Result<()> {
+    const CLEAR: &str = "\u{1b}[2J";
+    let mut ticks = tokio::time::interval(interval);
+    let mut before: Option<Sample> = None;
+    io::stdout().write_all(CLEAR.as_bytes())?;
+    loop {
+        ticks.tick().await;
+        let text = match Sample::take(client).await {
+            Ok(sample) => {
+                let text = draw(view, &sample, before.as_ref());
+                before = Some(sample);
+                text
+            }
+            // A service that starts again is worth waiting for.
+            Err(error) => format!("{}: {error:#}\n", view.url),
+        };
+        redraw(&text)?;
+    }
+}
+
+/// From the top left, each line up to its end, and nothing below.
+fn redraw(text: &str) -> io::Result<()> {
+    let mut screen = String::from("\u{1b}[H");
+    for line in text.lines() {
+        screen.push_str(line);
+        screen.push_str("\u{1b}[K\n");
+    }
+    screen.push_str("\u{1b}[J");
+    let mut stdout = io::stdout();
+    stdout.write_all(screen.as_bytes())?;
+    stdout.flush()
+}

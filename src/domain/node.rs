@@ -1,0 +1,40 @@
+//! Nodes: the processes that serve one database.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::NodeId;
+
+/// A node that lives, as its last heartbeat told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// Its id: another one each time it starts.
+    pub id: NodeId,
+    /// The machine that it runs on.
+    pub host: String,
+    /// The version that it runs.
+    pub version: String,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it was heard of last.
+    pub heartbeat_at: DateTime<Utc>,
+    /// How it was doing then.
+    #[serde(flatten)]
+    pub vitals: Vitals,
+}
+
+/// How a node is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Vitals {
+    /// Tenants in its memory.
+    pub resident_tenants: u64,
+    /// Bytes that their rules take, as estimated.
+    pub memory_bytes: u64,
+    /// How long the tenant furthest behind has been behind the database; 0 if none is.
+    pub lag_ms: u64,
+    /// How long ago it compared itself with the database.
+    pub synchronised_ago_ms: u64,
+}

@@ -1,0 +1,102 @@
+//! What a tenant's actor is to look into: many hints make one message, and none is lost. And since when the tenant may
+//! be behind the database, which is how its decisions know that they are stale though the database answers.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::reload::Want;
+
+/// Of a tenant that is not known to be behind.
+pub const NOT_BEHIND: u64 = u64::MAX;
+
+/// The hints for one actor.
+#[derive(Debug)]
+pub struct Hints {
+    waiting: Mutex<Waiting>,
+    /// Written with the lock on `waiting` held, read by every decision without.
+    behind_since_ms: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// The newest hint that the actor has not taken yet.
+    want: Option<Want>,
+    /// Whether the actor has been told that there is one.
+    told: bool,
+}
+
+impl Hints {
+    /// None yet.
+    pub fn new() -> Self {
+        Self { waiting: Mutex::default(), behind_since_ms: AtomicU64::new(NOT_BEHIND) }
+    }
+
+    /// Keeps a hint. `known_ms` is when the tenant was last known not to be behind: what the hint is about may have
+    /// happened at any time since. Answers whether the actor must be told.
+    pub fn keep(&self, want: Want, known_ms: u64) -> bool {
+        let mut waiting = self.lock();
+        waiting.want = waiting.want.max(Some(want));
+        self.behind_since_ms.fetch_min(known_ms, Ordering::Relaxed);
+        !std::mem::replace(&mut waiting.told, true)
+    }
+
+    /// The newest hint, taken by the actor.
+    pub fn take(&self) -> Option<Want> {
+        let mut waiting = self.lock();
+        waiting.told = false;
+        waiting.want.take()
+    }
+
+    /// The actor has looked into everything it has taken. What it has not taken yet still counts.
+    pub fn settle(&self) {
+        let waiting = self.lock();
+        if waiting.want.is_none() {
+            self.behind_since_ms.store(NOT_BEHIND, Ordering::Relaxed);
+        }
+    }
+
+    /// Since when, at the earliest, the tenant may be behind; [`NOT_BEHIND`] if nothing hints at it.
+    pub fn behind_since_ms(&self) -> u64 {
+        self.behind_since_ms.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Whatever panicked elsewhere, these two values are consistent.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Revision;
+
+    #[test]
+    fn many_hints_make_one_message_and_the_newest_counts() {
+        let hints = Hints::new();
+        assert!(hints.keep(Want::AtLeast(Revision(2)), 10));
+        assert!(!hints.keep(Want::AtLeast(Revision(5)), 20));
+        assert!(!hints.keep(Want::AtLeast(Revision(3)), 30));
+        assert_eq!(hints.take(), Some(Want::AtLeast(Revision(5))));
+        assert_eq!(hints.take(), None);
+        assert!(hints.keep(Want::Fresh, 40));
+    }
+
+    #[test]
+    fn a_tenant_is_behind_since_the_first_hint_until_all_are_looked_into() {
+        let hints = Hints::new();
+        assert_eq!(hints.behind_since_ms(), NOT_BEHIND);
+        hints.keep(Want::Fresh, 10);
+        hints.keep(Want::Fresh, 20);
+        hints.take();
+        assert_eq!(hints.behind_since_ms(), 10, "taken, and not yet looked into");
+        hints.keep(Want::Fresh, 30);
+        hints.settle();
+        assert_eq!(hints.behind_since_ms(), 10, "another one waits");
+        hints.take();
+        hints.settle();
+        assert_eq!(hints.behind_since_ms(), NOT_BEHIND);
+    }
+}

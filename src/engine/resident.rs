@@ -1,0 +1,223 @@
+//! One tenant in memory: what it serves, what is known of it, and the hints for its actor.
+//!
+//! Decisions read it, its actor writes it, and the supervisor marks it; it outlives a failed actor.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use chrono::{DateTime, Utc};
+
+use super::{hints::Hints, reload::Want};
+use crate::{
+    domain::Revision,
+    ruleset::{CompileReport, Decision, RuleSet},
+};
+
+/// One tenant in memory. Outlives a failed actor, so that decisions go on while another one takes its place.
+#[derive(Debug)]
+pub struct Resident {
+    set: ArcSwapOption<RuleSet>,
+    used_at_ms: AtomicU64,
+    /// What its actor is to look into.
+    pub hints: Hints,
+    /// The newest revision that the database is known to hold.
+    known: AtomicI64,
+    /// The revision last read to be compiled, whatever became of it.
+    tried: AtomicI64,
+    /// Since when it has been known to serve an older revision than is stored; 0 if it never was.
+    behind_since_ms: AtomicU64,
+    memory_bytes: AtomicU64,
+    quarantined: AtomicBool,
+    usage: Usage,
+    record: Mutex<Record>,
+}
+
+/// What decisions have taken since the tenant came into memory.
+#[derive(Debug, Default)]
+struct Usage {
+    decisions: AtomicU64,
+    rules: AtomicU64,
+    cost: AtomicU64,
+    time_ns: AtomicU64,
+}
+
+/// The same, read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    /// Decisions made.
+    pub decisions: u64,
+    /// Rules evaluated in them.
+    pub rules_evaluated: u64,
+    /// Units of cost that they took.
+    pub cost: u64,
+    /// Time that they took.
+    pub time: Duration,
+}
+
+/// What happened to a tenant since it came into memory, for operators.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// How often another actor took a failed one's place.
+    pub restarts: u32,
+    /// What went wrong last.
+    pub last_error: Option<Box<Failure>>,
+    /// What was loaded last.
+    pub last_load: Option<LastLoad>,
+}
+
+/// A load that ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastLoad {
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// How long reading and compiling took.
+    pub took: Duration,
+    /// The revision read.
+    pub revision: Revision,
+    /// Rules and derived fields compiled, and those carried over from the set before.
+    pub report: CompileReport,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What, in words for operators.
+    pub message: String,
+}
+
+impl Resident {
+    /// One that serves nothing yet, and counts as used at `now_ms`.
+    pub fn new(now_ms: u64) -> Self {
+        Self {
+            set: ArcSwapOption::empty(),
+            used_at_ms: AtomicU64::new(now_ms),
+            hints: Hints::new(),
+            known: AtomicI64::new(0),
+            tried: AtomicI64::new(0),
+            behind_since_ms: AtomicU64::new(0),
+            memory_bytes: AtomicU64::new(0),
+            quarantined: AtomicBool::new(false),
+            usage: Usage::default(),
+            record: Mutex::default(),
+        }
+    }
+
+    /// What is served now.
+    pub fn set(&self) -> Option<Arc<RuleSet>> {
+        self.set.load_full()
+    }
+
+    /// The revision served now.
+    pub fn revision(&self) -> Option<Revision> {
+        self.set.load().as_ref().map(|set| set.revision())
+    }
+
+    /// Serves `set` from now on. Only the tenant's actor calls this.
+    pub fn publish(&self, set: Arc<RuleSet>) {
+        self.memory_bytes.store(set.memory_bytes(), Ordering::Relaxed);
+        let (revision, epoch) = (set.revision().0, set.epoch());
+        let before = self.set.swap(Some(set));
+        if before.is_some_and(|before| before.epoch() != epoch) {
+            // What was known is of another history.
+            self.known.store(revision, Ordering::Relaxed);
+        } else {
+            self.known.fetch_max(revision, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes a use: one relaxed store.
+    pub fn used(&self, now_ms: u64) {
+        self.used_at_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// When it was used last, on the registry's clock.
+    pub fn used_at_ms(&self) -> u64 {
+        self.used_at_ms.load(Ordering::Relaxed)
+    }
+
+    /// What its rules take in memory, as estimated.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts a decision.
+    pub fn decided(&self, decision: &Decision<'_>, took: Duration) {
+        let time_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.usage.decisions.fetch_add(1, Ordering::Relaxed);
+        self.usage.rules.fetch_add(u64::try_from(decision.evaluated).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.usage.cost.fetch_add(decision.cost, Ordering::Relaxed);
+        self.usage.time_ns.fetch_add(time_ns, Ordering::Relaxed);
+    }
+
+    /// What decisions have taken.
+    pub fn usage(&self) -> Used {
+        Used {
+            decisions: self.usage.decisions.load(Ordering::Relaxed),
+            rules_evaluated: self.usage.rules.load(Ordering::Relaxed),
+            cost: self.usage.cost.load(Ordering::Relaxed),
+            time: Duration::from_nanos(self.usage.time_ns.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// How long it has been known at `now_ms` to serve an older revision than is stored.
+    pub fn lag_ms(&self, now_ms: u64) -> u64 {
+        let known = self.known.load(Ordering::Relaxed);
+        match self.revision() {
+            Some(served) if served.0 < known => now_ms.saturating_sub(self.behind_since_ms.load(Ordering::Relaxed)),
+            _ => 0,
+        }
+    }
+
+    /// `revision` was read, and is about to be compiled.
+    pub fn trying(&self, revision: Revision) {
+        self.tried.store(revision.0, Ordering::Relaxed);
+        self.known.fetch_max(revision.0, Ordering::Relaxed);
+    }
+
+    /// Whether the database holds something that has not been tried. From then on it counts as tried.
+    pub fn take_untried(&self) -> bool {
+        let known = self.known.load(Ordering::Relaxed);
+        known > self.tried.fetch_max(known, Ordering::Relaxed)
+    }
+
+    /// Whether its actor failed too often.
+    pub fn is_quarantined(&self) -> bool {
+        self.quarantined.load(Ordering::Relaxed)
+    }
+
+    /// Only the supervisor calls this.
+    pub fn set_quarantined(&self, quarantined: bool) {
+        self.quarantined.store(quarantined, Ordering::Relaxed);
+    }
+
+    /// What happened to it.
+    pub fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what went wrong.
+    pub fn failed(&self, message: String) {
+        self.record().last_error = Some(Box::new(Failure { at: Utc::now(), message }));
+    }
+
+    /// Keeps a hint. Answers whether the actor must be told. `known_ms`: as in [`Hints::keep`].
+    pub fn hint(&self, want: Want, now_ms: u64, known_ms: u64) -> bool {
+        if let Want::AtLeast(revision) = want {
+            let served = self.revision().unwrap_or(Revision(0)).0;
+            // Behind since the first revision that is not served, not since the newest.
+            if self.known.load(Ordering::Relaxed) <= served && served < revision.0 {
+                self.behind_since_ms.store(now_ms, Ordering::Relaxed);
+            }
+            self.known.fetch_max(revision.0, Ordering::Relaxed);
+        }
+        self.hints.keep(want, known_ms)
+    }
+}

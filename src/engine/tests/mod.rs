@@ -1,0 +1,10 @@
+//! Proofs about the engine's parts together, without a database.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected must fail, and this is how"
+)]
+
+mod simulation;

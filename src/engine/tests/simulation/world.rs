@@ -1,0 +1,563 @@
+//! The world of a run: a database, some nodes, clients, faults, and a clock that jumps from event to event.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use super::{
+    database::{Backup, Database, Row},
+    history::{Happened, History},
+    node::{self, ActorId, Node},
+    random::Random,
+    strategy::{Isolation, Strategy},
+};
+use crate::{
+    domain::{Revision, TenantId},
+    engine::publication::Version,
+    store::{Head, Moment},
+};
+
+pub const MS: u64 = 1_000;
+pub const SECOND: u64 = 1_000 * MS;
+/// How long nothing more is changed or disturbed at the end of a run.
+const QUIET: u64 = 11 * SECOND;
+
+/// What a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// Everything goes wrong that can.
+    Everything,
+    /// Nobody asks every second: the listener alone must lose nothing, as long as the server tells of lost connections.
+    ListenerAlone,
+    /// Nothing goes wrong, and tenants leave memory all the time, so that nearly every request crosses a stop.
+    Crossings,
+}
+
+/// Requests of a run of [`Scenario::Crossings`].
+pub const CROSSINGS: u64 = 10_000;
+
+/// What happens next. `incarnation` tells events for a process that was killed meanwhile.
+#[derive(Debug, Clone)]
+pub enum Event {
+    Write { by: Option<(usize, u32)>, tenant: TenantId, transaction: u64, early_number: bool, is_deletion: bool },
+    Commit { transaction: u64 },
+    Acknowledge { node: usize, incarnation: u32, tenant: TenantId, version: Version },
+    Serve { node: usize, incarnation: u32, tenant: TenantId, version: Version, until: u64 },
+    LongTransaction { transaction: u64, ends: bool },
+    Heard { node: usize, session: u64, tenant: TenantId, revision: Revision },
+    Fault(Fault),
+    Begin { node: usize },
+    Request { node: usize, tenant: TenantId, min: Option<Version> },
+    Decide { node: usize, incarnation: u32, decision: Happened },
+    GiveUp { node: usize, incarnation: u32, waiter: u64 },
+    Node { node: usize, incarnation: u32, event: NodeEvent },
+}
+
+/// What happens to a node.
+#[derive(Debug, Clone)]
+pub enum NodeEvent {
+    Connect,
+    Connected { session: u64 },
+    Lost,
+    Tick,
+    Asked { began: u64, compare: bool },
+    Answered { began: u64, compare: bool, moment: Option<Moment> },
+    Comparing { began: u64, tenants: Vec<TenantId> },
+    Compared { began: u64, heads: Option<Vec<Head>> },
+    Supervise,
+    Turn { actor: ActorId },
+    LoadStep { actor: ActorId, step: u8, row: Option<Version>, parts: (u64, u64), began: u64 },
+    LoadEnds { actor: ActorId, result: node::LoadResult },
+    RetryDue { actor: ActorId },
+    Restart { tenant: TenantId },
+    Sweep,
+}
+
+#[derive(Debug, Clone)]
+pub enum Fault {
+    Crash { node: usize },
+    KillListener { node: usize },
+    HalfOpenListener { node: usize },
+    Outage { length: u64, is_silent: bool },
+    OutageEnds,
+    Slow { length: u64 },
+    SlowEnds,
+    LoadsFail { length: u64 },
+    LoadsFailEnds,
+    Panic { node: usize },
+    Backup,
+    Restore { begins_epoch: bool, into_younger: bool },
+}
+
+/// A write under way.
+pub struct Writing {
+    by: Option<(usize, u32)>,
+    tenant: TenantId,
+    is_deletion: bool,
+}
+
+pub struct World {
+    pub strategy: Strategy,
+    pub scenario: Scenario,
+    pub random: Random,
+    pub now: u64,
+    origin: Instant,
+    queue: BTreeMap<(u64, u64), Event>,
+    sequence: u64,
+    pub history: History,
+    pub database: Database,
+    pub nodes: Vec<Node>,
+    pub tenants: Vec<TenantId>,
+    pub idle_stop: u64,
+    pub is_silent: bool,
+    pub is_slow: bool,
+    pub loads_fail: bool,
+    drops_permille: u64,
+    writing: BTreeMap<u64, Writing>,
+    backup: Option<Backup>,
+    sessions: BTreeSet<(usize, u64)>,
+    /// When the last fault ends.
+    active_until: u64,
+    ends_at: u64,
+    next_id: u64,
+}
+
+impl World {
+    pub fn new(seed: u64, strategy: Strategy, scenario: Scenario) -> Self {
+        let mut random = Random::new(seed);
+        let tenants: Vec<TenantId> =
+            (1..=random.range(2, 4)).map(|n| TenantId(uuid::Uuid::from_u128(u128::from(n)))).collect();
+        let active = if random.permille(100) { 70 * SECOND } else { random.range(8, 20) * SECOND };
+        let mut world = Self {
+            database: Database::new(tenants.iter().copied()),
+            nodes: Vec::new(),
+            idle_stop: if random.permille(500) { random.range(50, 3_000) * MS } else { 1_000 * SECOND },
+            drops_permille: if random.permille(500) { random.range(0, 1000) } else { 0 },
+            strategy,
+            scenario,
+            random,
+            now: 0,
+            origin: Instant::now(),
+            queue: BTreeMap::new(),
+            sequence: 0,
+            history: Vec::new(),
+            tenants,
+            is_silent: false,
+            is_slow: false,
+            loads_fail: false,
+            writing: BTreeMap::new(),
+            backup: None,
+            sessions: BTreeSet::new(),
+            active_until: active,
+            ends_at: active + QUIET,
+            next_id: 1,
+        };
+        world.tell_truth();
+        for node in 0..usize::try_from(world.random.range(2, 3)).unwrap() {
+            world.nodes.push(Node::new(0, false, world.instant()));
+            let at = world.random.range(0, 500 * MS);
+            world.at(at, Event::Begin { node });
+        }
+        if scenario == Scenario::Crossings {
+            world.idle_stop = 0;
+            world.plan_crossings();
+        } else {
+            world.plan(active);
+        }
+        world
+    }
+
+    /// One request about every millisecond, as often as tenants are let go of.
+    fn plan_crossings(&mut self) {
+        self.ends_at = SECOND + CROSSINGS * MS + QUIET;
+        for _ in 0..CROSSINGS {
+            let at = self.random.range(SECOND, SECOND + CROSSINGS * MS);
+            let (node, tenant) =
+                (self.random.index(self.nodes.len()), self.tenants[self.random.index(self.tenants.len())]);
+            self.at(at, Event::Request { node, tenant, min: None });
+        }
+    }
+
+    /// Everything that clients and faults do, drawn beforehand.
+    fn plan(&mut self, active: u64) {
+        let nodes = self.nodes.len();
+        for _ in 0..active / SECOND * self.random.range(1, 6) {
+            let at = self.random.range(SECOND, active);
+            let by = self.random.permille(750).then(|| (self.random.index(nodes), 0));
+            let tenant = self.tenants[self.random.index(self.tenants.len())];
+            let transaction = self.id();
+            let early_number = self.random.permille(200);
+            let is_deletion = self.random.permille(8);
+            self.at(at, Event::Write { by, tenant, transaction, early_number, is_deletion });
+        }
+        for _ in 0..active / SECOND * 12 {
+            let at = self.random.range(SECOND / 2, active + QUIET);
+            let tenant = self.tenants[self.random.index(self.tenants.len())];
+            let node = self.random.index(nodes);
+            self.at(at, Event::Request { node, tenant, min: None });
+        }
+        for _ in 0..self.random.range(0, 2) {
+            let (at, length) = (self.random.range(0, active), self.random.range(1, 10) * SECOND);
+            let transaction = self.id();
+            self.at(at, Event::LongTransaction { transaction, ends: false });
+            self.at(at + length, Event::LongTransaction { transaction, ends: true });
+        }
+        for _ in 0..self.random.range(0, active / (3 * SECOND)) {
+            let at = self.random.range(SECOND, active);
+            let fault = self.fault(nodes);
+            self.at(at, Event::Fault(fault));
+        }
+        if self.scenario == Scenario::Everything && self.random.permille(150) {
+            let at = self.random.range(SECOND, active / 2);
+            self.at(at, Event::Fault(Fault::Backup));
+            let later = self.random.range(at, active);
+            let begins_epoch = self.random.permille(700);
+            let into_younger = self.random.permille(500);
+            if !begins_epoch {
+                // In place, and with no connection broken, nothing but the comparison of every minute can tell.
+                self.ends_at = self.ends_at.max(later + 63 * SECOND);
+            }
+            let fault = Fault::Restore { begins_epoch, into_younger };
+            self.at(later, Event::Fault(fault));
+        }
+    }
+
+    fn fault(&mut self, nodes: usize) -> Fault {
+        let node = self.random.index(nodes);
+        let length = self.random.range(50, 6_000) * MS;
+        if self.scenario == Scenario::ListenerAlone {
+            return Fault::KillListener { node };
+        }
+        match self.random.range(0, 9) {
+            0 => Fault::Crash { node },
+            1..=3 => Fault::KillListener { node },
+            4 => Fault::HalfOpenListener { node },
+            5 => Fault::Outage { length, is_silent: false },
+            6 => Fault::Outage { length, is_silent: true },
+            7 => Fault::Slow { length },
+            8 => Fault::LoadsFail { length },
+            _ => Fault::Panic { node },
+        }
+    }
+
+    /// Runs to the end; answers what happened.
+    pub fn run(mut self) -> History {
+        while let Some(((at, _), event)) = self.queue.pop_first() {
+            if at > self.ends_at {
+                break;
+            }
+            self.now = at;
+            self.happen(event);
+        }
+        self.now = self.ends_at;
+        for node in 0..self.nodes.len() {
+            for tenant in self.tenants.clone() {
+                let served = self.nodes[node].served(tenant);
+                self.tell(Happened::AtTheEnd { node, tenant, served });
+            }
+        }
+        self.history
+    }
+
+    pub fn instant(&self) -> Instant {
+        self.instant_at(self.now)
+    }
+
+    pub fn instant_at(&self, at: u64) -> Instant {
+        self.origin + Duration::from_micros(at)
+    }
+
+    pub fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub fn at(&mut self, at: u64, event: Event) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), event);
+    }
+
+    pub fn after(&mut self, delay: u64, event: Event) {
+        self.at(self.now + delay, event);
+    }
+
+    /// Something for a node, if it still lives then.
+    pub fn node_after(&mut self, delay: u64, node: usize, event: NodeEvent) {
+        let incarnation = self.nodes[node].incarnation;
+        self.after(delay, Event::Node { node, incarnation, event });
+    }
+
+    pub fn tell(&mut self, happened: Happened) {
+        self.history.push((self.now, happened));
+    }
+
+    /// The truth of all tenants, where it may have changed for many.
+    fn tell_truth(&mut self) {
+        for tenant in self.tenants.clone() {
+            let (epoch, row) = (self.database.epoch, self.database.row(tenant));
+            self.tell(Happened::Truth { tenant, epoch, row });
+        }
+    }
+
+    /// How long the server takes for something.
+    pub fn service_time(&mut self, usual: u64, rare: u64) -> u64 {
+        let time = self.random.delay(usual, rare);
+        if self.is_slow { time * self.random.range(5, 60) } else { time }
+    }
+
+    fn lives(&self, node: usize, incarnation: u32) -> bool {
+        self.nodes[node].is_alive && self.nodes[node].incarnation == incarnation
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Write { by, tenant, transaction, early_number, is_deletion } => {
+                self.write(by, tenant, transaction, early_number, is_deletion);
+            }
+            Event::Commit { transaction } => self.commit(transaction),
+            Event::Acknowledge { node, incarnation, tenant, version } => {
+                if self.lives(node, incarnation) {
+                    self.committed(node, tenant, version);
+                }
+            }
+            Event::Serve { node, incarnation, tenant, version, until } => {
+                if self.lives(node, incarnation) {
+                    self.serve(node, tenant, version, until);
+                }
+            }
+            Event::LongTransaction { transaction, ends: false } if self.database.is_up => {
+                self.database.begin(transaction);
+            }
+            Event::LongTransaction { transaction, .. } => drop(self.database.end(None, transaction)),
+            Event::Heard { node, session, tenant, revision } => {
+                if self.sessions.contains(&(node, session)) {
+                    self.heard(node, tenant, revision);
+                }
+            }
+            Event::Fault(fault) => self.fault_happens(&fault),
+            Event::Begin { node } => self.begin(node),
+            Event::Request { node, tenant, min } => {
+                if self.nodes[node].is_alive {
+                    self.request(node, tenant, min);
+                }
+            }
+            Event::Decide { node, incarnation, decision } => {
+                if self.lives(node, incarnation) {
+                    self.decided(node, decision);
+                }
+            }
+            Event::GiveUp { node, incarnation, waiter } => {
+                if self.lives(node, incarnation) {
+                    self.give_up(node, waiter);
+                }
+            }
+            Event::Node { node, incarnation, event } => {
+                if self.lives(node, incarnation) {
+                    self.node_event(node, event);
+                }
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        by: Option<(usize, u32)>,
+        tenant: TenantId,
+        transaction: u64,
+        early_number: bool,
+        is_deletion: bool,
+    ) {
+        let reachable = self.database.is_up && !self.is_silent;
+        let by = by.map(|(node, _)| (node, self.nodes[node].incarnation));
+        if !reachable || by.is_some_and(|(node, _)| !self.nodes[node].is_alive) {
+            return;
+        }
+        // Somebody's transaction may have written elsewhere before it comes to this tenant.
+        if early_number {
+            self.database.begin(transaction);
+        }
+        self.writing.insert(transaction, Writing { by, tenant, is_deletion });
+        if self.database.lock(tenant, transaction) {
+            self.locked(transaction);
+        }
+    }
+
+    /// The row is had: compiling, writing and committing take their time.
+    fn locked(&mut self, transaction: u64) {
+        self.database.begin(transaction);
+        let delay = self.service_time(8 * MS, 900 * MS);
+        self.after(delay, Event::Commit { transaction });
+    }
+
+    fn commit(&mut self, transaction: u64) {
+        let Some(Writing { by, tenant, is_deletion }) = self.writing.remove(&transaction) else { return };
+        // A process that was killed takes its transaction with it, and some think better of it.
+        let gone = by.is_some_and(|(node, incarnation)| !self.lives(node, incarnation));
+        let committed = if gone || self.random.permille(50) {
+            None
+        } else {
+            self.database.commit(tenant, transaction, is_deletion)
+        };
+        if let Some(next) = self.database.end(Some(tenant), transaction) {
+            self.locked(next);
+        }
+        let Some(row) = committed else { return };
+        let whole = self.database.logged(tenant);
+        assert!(whole.is_sorted_by(|one, next| one + 1 == *next), "I6: {tenant} has the revisions {whole:?}");
+        let epoch = self.database.epoch;
+        self.tell(Happened::Truth { tenant, epoch, row: (!is_deletion).then_some(row) });
+        self.notify(tenant, row);
+        if let Some((node, incarnation)) = by.filter(|_| !is_deletion) {
+            let delay = self.service_time(MS, 50 * MS);
+            let version = Version { epoch, revision: row.revision };
+            self.after(delay, Event::Acknowledge { node, incarnation, tenant, version });
+        }
+    }
+
+    /// Every session that listens is told: late, twice, in another order, or, where it is not the server that would
+    /// have to tell, not at all.
+    fn notify(&mut self, tenant: TenantId, row: Row) {
+        for (node, session) in self.sessions.clone() {
+            if self.scenario == Scenario::Everything && self.random.permille(self.drops_permille) {
+                continue;
+            }
+            for _ in 0..self.random.range(1, 11) / 10 + 1 {
+                let rare = if self.scenario == Scenario::Everything { 3 * SECOND } else { 200 * MS };
+                let delay = self.random.delay(3 * MS, rare);
+                self.after(delay, Event::Heard { node, session, tenant, revision: row.revision });
+            }
+        }
+    }
+
+    /// A node's session listens from now on.
+    pub fn listens(&mut self, node: usize, session: u64) {
+        self.sessions.insert((node, session));
+    }
+
+    /// Ends what a node listens with, if it does.
+    fn lose(&mut self, node: usize) -> bool {
+        let listening = self.sessions.len();
+        self.sessions.retain(|(of, _)| *of != node);
+        self.sessions.len() < listening
+    }
+
+    /// What a load sees when it asks, and later if it asks again.
+    pub fn read(
+        &self,
+        tenant: TenantId,
+        step: u8,
+        row: Option<Version>,
+        parts: (u64, u64),
+    ) -> (Option<Version>, (u64, u64)) {
+        let now = self.database.row(tenant);
+        match (step, now, self.strategy.isolation) {
+            (0, now, _) => {
+                let version = now.map(|row| Version { epoch: self.database.epoch, revision: row.revision });
+                (version, now.map_or((0, 0), |row| (row.schema, row.rules)))
+            }
+            (1, Some(now), Isolation::ReadCommitted) => (row, (now.schema, parts.1)),
+            (_, Some(now), Isolation::ReadCommitted) => (row, (parts.0, now.rules)),
+            _ => (row, parts),
+        }
+    }
+
+    fn fault_happens(&mut self, fault: &Fault) {
+        match *fault {
+            Fault::Crash { node } => self.crash(node),
+            Fault::KillListener { node } => {
+                if self.lose(node) {
+                    let delay = self.random.range(1, 3 * MS);
+                    self.node_after(delay, node, NodeEvent::Lost);
+                }
+            }
+            Fault::HalfOpenListener { node } => {
+                if self.lose(node) {
+                    self.node_after(35 * SECOND, node, NodeEvent::Lost);
+                }
+            }
+            Fault::Outage { length, is_silent } => self.outage(length, is_silent),
+            Fault::OutageEnds => {
+                self.database.is_up = true;
+                self.is_silent = false;
+                self.calm();
+            }
+            Fault::Slow { length } => {
+                self.is_slow = true;
+                self.disturb(length, Fault::SlowEnds);
+            }
+            Fault::SlowEnds => {
+                self.is_slow = false;
+                self.calm();
+            }
+            Fault::LoadsFail { length } => {
+                self.loads_fail = true;
+                self.disturb(length, Fault::LoadsFailEnds);
+            }
+            Fault::LoadsFailEnds => {
+                self.loads_fail = false;
+                self.calm();
+            }
+            Fault::Panic { node } => {
+                self.tell(Happened::Disturbed);
+                self.panic(node);
+            }
+            Fault::Backup => self.backup = Some(self.database.backup()),
+            Fault::Restore { begins_epoch, into_younger } => self.restore(begins_epoch, into_younger),
+        }
+    }
+
+    fn disturb(&mut self, length: u64, end: Fault) {
+        self.tell(Happened::Disturbed);
+        // Over before the quiet begins.
+        let length = length.min(self.active_until.saturating_sub(self.now));
+        self.after(length, Event::Fault(end));
+    }
+
+    fn calm(&mut self) {
+        self.tell(Happened::Disturbed);
+    }
+
+    fn outage(&mut self, length: u64, is_silent: bool) {
+        self.is_silent |= is_silent;
+        if !is_silent {
+            self.database.stop();
+        }
+        self.writing.clear();
+        for node in 0..self.nodes.len() {
+            if !self.lose(node) {
+                continue;
+            }
+            let delay = if is_silent { 35 * SECOND } else { self.random.range(1, 20 * MS) };
+            self.node_after(delay, node, NodeEvent::Lost);
+        }
+        if is_silent {
+            // What was under way on connections that nobody answers on any more is undone by the server in time.
+            self.database.stop();
+            self.database.is_up = true;
+        }
+        self.disturb(length, Fault::OutageEnds);
+    }
+
+    fn restore(&mut self, begins_epoch: bool, into_younger: bool) {
+        let Some(backup) = self.backup.take() else { return };
+        self.database.restore(backup, begins_epoch, into_younger);
+        self.writing.clear();
+        self.tell(Happened::Disturbed);
+        if !begins_epoch {
+            self.tell(Happened::SilentRestore);
+        }
+        self.tell_truth();
+    }
+
+    fn crash(&mut self, node: usize) {
+        if !self.nodes[node].is_alive {
+            return;
+        }
+        self.lose(node);
+        let incarnation = self.nodes[node].incarnation + 1;
+        self.nodes[node] = Node::new(incarnation, false, self.instant());
+        let delay = self.random.range(50 * MS, 2 * SECOND);
+        self.after(delay, Event::Begin { node });
+    }
+}

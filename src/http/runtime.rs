@@ -1,0 +1,300 @@
+//! `/api/v1/runtime` and `/api/v1/tenants/{tenantId}/runtime`: how tenants and nodes are doing, and what an operator can
+//! do about it. What is said of a tenant holds for the node that answers.
+
+use actix_web::{HttpResponse, http::StatusCode, web::Data};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Api, Error,
+    answer::{self, List},
+    auth::Operator,
+    path::TenantPath,
+    query::{Given, PageQuery, Parameters, Query},
+};
+use crate::{
+    domain::{Name, Node, Revision, TenantId},
+    engine::{self, RuntimeState, TenantRuntime},
+    store::PageRequest,
+};
+
+/// What a tenant is doing on this node.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StateWord {
+    /// Not in memory; the next request loads it.
+    Cold,
+    /// Being loaded for the first time.
+    Loading,
+    /// Served as the database has it.
+    Ready,
+    /// Served, and for longer than promised not known to be as the database has it.
+    Stale,
+    /// Its actor failed too often; the last good rules are served.
+    Quarantined,
+    /// It has left memory, and its actor has not ended yet.
+    Stopping,
+}
+
+/// How a tenant is doing on this node.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuntimeBody {
+    /// The tenant.
+    tenant_id: TenantId,
+    /// Its name; `null` where the database does not answer and it has not been loaded.
+    #[schema(required = true)]
+    name: Option<Name>,
+    /// What it is doing.
+    #[schema(inline)]
+    state: StateWord,
+    /// Whether it is pinned.
+    pinned: bool,
+    /// The revision that this node serves; `null` if none.
+    #[schema(required = true)]
+    revision: Option<Revision>,
+    /// The revision in the database; `null` while it does not answer.
+    #[schema(required = true)]
+    stored_revision: Option<Revision>,
+    /// How it is in memory; `null` where it is not.
+    #[schema(required = true)]
+    resident: Option<ResidentBody>,
+}
+
+/// How a tenant in memory is doing. Counts begin when it came into memory.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResidentBody {
+    /// How long it has been known to serve an older revision than is stored.
+    lag_ms: u64,
+    /// Active rules, broken ones among them.
+    active_rules: usize,
+    /// Rules and derived fields that do not compile.
+    broken_rules: usize,
+    /// Memory of its rules, as estimated.
+    memory_bytes: u64,
+    /// Decisions made.
+    decisions: u64,
+    /// Rules evaluated in them.
+    rules_evaluated: u64,
+    /// Units of cost that they took.
+    cost: u64,
+    /// Time that they took.
+    evaluation_time_us: u64,
+    /// When it was used last.
+    last_used_at: DateTime<Utc>,
+    /// What was loaded last.
+    #[schema(required = true)]
+    last_load: Option<LoadBody>,
+    /// How often a failed actor was started again.
+    restarts: u32,
+    /// What went wrong last.
+    #[schema(required = true)]
+    last_error: Option<FailureBody>,
+}
+
+/// A load that ended well.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBody {
+    /// When it ended.
+    at: DateTime<Utc>,
+    /// How long reading and compiling took.
+    took_ms: f64,
+    /// The revision read.
+    revision: Revision,
+    /// Rules and derived fields compiled.
+    compiled: usize,
+    /// Those carried over from the set before, or from another tenant's with the same schema.
+    reused: usize,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureBody {
+    /// When.
+    at: DateTime<Utc>,
+    /// What.
+    message: String,
+}
+
+/// All nodes that live.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodesBody {
+    /// The nodes, the longest-serving first.
+    items: Vec<Node>,
+}
+
+/// Which tenants.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct StateFilter {
+    /// Those in this state; given several times, in any of them.
+    #[param(inline, value_type = Option<Vec<StateWord>>)]
+    state: Vec<RuntimeState>,
+}
+
+impl Parameters for (StateFilter, PageQuery) {
+    fn take(given: &mut Given) -> Self {
+        let words = RuntimeState::ALL.map(|state| (state.name(), state));
+        (StateFilter { state: given.words("state", &words) }, PageQuery::take(given))
+    }
+}
+
+impl From<RuntimeState> for StateWord {
+    fn from(state: RuntimeState) -> Self {
+        match state {
+            RuntimeState::Cold => Self::Cold,
+            RuntimeState::Loading => Self::Loading,
+            RuntimeState::Ready => Self::Ready,
+            RuntimeState::Stale => Self::Stale,
+            RuntimeState::Quarantined => Self::Quarantined,
+            RuntimeState::Stopping => Self::Stopping,
+        }
+    }
+}
+
+impl From<TenantRuntime> for RuntimeBody {
+    fn from(runtime: TenantRuntime) -> Self {
+        Self {
+            tenant_id: runtime.tenant_id,
+            name: runtime.tenant().map(|tenant| tenant.name.clone()),
+            state: runtime.state.into(),
+            pinned: runtime.tenant().is_some_and(|tenant| tenant.pinned),
+            revision: runtime.revision(),
+            stored_revision: runtime.stored.as_ref().map(|tenant| tenant.revision),
+            resident: runtime.resident.map(ResidentBody::from),
+        }
+    }
+}
+
+impl From<engine::ResidentRuntime> for ResidentBody {
+    fn from(resident: engine::ResidentRuntime) -> Self {
+        Self {
+            lag_ms: resident.lag_ms,
+            active_rules: resident.rules_active,
+            broken_rules: resident.rules_broken,
+            memory_bytes: resident.memory_bytes,
+            decisions: resident.used.decisions,
+            rules_evaluated: resident.used.rules_evaluated,
+            cost: resident.used.cost,
+            evaluation_time_us: u64::try_from(resident.used.time.as_micros()).unwrap_or(u64::MAX),
+            last_used_at: resident.last_used_at,
+            last_load: resident.last_load.map(|load| LoadBody {
+                at: load.at,
+                took_ms: load.took.as_secs_f64() * 1e3,
+                revision: load.revision,
+                compiled: load.report.compiled,
+                reused: load.report.reused,
+            }),
+            restarts: resident.restarts,
+            last_error: resident.last_error.map(|error| FailureBody { at: error.at, message: error.message }),
+        }
+    }
+}
+
+async fn answer(api: &Api, tenant: TenantId) -> Result<HttpResponse, Error> {
+    answer::plain(StatusCode::OK, &RuntimeBody::from(api.engine.runtime(tenant).await?))
+}
+
+/// Lists how tenants are doing on this node, in the order of their ids. With a state, a page may hold fewer than asked
+/// for and still not be the last.
+#[utoipa::path(
+    get, path = "/api/v1/runtime/tenants", tag = "runtime", operation_id = "listTenantRuntimes",
+    params(StateFilter, PageQuery),
+    responses((status = 200, description = "A page of tenants.", body = List<RuntimeBody>))
+)]
+pub async fn list(
+    _: Operator,
+    api: Data<Api>,
+    Query((filter, page)): Query<(StateFilter, PageQuery)>,
+) -> Result<HttpResponse, Error> {
+    let page = api.engine.runtimes(&filter.state, &PageRequest::from(page)).await?;
+    answer::plain(StatusCode::OK, &List::of(page, RuntimeBody::from))
+}
+
+/// Lists the nodes that live.
+#[utoipa::path(
+    get, path = "/api/v1/runtime/nodes", tag = "runtime", operation_id = "listNodes",
+    responses((status = 200, description = "The nodes.", body = NodesBody))
+)]
+pub async fn nodes(_: Operator, api: Data<Api>, _: Query<()>) -> Result<HttpResponse, Error> {
+    answer::plain(StatusCode::OK, &NodesBody { items: api.engine.nodes().await? })
+}
+
+/// Shows how a tenant is doing on this node.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/runtime", tag = "runtime", operation_id = "getTenantRuntime",
+    responses((status = 200, description = "How it is doing.", body = RuntimeBody))
+)]
+pub async fn show(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    answer(&api, tenant).await
+}
+
+/// Loads a tenant into the memory of this node, if it is not there.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/runtime/load", tag = "runtime", operation_id = "loadTenant",
+    responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
+)]
+pub async fn load(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    api.engine.load_tenant(tenant).await?;
+    answer(&api, tenant).await
+}
+
+/// Lets a tenant go from the memory of this node. The next request for it brings it back.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/runtime/stop", tag = "runtime", operation_id = "stopTenant",
+    responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
+)]
+pub async fn stop(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    api.engine.stop_tenant(tenant).await?;
+    answer(&api, tenant).await
+}
+
+/// Reads a tenant and compiles all of it anew on this node, whether anything has changed or not.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/runtime/reload", tag = "runtime", operation_id = "reloadTenant",
+    responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
+)]
+pub async fn reload(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    api.engine.reload_tenant(tenant).await?;
+    answer(&api, tenant).await
+}
+
+/// Has a tenant in quarantine tried again at once on this node, with a clean record. Any other is left as it is.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/runtime/release", tag = "runtime", operation_id = "releaseTenant",
+    responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
+)]
+pub async fn release(
+    _: Operator,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    api.engine.release_tenant(tenant).await?;
+    answer(&api, tenant).await
+}

@@ -1,0 +1,268 @@
+//! What expressions cost at worst, with the derived fields that they read, and which cost more than they may.
+
+use std::collections::BTreeSet;
+
+use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, derived::DerivedFields};
+use crate::{
+    cel::{Bound, CostEstimate, Limits, Program},
+    error::{Detail, Span, Subject},
+    ruleset::Broken,
+};
+
+/// Bounds that a hint names.
+const BOUNDS_SHOWN: usize = 3;
+
+/// What an expression costs at worst.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    /// Units, those of the derived fields that it reads among them.
+    pub units: u64,
+    /// Units that it may cost.
+    pub limit: u64,
+    /// Where what costs most of it stands.
+    pub span: Span,
+    /// Its text.
+    pub text: String,
+}
+
+/// What an expression may cost.
+fn limit() -> u64 {
+    Limits::default().cost_max
+}
+
+/// What an expression costs with the derived fields that it reads, each of them once; which of these costs most.
+fn total<'a>(compiled: &Compiled, derived: &'a DerivedFields) -> (u64, Option<(&'a str, &'a Compiled)>) {
+    let mut units = compiled.program.cost_units();
+    if compiled.reads.is_empty() && !compiled.reads_all {
+        return (units, None);
+    }
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    let mut pending = read_by(compiled, derived);
+    let mut costliest: Option<(&str, &Compiled)> = None;
+    while let Some((name, field)) = pending.pop() {
+        if !known.insert(name) {
+            continue;
+        }
+        units = units.saturating_add(field.program.cost_units());
+        if costliest.is_none_or(|(_, other)| other.program.cost_units() < field.program.cost_units()) {
+            costliest = Some((name, field));
+        }
+        pending.extend(read_by(field, derived));
+    }
+    (units, costliest)
+}
+
+/// The usable derived fields that an expression reads itself.
+fn read_by<'a>(compiled: &Compiled, derived: &'a DerivedFields) -> Vec<(&'a str, &'a Compiled)> {
+    let all = derived.usable().map(|(name, _, field)| (name, &**field));
+    if compiled.reads_all {
+        return all.collect();
+    }
+    compiled.reads.iter().filter_map(|read| derived.named(&read.name)).collect()
+}
+
+/// What an expression costs at worst.
+pub(super) fn cost(compiled: &Compiled, derived: &DerivedFields) -> Cost {
+    costliest(compiled, derived).0
+}
+
+/// The same, and the program that costs most of it: its own, or that of a derived field.
+fn costliest<'a>(compiled: &'a Compiled, derived: &'a DerivedFields) -> (Cost, &'a Program) {
+    let CostEstimate { units: own, span, text } = compiled.program.cost_estimate();
+    let (units, costliest) = total(compiled, derived);
+    let cost = Cost { units, limit: limit(), span, text };
+    match costliest.filter(|(_, field)| field.program.cost_units() > own) {
+        None => (cost, &compiled.program),
+        Some((name, field)) => {
+            let text = format!("derived.{name}");
+            // One that is read by way of others has no place in the expression.
+            let span = compiled.program.place_of(&text).unwrap_or(span);
+            (Cost { span, text, ..cost }, &field.program)
+        }
+    }
+}
+
+/// What is wrong with an expression that costs more than it may.
+pub(super) fn too_high(compiled: &Compiled, derived: &DerivedFields) -> Option<Detail> {
+    if total(compiled, derived).0 <= limit() {
+        return None;
+    }
+    let (Cost { units, limit, span, text }, program) = costliest(compiled, derived);
+    let message = format!("the expression can cost {units} units, and may cost {limit}: `{text}` takes most of them");
+    let detail = Detail::new("cost_too_high", message).hint(hint(&program.telling_bounds()));
+    Some(Detail { span: Some(span), text: Some(text), ..detail })
+}
+
+fn hint(bounds: &[Bound]) -> String {
+    if bounds.is_empty() {
+        return "divide it into cheaper ones: no bound of the schema makes it cheap enough".to_owned();
+    }
+    let shown = |bound: &Bound| format!("`{}` of `{}` (now {})", bound.name, bound.path, bound.value);
+    let shown: Vec<_> = bounds.iter().take(BOUNDS_SHOWN).map(shown).collect();
+    format!("set a lower bound in the schema: {}", shown.join(", or "))
+}
+
+/// The rules and derived fields that can be used, and cost more than they may.
+pub(super) fn costly<'a>(rules: impl Iterator<Item = &'a RuleEntry>, derived: &DerivedFields) -> Vec<Broken> {
+    let fields = derived.usable().filter_map(|(name, id, compiled)| {
+        let subject = Subject::DerivedField { field_id: id.0, field_name: name.to_owned() };
+        Some(Broken { subject, details: vec![too_high(compiled, derived)?] })
+    });
+    let rules = rules.filter_map(|rule| {
+        let RuleState::Ready(compiled) = &rule.state else { return None };
+        let subject = || Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.to_string() };
+        too_high(compiled, derived).map(|detail| Broken { subject: subject(), details: vec![detail] })
+    });
+    fields.chain(rules).collect()
+}
+
+impl RuleSet {
+    /// What the rules and derived fields that can be used cost at worst.
+    pub fn costs(&self) -> impl Iterator<Item = (Subject, Cost)> {
+        let fields = self.derived.usable().map(|(name, id, compiled)| {
+            let subject = Subject::DerivedField { field_id: id.0, field_name: name.to_owned() };
+            (subject, cost(compiled, &self.derived))
+        });
+        let rules = self.rules.iter().filter_map(|rule| {
+            let RuleState::Ready(compiled) = &rule.state else { return None };
+            let subject = Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.to_string() };
+            Some((subject, cost(compiled, &self.derived)))
+        });
+        fields.chain(rules)
+    }
+
+    /// What can cost more than a rule or derived field may. It runs all the same, within its budget: only writing it is
+    /// refused.
+    pub fn costly(&self) -> &[Broken] {
+        &self.costly
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::ruleset::fixture;
+
+    /// Two lists that the schema says nothing of, and the same with bounds.
+    fn schema() -> Value {
+        let item = json!({"price": "double", "name": "string", "tags": "list<string>"});
+        let bounded = json!({"type": "list", "maxItems": 10, "items": {"type": "object", "fields": {
+            "price": "double", "name": {"type": "string", "maxLength": 20},
+            "tags": {"type": "list", "maxItems": 5, "items": {"type": "string", "maxLength": 10}}}}});
+        let items = json!({"type": "list", "items": {"type": "object", "fields": item}});
+        json!({"facts": {
+            "any": "dyn", "country": "string", "email": "string", "items": items, "few": bounded,
+            "rows": {"type": "list", "maxItems": 3, "items": {"type": "list", "maxItems": 2, "items": "string"}},
+            "shops": {"type": "map", "maxItems": 4, "values": {"type": "list", "maxItems": 3, "items": "int"}},
+            "tags": "list<string>"
+        }})
+    }
+
+    fn set() -> RuleSet {
+        RuleSet::compile(&fixture::with_schema(&schema()), None)
+    }
+
+    #[test]
+    fn ordinary_rules_over_a_silent_schema_are_accepted() {
+        let set = set();
+        for source in [
+            "facts.items.exists(i, i.price > 100.0)",
+            "facts.items.exists(i, i.price > 100.0 && i.name == 'x' && i.name.startsWith('a'))",
+            "facts.items.filter(i, i.price > 100.0).size() > 3",
+            "facts.items.map(i, i.price).exists(p, p > 3.0)",
+            "facts.country in ['US', 'CA'] && facts.email.matches('^[a-z]+@[a-z]+')",
+            "facts.email.lowerAscii().contains('@') && facts.email.split('@')[1] == 'x.com'",
+            "facts.country in facts.tags",
+            "facts.tags.all(t, t != '' && t.size() < 20)",
+            "facts.tags.sort()[0] == 'a'",
+            "facts.tags.join(',').contains('a')",
+            "sets.contains(facts.tags, ['a', 'b'])",
+            "lists.range(facts.items.size()).all(n, facts.items[n].price > 1.0)",
+            "facts.items.all(i, facts.items.all(j, i.price <= j.price))",
+            "facts.items != [] && facts.tags == ['a']",
+            "facts.any == 'x' || facts.any.name == 'y'",
+            "facts.few.exists(i, i.tags.exists(t, facts.few.exists(j, t in j.tags)))",
+            "facts.rows.exists(r, r.exists(t, t == 'x')) && facts.shops.exists(k, facts.shops[k].all(n, n > 0))",
+        ] {
+            let report = set.check_rule(source);
+            assert_eq!(report.details, [], "{source}: {:?}", report.cost);
+        }
+    }
+
+    #[test]
+    fn what_costs_too_much_is_refused_with_the_bounds_to_set() {
+        let set = set();
+        for (source, text, hint) in [
+            (
+                "facts.country == 'x' && facts.items.exists(i, i.tags.exists(t, facts.tags.exists(o, t == o)))",
+                "facts.items.exists(i, i.tags.exists(t, facts.tags.exists(o, t == o)))",
+                "`maxLength` of `facts.items.tags` (now 4096), or `maxLength` of `facts.tags` (now 4096)",
+            ),
+            (
+                "facts.tags.distinct().size() > 3",
+                "facts.tags.distinct()",
+                "`maxItems` of `facts.tags` (now 100), or `maxLength` of `facts.tags` (now 4096)",
+            ),
+            ("lists.range(200000).all(x, x + 1 > 0)", "lists.range(200000).all(x, x + 1 > 0)", ""),
+        ] {
+            let report = set.check_rule(source);
+            let [detail] = report.details.as_slice() else { panic!("{source}: {report:?}") };
+            assert_eq!((detail.code, detail.text.as_deref()), ("cost_too_high", Some(text)), "{source}");
+            let given = detail.hint.as_deref().unwrap();
+            assert!(given.contains(hint), "{source}: {given}");
+            assert_eq!(given.starts_with("set a lower bound"), !hint.is_empty(), "{given}");
+            let column = detail.span.unwrap().column as usize;
+            assert!(source[column - 1..].starts_with(text), "{source}: {column}");
+        }
+    }
+
+    #[test]
+    fn bounds_of_elements_and_entries_lower_the_estimate() {
+        let set = set();
+        let units = |source: &str| set.check_rule(source).cost.unwrap().units;
+        // Three rows of two texts: a unit for each turn and part of one.
+        assert_eq!(units("facts.rows.exists(r, r.exists(t, t == ''))"), 2 + 3 * (1 + 2 + 2 * (1 + 3)));
+        assert_eq!(units("facts.shops.all(k, v, v.all(n, n > 0))"), 2 + 4 * (1 + 2 + 3 * (1 + 3)));
+        assert_eq!(units("facts.few.exists(i, i.name == facts.country)"), 2 + 10 * (1 + 4 + 20 * 4 / 16));
+    }
+
+    #[test]
+    fn derived_fields_count_with_those_who_read_them_and_once() {
+        let heavy = "facts.items.all(i, facts.items.all(j, i.price <= j.price))";
+        let snapshot = fixture::with_schema(&schema())
+            .field("a", heavy)
+            .field("b", "derived.a || derived.a")
+            .field("long", "facts.tags + facts.tags")
+            .rule("one", "derived.a")
+            .rule("both", "derived.a && derived.b");
+        let set = RuleSet::compile(&snapshot, None);
+        let units = |source: &str| set.check_rule(source).cost.unwrap().units;
+        let one = units("derived.a");
+        assert!(one > 50_000, "{one}");
+        assert_eq!(units("derived.a && derived.b"), one + 3 + 2);
+        let cost = set.check_rule("facts.country == 'x' && derived.a").cost.unwrap();
+        assert_eq!((cost.text.as_str(), cost.span.column), ("derived.a", 25));
+        // A list twice as long as the schema's.
+        assert!(units("derived.long.all(t, t == 'a')") > units("facts.tags.all(t, t == 'a')") + 400);
+        assert!(set.costly().is_empty(), "{:?}", set.costly());
+    }
+
+    #[test]
+    fn a_rule_that_is_too_costly_with_its_derived_fields_names_one() {
+        let heavy = "facts.items.all(i, facts.items.all(j, [1, 2, 3, 4, 5, 6, 7, 8].all(n, i.price <= j.price)))";
+        let snapshot =
+            fixture::with_schema(&schema()).field("a", heavy).field("b", &format!("{heavy} && facts.country != ''"));
+        let set = RuleSet::compile(&snapshot.rule("both", "derived.a && derived.b").rule("one", "derived.a"), None);
+        let costly: Vec<_> = set.costly().iter().map(|broken| (&broken.subject, &broken.details[0])).collect();
+        let [(Subject::Rule { rule_name, .. }, detail)] = costly.as_slice() else { panic!("{costly:?}") };
+        assert_eq!(
+            (rule_name.as_str(), detail.code, detail.text.as_deref()),
+            ("both", "cost_too_high", Some("derived.b"))
+        );
+        assert_eq!(detail.span.unwrap().column, 14);
+        assert!(detail.hint.as_ref().unwrap().contains("`maxItems` of `facts.items`"), "{detail:?}");
+        assert!(set.broken().is_empty(), "it runs all the same");
+    }
+}
