@@ -217,6 +217,10 @@ impl World {
 
     /// Waits until what was written is served, if the tenant is in memory, whatever fails meanwhile.
     pub fn serve(&mut self, node: usize, tenant: TenantId, version: Version, until: u64) {
+        // What is served may be of the time before a restore: its numbers say nothing.
+        if self.nodes[node].served(tenant).is_some_and(|served| served.epoch != version.epoch) {
+            self.hint(node, tenant, Want::Fresh);
+        }
         let in_memory = self.nodes[node].registry.contains_key(&tenant);
         if in_memory && self.now < until {
             let purpose = Purpose::Acknowledge { version, until };
@@ -243,7 +247,7 @@ impl World {
         self.nodes[node].waiters.insert(waiter, Waiter { tenant, revision_min, purpose });
         let incarnation = self.nodes[node].incarnation;
         self.after(wait, Event::GiveUp { node, incarnation, waiter });
-        self.to_supervisor(node, ToSupervisor::Ensure(waiter));
+        self.tell_supervisor(node, ToSupervisor::Ensure(waiter));
     }
 
     pub fn give_up(&mut self, node: usize, waiter: u64) {
@@ -261,6 +265,10 @@ impl World {
     fn answer(&mut self, node: usize, waiter: u64, answer: &Answer) {
         let Some(Waiter { tenant, purpose, .. }) = self.nodes[node].waiters.remove(&waiter) else { return };
         match (purpose, answer) {
+            (Purpose::Acknowledge { version, until }, Answer::Set(set)) if set.version.epoch != version.epoch => {
+                let incarnation = self.nodes[node].incarnation;
+                self.after(20 * MS, Event::Serve { node, incarnation, tenant, version, until });
+            }
             (Purpose::Acknowledge { version, until }, Answer::NoLoad)
                 if self.strategy.acknowledging == Acknowledging::WhenServed =>
             {
@@ -287,7 +295,7 @@ impl World {
 
 /// The supervisor, as `supervisor::State` does it.
 impl World {
-    fn to_supervisor(&mut self, node: usize, message: ToSupervisor) {
+    fn tell_supervisor(&mut self, node: usize, message: ToSupervisor) {
         self.nodes[node].supervisor.push_back(message);
         let delay = self.random.delay(100, 20 * MS);
         self.node_after(delay, node, NodeEvent::Supervise);
@@ -301,10 +309,10 @@ impl World {
                 self.load_step(node, actor, (step, began), row, parts);
             }
             NodeEvent::LoadEnds { actor, result } => self.load_ends(node, actor, result),
-            NodeEvent::RetryDue { actor } => self.to_actor(node, actor, ToActor::RetryDue),
-            NodeEvent::Restart { tenant } => self.to_supervisor(node, ToSupervisor::Restart(tenant)),
+            NodeEvent::RetryDue { actor } => self.tell_actor(node, actor, ToActor::RetryDue),
+            NodeEvent::Restart { tenant } => self.tell_supervisor(node, ToSupervisor::Restart(tenant)),
             NodeEvent::Sweep => {
-                self.to_supervisor(node, ToSupervisor::Sweep);
+                self.tell_supervisor(node, ToSupervisor::Sweep);
                 self.node_after((self.idle_stop / 10).max(10 * MS), node, NodeEvent::Sweep);
             }
             following => self.follow(node, following),
@@ -318,7 +326,7 @@ impl World {
                 let Some(tenant) = self.nodes[node].waiters.get(&waiter).map(|waiter| waiter.tenant) else { return };
                 let actor = self.keeper(node, tenant).unwrap_or_else(|| self.start(node, tenant, None));
                 if self.nodes[node].actors.contains_key(&actor) {
-                    self.to_actor(node, actor, ToActor::Ensure(waiter));
+                    self.tell_actor(node, actor, ToActor::Ensure(waiter));
                 } else {
                     self.answer(node, waiter, &Answer::NoLoad);
                 }
@@ -402,7 +410,7 @@ impl World {
     fn stop(&mut self, node: usize, tenant: TenantId, actor: ActorId) {
         self.nodes[node].registry.remove(&tenant);
         self.nodes[node].restarts.remove(&tenant);
-        self.to_actor(node, actor, ToActor::Stop);
+        self.tell_actor(node, actor, ToActor::Stop);
     }
 
     fn sweep(&mut self, node: usize) {
@@ -440,14 +448,14 @@ impl World {
         let resident = &self.nodes[node].residents[&entry.resident];
         let installed = resident.set.map(|set| set.version.revision);
         if reload::is_news(want, installed) && resident.hints.keep(want, known_ms) {
-            self.to_actor(node, entry.actor, ToActor::Hinted);
+            self.tell_actor(node, entry.actor, ToActor::Hinted);
         }
         if self.is_quarantined(node, tenant) {
-            self.to_supervisor(node, ToSupervisor::Changed(tenant));
+            self.tell_supervisor(node, ToSupervisor::Changed(tenant));
         }
     }
 
-    fn to_actor(&mut self, node: usize, actor: ActorId, message: ToActor) {
+    fn tell_actor(&mut self, node: usize, actor: ActorId, message: ToActor) {
         // One that has ended takes nothing.
         if let Some(keeper) = self.nodes[node].actors.get_mut(&actor) {
             keeper.mailbox.push_back(message);
@@ -468,7 +476,7 @@ impl World {
                 }
             }
             self.tell(Happened::Disturbed);
-            self.to_supervisor(node, ToSupervisor::Failed(id));
+            self.tell_supervisor(node, ToSupervisor::Failed(id));
             return;
         }
         let Some(message) = actor.mailbox.pop_front() else {
@@ -478,7 +486,7 @@ impl World {
         match message {
             ToActor::Stop => {
                 for waiter in actor.waiters {
-                    self.to_supervisor(node, ToSupervisor::Ensure(waiter));
+                    self.tell_supervisor(node, ToSupervisor::Ensure(waiter));
                 }
                 return;
             }
@@ -497,7 +505,7 @@ impl World {
             ToActor::Loaded(Ok(Some(set))) => {
                 self.publish(node, id, &actor, set);
                 if self.is_quarantined(node, actor.tenant) {
-                    self.to_supervisor(node, ToSupervisor::Loaded(actor.tenant));
+                    self.tell_supervisor(node, ToSupervisor::Loaded(actor.tenant));
                 }
                 let waiters = std::mem::take(&mut actor.waiters);
                 actor.waiters =
@@ -509,7 +517,7 @@ impl World {
                     self.answer(node, waiter, &Answer::NoTenant);
                 }
                 actor.reload = State::Idle;
-                self.to_supervisor(node, ToSupervisor::Gone(actor.tenant, id));
+                self.tell_supervisor(node, ToSupervisor::Gone(actor.tenant, id));
             }
             ToActor::Loaded(Err(())) => self.load_failed(node, id, &mut actor),
             ToActor::RetryDue => self.advance(node, id, &mut actor, Input::RetryDue),
@@ -626,7 +634,7 @@ impl World {
 
     fn load_ends(&mut self, node: usize, actor: ActorId, result: LoadResult) {
         self.nodes[node].loads_free += 1;
-        self.to_actor(node, actor, ToActor::Loaded(result));
+        self.tell_actor(node, actor, ToActor::Loaded(result));
         if let Some(next) = self.nodes[node].load_line.pop_front() {
             self.begin_load(node, next);
         }
