@@ -174,7 +174,7 @@ impl Checker {
         if let Some((written_at, written)) = self.acknowledged.get(&(node, tenant)).filter(|_| !self.silent_restore) {
             let read = written.epoch != version.epoch || version.revision >= written.revision;
             // Of what was asked for before the acknowledgement nothing is promised.
-            holds(read || stale || asked_at < *written_at, "I5", || format!("wrote {written:?}, read {version:?}"))?;
+            holds(read || stale || asked_at <= *written_at, "I5", || format!("wrote {written:?}, read {version:?}"))?;
         }
         Ok(())
     }
