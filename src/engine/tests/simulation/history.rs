@@ -10,9 +10,9 @@ use crate::{
 
 /// What we promise: no decision is older and not marked so.
 pub const BOUND_US: u64 = 2_000_000;
-/// How long after the last disturbance everything is as if there had been none: the longest wait between two attempts
-/// to load, and the bound.
-pub const RECOVERY_US: u64 = 8_000_000;
+/// How long after the last disturbance everything is as if there had been none: a load that nobody answers, the longest
+/// wait between two attempts, and one more load.
+pub const RECOVERY_US: u64 = 11_000_000;
 
 /// A line of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

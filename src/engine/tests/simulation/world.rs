@@ -21,7 +21,7 @@ use crate::{
 pub const MS: u64 = 1_000;
 pub const SECOND: u64 = 1_000 * MS;
 /// How long nothing more is changed or disturbed at the end of a run.
-const QUIET: u64 = 11 * SECOND;
+const QUIET: u64 = 14 * SECOND;
 
 /// What a run is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
