@@ -53,6 +53,18 @@ test-integration: rust ## Run the tests that need a PostgreSQL
 test-all: rust ## Run all tests with every proof at its full size, as CI does
 	TENET_PROOFS=full PROPTEST_CASES=2048 $(MAKE) test PROFILE=ci
 
+# How long `make fuzz` goes on, in seconds, and from which seed.
+DURATION ?= 3600
+SEED ?= $(shell date +%s)000000
+
+.PHONY: fuzz
+fuzz: rust ## Compare the ways to evaluate on fresh expressions for DURATION= seconds, from SEED= on
+	@echo "seed $(SEED), $(DURATION) seconds"
+	TENET_FUZZ_SECONDS=$(DURATION) TENET_SEED=$(SEED) cargo test --profile ci --test cel_differential --test cel_bytes --no-fail-fast -- --nocapture & \
+	differential=$$!; \
+	TENET_FUZZ_SECONDS=$(DURATION) TENET_SEED=$(SEED) cargo test --profile ci --lib cel::naive -- --nocapture; naive=$$?; \
+	wait $$differential && exit $$naive
+
 .PHONY: test-coverage
 test-coverage: rust ## Run all tests and say which lines they reach
 	@cargo llvm-cov --version >/dev/null 2>&1 || { echo 'error: cargo-llvm-cov is missing: `cargo install cargo-llvm-cov` and `rustup component add llvm-tools`, then try again' >&2; exit 3; }

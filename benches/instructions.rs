@@ -9,24 +9,24 @@
     reason = "a bench that meets the unexpected must fail, and this is how"
 )]
 
+mod expressions;
 mod many_rules;
 mod snapshot;
 
-use std::{collections::HashMap, hint::black_box, process::Command, sync::Arc};
+use std::{hint::black_box, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenet::{
-    cel::{Activation, Env, ObjectField, ObjectType, Type},
     domain::Snapshot,
     ruleset::{Query, Return, RuleSet, UnknownFacts},
 };
 
+use expressions::{EXISTS, Hand, LONG, MATCHES, SHORT, by_hand, env, ours, theirs};
 use many_rules::{account_rules, change, compile, distinct_rules, one_by_one, one_by_one_of_theirs, three_term_rules};
-use snapshot::ten_rules;
+use snapshot::{snapshot, ten_rules};
 
 const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
-const SHORT: &str = "facts.age >= 18";
-const LONG: &str = "facts.age >= 18 && facts.country in ['US','CA','GB'] && facts.is_premium";
+const TEN_FACTS: &str = r#"{"id":"ord-20260131-0042","customer_id":88412,"total":120.5,"currency":"EUR","item_count":3,"is_gift":false,"channel":"web","country":"DE","placed_at":"2026-01-31T23:59:59Z","discount":0.15}"#;
 
 /// Work: run so often.
 type Work = fn(usize);
@@ -41,7 +41,7 @@ const WORK: &[(&str, Ways)] = &[
         &[
             ("tenet", 2_000, |times| ours(SHORT, times)),
             ("cel crate", 200, |times| theirs(SHORT, times)),
-            ("by hand", 2_000, |times| by_hand(|facts| facts.age >= 18, times)),
+            ("by hand", 2_000, |times| by_hand(expressions::one_comparison, times)),
         ],
     ),
     (
@@ -49,7 +49,23 @@ const WORK: &[(&str, Ways)] = &[
         &[
             ("tenet", 2_000, |times| ours(LONG, times)),
             ("cel crate", 200, |times| theirs(LONG, times)),
-            ("by hand", 2_000, |times| by_hand(three_terms, times)),
+            ("by hand", 2_000, |times| by_hand(expressions::three_terms, times)),
+        ],
+    ),
+    (
+        "exists, over 20 items",
+        &[
+            ("tenet", 1_000, |times| ours(EXISTS, times)),
+            ("cel crate", 50, |times| theirs(EXISTS, times)),
+            ("by hand", 1_000, |times| by_hand(expressions::exists, times)),
+        ],
+    ),
+    (
+        "matches",
+        &[
+            ("tenet", 1_000, |times| ours(MATCHES, times)),
+            ("cel crate", 50, |times| theirs(MATCHES, times)),
+            ("by hand", 1_000, |times| by_hand(expressions::matches, times)),
         ],
     ),
     (
@@ -60,7 +76,24 @@ const WORK: &[(&str, Ways)] = &[
             ("by hand", 1_000, |times| by_hand(|facts| ten_by_hand(facts) > 0, times)),
         ],
     ),
-    ("four facts from bytes", &[("tenet", 1_000, read), ("serde_json::Value", 1_000, read_value)]),
+    (
+        "four facts from bytes",
+        &[("tenet", 1_000, read_four), ("serde_json::Value", 1_000, |times| read_value(FACTS, times))],
+    ),
+    (
+        "10 facts from bytes",
+        &[
+            ("tenet", 1_000, |times| read(&snapshot(&ten_fields(), std::iter::empty()), TEN_FACTS, times)),
+            ("serde_json::Value", 1_000, |times| read_value(TEN_FACTS, times)),
+        ],
+    ),
+    (
+        "40 facts from bytes",
+        &[
+            ("tenet", 500, |times| read(&snapshot(&forty_fields(), std::iter::empty()), &forty_facts(), times)),
+            ("serde_json::Value", 500, |times| read_value(&forty_facts(), times)),
+        ],
+    ),
     (
         "10,000 rules of which 38 match",
         &[
@@ -104,29 +137,6 @@ const WORK: &[(&str, Ways)] = &[
 const INDEX_ALONE: &str = "the index of 10,000 rules";
 const INDEX: &str = "tenet::ruleset::set::indexed::index";
 
-/// The facts as a program would have them that knows its rules.
-struct Hand {
-    age: i64,
-    country: String,
-    is_premium: bool,
-    purchase_amount: f64,
-}
-
-fn hand() -> Hand {
-    Hand { age: 42, country: "US".to_owned(), is_premium: true, purchase_amount: 120.5 }
-}
-
-fn by_hand(predicate: fn(&Hand) -> bool, times: usize) {
-    let facts = hand();
-    for _ in 0..times {
-        black_box(predicate(black_box(&facts)));
-    }
-}
-
-fn three_terms(facts: &Hand) -> bool {
-    facts.age >= 18 && matches!(facts.country.as_str(), "US" | "CA" | "GB") && facts.is_premium
-}
-
 fn ten_by_hand(facts: &Hand) -> usize {
     let matched = [
         facts.age >= 18,
@@ -143,13 +153,6 @@ fn ten_by_hand(facts: &Hand) -> usize {
     black_box(matched).into_iter().filter(|matched| *matched).count()
 }
 
-fn env() -> Env {
-    let field = |(name, value_type): (&str, Type)| ObjectField::new(name, value_type);
-    let fields = [("age", Type::Int), ("country", Type::String), ("is_premium", Type::Bool)];
-    let object = ObjectType { name: "facts".to_owned(), fields: fields.into_iter().map(field).collect() };
-    Env::new(vec![("facts".to_owned(), Type::Object(Arc::new(object)))])
-}
-
 fn compile_ours(source: &str, times: usize) {
     let env = env();
     for _ in 0..times {
@@ -163,36 +166,6 @@ fn parse_theirs<T, E: std::fmt::Debug>(parse: fn(&str) -> Result<T, E>, times: u
     }
 }
 
-fn ours(source: &str, times: usize) {
-    let env = env();
-    let program = env.compile(source).unwrap();
-    let mut activation = Activation::new(&env);
-    for (path, value) in [
-        ("facts.age", 42_i64.into()),
-        ("facts.country", "US".into()),
-        ("facts.is_premium", tenet::cel::Value::Bool(true)),
-    ] {
-        assert!(activation.set_path(path, value));
-    }
-    for _ in 0..times {
-        black_box(program.evaluate(black_box(&activation)).unwrap());
-    }
-}
-
-fn theirs(source: &str, times: usize) {
-    let program = cel::Program::compile(source).unwrap();
-    let mut context = cel::Context::default();
-    let facts: HashMap<String, cel::Value> = HashMap::from([
-        ("age".to_owned(), cel::Value::Int(42)),
-        ("country".to_owned(), cel::Value::String(Arc::new("US".to_owned()))),
-        ("is_premium".to_owned(), cel::Value::Bool(true)),
-    ]);
-    context.add_variable_from_value("facts", facts);
-    for _ in 0..times {
-        black_box(program.execute(black_box(&context)).unwrap());
-    }
-}
-
 fn decide(snapshot: &Snapshot, returns: Return, times: usize) {
     let set = RuleSet::compile(snapshot, None);
     assert!(set.broken().is_empty());
@@ -203,17 +176,70 @@ fn decide(snapshot: &Snapshot, returns: Return, times: usize) {
     }
 }
 
-fn read(times: usize) {
-    let set = RuleSet::compile(&ten_rules(10), None);
+fn read_four(times: usize) {
+    read(&ten_rules(10), FACTS, times);
+}
+
+fn read(snapshot: &Snapshot, facts: &str, times: usize) {
+    let set = RuleSet::compile(snapshot, None);
+    assert!(set.read_facts(facts, UnknownFacts::Refuse).is_ok());
     for _ in 0..times {
-        black_box(set.read_facts(black_box(FACTS), UnknownFacts::Ignore).unwrap());
+        black_box(set.read_facts(black_box(facts), UnknownFacts::Ignore).unwrap());
     }
 }
 
-fn read_value(times: usize) {
+fn read_value(facts: &str, times: usize) {
     for _ in 0..times {
-        black_box(serde_json::from_slice::<Value>(black_box(FACTS.as_bytes())).unwrap());
+        black_box(serde_json::from_slice::<Value>(black_box(facts.as_bytes())).unwrap());
     }
+}
+
+fn ten_fields() -> Value {
+    json!({"order": {
+        "id": {"type": "string", "required": true}, "customer_id": {"type": "int", "required": true},
+        "total": {"type": "double", "minimum": 0}, "currency": {"type": "string", "enum": ["USD", "EUR", "GBP"]},
+        "item_count": {"type": "int", "minimum": 1, "maximum": 1000}, "is_gift": "bool", "channel": "string",
+        "country": "string", "placed_at": "timestamp", "discount": "double",
+    }})
+}
+
+/// Fields of ten kinds, three of each, and what a larger schema has beside them.
+fn forty_fields() -> Value {
+    let kinds = [
+        json!("int"),
+        json!({"type": "int", "required": true}),
+        json!({"type": "int", "minimum": 0, "maximum": 100000}),
+        json!("string"),
+        json!({"type": "string", "maxLength": 40}),
+        json!("string"),
+        json!("bool"),
+        json!("bool"),
+        json!("double"),
+        json!({"type": "double", "minimum": 0}),
+        json!("string"),
+        json!("int"),
+    ];
+    let mut fields: serde_json::Map<String, Value> =
+        (0..36).map(|n| (format!("field_{n}"), kinds[n % kinds.len()].clone())).collect();
+    fields.insert("status".to_owned(), json!({"type": "string", "enum": ["new", "open", "closed"]}));
+    fields.insert("created_at".to_owned(), json!("timestamp"));
+    fields.insert("address".to_owned(), json!({"city": "string", "zip": "string", "floor": "int"}));
+    fields.insert("tags".to_owned(), json!("list<string>"));
+    json!({ "facts": fields })
+}
+
+/// Facts for them, in an order that is not that of the names.
+fn forty_facts() -> String {
+    let value = |n: usize| match n % 12 {
+        0..=2 | 11 => format!("{}", n * 137),
+        3..=5 | 10 => format!("\"value number {n}\""),
+        6 | 7 => format!("{}", n.is_multiple_of(2)),
+        _ => format!("{}.25", n * 11),
+    };
+    let fields: Vec<String> = (0..36).map(|n| format!("\"field_{n}\":{}", value(n))).collect();
+    let address = r#"{"city":"Springfield","zip":"12345","floor":3}"#;
+    let rest = format!(r#""status":"open","created_at":"2026-01-31T23:59:59Z","address":{address},"tags":["a","b"]"#);
+    format!("{{{},{rest}}}", fields.join(","))
 }
 
 /// The instructions of a process that does a piece of work so often.

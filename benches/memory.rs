@@ -6,6 +6,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
     reason = "a bench that meets the unexpected must fail, and this is how"
 )]
 
@@ -59,8 +61,8 @@ fn resident() -> usize {
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1_024
 }
 
-/// Bytes by which the process grows for each rule.
-fn measure(kind: &str, rules: usize) -> usize {
+/// Bytes by which the process grows for each rule, and those that the sets themselves estimate.
+fn measure(kind: &str, rules: usize) -> [usize; 2] {
     let shapes: Vec<String> = ten_rules(10).rules.into_iter().map(|rule| rule.expression).collect();
     let workload: Value = serde_json::from_str(include_str!("workloads/ten_rules.json")).unwrap();
     let compile = |set| {
@@ -73,8 +75,9 @@ fn measure(kind: &str, rules: usize) -> usize {
     let before = resident();
     let sets: Vec<RuleSet> = (0..rules / RULES_OF_SET).map(compile).collect();
     let grown = resident() - before;
+    let estimated: u64 = sets.iter().map(RuleSet::memory_bytes).sum();
     black_box((warm, sets));
-    grown / rules
+    [grown, usize::try_from(estimated).unwrap()].map(|bytes| bytes / rules)
 }
 
 fn main() {
@@ -83,16 +86,17 @@ fn main() {
     if let [mode, kind, rules] = arguments.as_slice()
         && mode == "--kind"
     {
-        return println!("{}", measure(kind, number(Some(rules))));
+        let [grown, estimated] = measure(kind, number(Some(rules)));
+        return println!("{grown} {estimated}");
     }
     let rules = number(arguments.first()).max(RULES_OF_SET);
     let each = KINDS.map(|(kind, what)| {
         let process = std::env::current_exe().unwrap();
         let output = Command::new(process).args(["--kind", kind, &rules.to_string()]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        let bytes: usize =
-            text.trim().parse().unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-        println!("{rules} rules, {kind:10} {bytes:>6} bytes each: {what}");
+        let measured: Vec<usize> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        let [bytes, estimated] = measured[..] else { panic!("{}", String::from_utf8_lossy(&output.stderr)) };
+        println!("{rules} rules, {kind:10} {bytes:>6} bytes each ({estimated} estimated): {what}");
         bytes
     });
     let [distinct, identical, inactive] = each;

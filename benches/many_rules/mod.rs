@@ -55,12 +55,7 @@ fn with_rules(rules: impl Iterator<Item = String>) -> Snapshot {
 
 /// Runs every rule, as without an index.
 pub fn one_by_one(snapshot: &Snapshot, times: usize) {
-    let field = |(name, value_type): (&str, Type)| ObjectField {
-        name: name.to_owned(),
-        value_type,
-        max_length: None,
-        max_items: None,
-    };
+    let field = |(name, value_type): (&str, Type)| ObjectField::new(name, value_type);
     let fields = [("age", Type::Int), ("country", Type::String), ("is_premium", Type::Bool)];
     let object = ObjectType { name: "facts".to_owned(), fields: fields.into_iter().map(field).collect() };
     let env = Env::new(vec![("facts".to_owned(), Type::Object(Arc::new(object)))]);

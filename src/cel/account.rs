@@ -75,6 +75,12 @@ pub(super) struct Account {
     pub(super) done: Cell<u64>,
 }
 
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("charged", &self.charged).field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
 impl Account {
     /// Notes that the value called `number` is read; what is to be charged for it: nothing if that was done already.
     pub(super) fn enter<'c>(
@@ -110,7 +116,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cel::{Activation, Env, Frame, Limits, ObjectField, ObjectType, Type, Value};
+    use crate::cel::{Activation, Env, Frame, Limits, ObjectField, ObjectType, Type};
 
     const LIMITS: Limits = Limits { cost_max: 1_000, memory_bytes_max: 1 << 20 };
 
@@ -142,7 +148,7 @@ mod tests {
         assert_eq!(costs[0], costs[1]);
         assert!((500..LIMITS.cost_max).contains(&costs[0]), "{costs:?}");
         let mut work_left = 10_000;
-        program.evaluate_sharing(&activation, &mut work_left).unwrap();
+        program.holds_sharing(&activation, &mut work_left).unwrap();
         assert_eq!(work_left, 10_000 - 5, "what was computed before costs no work");
     }
 
@@ -171,13 +177,13 @@ mod tests {
         let (both, one) = (env.compile("derived.a + derived.b > 0").unwrap(), env.compile("derived.b > 0").unwrap());
         let mut work_left = 100_000;
         for _ in 0..2 {
-            let error = both.evaluate_sharing(&activation, &mut work_left).unwrap_err();
+            let error = both.holds_sharing(&activation, &mut work_left).unwrap_err();
             assert_eq!((error.code, error.within.as_deref()), ("cost_exceeded", Some("derived.b")));
             assert_eq!(
                 error.message,
                 "`derived.b`: stopped after 1000 of the 1000 units of cost that an evaluation may take"
             );
-            assert_eq!(one.evaluate_sharing(&activation, &mut work_left), Ok(Value::Bool(true)));
+            assert_eq!(one.holds_sharing(&activation, &mut work_left), Ok(true));
         }
     }
 
@@ -204,7 +210,7 @@ mod tests {
         let activation = activation(&env, &[("a", &source)]);
         let program = env.compile("derived.a > 0").unwrap();
         let mut work_left = 100;
-        let error = program.evaluate_sharing(&activation, &mut work_left).unwrap_err();
+        let error = program.holds_sharing(&activation, &mut work_left).unwrap_err();
         assert_eq!((error.code, work_left), ("cost_exceeded", 0));
         assert!(error.message.contains("the decision has used up"), "{}", error.message);
     }

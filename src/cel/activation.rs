@@ -141,6 +141,12 @@ impl Activation {
         }
     }
 
+    /// What stands in the slots.
+    #[inline]
+    pub(super) fn slots(&self) -> &[State] {
+        &self.slots
+    }
+
     /// The slot's state, without computing anything.
     #[inline]
     pub(super) fn state(&self, slot: Slot) -> &State {

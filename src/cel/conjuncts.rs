@@ -3,6 +3,8 @@
 //! `&&` is false where one of its terms is, whatever the others end with. So it is enough to find terms that are false
 //! for certain; what they end with where their slot is absent is not asked, since that may be an error.
 
+use std::ops::Deref;
+
 use super::{
     activation::Slot,
     check::{Checked, CheckedKind},
@@ -18,9 +20,39 @@ use super::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conjunct {
     /// Of which one must hold.
-    pub any_of: Box<[SlotTest]>,
+    pub any_of: Few<SlotTest>,
     /// The last slot that is read before this term. Where it is deferred, its program may end the evaluation first.
     pub read_before: Option<Slot>,
+}
+
+/// A list, mostly of one, which then needs no memory of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Few<T> {
+    /// One thing.
+    One(T),
+    /// Any other number of them.
+    More(Box<[T]>),
+}
+
+impl<T> FromIterator<T> for Few<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(things: I) -> Self {
+        let mut things = things.into_iter();
+        match (things.next(), things.next()) {
+            (Some(only), None) => Self::One(only),
+            (first, second) => Self::More(first.into_iter().chain(second).chain(things).collect()),
+        }
+    }
+}
+
+impl<T> Deref for Few<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::More(things) => things,
+        }
+    }
 }
 
 /// A test of one slot.
@@ -36,7 +68,7 @@ pub struct SlotTest {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Test {
     /// It equals one of these.
-    OneOf(Box<[Value]>),
+    OneOf(Few<Value>),
     /// It is on this side of a limit.
     Limit(Side, Value),
     /// It is a text that begins with this one.
@@ -113,7 +145,7 @@ impl Search {
         let any_of = alternatives(node);
         let goes_on = any_of.is_some() || (self.is_bounded && !reads_dyn(node));
         if let Some(any_of) = any_of {
-            self.found.push(Conjunct { any_of: any_of.into_boxed_slice(), read_before: self.read_before });
+            self.found.push(Conjunct { any_of: any_of.into_iter().collect(), read_before: self.read_before });
         }
         self.read_before = self.read_before.max(last_slot(node));
         goes_on
@@ -170,7 +202,7 @@ fn single(node: &Checked) -> Option<SlotTest> {
 }
 
 fn is(slot: Slot, truth: bool) -> SlotTest {
-    SlotTest { slot, test: Test::OneOf(Box::new([Value::Bool(truth)])) }
+    SlotTest { slot, test: Test::OneOf(Few::One(Value::Bool(truth))) }
 }
 
 fn negated(operand: &Checked) -> Option<SlotTest> {
@@ -204,7 +236,7 @@ fn compared(operator: &str, left: &Checked, right: &Checked) -> Option<SlotTest>
     }
     let (slot, constant) = slot_and_constant(left, right)?;
     match (operator, constant) {
-        ("_==_", _) => Some(SlotTest { slot, test: Test::OneOf(Box::new([constant.clone()])) }),
+        ("_==_", _) => Some(SlotTest { slot, test: Test::OneOf(Few::One(constant.clone())) }),
         ("_!=_", Value::Bool(truth)) => Some(is(slot, !truth)),
         _ => Some(SlotTest { slot, test: Test::Limit(Side::of(operator)?, constant.clone()) }),
     }

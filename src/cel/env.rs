@@ -9,7 +9,7 @@ use std::{
 use super::{
     activation::Slot,
     library::Overload,
-    program::Program,
+    program::{Program, SlotRead},
     run::Limits,
     types::{ObjectType, Type},
 };
@@ -164,12 +164,17 @@ impl Env {
 
     /// Compiles `source`, or says everything that is wrong with it.
     pub fn compile(&self, source: &str) -> Result<Program, Vec<Detail>> {
-        Program::compile(self, source)
+        Program::compile(self, source, false).map(|(program, _)| program)
     }
 
     /// Compiles `source`, which must be a `bool`, or `dyn`, which is known at run time.
     pub fn compile_bool(&self, source: &str) -> Result<Program, Vec<Detail>> {
-        Program::compile_bool(self, source)
+        Program::compile(self, source, true).map(|(program, _)| program)
+    }
+
+    /// The same as [`Env::compile`], or [`Env::compile_bool`] if it is a condition, with the slots that are read, sorted.
+    pub fn compile_reading(&self, source: &str, is_condition: bool) -> Result<(Program, Vec<SlotRead>), Vec<Detail>> {
+        Program::compile(self, source, is_condition)
     }
 
     /// The path of a slot, or of the object that begins there.

@@ -14,6 +14,9 @@ mod env;
 mod estimate;
 mod fault;
 mod library;
+mod meter;
+#[cfg(test)]
+mod naive;
 mod network;
 mod parse;
 mod plan;
@@ -27,13 +30,14 @@ mod types;
 mod value;
 
 pub use activation::{Activation, Frame, Slot};
-pub use conjuncts::{Conjunct, Side, SlotTest, Test};
+pub use conjuncts::{Conjunct, Few, Side, SlotTest, Test};
 pub use env::Env;
 pub use estimate::Bound;
 pub use fault::EvaluationError;
+pub use meter::Meter;
 pub use network::Network;
 pub use program::{CostEstimate, Program, SlotRead};
-pub use run::Limits;
+pub use run::{Limits, Run};
 pub use size::Size;
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};

@@ -1,6 +1,6 @@
 //! A compiled expression.
 
-use std::{fmt, sync::Arc};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 use super::{
     TraceEntry,
@@ -8,12 +8,14 @@ use super::{
     activation::{Activation, Slot},
     check::{self, Checked, CheckedKind},
     conjuncts::{Conjunct, conjuncts},
+    cost,
     env::Env,
     estimate::{self, Bound, Estimate},
     fault::EvaluationError,
+    meter::Meter,
     parse,
-    plan::{self, BoolStep, Planner, Step},
-    run::{Limits, Outcome, Run, WORK_UNLIMITED},
+    plan::{self, Condition, Planner, Step, Truth},
+    run::{self, Fault, Limits, Outcome, Run},
     size::Size,
     trace,
     types::Type,
@@ -30,18 +32,22 @@ pub struct Program {
 struct Inner {
     env: Env,
     source: Box<str>,
-    reads: Box<[SlotRead]>,
+    is_condition: bool,
     locals: u32,
     estimate: Estimate,
     /// How large its value can be, if that can grow: a rule's cannot.
     size: Option<Box<Size>>,
     conjuncts: Box<[Conjunct]>,
-    step: Root,
+    /// What the straight-line code costs, which is paid for before it runs.
+    units: u64,
+    root: Root,
 }
 
 /// What runs: by its type, so that a rule makes no value.
 enum Root {
-    Truth(BoolStep),
+    /// A condition that costs its straight-line code and no more.
+    Straight(Condition),
+    Truth(Condition),
     Value(Step, Box<Type>),
 }
 
@@ -79,50 +85,49 @@ fn check(env: &Env, source: &str) -> Result<Checked, Vec<Detail>> {
 }
 
 impl Program {
-    pub(super) fn compile(env: &Env, source: &str) -> Result<Self, Vec<Detail>> {
-        Ok(Self::plan(env, source, check(env, source)?))
-    }
-
-    pub(super) fn compile_bool(env: &Env, source: &str) -> Result<Self, Vec<Detail>> {
+    /// Compiles `source`, and tells the slots that it reads, sorted.
+    pub(super) fn compile(env: &Env, source: &str, is_condition: bool) -> Result<(Self, Vec<SlotRead>), Vec<Detail>> {
         let checked = check(env, source)?;
-        if !matches!(checked.value_type, Type::Bool | Type::Dyn) {
+        if is_condition && !matches!(checked.value_type, Type::Bool | Type::Dyn) {
             let message = format!("the expression is `{}`, and must be `bool`", checked.value_type);
             let mistake = parse::Mistake::new(checked.range, message).code("not_bool");
             return Err(vec![mistake.hint("compare it with something, such as `… == …`").detail(source)]);
         }
-        Ok(Self::plan(env, source, checked))
+        let reads = reads(&checked);
+        Ok((Self::plan(env, source, is_condition, checked), reads))
     }
 
-    fn plan(env: &Env, source: &str, mut checked: Checked) -> Self {
-        let reads = reads(&checked);
+    fn plan(env: &Env, source: &str, is_condition: bool, mut checked: Checked) -> Self {
         plan::fold(&mut checked);
         let locals = locals(&checked);
+        let units = cost::of_block(&checked);
         let (estimate, size) = estimate::estimate(&checked, locals);
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
                 source: source.into(),
-                reads,
+                is_condition,
                 locals: u32::try_from(locals).unwrap_or(u32::MAX),
                 estimate,
                 size: (size != Size::scalar()).then(|| Box::new(size)),
                 conjuncts: conjuncts(&checked, estimate, env.limits(), source),
-                step: root(&checked),
+                units,
+                root: root(&checked, units <= env.limits().cost_max),
             }),
         }
     }
 
     /// The expression's type.
     pub fn value_type(&self) -> &Type {
-        match &self.inner.step {
-            Root::Truth(_) => &Type::Bool,
+        match &self.inner.root {
+            Root::Straight(_) | Root::Truth(_) => &Type::Bool,
             Root::Value(_, value_type) => value_type,
         }
     }
 
-    /// The slots that the expression reads, sorted.
-    pub fn reads(&self) -> &[SlotRead] {
-        &self.inner.reads
+    /// Whether it was compiled as one that must be a `bool`.
+    pub fn is_condition(&self) -> bool {
+        self.inner.is_condition
     }
 
     /// What the expression reads, sorted: `facts.age`, `derived.adult`; a variable's name alone where it is read whole.
@@ -185,60 +190,115 @@ impl Program {
         self.inner.env.limits()
     }
 
-    fn run(&self, run: &mut Run<'_>) -> Outcome {
-        match &self.inner.step {
-            Root::Truth(step) => step(run).map(Value::Bool),
-            Root::Value(step, _) => step(run),
-        }
-    }
-
     /// The expression's value, within `limits`, and the units of cost it took: those of the deferred values that it read
     /// among them, whether they were computed for it or before.
     pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
-        let mut run = Run::new(activation, self.locals(), limits, WORK_UNLIMITED);
-        let outcome = self.outcome(&mut run);
-        (outcome, run.cost())
-    }
-
-    /// The expression's value, as one of many evaluations that share what may be done; takes from it what was done now.
-    pub fn evaluate_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<Value, EvaluationError> {
-        let mut run = Run::new(activation, self.locals(), self.limits(), *work_left);
-        let outcome = self.outcome(&mut run);
-        *work_left = work_left.saturating_sub(run.work());
-        outcome
+        let meter = Meter::of(limits);
+        let outcome = self.value(&Run::new(activation, &meter)).map_err(|fault| self.error(fault));
+        (outcome, meter.cost())
     }
 
     /// The expression's value, for all who read it.
     pub(super) fn compute(&self, activation: &Activation, work_max: u64) -> Computed {
-        let mut run = Run::new(activation, self.locals(), self.limits(), work_max);
-        let outcome = self.outcome(&mut run);
-        Computed { outcome, own_cost: run.own_cost(), work: run.work(), reads: run.into_reads() }
+        let meter = Meter::new(self.limits(), work_max);
+        let outcome = self.value(&Run::new(activation, &meter)).map_err(|fault| self.error(fault));
+        Computed { outcome, own_cost: meter.own_cost(), work: meter.work(), reads: meter.into_reads() }
     }
 
-    fn outcome(&self, run: &mut Run<'_>) -> Result<Value, EvaluationError> {
-        self.run(run).map_err(|fault| fault.into_error(&self.inner.source))
+    fn value(&self, run: &Run<'_>) -> Outcome {
+        run.charge(self.inner.units)?;
+        match &self.inner.root {
+            Root::Straight(condition) | Root::Truth(condition) => condition.test(run).map(Value::Bool),
+            Root::Value(step, _) => step(run),
+        }
+    }
+
+    /// Whether the expression, a condition, is true.
+    #[inline]
+    pub fn holds(&self, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
+        let meter = Meter::of(self.limits());
+        let run = Run::new(activation, &meter);
+        match run.charge(self.inner.units) {
+            Ok(()) => self.holds_paid(&run),
+            Err(fault) => Err(self.boxed_error(fault)),
+        }
+    }
+
+    /// The same, as one of many evaluations that share what may be done; takes from it what was done now.
+    pub fn holds_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<bool, Box<EvaluationError>> {
+        let meter = Meter::new(self.limits(), *work_left);
+        let run = Run::new(activation, &meter);
+        let outcome = match run.charge(self.inner.units) {
+            Ok(()) => self.holds_paid(&run),
+            Err(fault) => Err(self.boxed_error(fault)),
+        };
+        *work_left = work_left.saturating_sub(meter.work());
+        outcome
+    }
+
+    /// What the expression costs, if that is the same whatever it reads, as long as that is not deferred.
+    #[inline]
+    pub fn straight_cost(&self) -> Option<u64> {
+        matches!(self.inner.root, Root::Straight(_)).then_some(self.inner.units)
+    }
+
+    /// Whether the expression is true, where its straight-line code is paid for already.
+    #[inline]
+    pub fn holds_paid(&self, run: &Run<'_>) -> Result<bool, Box<EvaluationError>> {
+        let truth = match &self.inner.root {
+            Root::Straight(condition) | Root::Truth(condition) => condition.truth_here(run),
+            Root::Value(step, _) => truth(step(run)).into(),
+        };
+        match truth {
+            Truth::False => Ok(false),
+            Truth::True => Ok(true),
+            Truth::Fault(fault) => Err(self.boxed_error(fault)),
+        }
+    }
+
+    #[cold]
+    fn boxed_error(&self, fault: Fault) -> Box<EvaluationError> {
+        Box::new(self.error(fault))
+    }
+
+    #[cold]
+    fn error(&self, fault: Fault) -> EvaluationError {
+        fault.into_error(&self.inner.source)
     }
 
     /// The value of every sub-expression that was evaluated, in the order of the source; one for each turn of a loop.
     pub fn trace(&self, activation: &Activation) -> Vec<TraceEntry> {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
-        let step = Planner { is_traced: true }.root(&checked);
-        let locals = self.locals().max(locals(&checked));
-        let mut run = Run::new(activation, locals, self.limits(), WORK_UNLIMITED);
-        run.trace = Some(Vec::new());
-        let outcome = step(&mut run);
-        let notes = run.trace.take().unwrap_or_default();
-        trace::entries(&checked, source, notes, (checked.range, outcome))
+        let step = Planner { is_traced: true }.value(&checked);
+        let (meter, notes) = (Meter::of(self.limits()), RefCell::default());
+        let run = Run::new(activation, &meter);
+        let outcome = match run.charge(cost::of_block(&checked)) {
+            Ok(()) => step(&run.within(&run.scope(run::Bound::Trace(&notes)))),
+            Err(fault) => Err(fault),
+        };
+        trace::entries(&checked, source, notes.into_inner(), (checked.range, outcome))
     }
 }
 
-fn root(checked: &Checked) -> Root {
-    let planner = Planner { is_traced: false };
-    if checked.value_type == Type::Bool {
-        return Root::Truth(planner.root_truth(checked));
+/// The truth value that a condition of type `dyn` turned out to be.
+fn truth(outcome: Outcome) -> Result<bool, Fault> {
+    match outcome? {
+        Value::Bool(value) => Ok(value),
+        other => {
+            let message = format!("a rule is a bool, this one is a {}", other.type_name());
+            Err(Fault::new("not_a_bool", message))
+        }
     }
-    Root::Value(planner.root(checked), Box::new(checked.value_type.clone()))
+}
+
+fn root(checked: &Checked, is_cheap: bool) -> Root {
+    let planner = Planner { is_traced: false };
+    if checked.value_type != Type::Bool {
+        return Root::Value(planner.value(checked), Box::new(checked.value_type.clone()));
+    }
+    let condition = planner.truth(checked);
+    if is_cheap && condition.is_straight() { Root::Straight(condition) } else { Root::Truth(condition) }
 }
 
 fn locals(node: &Checked) -> usize {
@@ -253,7 +313,7 @@ fn locals(node: &Checked) -> usize {
     most
 }
 
-fn reads(checked: &Checked) -> Box<[SlotRead]> {
+fn reads(checked: &Checked) -> Vec<SlotRead> {
     fn collect(node: &Checked, found: &mut Vec<SlotRead>) {
         match &node.kind {
             CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
@@ -267,7 +327,7 @@ fn reads(checked: &Checked) -> Box<[SlotRead]> {
     collect(checked, &mut found);
     found.sort_unstable();
     found.dedup();
-    found.into_boxed_slice()
+    found
 }
 
 fn references(env: &Env, checked: &Checked) -> Vec<String> {

@@ -1,15 +1,16 @@
 //! One evaluation under way: what it reads, what it has bound, and what it may still take.
 
-use std::{borrow::Cow, cell::Cell, sync::Arc};
+use std::{borrow::Cow, cell::RefCell, sync::Arc};
 
 use super::{
-    account::{Account, Marks},
     activation::{Activation, Slot, State},
     fault::EvaluationError,
+    meter::Meter,
     parse::Range,
     types::ObjectType,
     value::{ObjectValue, Value},
 };
+use crate::config::limits::TRACE_ENTRIES_MAX;
 
 /// What one evaluation may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,128 +97,109 @@ impl From<EvaluationError> for Fault {
     }
 }
 
-/// The state of an evaluation.
-pub(super) struct Run<'a> {
-    activation: &'a Activation,
-    locals: Vec<Outcome>,
-    /// What may still be spent: the lesser of what is left to the evaluation, and to the work of the whole decision.
-    cost_left: Cell<u64>,
-    /// What the greater of the two has above that: more is left to the work than to the evaluation where positive.
-    work_ahead: Cell<i64>,
-    memory_left: u64,
-    cost_max: u64,
-    account: Account,
-    /// The values of sub-expressions, where they are asked for.
-    pub(super) trace: Option<Vec<Noted>>,
+/// The variables of a loop or a binding, and around them those of the scopes that it stands in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    bound: Bound<'a>,
+    outer: Option<&'a Self>,
 }
 
-/// More than any evaluation may do.
-pub(super) const WORK_UNLIMITED: u64 = 1 << 62;
+/// Variables bound together.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bound<'a> {
+    /// One with a value.
+    One(u32, &'a Value),
+    /// Any number of them, sorted; reading one that is a fault ends with it.
+    Many(&'a [(u32, Outcome)]),
+    /// None: around all others, where the values of sub-expressions are noted.
+    Trace(&'a RefCell<Vec<Noted>>),
+}
+
+/// One evaluation under way, or a part of it: what it reads and who pays. Small, since a loop makes one for every turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    slots: &'a [State],
+    scope: Option<&'a Scope<'a>>,
+    meter: &'a Meter,
+    activation: &'a Activation,
+}
 
 impl<'a> Run<'a> {
-    /// An evaluation within `limits`, which may do so much work for itself and for the deferred values that it is the
-    /// first to read.
+    /// An evaluation that reads `activation` and is paid for by `meter`.
     #[inline]
-    pub(super) fn new(activation: &'a Activation, locals: usize, limits: Limits, work_max: u64) -> Self {
-        let (cost_max, work_max) = (limits.cost_max.min(WORK_UNLIMITED), work_max.min(WORK_UNLIMITED));
-        Self {
-            activation,
-            locals: if locals == 0 { Vec::new() } else { vec![Ok(Value::Null); locals] },
-            cost_left: Cell::new(cost_max.min(work_max)),
-            work_ahead: Cell::new(work_max.cast_signed() - cost_max.cast_signed()),
-            memory_left: limits.memory_bytes_max,
-            cost_max,
-            account: Account::default(),
-            trace: None,
-        }
+    pub fn new(activation: &'a Activation, meter: &'a Meter) -> Self {
+        Self { slots: activation.slots(), scope: None, meter, activation }
+    }
+
+    /// A scope inside of this run's, for [`Run::within`].
+    #[inline]
+    pub(super) fn scope(&self, bound: Bound<'a>) -> Scope<'a> {
+        Scope { bound, outer: self.scope }
+    }
+
+    /// The same run where these variables are bound.
+    #[inline]
+    pub(super) fn within(&self, scope: &'a Scope<'a>) -> Self {
+        Self { scope: Some(scope), ..*self }
     }
 
     /// What is left of the cost.
     pub(super) fn cost_left(&self) -> u64 {
-        self.cost_left.get()
-    }
-
-    /// What is left to the evaluation, and to the work of the whole decision.
-    fn left(&self) -> (u64, u64) {
-        let (least, ahead) = (self.cost_left.get(), self.work_ahead.get());
-        let most = least.saturating_add(ahead.unsigned_abs());
-        if ahead < 0 { (most, least) } else { (least, most) }
-    }
-
-    /// Units charged.
-    pub(super) fn cost(&self) -> u64 {
-        self.cost_max - self.left().0
-    }
-
-    /// Units of work done, without what others had done before.
-    pub(super) fn work(&self) -> u64 {
-        self.own_cost().saturating_add(self.account.done.get())
-    }
-
-    /// Units charged for anything but deferred values.
-    pub(super) fn own_cost(&self) -> u64 {
-        self.cost().saturating_sub(self.account.charged.get())
-    }
-
-    /// The deferred values that were read.
-    pub(super) fn into_reads(self) -> Marks {
-        self.account.into_reads()
+        self.meter.cost_left()
     }
 
     /// Takes `units` from what may still be spent.
     #[inline]
-    pub(super) fn charge(&mut self, units: u64) -> Result<(), Fault> {
-        match self.cost_left.get().checked_sub(units) {
-            Some(left) => {
-                self.cost_left.set(left);
-                Ok(())
-            }
-            None => Err(self.cost_exceeded()),
-        }
-    }
-
-    /// Ends the evaluation: nothing is left to it.
-    #[cold]
-    fn cost_exceeded(&self) -> Fault {
-        let used = self.cost();
-        let message = match self.work_ahead.get() {
-            0.. => format!("stopped after {used} of the {} units of cost that an evaluation may take", self.cost_max),
-            _ => format!("stopped after {used} units of cost: the decision has used up what all its rules may take"),
-        };
-        self.cost_left.set(0);
-        Fault::new("cost_exceeded", message)
+    pub(super) fn charge(&self, units: u64) -> Result<(), Fault> {
+        self.meter.charge(units)
     }
 
     /// Takes the cost of work over `bytes`.
     #[inline]
-    pub(super) fn charge_bytes(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(super) fn charge_bytes(&self, bytes: usize) -> Result<(), Fault> {
         self.charge(super::cost::of_bytes(bytes as u64))
     }
 
     /// Takes the cost of comparing two values.
-    pub(super) fn charge_comparing(&mut self, left: &Value, right: &Value) -> Result<(), Fault> {
-        self.charge(super::cost::of_comparing(left, right, self.cost_left()))
+    pub(super) fn charge_comparing(&self, left: &Value, right: &Value) -> Result<(), Fault> {
+        self.charge(super::cost::of_comparing(left, right, self.meter.cost_left()))
     }
 
     /// Takes memory for a value of `bytes` that is about to be made, and the cost of making it.
-    pub(super) fn allocate(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(super) fn allocate(&self, bytes: usize) -> Result<(), Fault> {
         // Memory first: so no value costs more than the largest that may be made, however large it would be.
-        let Some(left) = self.memory_left.checked_sub(bytes as u64) else {
-            return Err(Fault::new("memory_exceeded", "the evaluation makes more values than it may hold"));
-        };
-        self.memory_left = left;
+        self.meter.take_memory(bytes)?;
         self.charge_bytes(bytes)
     }
 
     /// Takes memory for a list of `length`.
-    pub(super) fn allocate_items(&mut self, length: usize) -> Result<(), Fault> {
+    pub(super) fn allocate_items(&self, length: usize) -> Result<(), Fault> {
         self.allocate(length.saturating_mul(size_of::<Value>()))
+    }
+
+    /// Notes the value of a sub-expression, if values are asked for.
+    pub(super) fn note(&self, range: Range, outcome: &Outcome) {
+        let mut scope = self.scope;
+        while let Some(Scope { bound, outer }) = scope {
+            if let Bound::Trace(trace) = bound {
+                let mut trace = trace.borrow_mut();
+                if trace.len() < TRACE_ENTRIES_MAX {
+                    trace.push((range, outcome.clone().map_err(|fault| fault.at(range))));
+                }
+            }
+            scope = *outer;
+        }
+    }
+
+    #[inline]
+    pub(super) fn state(&self, slot: Slot) -> &'a State {
+        self.slots.get(slot.index()).unwrap_or(&State::Absent)
     }
 
     /// The slot's value; a fault if it is absent.
     #[inline]
     pub(super) fn slot(&self, slot: Slot) -> Result<&'a Value, Fault> {
-        match self.activation.state(slot) {
+        match self.state(slot) {
             State::Present(value) => Ok(value),
             _ => self.slow_slot(slot),
         }
@@ -231,7 +213,7 @@ impl<'a> Run<'a> {
     /// The slot's value, if it has one; a deferred one is computed, and charged for.
     #[inline]
     pub(super) fn read(&self, slot: Slot) -> Result<Option<&'a Value>, Fault> {
-        match self.activation.state(slot) {
+        match self.state(slot) {
             State::Present(value) => Ok(Some(value)),
             State::Absent => Ok(None),
             State::Deferred(number) => self.deferred(*number),
@@ -240,20 +222,13 @@ impl<'a> Run<'a> {
 
     #[cold]
     fn deferred(&self, number: u32) -> Result<Option<&'a Value>, Fault> {
-        let Some((computed, work)) = self.activation.computed(number, self.left().1) else { return Ok(None) };
-        let units = self.account.enter(number, computed, |number| self.activation.computed_before(number));
-        self.account.done.set(self.account.done.get().saturating_add(work));
-        let (cost_left, work_left) = self.left();
-        self.account.charged.set(self.account.charged.get().saturating_add(units.min(cost_left)));
-        let work_left = work_left.saturating_sub(work);
-        let is_exceeded = units > cost_left;
-        let cost_left = cost_left.saturating_sub(units);
-        self.cost_left.set(cost_left.min(work_left));
-        self.work_ahead.set(work_left.cast_signed() - cost_left.cast_signed());
-        let fault = match &computed.outcome {
-            Err(error) => Fault::from(error.clone()),
-            Ok(_) if is_exceeded => self.cost_exceeded(),
-            Ok(value) => return Ok(Some(value)),
+        let Some((computed, work)) = self.activation.computed(number, self.meter.work_left()) else { return Ok(None) };
+        let known = |number| self.activation.computed_before(number);
+        let paid = self.meter.charge_computed(number, computed, work, known);
+        let fault = match (&computed.outcome, paid) {
+            (Err(error), _) => Fault::from(error.clone()),
+            (Ok(_), Err(fault)) => fault,
+            (Ok(value), Ok(())) => return Ok(Some(value)),
         };
         Err(fault.within(self.activation.deferred_path(number)))
     }
@@ -264,19 +239,32 @@ impl<'a> Run<'a> {
         Ok(Value::Object(Arc::new(ObjectValue::new(Arc::clone(object_type), fields.collect::<Result<_, Fault>>()?))))
     }
 
+    /// The variable's value, if it is that of the innermost scope.
     #[inline]
-    pub(super) fn local(&self, local: u32) -> Result<&Value, Fault> {
-        match self.locals.get(local as usize) {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(fault)) => Err(fault.clone()),
-            None => Err(Fault::new("no_such_field", "the variable is not bound")),
+    pub(super) fn nearest(&self, local: u32) -> Option<&'a Value> {
+        match self.scope {
+            Some(Scope { bound: Bound::One(bound, value), .. }) if *bound == local => Some(value),
+            _ => None,
         }
     }
 
-    #[inline]
-    pub(super) fn bind(&mut self, local: u32, value: Outcome) {
-        if let Some(place) = self.locals.get_mut(local as usize) {
-            *place = value;
+    /// The variable's value.
+    pub(super) fn local(&self, local: u32) -> Result<&'a Value, Fault> {
+        let mut scope = self.scope;
+        while let Some(Scope { bound, outer }) = scope {
+            match bound {
+                Bound::One(bound, value) if *bound == local => return Ok(value),
+                Bound::Many(values) => {
+                    if let Ok(place) = values.binary_search_by_key(&local, |(bound, _)| *bound)
+                        && let Some((_, outcome)) = values.get(place)
+                    {
+                        return outcome.as_ref().map_err(Fault::clone);
+                    }
+                }
+                Bound::One(..) | Bound::Trace(_) => {}
+            }
+            scope = *outer;
         }
+        Err(Fault::new("no_such_field", "the variable is not bound"))
     }
 }

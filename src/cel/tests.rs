@@ -353,3 +353,31 @@ fn a_missing_field_is_named_with_its_place() {
     assert_eq!((error.code, error.message.as_str()), ("no_such_field", "`facts.missing` is missing"));
     assert_eq!(error.span.map(|span| (span.line, span.column, span.end_column)), Some((1, 19, 32)));
 }
+
+#[test]
+fn numbers_without_an_order_are_no_mistake_of_the_checker() {
+    for source in ["[1.0, 0.0 / 0.0].sort()", "[0.0 / 0.0].sort()", "math.least(0.0 / 0.0, 1.0)", "0.0 / 0.0 < 1.0"] {
+        let error = env().compile(source).unwrap().evaluate(&activation()).unwrap_err();
+        assert_eq!(error.code, "invalid_argument", "{source}: {error}");
+    }
+}
+
+#[test]
+fn the_trace_of_a_sorted_list_ends_with_the_list_and_not_with_its_keys() {
+    let source = "['b', 'a'].sortBy(text, size(text))";
+    let trace = env().compile(source).unwrap().trace(&activation());
+    let whole: Vec<_> = trace.iter().filter(|entry| entry.text == source).map(|entry| &entry.value).collect();
+    assert_eq!(whole, [&json!(["b", "a"])]);
+}
+
+#[test]
+fn lists_of_one_type_keep_it_where_an_overload_says_so() {
+    for (source, value_type) in [
+        ("[[1.5], [2.5]].flatten()", "list(double)"),
+        ("math.greatest([1.5, 2.5])", "double"),
+        ("math.least([1u])", "uint"),
+        ("math.least([1, 2.5])", "dyn"),
+    ] {
+        assert_eq!(env().compile(source).unwrap().value_type().to_string(), value_type, "{source}");
+    }
+}

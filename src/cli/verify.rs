@@ -263,7 +263,7 @@ impl<'a> Tested<'a> {
         let wrong: Option<BTreeSet<&str>> =
             self.test.errors.as_ref().map(|names| names.iter().map(String::as_str).collect());
         let mut details = Vec::new();
-        for result in &decision.results {
+        for result in decision.results.iter() {
             let Some(name) = result.rule_name else { continue };
             let error = result.error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
             let is_expected = expected.contains(name);

@@ -11,7 +11,7 @@ use crate::{
     domain::{Revision, TenantId},
     engine::{self, Served},
     error::Detail,
-    ruleset::{Decision, Query, Return, RuleResult, UnknownFacts},
+    ruleset::{Decision, Facts, Query, Results, Return, RuleSet, UnknownFacts},
 };
 
 /// Which rules to decide by, and how to answer.
@@ -102,7 +102,7 @@ pub async fn serve(api: &Api, tenant: TenantId, min_revision: Option<Revision>) 
 #[serde(rename_all = "camelCase")]
 pub struct Outcome<'a> {
     /// One for each rule asked for.
-    pub results: Vec<RuleResult<'a>>,
+    pub results: Results<'a>,
     /// How many rules were evaluated, where not each has its result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluated: Option<usize>,
@@ -124,11 +124,7 @@ pub fn decide<'a>(
 ) -> Result<Outcome<'a>, Error> {
     let set = &served.set;
     let begun = Instant::now();
-    strict::check(facts.as_bytes(), "facts", depth)?;
-    if !facts.starts_with('{') {
-        return Err(Error::invalid_one(Detail::new("wrong_type", "facts are an object of facts").at("facts")));
-    }
-    let facts = set.read_facts(facts, ask.unknown).map_err(Error::invalid)?;
+    let facts = read(set, ask, facts, depth)?;
     let decision = set.decide(&facts, &ask.query);
     note(api, served, &decision, begun);
     let counted = ask.query.returns == Return::Matched;
@@ -141,18 +137,44 @@ pub fn decide<'a>(
     })
 }
 
+/// Reads facts. What the reader takes is strict JSON but for two things, so that the text is looked at once more only
+/// where one of them may be so, or something is wrong.
+fn read(set: &RuleSet, ask: &Ask, text: &str, depth: usize) -> Result<Facts, Error> {
+    let facts = set.read_facts(text, ask.unknown);
+    let is_shallow = |facts: &Facts| facts.depth() + depth <= limits::JSON_DEPTH_MAX;
+    match facts {
+        // A NUL character can only be written as this.
+        Ok(facts) if is_shallow(&facts) && !text.contains("\\u0000") => Ok(facts),
+        facts => {
+            strict::check(text.as_bytes(), "facts", depth)?;
+            if !text.starts_with('{') {
+                return Err(Error::invalid_one(Detail::new("wrong_type", "facts are an object of facts").at("facts")));
+            }
+            facts.map_err(Error::invalid)
+        }
+    }
+}
+
 fn note(api: &Api, served: &Served, decision: &Decision, begun: Instant) {
     let took = begun.elapsed();
     api.metrics.decision(decision.evaluated, decision.matched_count, took);
     served.decided(decision, took);
-    for error in decision.results.iter().filter_map(|result| result.error.as_ref()) {
+    for error in decision.results.errors() {
         api.metrics.rule_error(error.code);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use chrono::DateTime;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use uuid::Uuid;
+
     use super::*;
+    use crate::domain::{Epoch, Name, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantStatus, Tier};
 
     #[test]
     fn a_revision_to_wait_for_is_positive() {
@@ -162,6 +184,74 @@ mod tests {
         }
         let ask = Given { min_revision: Some(1), strict_facts: Some(true), ..Given::default() }.ask().unwrap();
         assert_eq!((ask.min_revision, ask.unknown), (Some(Revision(1)), UnknownFacts::Refuse));
+    }
+
+    /// A set whose facts are `x`, of any type, and `n`, an int.
+    fn set() -> RuleSet {
+        let tenant = Tenant {
+            id: TenantId(Uuid::from_u128(1)),
+            name: Name::stored("acme".to_owned()),
+            tier: Tier::Free,
+            status: TenantStatus::Active,
+            revision: Revision(1),
+            pinned: false,
+            idle_stop_seconds: None,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+        };
+        let definition = SchemaDefinition::parse(&json!({"facts": {"x": "dyn", "n": "int"}})).unwrap();
+        let version = SchemaVersion(1);
+        let schema =
+            Schema { version, definition: Arc::new(definition), active: true, created_at: DateTime::UNIX_EPOCH };
+        let snapshot = Snapshot {
+            tenant,
+            epoch: Epoch(Uuid::from_u128(2)),
+            schema: Some(schema),
+            schema_version_max: Some(version),
+            derived_fields: Vec::new(),
+            rules: Vec::new(),
+            taken_at: DateTime::UNIX_EPOCH,
+        };
+        RuleSet::compile(&snapshot, None)
+    }
+
+    proptest! {
+        #[test]
+        fn facts_that_are_read_are_strict_json(
+            field in "[xnz]",
+            parts in prop::collection::vec(
+                prop_oneof![
+                    Just("\"\\u0000\""), Just("\"\\\\u0000\""), Just("\"\\ud800\""), Just("{\"a\":1,\"a\":2}"), Just("1e999"),
+                    Just("{\"\\u0000\":1}"), Just("{\"a\":1,\"\\u0061\":2}"), Just("1"), Just("\"text\""), Just("{}"), Just("01"),
+                ],
+                1..3,
+            ),
+            nested in 0..36_usize, depth in 0..4_usize,
+        ) {
+            let (set, ask) = (set(), Ask::default());
+            let lists = format!("{}{}{}", "[".repeat(nested), parts.join(","), "]".repeat(nested));
+            let text = format!("{{\"{field}\":{lists}}}");
+            let strict = strict::check(text.as_bytes(), "facts", depth).map_err(|error| format!("{error:?}"));
+            match read(&set, &ask, &text, depth) {
+                Ok(_) => prop_assert_eq!(strict, Ok(()), "{}", text),
+                Err(error) if strict.is_err() => prop_assert_eq!(Err(format!("{error:?}")), strict, "{}", text),
+                Err(error) => prop_assert!(field == "n" || nested > 20, "{} {:?}", text, error),
+            }
+        }
+    }
+
+    #[test]
+    fn facts_are_an_object() {
+        let set = set();
+        let refusal = |text: &str| read(&set, &Ask::default(), text, 1).map(drop).unwrap_err();
+        for text in ["[]", "7", "null", "\"{}\""] {
+            assert_eq!(refusal(text).errors()[0].code, "wrong_type", "{text}");
+        }
+        assert_eq!(refusal("[1e999]").code(), "malformed_json");
+        assert_eq!(refusal(&format!("{{\"x\":{}{}}}", "[".repeat(31), "]".repeat(31))).code(), "json_too_deep");
+        assert_eq!(refusal("{\"x\":\"\\u0000\",\"n\":\"\"}").errors()[0].code, "nul_character");
+        let details = refusal("{\"n\":\"\"}");
+        assert_eq!(details.errors()[0].message, "`facts.n` is an int, not a string");
     }
 
     #[test]

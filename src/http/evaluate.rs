@@ -23,7 +23,7 @@ use super::{
 use crate::{
     domain::{Revision, SchemaVersion, TenantId},
     error::Detail,
-    ruleset::RuleResult,
+    ruleset::Results,
 };
 
 /// Facts to be decided.
@@ -64,7 +64,7 @@ struct Evaluation<'a> {
     schema_version: Option<SchemaVersion>,
     stale: bool,
     evaluation_time_ms: f64,
-    results: Vec<RuleResult<'a>>,
+    results: Results<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evaluated: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]

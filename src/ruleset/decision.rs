@@ -1,8 +1,14 @@
 //! What is asked of a rule set, and what it answers.
 
-use serde::Serialize;
+use std::{cell::Cell, collections::BTreeSet, fmt, sync::Arc};
 
-use crate::domain::RuleId;
+use serde::{Serialize, Serializer};
+
+use super::set::RuleEntry;
+use crate::{cel::TraceEntry, domain::RuleId};
+
+/// Answers that a thread keeps room for.
+const ANSWERS_KEPT_MAX: usize = 16 * 1024;
 
 /// Which rules to evaluate and how to answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,11 +34,11 @@ pub enum Return {
 }
 
 /// The results of evaluating a rule set on facts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision<'a> {
     /// The results asked for, in order.
-    pub results: Vec<RuleResult<'a>>,
+    pub results: Results<'a>,
     /// How many results there were before any were left out.
     pub evaluated: usize,
     /// How many matched.
@@ -40,6 +46,144 @@ pub struct Decision<'a> {
     /// Units of cost that evaluating took.
     #[serde(skip)]
     pub cost: u64,
+}
+
+/// What became of rules, in order.
+///
+/// A rule that was decided is its place and a bool, and whatever more there is to say of some is kept apart. The room
+/// for it is used again by the next decision of the thread.
+pub struct Results<'a> {
+    rules: &'a [Arc<RuleEntry>],
+    answers: Vec<Answer>,
+    /// What more there is to say, by the position of the answer, in order.
+    more: Vec<(usize, More<'a>)>,
+    matched_count: usize,
+}
+
+/// A rule's place among those of its set, and whether it matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Answer {
+    place: u32,
+    matched: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct More<'a> {
+    /// What was asked for, if it is no rule of the set.
+    unknown: Option<&'a str>,
+    error: Option<RuleError>,
+    trace: Option<Vec<TraceEntry>>,
+}
+
+thread_local! {
+    static ANSWERS: Cell<Vec<Answer>> = const { Cell::new(Vec::new()) };
+}
+
+impl<'a> Results<'a> {
+    /// No results yet, of `most` at most.
+    pub(super) fn of(rules: &'a [Arc<RuleEntry>], most: usize) -> Self {
+        let mut answers = ANSWERS.take();
+        answers.clear();
+        answers.reserve(most);
+        Self { rules, answers, more: Vec::new(), matched_count: 0 }
+    }
+
+    /// Adds that of a rule that has nothing but a truth value.
+    #[inline]
+    pub(super) fn decided(&mut self, place: u32, matched: bool) {
+        self.matched_count += usize::from(matched);
+        self.answers.push(Answer { place, matched });
+    }
+
+    /// Adds that of a rule, with whatever there is.
+    pub(super) fn add(&mut self, place: u32, matched: bool, error: Option<RuleError>, trace: Option<Vec<TraceEntry>>) {
+        if error.is_some() || trace.is_some() {
+            self.more.push((self.answers.len(), More { unknown: None, error, trace }));
+        }
+        self.decided(place, matched);
+    }
+
+    /// Adds that of what is no rule of the set.
+    pub(super) fn add_unknown(&mut self, text: &'a str, error: RuleError) {
+        self.more.push((self.answers.len(), More { unknown: Some(text), error: Some(error), trace: None }));
+        self.decided(u32::MAX, false);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// How many matched.
+    pub(super) fn matched_count(&self) -> usize {
+        self.matched_count
+    }
+
+    /// Them all.
+    pub fn iter(&self) -> impl Iterator<Item = RuleResult<'_>> {
+        let mut more = self.more.iter().peekable();
+        self.answers.iter().enumerate().map(move |(position, answer)| {
+            let more = more.next_if(|(of, _)| *of == position).map(|(_, more)| more);
+            let rule = self.rules.get(answer.place as usize);
+            let trace = more.and_then(|more| more.trace.as_deref());
+            RuleResult {
+                rule_id: match (rule, more.and_then(|more| more.unknown)) {
+                    (Some(rule), None) => RuleReference::Known(rule.id),
+                    (_, unknown) => RuleReference::Unknown(unknown.unwrap_or_default()),
+                },
+                rule_name: rule.map(|rule| &*rule.name),
+                matched: answer.matched,
+                error: more.and_then(|more| more.error.as_ref()),
+                trace,
+                missing: trace.filter(|_| !answer.matched).map(missing).unwrap_or_default(),
+            }
+        })
+    }
+
+    /// The errors of those that have one.
+    pub fn errors(&self) -> impl Iterator<Item = &RuleError> {
+        self.more.iter().filter_map(|(_, more)| more.error.as_ref())
+    }
+}
+
+/// The facts whose absence decided.
+fn missing(trace: &[TraceEntry]) -> Vec<String> {
+    let missing: BTreeSet<&String> =
+        trace.iter().filter(|entry| entry.decided).filter_map(|entry| entry.missing.as_ref()).collect();
+    missing.into_iter().cloned().collect()
+}
+
+impl Drop for Results<'_> {
+    fn drop(&mut self) {
+        // Room for very many is better given back.
+        if self.answers.capacity() <= ANSWERS_KEPT_MAX {
+            ANSWERS.set(std::mem::take(&mut self.answers));
+        }
+    }
+}
+
+impl fmt::Debug for Results<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// They are equal if they say the same, of whichever sets.
+impl PartialEq for Results<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Serialize for Results<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
 }
 
 /// What became of one rule.
@@ -53,10 +197,10 @@ pub struct RuleResult<'a> {
     /// Whether its expression is true; `false` where it carries an error.
     pub matched: bool,
     /// Why there is no answer.
-    pub error: Option<RuleError>,
+    pub error: Option<&'a RuleError>,
     /// The values of its sub-expressions, if they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace: Option<Vec<crate::cel::TraceEntry>>,
+    pub trace: Option<&'a [TraceEntry]>,
     /// The facts for want of which it did not match, if a trace was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,

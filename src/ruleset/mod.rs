@@ -12,6 +12,6 @@ mod index;
 mod set;
 
 pub use amend::{Amendment, ChangelogEntry, Operation, Outcome, Refusal, amend};
-pub use decision::{Decision, Query, Return, RuleError, RuleReference, RuleResult};
+pub use decision::{Decision, Query, Results, Return, RuleError, RuleReference, RuleResult};
 pub use facts::{Facts, UnknownFacts};
 pub use set::{Broken, CheckReport, CompileReport, Cost, Evaluated, RuleSet};

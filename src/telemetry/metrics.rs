@@ -13,7 +13,11 @@ use prometheus_client::{
 
 use crate::domain::TenantId;
 
-use super::{histogram::Histogram, tenants::Tenants};
+use super::{
+    engine::{Engine, StateLabels},
+    histogram::Histogram,
+    tenants::Tenants,
+};
 
 /// The media type of [`Metrics::encode`].
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -57,27 +61,6 @@ struct Decisions {
     seconds: Histogram,
 }
 
-struct Engine {
-    resident_hits: Counter,
-    cold_loads: Counter,
-    load_failures: Counter,
-    reloads: Counter,
-    load_seconds: Histogram,
-    programs_compiled: Counter,
-    programs_reused: Counter,
-    propagation_seconds: Histogram,
-    listener_reconnects: Counter,
-    reconcile_catches: Counter,
-    revision_regressions: Counter,
-    idle_stops: Counter,
-    evictions: Counter,
-    restarts: Counter,
-    quarantines: Counter,
-    resident_tenants: Family<StateLabels, Gauge>,
-    memory_bytes: Gauge,
-    mailbox_messages: Gauge,
-}
-
 struct Database {
     in_use: Family<PoolLabels, Gauge>,
     idle: Family<PoolLabels, Gauge>,
@@ -94,11 +77,6 @@ struct RouteLabels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabels {
     code: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabels {
-    state: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -324,48 +302,6 @@ impl Decisions {
     }
 }
 
-impl Engine {
-    fn register(registry: &mut Registry) -> Self {
-        let engine = Self {
-            resident_hits: counter(registry, "resident_hits", "Decisions that found their rule set in memory"),
-            cold_loads: counter(registry, "cold_loads", "Rule sets loaded that were not in memory"),
-            load_failures: counter(registry, "load_failures", "Rule sets that could not be loaded"),
-            reloads: counter(registry, "reloads", "Rule sets replaced by a newer revision"),
-            load_seconds: request_histogram(),
-            programs_compiled: counter(registry, "programs_compiled", "Expressions compiled"),
-            programs_reused: counter(registry, "programs_reused", "Expressions carried over from the set before"),
-            propagation_seconds: request_histogram(),
-            listener_reconnects: counter(registry, "listener_reconnects", "Connections to hear of changes made anew"),
-            reconcile_catches: counter(registry, "reconcile_catches", "Changes found that no notification had told"),
-            revision_regressions: counter(
-                registry,
-                "revision_regressions",
-                "Loads that found an older revision than is served: a restore without a new epoch",
-            ),
-            idle_stops: counter(registry, "idle_stops", "Rule sets dropped because nobody used them"),
-            evictions: counter(registry, "evictions", "Rule sets dropped because there were too many"),
-            restarts: counter(registry, "actor_restarts", "Tenant actors that failed and were started again"),
-            quarantines: counter(
-                registry,
-                "quarantines",
-                "Tenants put in quarantine because their actor failed too often",
-            ),
-            resident_tenants: Family::default(),
-            memory_bytes: Gauge::default(),
-            mailbox_messages: Gauge::default(),
-        };
-        registry.register("resident_tenants", "Tenants in memory, by state", engine.resident_tenants.clone());
-        let help = "Memory of the rule sets in memory, as estimated";
-        registry.register_with_unit("rule_sets", help, Unit::Bytes, engine.memory_bytes.clone());
-        let help = "Messages that the supervisor has not begun with";
-        registry.register("supervisor_mailbox_messages", help, engine.mailbox_messages.clone());
-        registry.register_with_unit("load", "Time to load a rule set", Unit::Seconds, engine.load_seconds.clone());
-        let help = "Time from the begin of a change's transaction to serving it on this node";
-        registry.register_with_unit("propagation", help, Unit::Seconds, engine.propagation_seconds.clone());
-        engine
-    }
-}
-
 impl Database {
     fn register(registry: &mut Registry) -> Self {
         let database = Self {
@@ -384,13 +320,15 @@ impl Database {
     }
 }
 
-fn counter(registry: &mut Registry, name: &'static str, help: &'static str) -> Counter {
+/// A counter, registered.
+pub(super) fn counter(registry: &mut Registry, name: &'static str, help: &'static str) -> Counter {
     let counter = Counter::default();
     registry.register(name, help, counter.clone());
     counter
 }
 
-fn request_histogram() -> Histogram {
+/// A histogram for what takes from an answer out of memory to a time-out.
+pub(super) fn request_histogram() -> Histogram {
     Histogram::new(REQUEST_BOUNDS_US)
 }
 

@@ -1,5 +1,6 @@
 //! What the service tells about its work: log lines and metrics. It knows no request and no database.
 
+mod engine;
 mod histogram;
 mod log;
 mod metrics;

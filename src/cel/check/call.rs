@@ -3,14 +3,16 @@
 use super::{
     Checked, CheckedKind, Checker, checked,
     names::{Path, root},
-    nearest::nearest,
     unify::never_fits,
 };
-use crate::cel::{
-    library::{self, Function, Overload, literals},
-    parse::{Node, Range},
-    types::Type,
-    value::Value,
+use crate::{
+    cel::{
+        library::{self, Function, Overload, literals},
+        parse::{Node, Range},
+        types::Type,
+        value::Value,
+    },
+    config::nearest,
 };
 
 /// How macros are written, for those that are written otherwise.

@@ -250,7 +250,8 @@ impl Checker<'_> {
 
     /// `list.sortBy(e, key)`: the list, sorted by the keys of its elements.
     fn sort_by(&mut self, range: Range, target: &Node<'_>, variable: &Node<'_>, key: &Node<'_>) -> Checked {
-        let keys = self.fold(range, LoopKind::List, target, &[variable], None, Some(key));
+        // Not the range of the whole: a trace tells the keys from the sorted list by it.
+        let keys = self.fold(key.range, LoopKind::List, target, &[variable], None, Some(key));
         let list = self.node(target);
         match library::find("@sortByKeys") {
             Some(function) => self.resolve(range, function, true, vec![list, keys], range),

@@ -5,7 +5,6 @@
 mod call;
 mod macros;
 mod names;
-mod nearest;
 mod tree;
 mod unify;
 

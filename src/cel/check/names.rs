@@ -2,13 +2,16 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Access, Checked, CheckedKind, Checker, checked, nearest::nearest};
-use crate::cel::{
-    activation::Slot,
-    parse::{Kind, Node, Range},
-    size::Size,
-    types::Type,
-    value::Value,
+use super::{Access, Checked, CheckedKind, Checker, checked};
+use crate::{
+    cel::{
+        activation::Slot,
+        parse::{Kind, Node, Range},
+        size::Size,
+        types::Type,
+        value::Value,
+    },
+    config::nearest,
 };
 
 /// A name, split where it was written with points.

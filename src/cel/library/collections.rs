@@ -39,11 +39,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         }
         _ => Err(no_overload("distinct", arguments)),
     }),
-    (
-        "flatten",
-        &["list(list(A)).flatten(): list(A)", "list(dyn).flatten(): list(dyn)", "list(dyn).flatten(int): list(dyn)"],
-        flatten,
-    ),
+    ("flatten", &["list(list(A)).flatten(): list(A)", "list(dyn).flatten(int): list(dyn)"], flatten),
     ("slice", &["list(A).slice(int, int): list(A)"], slice),
     ("first", &["list(A).first(): optional(A)"], |_, arguments| match arguments {
         [Value::List(items)] => Ok(Value::Optional(items.first().cloned().map(Arc::new))),
@@ -110,7 +106,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     }),
 ];
 
-fn size(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn size(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let size = match arguments {
         [Value::String(text)] => {
             run.charge_bytes(text.len())?;
@@ -124,7 +120,7 @@ fn size(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
 }
 
-fn contains(run: &mut Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, Fault> {
+fn contains(run: &Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, Fault> {
     for item in items {
         run.charge(1)?;
         run.charge_comparing(item, wanted)?;
@@ -135,7 +131,7 @@ fn contains(run: &mut Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, 
     Ok(false)
 }
 
-fn all_in(run: &mut Run<'_>, items: &[Value], others: &[Value]) -> Result<bool, Fault> {
+fn all_in(run: &Run<'_>, items: &[Value], others: &[Value]) -> Result<bool, Fault> {
     for item in items {
         if !contains(run, others, item)? {
             return Ok(false);
@@ -144,7 +140,7 @@ fn all_in(run: &mut Run<'_>, items: &[Value], others: &[Value]) -> Result<bool, 
     Ok(true)
 }
 
-fn flatten(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn flatten(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (items, depth) = match arguments {
         [Value::List(items)] => (items, 1),
         [Value::List(items), Value::Int(depth)] => (items, *depth),
@@ -175,7 +171,7 @@ fn flatten(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     Ok(Value::list(flat))
 }
 
-fn slice(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn slice(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let [Value::List(items), Value::Int(start), Value::Int(end)] = arguments else {
         return Err(no_overload("slice", arguments));
     };
@@ -191,7 +187,7 @@ fn slice(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
 }
 
 /// The elements of `list` in the order of their `keys`; equal ones keep theirs.
-fn sort(run: &mut Run<'_>, list: &Value, keys: &Value) -> Outcome {
+fn sort(run: &Run<'_>, list: &Value, keys: &Value) -> Outcome {
     let (Value::List(items), Value::List(keys)) = (list, keys) else {
         return Err(no_overload("sort", &[list.clone(), keys.clone()]));
     };
@@ -203,6 +199,10 @@ fn sort(run: &mut Run<'_>, list: &Value, keys: &Value) -> Outcome {
         && let Some(other) =
             keys.iter().find(|key| key.type_name() != first.type_name() || first.compare(key).is_none())
     {
+        let is_nan = |key: &Value| matches!(key, Value::Double(number) if number.is_nan());
+        if first.type_name() == other.type_name() && (is_nan(first) || is_nan(other)) {
+            return Err(invalid("NaN has no order"));
+        }
         return Err(no_overload("sort", &[first.clone(), other.clone()]));
     }
     let mut pairs: Vec<_> = keys.iter().zip(items.iter()).collect();

@@ -85,7 +85,7 @@ fn unreadable(text: &str, target: &str) -> Fault {
     conversion(format!("`{shown}` cannot be converted to `{target}`"))
 }
 
-fn int(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn int(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     match arguments {
         [value @ Value::Int(_)] => Ok(value.clone()),
         [Value::Uint(value)] => i64::try_from(*value).map(Value::Int).map_err(|_| overflow("the number")),
@@ -103,7 +103,7 @@ fn int(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     }
 }
 
-fn uint(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn uint(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     match arguments {
         [value @ Value::Uint(_)] => Ok(value.clone()),
         [Value::Int(value)] => u64::try_from(*value).map(Value::Uint).map_err(|_| overflow("the number")),
@@ -120,7 +120,7 @@ fn uint(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the conversion to double rounds to the nearest")]
-fn double(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn double(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     match arguments {
         [value @ Value::Double(_)] => Ok(value.clone()),
         [Value::Int(value)] => Ok(Value::Double(*value as f64)),
@@ -130,7 +130,7 @@ fn double(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     }
 }
 
-fn string(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn string(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let [value] = arguments else { return Err(no_overload("string", arguments)) };
     run.allocate(32)?;
     Ok(match value {

@@ -9,7 +9,7 @@ const PRECISION_DEFAULT: usize = 6;
 
 pub(super) const FUNCTIONS: &[Declaration] = &[("format", &["string.format(list(dyn)): string"], format)];
 
-fn format(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn format(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let [Value::String(template), Value::List(values)] = arguments else {
         return Err(no_overload("format", arguments));
     };
@@ -47,7 +47,7 @@ fn precision(text: &str) -> Result<(Option<usize>, &str), Fault> {
     number.map(|number| (Some(number), rest)).ok_or_else(|| invalid("the precision of a format is no small number"))
 }
 
-fn clause(run: &mut Run<'_>, verb: char, precision: Option<usize>, value: &Value) -> Result<String, Fault> {
+fn clause(run: &Run<'_>, verb: char, precision: Option<usize>, value: &Value) -> Result<String, Fault> {
     let refuse = |what: &str| invalid(format!("`%{verb}` takes {what}, not `{}`", value.type_name()));
     if let (Value::Double(number), 'd' | 'e' | 'f') = (value, verb)
         && !number.is_finite()
@@ -132,7 +132,7 @@ fn scientific(number: f64, precision: usize) -> String {
 }
 
 /// A value as `%s` shows it; maps are sorted by the texts of their keys.
-fn plain(run: &mut Run<'_>, value: &Value, text: &mut String) -> Result<(), Fault> {
+fn plain(run: &Run<'_>, value: &Value, text: &mut String) -> Result<(), Fault> {
     run.charge(1)?;
     match value {
         Value::Null => text.push_str("null"),

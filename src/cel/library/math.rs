@@ -22,7 +22,6 @@ macro_rules! extremum_overloads {
             concat!($name, "(list(int)): int"),
             concat!($name, "(list(uint)): uint"),
             concat!($name, "(list(double)): double"),
-            concat!($name, "(list(dyn)): dyn"),
         ]
     };
 }
@@ -119,7 +118,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     ),
 ];
 
-fn extremum(run: &mut Run<'_>, name: &str, arguments: &[Value], wanted: Ordering) -> Outcome {
+fn extremum(run: &Run<'_>, name: &str, arguments: &[Value], wanted: Ordering) -> Outcome {
     let candidates = match arguments {
         [Value::List(items)] => items,
         _ => arguments,
@@ -130,8 +129,10 @@ fn extremum(run: &mut Run<'_>, name: &str, arguments: &[Value], wanted: Ordering
         if !matches!(candidate, Value::Int(_) | Value::Uint(_) | Value::Double(_)) {
             return Err(no_overload(name, arguments));
         }
-        if best.is_none_or(|best| candidate.compare(best) == Some(wanted)) {
-            best = Some(candidate);
+        match best.map(|best| candidate.compare(best)) {
+            Some(None) => return Err(invalid("NaN has no order")),
+            Some(Some(ordering)) if ordering != wanted => {}
+            _ => best = Some(candidate),
         }
     }
     best.cloned().ok_or_else(|| invalid(format!("`{name}` needs at least one number")))

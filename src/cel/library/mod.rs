@@ -29,7 +29,7 @@ use super::{
 };
 
 /// What a function does with its arguments; a target is the first of them.
-pub(super) type Body = fn(&mut Run<'_>, &[Value]) -> Outcome;
+pub(super) type Body = fn(&Run<'_>, &[Value]) -> Outcome;
 
 /// A name, its overloads as they are written, and its body.
 type Declaration = (&'static str, &'static [&'static str], Body);

@@ -102,7 +102,7 @@ pub(in crate::cel) fn division_by_zero() -> Fault {
     Fault::new("division_by_zero", "division by zero")
 }
 
-fn add(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn add(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let [left, right] = arguments else { return Err(no_overload("_+_", arguments)) };
     let sum = match (left, right) {
         (Value::Int(left), Value::Int(right)) => left.checked_add(*right).map(Value::Int),
@@ -131,7 +131,7 @@ fn add(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     sum.ok_or_else(int_overflow)
 }
 
-fn subtract(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn subtract(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     let difference = match arguments {
         [Value::Int(left), Value::Int(right)] => left.checked_sub(*right).map(Value::Int),
         [Value::Uint(left), Value::Uint(right)] => left.checked_sub(*right).map(Value::Uint),
@@ -152,7 +152,7 @@ fn subtract(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     difference.ok_or_else(int_overflow)
 }
 
-fn multiply(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn multiply(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     let product = match arguments {
         [Value::Int(left), Value::Int(right)] => left.checked_mul(*right).map(Value::Int),
         [Value::Uint(left), Value::Uint(right)] => left.checked_mul(*right).map(Value::Uint),
@@ -162,7 +162,7 @@ fn multiply(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     product.ok_or_else(int_overflow)
 }
 
-fn divide(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn divide(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     let quotient = match arguments {
         [Value::Int(_), Value::Int(0)] | [Value::Uint(_), Value::Uint(0)] => return Err(division_by_zero()),
         [Value::Int(left), Value::Int(right)] => left.checked_div(*right).map(Value::Int),
@@ -173,7 +173,7 @@ fn divide(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     quotient.ok_or_else(int_overflow)
 }
 
-fn modulo(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn modulo(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     let rest = match arguments {
         [Value::Int(_), Value::Int(0)] | [Value::Uint(_), Value::Uint(0)] => {
             return Err(Fault::new("division_by_zero", "modulus by zero"));
@@ -185,7 +185,7 @@ fn modulo(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     rest.ok_or_else(int_overflow)
 }
 
-fn negate(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn negate(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     match arguments {
         [Value::Int(value)] => value.checked_neg().map(Value::Int).ok_or_else(int_overflow),
         [Value::Double(value)] => Ok(Value::Double(-value)),
@@ -193,7 +193,7 @@ fn negate(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     }
 }
 
-fn not(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn not(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     match arguments {
         [Value::Bool(value)] => Ok(Value::Bool(!value)),
         _ => Err(no_overload("!_", arguments)),
@@ -201,13 +201,13 @@ fn not(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
 }
 
 /// Whether two values are equal; comparing large ones is charged for.
-pub(in crate::cel) fn equal(run: &mut Run<'_>, arguments: &[Value]) -> Result<bool, Fault> {
+pub(in crate::cel) fn equal(run: &Run<'_>, arguments: &[Value]) -> Result<bool, Fault> {
     let [left, right] = arguments else { return Err(no_overload("_==_", arguments)) };
     run.charge_comparing(left, right)?;
     Ok(left == right)
 }
 
-fn ordered(run: &mut Run<'_>, name: &str, arguments: &[Value], accepts: fn(Ordering) -> bool) -> Outcome {
+fn ordered(run: &Run<'_>, name: &str, arguments: &[Value], accepts: fn(Ordering) -> bool) -> Outcome {
     let [left, right] = arguments else { return Err(no_overload(name, arguments)) };
     run.charge_comparing(left, right)?;
     match left.compare(right) {
@@ -221,7 +221,7 @@ fn is_number(value: &Value) -> bool {
     matches!(value, Value::Int(_) | Value::Uint(_) | Value::Double(_))
 }
 
-fn contains(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn contains(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     match arguments {
         [item, Value::List(items)] => {
             for candidate in items.iter() {

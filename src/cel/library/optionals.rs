@@ -34,10 +34,10 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     }),
 ];
 
-fn of_non_zero(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn of_non_zero(_: &Run<'_>, arguments: &[Value]) -> Outcome {
     let [value] = arguments else { return Err(no_overload("optional.ofNonZeroValue", arguments)) };
     let is_zero = match value {
-        Value::Null | Value::Optional(None) => true,
+        Value::Null => true,
         Value::Bool(value) => !value,
         Value::Int(value) => *value == 0,
         Value::Uint(value) => *value == 0,
@@ -53,7 +53,7 @@ fn of_non_zero(_: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     Ok(Value::Optional((!is_zero).then(|| Arc::new(value.clone()))))
 }
 
-fn unwrap(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn unwrap(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let [Value::List(items)] = arguments else { return Err(no_overload("optional.unwrap", arguments)) };
     run.allocate_items(items.len())?;
     let mut values = Vec::with_capacity(items.len());

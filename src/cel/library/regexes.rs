@@ -44,7 +44,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     ),
 ];
 
-fn compile(run: &mut Run<'_>, pattern: &str) -> Result<Regex, Fault> {
+fn compile(run: &Run<'_>, pattern: &str) -> Result<Regex, Fault> {
     run.charge((pattern.len() as u64).saturating_mul(PATTERN_BYTE_UNITS).saturating_add(PATTERN_UNITS))?;
     literals::computed_pattern(pattern).map_err(invalid)
 }
@@ -62,7 +62,7 @@ fn group(captures: &Captures<'_>) -> Option<Value> {
     captures.get(index).map(|found| Value::from(found.as_str()))
 }
 
-fn replace(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn replace(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (text, pattern, replacement, count) = match arguments {
         [Value::String(text), Value::String(pattern), Value::String(replacement)] => (text, pattern, replacement, -1),
         [Value::String(text), Value::String(pattern), Value::String(replacement), Value::Int(count)] => {

@@ -46,7 +46,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     ("join", &["list(string).join(): string", "list(string).join(string): string"], join),
 ];
 
-fn test(run: &mut Run<'_>, name: &str, arguments: &[Value], accepts: fn(&str, &str) -> bool) -> Outcome {
+fn test(run: &Run<'_>, name: &str, arguments: &[Value], accepts: fn(&str, &str) -> bool) -> Outcome {
     match arguments {
         [Value::String(text), Value::String(part)] => {
             run.charge_bytes(text.len())?;
@@ -56,7 +56,7 @@ fn test(run: &mut Run<'_>, name: &str, arguments: &[Value], accepts: fn(&str, &s
     }
 }
 
-fn map(run: &mut Run<'_>, name: &str, arguments: &[Value], change: fn(&str) -> String) -> Outcome {
+fn map(run: &Run<'_>, name: &str, arguments: &[Value], change: fn(&str) -> String) -> Outcome {
     match arguments {
         [Value::String(text)] => {
             run.allocate(text.len())?;
@@ -78,6 +78,12 @@ fn offset(text: &str, index: i64) -> Result<usize, Fault> {
     wanted.and_then(|wanted| starts.into_iter().nth(wanted)).ok_or_else(|| out_of_range(index))
 }
 
+/// The byte where a search for `part` begins: at a character, or at the end for a part that is empty.
+fn start_within(text: &str, part: &str, index: i64) -> Result<usize, Fault> {
+    let start = offset(text, index)?;
+    if start == text.len() && !part.is_empty() { Err(out_of_range(index)) } else { Ok(start) }
+}
+
 #[cold]
 fn out_of_range(index: i64) -> Fault {
     Fault::new("index_out_of_range", format!("index {index} is out of range"))
@@ -88,10 +94,12 @@ fn characters_before(text: &str, end: usize) -> Value {
     Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
-fn index_of(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn index_of(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (text, part, start) = match arguments {
         [Value::String(text), Value::String(part)] => (text, part, 0),
-        [Value::String(text), Value::String(part), Value::Int(start)] => (text, part, offset(text, *start)?),
+        [Value::String(text), Value::String(part), Value::Int(start)] => {
+            (text, part, start_within(text, part, *start)?)
+        }
         _ => return Err(no_overload("indexOf", arguments)),
     };
     run.charge_bytes(text.len())?;
@@ -99,10 +107,12 @@ fn index_of(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     Ok(found.map_or(Value::Int(-1), |position| characters_before(text, start + position)))
 }
 
-fn last_index_of(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn last_index_of(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (text, part, start) = match arguments {
         [Value::String(text), Value::String(part)] => (text, part, text.len()),
-        [Value::String(text), Value::String(part), Value::Int(start)] => (text, part, offset(text, *start)?),
+        [Value::String(text), Value::String(part), Value::Int(start)] => {
+            (text, part, start_within(text, part, *start)?)
+        }
         _ => return Err(no_overload("lastIndexOf", arguments)),
     };
     run.charge_bytes(text.len())?;
@@ -113,7 +123,7 @@ fn last_index_of(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     Ok(found.map_or(Value::Int(-1), |position| characters_before(text, position)))
 }
 
-fn replace(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn replace(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (text, from, to, limit) = match arguments {
         [Value::String(text), Value::String(from), Value::String(to)] => (text, from, to, -1),
         [Value::String(text), Value::String(from), Value::String(to), Value::Int(limit)] => (text, from, to, *limit),
@@ -127,7 +137,7 @@ fn replace(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     Ok(Value::from(text.replacen(&**from, to, limit)))
 }
 
-fn split(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn split(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (text, separator, limit) = match arguments {
         [Value::String(text), Value::String(separator)] => (text, separator, -1),
         [Value::String(text), Value::String(separator), Value::Int(limit)] => (text, separator, *limit),
@@ -160,7 +170,7 @@ fn split(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
     Ok(Value::list(parts))
 }
 
-fn substring(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn substring(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (text, start, end) = match arguments {
         [Value::String(text), Value::Int(start)] => (text, *start, None),
         [Value::String(text), Value::Int(start), Value::Int(end)] => (text, *start, Some(*end)),
@@ -174,7 +184,7 @@ fn substring(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
         .ok_or_else(|| invalid(format!("the start {start} lies behind the end {}", end.unwrap_or_default())))
 }
 
-fn join(run: &mut Run<'_>, arguments: &[Value]) -> Outcome {
+fn join(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (items, separator): (_, &str) = match arguments {
         [Value::List(items)] => (items, ""),
         [Value::List(items), Value::String(separator)] => (items, separator),

@@ -6,7 +6,8 @@ use crate::cel::{
     activation::Activation,
     check::{Checked, CheckedKind},
     env::Env,
-    run::{Limits, Run, WORK_UNLIMITED},
+    meter::Meter,
+    run::{Limits, Run},
     value::Value,
 };
 
@@ -42,8 +43,8 @@ pub(in crate::cel) fn fold(node: &mut Checked) {
         node.kind = CheckedKind::Constant(Value::List(values.collect()));
         return;
     }
-    let mut run = Run::new(&NOTHING, 0, LIMITS, WORK_UNLIMITED);
-    if let Ok(value) = (Planner { is_traced: false }).value(node)(&mut run) {
+    let meter = Meter::of(LIMITS);
+    if let Ok(value) = (Planner { is_traced: false }).value(node)(&Run::new(&NOTHING, &meter)) {
         node.kind = CheckedKind::Constant(value);
     }
 }

@@ -1,128 +1,160 @@
-//! Comprehensions: native loops, each turn of which is paid for.
+//! Comprehensions: native loops, each turn of which is paid for. Elements are lent to their turns, not copied.
 
 use std::sync::Arc;
 
-use super::{
-    BoolStep, Planner, Step, insert,
-    logic::{Turns, turn},
-};
+use super::{BoolStep, Planner, Step, condition::Condition, insert, logic::Turns, place::Place};
 use crate::cel::{
-    check::{Loop, LoopKind},
+    check::{Checked, Loop, LoopKind},
     cost,
     parse::Range,
-    run::{Fault, Outcome, Run},
+    run::{Bound, Fault, Outcome, Run},
     value::{MapValue, Value},
 };
 
 /// What a loop runs over.
-enum Source {
-    List(Arc<[Value]>),
-    Map(Arc<MapValue>),
+struct Source {
+    origin: Origin,
+    range: Range,
+}
+
+/// Where a loop's list or map comes from.
+enum Origin {
+    Place(Place),
+    Step(Step),
+}
+
+/// The elements of a loop.
+#[derive(Clone, Copy)]
+enum Items<'a> {
+    List(&'a [Value]),
+    Map(&'a MapValue),
 }
 
 impl Source {
-    fn of(value: Value, range: Range) -> Result<Self, Fault> {
-        match value {
-            Value::List(items) => Ok(Self::List(items)),
-            Value::Map(map) => Ok(Self::Map(map)),
-            other => {
-                let message = format!("a loop runs over a list or a map, not over `{}`", other.type_name());
-                Err(Fault::new("no_such_overload", message).at(range))
+    /// Runs `work` over the elements.
+    #[inline]
+    fn visit<R>(&self, run: &Run<'_>, work: impl FnOnce(Items<'_>) -> Result<R, Fault>) -> Result<R, Fault> {
+        let made;
+        let value = match &self.origin {
+            Origin::Place(place) => match place.peek(run) {
+                Some(value) => value,
+                None => place.read(run).map_err(|fault| fault.at(self.range))?,
+            },
+            Origin::Step(step) => {
+                made = step(run)?;
+                &made
             }
+        };
+        match value {
+            Value::List(items) => work(Items::List(items)),
+            Value::Map(map) => work(Items::Map(map)),
+            other => Err(self.not_a_range(other)),
         }
     }
 
-    fn len(&self) -> usize {
+    #[cold]
+    fn not_a_range(&self, value: &Value) -> Fault {
+        let message = format!("a loop runs over a list or a map, not over `{}`", value.type_name());
+        Fault::new("no_such_overload", message).at(self.range)
+    }
+}
+
+impl<'a> Items<'a> {
+    fn len(self) -> usize {
         match self {
             Self::List(items) => items.len(),
             Self::Map(map) => map.len(),
         }
     }
+}
 
-    /// Binds the loop's variables to the entry at `index`; that entry's key.
-    #[inline]
-    fn bind(&self, run: &mut Run<'_>, index: usize, first: u32, second: Option<u32>) -> Value {
-        let position = || Value::Int(i64::try_from(index).unwrap_or(i64::MAX));
-        match self {
-            Self::List(items) => {
-                let item = items.get(index).cloned().unwrap_or(Value::Null);
-                match second {
-                    None => {
-                        run.bind(first, Ok(item));
-                        Value::Null
-                    }
-                    Some(second) => {
-                        run.bind(first, Ok(position()));
-                        run.bind(second, Ok(item));
-                        position()
-                    }
-                }
-            }
-            Self::Map(map) => {
-                let (key, value) = map.entry(index).cloned().unwrap_or((Value::Null, Value::Null));
-                run.bind(first, Ok(key.clone()));
-                if let Some(second) = second {
-                    run.bind(second, Ok(value));
-                }
-                key
-            }
-        }
+/// The variables of a loop.
+#[derive(Clone, Copy)]
+struct Variables {
+    first: u32,
+    second: Option<u32>,
+}
+
+impl Variables {
+    /// Runs `turn` with the variables bound to the entry at `index`, whose key and element it gets too.
+    fn bind<R>(
+        self,
+        run: &Run<'_>,
+        items: Items<'_>,
+        index: usize,
+        turn: impl FnOnce(&Run<'_>, &Value, &Value) -> R,
+    ) -> R {
+        let position = Value::Int(i64::try_from(index).unwrap_or(i64::MAX));
+        let (key, value) = match items {
+            Items::List(items) => (&position, items.get(index).unwrap_or(&Value::Null)),
+            Items::Map(map) => map.entry(index).map_or((&Value::Null, &Value::Null), |(key, value)| (key, value)),
+        };
+        // Alone, a variable is the element of a list, and the key of a map.
+        let element = if self.second.is_none() && matches!(items, Items::Map(_)) { key } else { value };
+        let Some(second) = self.second else {
+            let scope = run.scope(Bound::One(self.first, element));
+            return turn(&run.within(&scope), key, element);
+        };
+        let outer = run.scope(Bound::One(self.first, key));
+        let run = run.within(&outer);
+        let scope = run.scope(Bound::One(second, value));
+        turn(&run.within(&scope), key, value)
     }
 }
 
 impl Planner {
+    fn source(self, node: &Checked) -> Source {
+        let origin = match Place::of(node) {
+            Some(place) if !self.is_traced => Origin::Place(place),
+            _ => Origin::Step(self.value(node)),
+        };
+        Source { origin, range: node.range }
+    }
+
     /// A loop that is a condition.
     pub(super) fn quick_loop(self, parts: &Loop) -> Option<BoolStep> {
         let predicate = parts.predicate.as_ref()?;
         let units = cost::of_turn(parts);
-        let (first, second, range) = (parts.first, parts.second, parts.range.range);
+        let variables = Variables { first: parts.first, second: parts.second };
         let decisive = match parts.kind {
             LoopKind::All => false,
             LoopKind::Exists => true,
             LoopKind::ExistsOne => return Some(self.exists_one(parts, units)),
             _ => return None,
         };
-        let (source, step) = (self.value(&parts.range), self.truth(predicate));
+        let (source, predicate) = (self.source(&parts.range), self.truth(predicate));
         Some(Box::new(move |run| {
-            let source = Source::of(source(run)?, range)?;
-            let mut turns = Turns::new(decisive);
-            if let (Source::List(items), None) = (&source, second) {
-                for item in items.iter() {
-                    run.bind(first, Ok(item.clone()));
-                    let outcome = turn(run, units, &step);
+            source.visit(run, |items| {
+                if let (Items::List(items), None) = (items, variables.second) {
+                    return each(run, items, variables.first, units, &predicate, decisive);
+                }
+                let mut turns = Turns::new(decisive);
+                for index in 0..items.len() {
+                    run.charge(units)?;
+                    let outcome = variables.bind(run, items, index, |run, _, _| predicate.test(run));
                     if turns.take(outcome)? {
                         return Ok(decisive);
                     }
                 }
-                return turns.end();
-            }
-            for index in 0..source.len() {
-                source.bind(run, index, first, second);
-                let outcome = turn(run, units, &step);
-                if turns.take(outcome)? {
-                    return Ok(decisive);
-                }
-            }
-            turns.end()
+                turns.end()
+            })
         }))
     }
 
     fn exists_one(self, parts: &Loop, units: u64) -> BoolStep {
-        let (first, second, range) = (parts.first, parts.second, parts.range.range);
-        let source = self.value(&parts.range);
-        let step = parts.predicate.as_ref().map(|predicate| self.truth(predicate));
+        let variables = Variables { first: parts.first, second: parts.second };
+        let source = self.source(&parts.range);
+        let predicate = parts.predicate.as_ref().map(|predicate| self.truth(predicate));
         Box::new(move |run| {
-            let source = Source::of(source(run)?, range)?;
-            let mut count = 0_usize;
-            for index in 0..source.len() {
-                source.bind(run, index, first, second);
-                if let Some(step) = &step
-                    && turn(run, units, step)?
-                {
-                    count += 1;
+            source.visit(run, |items| {
+                let mut count = 0_usize;
+                for index in 0..items.len() {
+                    let Some(predicate) = &predicate else { break };
+                    run.charge(units)?;
+                    count += usize::from(variables.bind(run, items, index, |run, _, _| predicate.test(run))?);
                 }
-            }
-            Ok(count == 1)
+                Ok(count == 1)
+            })
         })
     }
 
@@ -133,56 +165,79 @@ impl Planner {
         }
         let build = Build {
             kind: parts.kind,
-            first: parts.first,
-            second: parts.second,
+            variables: Variables { first: parts.first, second: parts.second },
             units: cost::of_turn(parts),
             predicate: parts.predicate.as_ref().map(|predicate| self.truth(predicate)),
             transform: parts.transform.as_ref().map(|transform| self.value(transform)),
             range,
         };
-        let (source, source_range) = (self.value(&parts.range), parts.range.range);
-        Box::new(move |run| {
-            let source = Source::of(source(run)?, source_range)?;
-            build.run(run, &source)
-        })
+        let source = self.source(&parts.range);
+        Box::new(move |run| source.visit(run, |items| build.run(run, items)))
     }
+}
+
+/// Whether `predicate` is `decisive` for an element of a list.
+#[inline]
+fn each(
+    run: &Run<'_>,
+    items: &[Value],
+    variable: u32,
+    units: u64,
+    predicate: &Condition,
+    decisive: bool,
+) -> Result<bool, Fault> {
+    let mut turns = Turns::new(decisive);
+    for item in items {
+        run.charge(units)?;
+        let scope = run.scope(Bound::One(variable, item));
+        if turns.take(predicate.truth_here(&run.within(&scope)).result())? {
+            return Ok(decisive);
+        }
+    }
+    turns.end()
 }
 
 /// A loop that makes a list or a map.
 struct Build {
     kind: LoopKind,
-    first: u32,
-    second: Option<u32>,
+    variables: Variables,
     units: u64,
-    predicate: Option<BoolStep>,
+    predicate: Option<Condition>,
     transform: Option<Step>,
     range: Range,
 }
 
 impl Build {
-    fn run(&self, run: &mut Run<'_>, source: &Source) -> Outcome {
+    fn run(&self, run: &Run<'_>, source: Items<'_>) -> Outcome {
         let mut items = Vec::new();
         let mut map = MapValue::default();
         for index in 0..source.len() {
-            let key = source.bind(run, index, self.first, self.second);
             run.charge(self.units)?;
-            if let Some(predicate) = &self.predicate
-                && !predicate(run)?
-            {
-                continue;
+            let entry = self.variables.bind(run, source, index, |run, key, element| self.turn(run, key, element))?;
+            if let Some((key, value)) = entry {
+                self.keep(run, key, value, &mut items, &mut map).map_err(|fault| fault.at(self.range))?;
             }
-            let value = match &self.transform {
-                Some(transform) => transform(run)?,
-                None => run.local(self.first)?.clone(),
-            };
-            self.keep(run, key, value, &mut items, &mut map).map_err(|fault| fault.at(self.range))?;
         }
         Ok(if self.kind == LoopKind::List { Value::list(items) } else { Value::Map(Arc::new(map)) })
     }
 
+    /// What becomes of one entry: its key and its new value, or nothing.
+    fn turn(&self, run: &Run<'_>, key: &Value, element: &Value) -> Result<Option<(Value, Value)>, Fault> {
+        if let Some(predicate) = &self.predicate
+            && !predicate.test(run)?
+        {
+            return Ok(None);
+        }
+        let value = match &self.transform {
+            Some(transform) => transform(run)?,
+            None => element.clone(),
+        };
+        Ok(Some((key.clone(), value)))
+    }
+
     fn keep(
         &self,
-        run: &mut Run<'_>,
+        run: &Run<'_>,
         key: Value,
         value: Value,
         items: &mut Vec<Value>,

@@ -3,31 +3,33 @@
 //! Each closure does one thing that was decided here: which slot, which overload, which constant. Straight-line code is
 //! paid for where it is entered, at the root or for each turn of a loop; work in proportion to a size, where it is done.
 
+mod condition;
 mod fold;
 mod logic;
 mod loops;
 mod numbers;
 mod place;
+mod spans;
 mod text;
 
 use super::{
     activation::Slot,
     check::{Access, Checked, CheckedKind},
-    cost,
     library::{Function, operators},
     parse::Range,
-    run::{Fault, Outcome, Run},
+    run::{Bound, Fault, Outcome, Run},
     types::Type,
     value::{MapValue, Value, key_is_valid},
 };
 use std::sync::Arc;
 
+pub(super) use condition::{Condition, Truth};
 pub(super) use fold::fold;
 
 /// Computes a value.
-pub(super) type Step = Box<dyn Fn(&mut Run<'_>) -> Outcome + Send + Sync>;
+pub(super) type Step = Box<dyn Fn(&Run<'_>) -> Outcome + Send + Sync>;
 /// Computes a truth value.
-pub(super) type BoolStep = Box<dyn Fn(&mut Run<'_>) -> Result<bool, Fault> + Send + Sync>;
+pub(super) type BoolStep = Box<dyn Fn(&Run<'_>) -> Result<bool, Fault> + Send + Sync>;
 
 /// Makes closures.
 #[derive(Debug, Clone, Copy)]
@@ -37,24 +39,6 @@ pub(super) struct Planner {
 }
 
 impl Planner {
-    /// The closure of a whole expression, which pays for its straight-line code first.
-    pub(super) fn root(self, node: &Checked) -> Step {
-        let (units, step) = (cost::of_block(node), self.value(node));
-        Box::new(move |run| {
-            run.charge(units)?;
-            step(run)
-        })
-    }
-
-    /// The same for a condition.
-    pub(super) fn root_truth(self, node: &Checked) -> BoolStep {
-        let (units, step) = (cost::of_block(node), self.truth(node));
-        Box::new(move |run| {
-            run.charge(units)?;
-            step(run)
-        })
-    }
-
     /// The closure of a node, whatever its type.
     pub(super) fn value(self, node: &Checked) -> Step {
         if !self.is_traced || matches!(node.kind, CheckedKind::Constant(_)) {
@@ -63,7 +47,7 @@ impl Planner {
         let (step, range) = (self.plain_value(node), node.range);
         Box::new(move |run| {
             let outcome = step(run);
-            note(run, range, &outcome);
+            run.note(range, &outcome);
             outcome
         })
     }
@@ -71,9 +55,9 @@ impl Planner {
     fn plain_value(self, node: &Checked) -> Step {
         if !self.is_traced {
             if node.value_type == Type::Bool
-                && let Some(step) = self.quick_truth(node)
+                && let Some(condition) = self.quick_truth(node)
             {
-                return Box::new(move |run| step(run).map(Value::Bool));
+                return Box::new(move |run| condition.test(run).map(Value::Bool));
             }
             if let Some(step) = self.quick_int(node) {
                 return Box::new(move |run| step(run).map(Value::Int));
@@ -101,11 +85,14 @@ impl Planner {
             }
             CheckedKind::Local(local) => {
                 let local = *local;
-                Box::new(move |run| run.local(local).cloned())
+                Box::new(move |run| match run.nearest(local) {
+                    Some(value) => Ok(value.clone()),
+                    None => run.local(local).cloned(),
+                })
             }
             CheckedKind::HasSlot(_) | CheckedKind::And(_) | CheckedKind::Or(_) => {
-                let step = self.plain_truth(node);
-                Box::new(move |run| step(run).map(Value::Bool))
+                let condition = self.plain_truth(node);
+                Box::new(move |run| condition.test(run).map(Value::Bool))
             }
             CheckedKind::OptionalSlot(slot, _) => {
                 let slot = *slot;
@@ -165,7 +152,7 @@ impl Planner {
     fn conditional(self, parts: &[Checked; 3]) -> Step {
         let [condition, accepted, refused] = parts;
         let (condition, accepted, refused) = (self.truth(condition), self.value(accepted), self.value(refused));
-        Box::new(move |run| if condition(run)? { accepted(run) } else { refused(run) })
+        Box::new(move |run| if condition.test(run)? { accepted(run) } else { refused(run) })
     }
 
     fn list(self, elements: &[(Checked, bool)], range: Range) -> Step {
@@ -200,17 +187,18 @@ impl Planner {
         let bindings: Vec<_> = bindings.iter().map(|(local, value)| (*local, self.value(value))).collect();
         let body = self.value(body);
         Box::new(move |run| {
+            let mut values = Vec::with_capacity(bindings.len());
             for (local, step) in &bindings {
                 // An error is kept, and surfaces where the variable is read: perhaps nowhere.
-                let outcome = step(run);
+                let outcome = step(&run.within(&run.scope(Bound::Many(&values))));
                 if let Err(fault) = &outcome
                     && fault.is_stop()
                 {
                     return outcome;
                 }
-                run.bind(*local, outcome);
+                values.push((*local, outcome));
             }
-            body(run)
+            body(&run.within(&run.scope(Bound::Many(&values))))
         })
     }
 
@@ -220,8 +208,8 @@ impl Planner {
         Box::new(move |run| match operand(run)? {
             Value::Optional(None) => Ok(Value::Optional(None)),
             Value::Optional(Some(inner)) => {
-                run.bind(local, Ok(Value::clone(&inner)));
-                match body(run)? {
+                let scope = run.scope(Bound::One(local, &inner));
+                match body(&run.within(&scope))? {
                     value if !flat => Ok(Value::some(value)),
                     value @ Value::Optional(_) => Ok(value),
                     _ => Err(Fault::new("no_such_overload", "`optFlatMap` needs an optional").at(body_range)),
@@ -229,14 +217,6 @@ impl Planner {
             }
             _ => Err(Fault::new("no_such_overload", "`optMap` needs an optional").at(operand_range)),
         })
-    }
-}
-
-fn note(run: &mut Run<'_>, range: Range, outcome: &Outcome) {
-    if let Some(trace) = &mut run.trace
-        && trace.len() < crate::config::limits::TRACE_ENTRIES_MAX
-    {
-        trace.push((range, outcome.clone().map_err(|fault| fault.at(range))));
     }
 }
 

@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 
 use super::{
     BoolStep, Checked, CheckedKind, Planner,
+    condition::Condition,
     place::{Place, mismatch},
+    spans::{Doubles, Ints},
 };
 use crate::cel::{
     library::operators::{division_by_zero, int_overflow},
@@ -14,8 +16,8 @@ use crate::cel::{
     value::Value,
 };
 
-pub(super) type IntStep = Box<dyn Fn(&mut Run<'_>) -> Result<i64, Fault> + Send + Sync>;
-pub(super) type DoubleStep = Box<dyn Fn(&mut Run<'_>) -> Result<f64, Fault> + Send + Sync>;
+pub(super) type IntStep = Box<dyn Fn(&Run<'_>) -> Result<i64, Fault> + Send + Sync>;
+pub(super) type DoubleStep = Box<dyn Fn(&Run<'_>) -> Result<f64, Fault> + Send + Sync>;
 
 /// A comparison of two ordered values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +55,7 @@ impl Comparison {
     }
 
     #[inline]
-    fn accepts(self, ordering: Ordering) -> bool {
+    pub(super) fn accepts(self, ordering: Ordering) -> bool {
         match self {
             Self::Equal => ordering.is_eq(),
             Self::NotEqual => ordering.is_ne(),
@@ -77,7 +79,7 @@ impl Comparison {
 }
 
 #[cold]
-fn no_order() -> Fault {
+pub(super) fn no_order() -> Fault {
     Fault::new("invalid_argument", "NaN has no order")
 }
 
@@ -95,37 +97,32 @@ macro_rules! by_comparison {
     };
     (@step $left:expr, $right:expr, $operator:tt) => {{
         let (left, right) = ($left, $right);
-        Box::new(move |run: &mut Run<'_>| Ok(left(run)? $operator right(run)?)) as BoolStep
+        Box::new(move |run: &Run<'_>| Ok(left(run)? $operator right(run)?)) as BoolStep
     }};
 }
 
 impl Planner {
-    /// A comparison of two ints or two doubles.
-    pub(super) fn compare_numbers(self, comparison: Comparison, left: &Checked, right: &Checked) -> Option<BoolStep> {
+    /// A comparison of two ints or two doubles, or of one of them with a constant that is the other.
+    pub(super) fn compare_numbers(self, comparison: Comparison, left: &Checked, right: &Checked) -> Option<Condition> {
         if matches!(left.kind, CheckedKind::Constant(_)) && !matches!(right.kind, CheckedKind::Constant(_)) {
             return self.compare_numbers(comparison.mirrored(), right, left);
         }
-        let range = left.range;
-        match (&left.value_type, &right.value_type) {
-            (Type::Int, Type::Int) => Some(match (Place::of(left), &right.kind) {
-                (Some(place), CheckedKind::Constant(Value::Int(limit))) => {
-                    let limit = *limit;
-                    by_comparison!(comparison, int_at(place, range), move |_: &mut Run<'_>| Ok::<_, Fault>(limit))
-                }
-                _ => by_comparison!(comparison, self.int(left), self.int(right)),
-            }),
-            (Type::Double, Type::Double) => Some(match (Place::of(left), &right.kind) {
-                (Some(place), CheckedKind::Constant(Value::Double(limit))) => {
-                    let (limit, read) = (*limit, double_at(place, range));
-                    Box::new(move |run| comparison.of_doubles(read(run)?, limit).map_err(|fault| fault.at(range)))
-                }
-                _ => {
-                    let (left, right) = (self.double(left), self.double(right));
-                    Box::new(move |run| comparison.of_doubles(left(run)?, right(run)?).map_err(|fault| fault.at(range)))
-                }
-            }),
-            _ => None,
+        if let CheckedKind::Constant(limit) = &right.kind
+            && let Some(place) = Place::of(left)
+            && let Some(condition) = compare_with(comparison, place, left, limit)
+        {
+            return Some(condition);
         }
+        let range = left.range;
+        let step: BoolStep = match (&left.value_type, &right.value_type) {
+            (Type::Int, Type::Int) => by_comparison!(comparison, self.int(left), self.int(right)),
+            (Type::Double, Type::Double) => {
+                let (left, right) = (self.double(left), self.double(right));
+                Box::new(move |run| comparison.of_doubles(left(run)?, right(run)?).map_err(|fault| fault.at(range)))
+            }
+            _ => return None,
+        };
+        Some(Condition::Step(step))
     }
 
     pub(super) fn int(self, node: &Checked) -> IntStep {
@@ -209,23 +206,53 @@ impl Planner {
     }
 }
 
+/// A comparison of what stands at a place with a constant.
+fn compare_with(comparison: Comparison, place: Place, node: &Checked, limit: &Value) -> Option<Condition> {
+    let range = node.range;
+    let ints = |test| Condition::leaf(place.clone(), range, test, Condition::Int, Condition::IntAt);
+    let doubles = |test| Condition::leaf(place.clone(), range, test, Condition::Double, Condition::DoubleAt);
+    let flag = |test| Condition::leaf(place.clone(), range, test, Condition::Flag, Condition::FlagAt);
+    match (&node.value_type, limit) {
+        (Type::Int, Value::Int(limit)) => Some(ints(Ints::compared(comparison, *limit))),
+        (Type::Int, Value::Double(limit)) => Ints::compared_with_double(comparison, *limit).map(ints),
+        (Type::Double, Value::Double(limit)) => Doubles::compared(comparison, *limit).map(doubles),
+        #[expect(clippy::cast_precision_loss, reason = "they are compared as doubles")]
+        (Type::Double, Value::Int(limit)) => Doubles::compared(comparison, *limit as f64).map(doubles),
+        (Type::Bool, Value::Bool(wanted)) => match comparison {
+            Comparison::Equal => Some(flag(*wanted)),
+            Comparison::NotEqual => Some(flag(!*wanted)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 #[cold]
 fn undefined(is_division_by_zero: bool, range: Range) -> Fault {
     if is_division_by_zero { division_by_zero().at(range) } else { int_overflow().at(range) }
 }
 
-fn int_at(place: Place, range: Range) -> impl Fn(&mut Run<'_>) -> Result<i64, Fault> + Send + Sync {
-    move |run| match place.read(run) {
-        Ok(Value::Int(value)) => Ok(*value),
-        Ok(_) => Err(mismatch().at(range)),
-        Err(fault) => Err(fault.at(range)),
+fn int_at(place: Place, range: Range) -> impl Fn(&Run<'_>) -> Result<i64, Fault> + Send + Sync {
+    move |run| match place.peek(run) {
+        Some(Value::Int(value)) => Ok(*value),
+        _ => match read_slowly(&place, run, range)? {
+            Value::Int(value) => Ok(*value),
+            _ => Err(mismatch().at(range)),
+        },
     }
 }
 
-fn double_at(place: Place, range: Range) -> impl Fn(&mut Run<'_>) -> Result<f64, Fault> + Send + Sync {
-    move |run| match place.read(run) {
-        Ok(Value::Double(value)) => Ok(*value),
-        Ok(_) => Err(mismatch().at(range)),
-        Err(fault) => Err(fault.at(range)),
+fn double_at(place: Place, range: Range) -> impl Fn(&Run<'_>) -> Result<f64, Fault> + Send + Sync {
+    move |run| match place.peek(run) {
+        Some(Value::Double(value)) => Ok(*value),
+        _ => match read_slowly(&place, run, range)? {
+            Value::Double(value) => Ok(*value),
+            _ => Err(mismatch().at(range)),
+        },
     }
+}
+
+#[cold]
+fn read_slowly<'a>(place: &Place, run: &Run<'a>, range: Range) -> Result<&'a Value, Fault> {
+    place.read(run).map_err(|fault| fault.at(range))
 }

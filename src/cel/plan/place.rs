@@ -3,20 +3,27 @@
 use std::sync::Arc;
 
 use crate::cel::{
-    activation::Slot,
+    activation::{Slot, State},
     check::{Access, Checked, CheckedKind},
     run::{Fault, Run},
     value::Value,
 };
 
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(in crate::cel) enum Place {
     Slot(Slot),
     Local(u32),
-    /// A field of the object in a variable, by its position and its name.
-    LocalField(u32, usize, Arc<str>),
+    /// A field of the object in a variable.
+    LocalField(u32, Box<Field>),
     /// A field of any other object.
-    Field(Box<Place>, usize, Arc<str>),
+    Field(Box<(Place, Field)>),
+}
+
+/// A field, by its position and, for a map that stands for an object, by its name.
+#[derive(Debug, Clone)]
+pub(in crate::cel) struct Field {
+    position: usize,
+    name: Arc<str>,
 }
 
 impl Place {
@@ -26,38 +33,51 @@ impl Place {
             CheckedKind::Slot(slot, _) => Some(Self::Slot(*slot)),
             CheckedKind::Local(local) => Some(Self::Local(*local)),
             CheckedKind::Select { operand, field, position: Some(position), mode: Access::Plain } => {
+                let field = Field { position: *position, name: Arc::clone(field) };
                 Some(match Self::of(operand)? {
-                    Self::Local(local) => Self::LocalField(local, *position, Arc::clone(field)),
-                    operand => Self::Field(Box::new(operand), *position, Arc::clone(field)),
+                    Self::Local(local) => Self::LocalField(local, Box::new(field)),
+                    operand => Self::Field(Box::new((operand, field))),
                 })
             }
             _ => None,
         }
     }
 
+    /// The value, if it is next to hand.
     #[inline]
-    pub(super) fn read<'r>(&self, run: &'r Run<'_>) -> Result<&'r Value, Fault> {
+    pub(super) fn peek<'a>(&self, run: &Run<'a>) -> Option<&'a Value> {
+        // One after the other, the likeliest first: a table of jumps would take longer.
+        if let Self::LocalField(local, field) = self {
+            return match run.nearest(*local)? {
+                Value::Object(object) => object.at(field.position),
+                _ => None,
+            };
+        }
+        if let Self::Slot(slot) = self {
+            return if let State::Present(value) = run.state(*slot) { Some(value) } else { None };
+        }
+        if let Self::Local(local) = self { run.nearest(*local) } else { None }
+    }
+
+    /// The value, or why there is none.
+    pub(super) fn read<'a>(&self, run: &Run<'a>) -> Result<&'a Value, Fault> {
         match self {
             Self::Slot(slot) => run.slot(*slot),
             Self::Local(local) => run.local(*local),
-            Self::LocalField(local, position, name) => field(run.local(*local)?, *position, name),
-            Self::Field(operand, position, name) => field(operand.read_deep(run)?, *position, name),
+            Self::LocalField(local, field) => field.of(run.local(*local)?),
+            Self::Field(parts) => parts.1.of(parts.0.read(run)?),
         }
-    }
-
-    /// Reads what is not next to hand; apart, so that the rest can be inlined.
-    #[inline(never)]
-    fn read_deep<'r>(&self, run: &'r Run<'_>) -> Result<&'r Value, Fault> {
-        self.read(run)
     }
 }
 
-#[inline]
-fn field<'r>(operand: &'r Value, position: usize, name: &str) -> Result<&'r Value, Fault> {
-    match operand {
-        Value::Object(object) => object.at(position).ok_or_else(missing),
-        Value::Map(map) => map.get_str(name).ok_or_else(missing),
-        _ => Err(mismatch()),
+impl Field {
+    #[inline]
+    fn of<'a>(&self, operand: &'a Value) -> Result<&'a Value, Fault> {
+        match operand {
+            Value::Object(object) => object.at(self.position).ok_or_else(missing),
+            Value::Map(map) => map.get_str(&self.name).ok_or_else(missing),
+            _ => Err(mismatch()),
+        }
     }
 }
 

@@ -1,92 +1,112 @@
-//! Values that the schema says nothing about: fields of type `dyn`, and facts it does not know.
+//! Values that the schema says nothing about: fields of type `dyn`, which are built, and facts that it does not know,
+//! which are only looked at.
 
-use std::{fmt, sync::Arc};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
+use std::sync::Arc;
 
 use super::{
-    notes::Notes,
+    keys::Keys,
     place::Place,
-    reader::{Key, too_deep},
+    reader::Reader,
+    scalar::Number,
+    scanner::{Malformed, Read},
 };
-use crate::{
-    cel::{MapValue, Value},
-    config::limits,
-};
+use crate::cel::{MapValue, Value};
 
-/// Reads any JSON. Whole numbers become `int` (`uint` where they are too great), others `double`.
-pub(super) struct Dynamic<'a> {
-    pub place: Place<'a>,
-    pub notes: &'a mut Notes,
-}
-
-impl<'de> DeserializeSeed<'de> for Dynamic<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        if self.place.depth > limits::JSON_DEPTH_MAX {
-            self.notes.mistake(&self.place, "too_deep", too_deep());
-            return IgnoredAny::deserialize(deserializer).map(|_| Value::Null);
+impl Reader<'_> {
+    /// Any JSON. Whole numbers become `int` (`uint` where they are too great), others `double`.
+    pub(super) fn any(&mut self, place: &Place) -> Read<Value> {
+        if self.is_too_deep(place) {
+            return self.scanner.skip().map(|()| Value::Null);
         }
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Dynamic<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+        match self.scanner.peek() {
+            Some(b'"') => Ok(Value::from(&*self.scanner.string()?)),
+            Some(b'-' | b'0'..=b'9') => Ok(match self.scanner.number()? {
+                Number::Negative(number) => Value::Int(number),
+                Number::Positive(number) => i64::try_from(number).map_or(Value::Uint(number), Value::Int),
+                Number::Fraction(number) => Value::Double(number),
+            }),
+            Some(b't') => self.scanner.literal("true").map(|()| Value::Bool(true)),
+            Some(b'f') => self.scanner.literal("false").map(|()| Value::Bool(false)),
+            Some(b'n') => self.scanner.literal("null").map(|()| Value::Null),
+            Some(b'[') => self.any_list(place),
+            Some(b'{') => self.any_map(place),
+            _ => Err(Malformed),
+        }
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Int(value))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Uint(value), Value::Int))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Double(value))
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+    fn any_list(&mut self, place: &Place) -> Read<Value> {
         let mut values = Vec::new();
+        if !self.begin_list(place)? {
+            return Ok(Value::list(values));
+        }
         for index in 0.. {
-            let place = self.place.element(index, false);
-            match access.next_element_seed(Dynamic { place, notes: self.notes })? {
-                Some(value) => values.push(value),
-                None => break,
+            values.push(self.any(&place.element(index, false))?);
+            if !self.scanner.more(b']')? {
+                break;
             }
         }
         Ok(Value::list(values))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+    fn any_map(&mut self, place: &Place) -> Read<Value> {
         let mut map = MapValue::default();
-        while let Some(Key(key)) = access.next_key()? {
-            let place = self.place.key(&key);
-            let value = access.next_value_seed(Dynamic { place, notes: self.notes })?;
+        let mut is_open = self.begin_object(place)?;
+        while is_open {
+            let key = self.scanner.string()?;
+            self.scanner.expect(b':')?;
+            let place = place.key(&key);
+            let value = self.any(&place)?;
             if !map.insert(Value::from(&*key), value) {
-                self.notes.mistake(&place, "duplicate_key", "this key stands here twice");
+                self.notes.wrong(&place, "duplicate_key", "stands here twice");
             }
+            is_open = self.scanner.more(b'}')?;
         }
         Ok(Value::Map(Arc::new(map)))
+    }
+
+    /// Looks at any JSON: it must not be too deep, nor have a key twice in an object.
+    pub(super) fn pass(&mut self, place: &Place) -> Read<()> {
+        if self.is_too_deep(place) {
+            return self.scanner.skip();
+        }
+        match self.scanner.peek() {
+            Some(b'"') => self.scanner.string().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.scanner.number().map(drop),
+            Some(b't') => self.scanner.literal("true"),
+            Some(b'f') => self.scanner.literal("false"),
+            Some(b'n') => self.scanner.literal("null"),
+            Some(b'[') => self.pass_list(place),
+            Some(b'{') => self.pass_map(place),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn pass_list(&mut self, place: &Place) -> Read<()> {
+        let mut is_open = self.begin_list(place)?;
+        for index in 0.. {
+            if !is_open {
+                break;
+            }
+            self.pass(&place.element(index, false))?;
+            is_open = self.scanner.more(b']')?;
+        }
+        Ok(())
+    }
+
+    fn pass_map(&mut self, place: &Place) -> Read<()> {
+        let mut keys = Keys::default();
+        let mut is_open = self.begin_object(place)?;
+        while is_open {
+            let key = self.scanner.string()?;
+            self.scanner.expect(b':')?;
+            let place = place.key(&key);
+            if keys.contains(&key) {
+                self.notes.wrong(&place, "duplicate_key", "stands here twice");
+            }
+            self.pass(&place)?;
+            keys.insert(key);
+            is_open = self.scanner.more(b'}')?;
+        }
+        Ok(())
     }
 }

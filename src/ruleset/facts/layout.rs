@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::marks::{Marks, Order};
 use crate::{
     cel::{Env, ObjectField, ObjectType, Size, Slot, Type},
     domain::{Field, FieldType, SchemaDefinition},
@@ -13,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::ruleset) struct Layout {
     /// The objects, as what one object around them all would hold.
-    pub(super) objects: Vec<Node>,
+    pub(super) objects: Shape,
     /// For each object, the slots of its fields.
     pub(super) slots: Vec<Vec<Slot>>,
     variables: Vec<(String, Type)>,
@@ -47,32 +48,56 @@ pub(super) enum Inner {
 pub(super) struct Shape {
     /// The fields.
     pub nodes: Vec<Node>,
+    /// Those that must be there.
+    pub required: Marks,
+    /// The order in which callers name them.
+    pub order: Order,
     /// The type, with its fields in the same order.
     pub object_type: Arc<ObjectType>,
+}
+
+impl Shape {
+    fn of(path: &str, nodes: Vec<Node>, fields: Vec<ObjectField>) -> Self {
+        let required = |(position, node): (usize, &Node)| node.field.required.then_some(position);
+        Self {
+            required: nodes.iter().enumerate().filter_map(required).collect(),
+            order: Order::of(nodes.len()),
+            object_type: Arc::new(ObjectType { name: path.to_owned(), fields }),
+            nodes,
+        }
+    }
+
+    /// The field called `name`, and where it stands.
+    pub fn find(&self, name: &str) -> Option<(usize, &Node)> {
+        let position = self.nodes.binary_search_by(|node| node.field.name.as_str().cmp(name)).ok()?;
+        Some((position, self.nodes.get(position)?))
+    }
 }
 
 impl Layout {
     /// The layout of a schema.
     pub fn of(definition: &SchemaDefinition) -> Self {
-        let mut layout =
-            Self { objects: Vec::new(), slots: Vec::new(), variables: Vec::new(), domains: Domains::default() };
+        let (mut objects, mut variables) = (Vec::new(), Vec::new());
         for object in definition.objects() {
             let shape = shape(&object.name, &object.fields);
-            layout.variables.push((object.name.clone(), Type::Object(Arc::clone(&shape.object_type))));
+            variables.push((object.name.clone(), Type::Object(Arc::clone(&shape.object_type))));
             let field = Field {
                 // Facts without the object lack the fields that it must have.
                 required: object.fields.iter().any(|field| field.required),
                 ..Field::plain(object.name.clone(), FieldType::Object(object.fields.clone()))
             };
-            layout.objects.push(Node { field, inner: Inner::Object(shape) });
+            objects.push(Node { field, inner: Inner::Object(shape) });
         }
-        let env = Env::new(layout.variables.clone());
+        let env = Env::new(variables.clone());
         let slots = |object: &crate::domain::ObjectDefinition| {
             object.fields.iter().filter_map(|field| env.slot(&format!("{}.{}", object.name, field.name))).collect()
         };
-        layout.domains = Domains::of_variables(&layout.variables);
-        layout.slots = definition.objects().iter().map(slots).collect();
-        layout
+        Self {
+            slots: definition.objects().iter().map(slots).collect(),
+            domains: Domains::of_variables(&variables),
+            objects: Shape::of("", objects, Vec::new()),
+            variables,
+        }
     }
 
     /// What an index knows of the slots.
@@ -88,7 +113,7 @@ impl Layout {
 
 fn shape(path: &str, fields: &[Field]) -> Shape {
     let (nodes, fields) = fields.iter().map(|field| node(&format!("{path}.{}", field.name), field)).unzip();
-    Shape { nodes, object_type: Arc::new(ObjectType { name: path.to_owned(), fields }) }
+    Shape::of(path, nodes, fields)
 }
 
 /// A field at `path`, and how CEL sees it.

@@ -5,28 +5,26 @@
 
 mod duration;
 mod dynamic;
+mod keys;
 mod layout;
+mod marks;
 mod notes;
 mod place;
 mod reader;
 mod scalar;
+mod scanner;
 
-use std::{fmt, sync::Arc};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use std::sync::Arc;
 
 use crate::{
-    cel::{Activation, Frame, Value},
+    cel::{Activation, Frame, Slot},
     error::Detail,
 };
-use layout::{Inner, Node};
+use layout::{Inner, Node, Shape};
 use notes::Notes;
 use place::Place;
-use reader::{Fields, Key, ObjectReader};
+use reader::Reader;
+use scanner::{Read, Scanner};
 
 pub(super) use layout::Layout;
 
@@ -46,12 +44,18 @@ pub struct Facts {
     activation: Activation,
     layout: Arc<Layout>,
     unknown: Vec<String>,
+    depth: usize,
 }
 
 impl Facts {
     /// Paths of what was given and is not declared.
     pub fn unknown(&self) -> &[String] {
         &self.unknown
+    }
+
+    /// Levels of JSON that they had, their own object included.
+    pub fn depth(&self) -> usize {
+        self.depth
     }
 
     /// What is there, as the rules of the set that read it find it.
@@ -68,88 +72,91 @@ impl Facts {
 impl Layout {
     /// Reads facts for the rules of `frame`, or says everything that is wrong with them.
     pub fn read(self: &Arc<Self>, json: &str, policy: UnknownFacts, frame: &Arc<Frame>) -> Result<Facts, Vec<Detail>> {
-        let mut notes = Notes::new(policy);
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        let read = if json.trim_start().starts_with('{') {
-            let reader = FactsReader { objects: &self.objects, notes: &mut notes };
-            deserializer.deserialize_map(reader)
-        } else {
-            notes.hinted(&Place::root(), "type_mismatch", "facts are an object", "{\"age\": 25}");
-            IgnoredAny::deserialize(&mut deserializer).map(|_| Vec::new())
-        };
-        match read.and_then(|objects| deserializer.end().map(|()| objects)) {
-            Ok(objects) if notes.details.is_empty() => {
-                let values = self.slots.iter().flatten().copied().zip(objects.into_iter().flatten());
-                let mut activation = Activation::of(frame);
-                values
-                    .filter_map(|(slot, value)| Some((slot, value?)))
-                    .for_each(|(slot, value)| activation.set(slot, value));
-                Ok(Facts { activation, layout: Arc::clone(self), unknown: notes.unknown })
+        let mut reader = Reader { scanner: Scanner::new(json), notes: Notes::new(policy), depth: 0 };
+        let mut activation = Activation::of(frame);
+        let read = match reader.scanner.peek() {
+            Some(b'{') => self.read_object(&mut reader, &mut activation),
+            _ => {
+                reader.notes.wrong_as(&Place::root(), "type_mismatch", "are an object", "{\"age\": 25}");
+                reader.scanner.skip()
             }
-            Ok(_) => Err(notes.details),
-            Err(error) => {
-                let message = format!("this is not JSON, line {} column {}", error.line(), error.column());
-                notes.details.clear();
-                notes.mistake(&Place::root(), "malformed_json", message);
-                Err(notes.details)
+        };
+        if read.and_then(|()| reader.scanner.end()).is_err() {
+            return Err(vec![malformed(&reader.scanner)]);
+        }
+        let Reader { notes, depth, .. } = reader;
+        if !notes.details.is_empty() {
+            return Err(notes.details);
+        }
+        Ok(Facts { activation, layout: Arc::clone(self), unknown: notes.unknown, depth })
+    }
+
+    /// Reads the outermost object. In that of a schema with one object its fields stand in it, or under its name: that
+    /// is so if the name is the only key, its value is an object, and no field bears it.
+    fn read_object(&self, reader: &mut Reader, activation: &mut Activation) -> Read<()> {
+        let place = Place::root();
+        let ([Node { field, inner: Inner::Object(shape) }], [slots]) = (&*self.objects.nodes, &*self.slots) else {
+            return self.read_objects(reader, activation);
+        };
+        let begin = reader.scanner.clone();
+        if reader.begin_object(&place)?
+            && reader.scanner.key_may_begin_with(field.name.bytes().next())
+            && reader.scanner.string()? == field.name
+            && shape.find(&field.name).is_none()
+        {
+            reader.scanner.expect(b':')?;
+            if reader.scanner.peek() == Some(b'{') {
+                let noted = reader.notes.clone();
+                read_fields(reader, activation, shape, slots, &place.field(&field.name, false))?;
+                if !reader.scanner.more(b'}')? {
+                    return Ok(());
+                }
+                // Another key: this one was no more than a fact of that name.
+                reader.notes = noted;
+                for slot in slots {
+                    activation.clear(*slot);
+                }
             }
         }
-    }
-}
-
-/// Reads the outermost object of facts: for each object of the schema, its fields.
-struct FactsReader<'a> {
-    objects: &'a [Node],
-    notes: &'a mut Notes,
-}
-
-impl<'de> Visitor<'de> for FactsReader<'_> {
-    type Value = Vec<Fields>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+        reader.scanner = begin;
+        read_fields(reader, activation, shape, slots, &place)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
-        let Self { objects, notes } = self;
-        if let [Node { field, inner: Inner::Object(shape) }] = objects {
-            return Ok(vec![read_only_object(&field.name, &shape.nodes, notes, access)?]);
-        }
-        let read = ObjectReader { nodes: objects, place: Place::root(), notes }.read(None, None, access)?;
-        let fields = |(node, value): (&Node, &Option<Value>)| match (&node.inner, value) {
-            (Inner::Object(shape), Some(Value::Object(object))) => {
-                (0..shape.nodes.len()).map(|position| object.at(position).cloned()).collect()
+    /// Reads the outermost object of a schema with several: each stands under its name.
+    fn read_objects(&self, reader: &mut Reader, activation: &mut Activation) -> Read<()> {
+        reader.fields(&self.objects, &Place::root(), &mut |reader, position, node, place| match (
+            &node.inner,
+            self.slots.get(position),
+            reader.scanner.peek(),
+        ) {
+            (Inner::Object(shape), Some(slots), Some(b'{')) => {
+                read_fields(reader, activation, shape, slots, place).map(|()| true)
             }
-            (Inner::Object(shape), _) => vec![None; shape.nodes.len()],
-            _ => Vec::new(),
-        };
-        Ok(objects.iter().zip(&read).map(fields).collect())
+            _ => reader.value(node, place).map(|value| value.is_some()),
+        })
     }
 }
 
-/// Reads the facts of a schema with one object. Nested if its name is the only key, the value is an object, and no
-/// field bears that name; otherwise flat.
-fn read_only_object<'de, A: MapAccess<'de>>(
-    name: &str,
-    nodes: &[Node],
-    notes: &mut Notes,
-    mut access: A,
-) -> Result<Fields, A::Error> {
-    let place = Place::root();
-    let flat = |notes| ObjectReader { nodes, place, notes };
-    let first: Option<Key> = access.next_key()?;
-    if first.as_ref().is_none_or(|Key(key)| *key != name) || nodes.iter().any(|node| node.field.name == name) {
-        return flat(notes).read(None, first, access);
-    }
-    let value: &'de RawValue = access.next_value()?;
-    let second: Option<Key> = access.next_key()?;
-    if second.is_none() && value.get().starts_with('{') {
-        let reader = ObjectReader { nodes, place: place.field(name, false), notes };
-        let nested = reader.deserialize(&mut serde_json::Deserializer::from_str(value.get()));
-        return nested.map_err(A::Error::custom);
-    }
-    notes.unknown(&place.key(name));
-    flat(notes).read(Some(name), second, access)
+/// Reads the fields of an object into their slots.
+fn read_fields(
+    reader: &mut Reader,
+    activation: &mut Activation,
+    shape: &Shape,
+    slots: &[Slot],
+    place: &Place,
+) -> Read<()> {
+    reader.fields(shape, place, &mut |reader, position, node, place| {
+        let (Some(value), Some(slot)) = (reader.value(node, place)?, slots.get(position)) else { return Ok(false) };
+        activation.set(*slot, value);
+        Ok(true)
+    })
+}
+
+#[cold]
+fn malformed(scanner: &Scanner) -> Detail {
+    let (line, column) = scanner.position();
+    let message = format!("this is not JSON, line {line} column {column}");
+    Detail::new("malformed_json", message).at(Place::root().path())
 }
 
 #[cfg(test)]

@@ -1,46 +1,85 @@
 //! What a reader has to say about facts: mistakes, and what it did not know.
 
+use std::fmt::Display;
+
 use super::{UnknownFacts, place::Place};
-use crate::{config::limits, error::Detail};
+use crate::{
+    config::{limits, nearest},
+    error::Detail,
+};
 
 /// Unknown facts that an answer lists.
 const UNKNOWN_LISTED_MAX: usize = 100;
 
+/// Unknown facts for which the field that was meant is looked for: each costs a comparison with every field.
+const HINTS_MAX: usize = 10;
+
 /// Collects mistakes and unknown facts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Notes {
     /// What is wrong, in the order of the input.
     pub details: Vec<Detail>,
     /// Paths of facts that the schema does not know.
     pub unknown: Vec<String>,
     policy: UnknownFacts,
+    /// How often a field that was meant has been looked for.
+    hints: usize,
 }
 
 impl Notes {
     pub fn new(policy: UnknownFacts) -> Self {
-        Self { details: Vec::new(), unknown: Vec::new(), policy }
+        Self { details: Vec::new(), unknown: Vec::new(), policy, hints: 0 }
     }
 
     /// Notes a mistake at a place.
+    #[cold]
     pub fn mistake(&mut self, place: &Place, code: &'static str, message: impl Into<String>) {
-        if self.details.len() < limits::DETAILS_MAX {
-            self.details.push(Detail::new(code, message).at(place.path()));
-        }
+        self.note(|| Detail::new(code, message).at(place.path()));
     }
 
-    /// Notes a mistake at a place, with what to do about it.
-    pub fn hinted(&mut self, place: &Place, code: &'static str, message: impl Into<String>, hint: &str) {
-        if self.details.len() < limits::DETAILS_MAX {
-            self.details.push(Detail::new(code, message).at(place.path()).hint(hint));
-        }
+    /// Notes what is wrong with what stands at a place: `is required`, of which the message begins with the place.
+    #[cold]
+    pub fn wrong(&mut self, place: &Place, code: &'static str, problem: impl Display) {
+        self.note(|| {
+            let path = place.path();
+            Detail::new(code, format!("`{path}` {problem}")).at(path)
+        });
     }
 
-    /// Notes a fact that the schema does not know.
-    pub fn unknown(&mut self, place: &Place) {
+    /// The same, with what would be right.
+    #[cold]
+    pub fn wrong_as(&mut self, place: &Place, code: &'static str, problem: &str, hint: &str) {
+        self.note(|| {
+            let path = place.path();
+            Detail::new(code, format!("`{path}` {problem}")).at(path).hint(hint)
+        });
+    }
+
+    /// Notes a fact that the schema does not know, where it knows `names`.
+    #[cold]
+    pub fn unknown<'n>(&mut self, place: &Place, names: impl Iterator<Item = &'n str>) {
         match self.policy {
-            UnknownFacts::Refuse => self.mistake(place, "unknown_fact", "the schema has no such field"),
+            UnknownFacts::Refuse => {
+                let meant = place.last_key().filter(|_| self.hints < HINTS_MAX).and_then(|key| nearest(key, names));
+                self.hints += 1;
+                self.note(|| {
+                    let path = place.path();
+                    let detail = Detail::new("unknown_fact", format!("the schema has no field `{path}`"));
+                    match meant {
+                        Some(name) => detail.hint(format!("did you mean `{}`?", place.sibling_path(name))),
+                        None => detail,
+                    }
+                    .at(path)
+                });
+            }
             UnknownFacts::Ignore if self.unknown.len() < UNKNOWN_LISTED_MAX => self.unknown.push(place.path()),
             UnknownFacts::Ignore => {}
+        }
+    }
+
+    fn note(&mut self, detail: impl FnOnce() -> Detail) {
+        if self.details.len() < limits::DETAILS_MAX {
+            self.details.push(detail());
         }
     }
 }

@@ -63,4 +63,17 @@ impl<'a> Place<'a> {
             Step::Element(index) => element_path(&path, index),
         }
     }
+
+    /// The name that came with the facts, if this is the place of one and it may be shown.
+    pub fn last_key(&self) -> Option<&'a str> {
+        match self.step {
+            Step::Key(name) if !self.sensitive => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The path of the field `name` beside this place.
+    pub fn sibling_path(&self, name: &str) -> String {
+        child_path(&self.parent.map(Place::path).unwrap_or_default(), name)
+    }
 }

@@ -1,21 +1,17 @@
 //! Reads JSON by a schema, without a tree in between: each field is checked as it passes.
 //!
-//! A mistake is noted and reading goes on, so that all of them are answered at once; only JSON that is broken, or
-//! nests too deep, ends it.
+//! A mistake is noted and reading goes on, so that all of them are answered at once; only JSON that is broken ends it.
 
-use std::{borrow::Cow, collections::HashSet, fmt, sync::Arc};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
+use std::sync::Arc;
 
 use super::{
-    dynamic::Dynamic,
-    layout::{Inner, Node},
+    keys::Keys,
+    layout::{Inner, Node, Shape},
+    marks::Marks,
     notes::Notes,
     place::Place,
-    scalar::{Number, mismatch, read_bool, read_number, read_text},
+    scalar::{mismatch, read_bool, read_number, read_text},
+    scanner::{Malformed, Read, Scanner},
 };
 use crate::{
     cel::{MapValue, ObjectValue, Value},
@@ -23,229 +19,223 @@ use crate::{
     domain::{Field, FieldType},
 };
 
-/// What a field's value was read as; `None` if it counts as missing, or is wrong.
-pub(super) struct FieldReader<'a> {
-    pub node: &'a Node,
-    pub place: Place<'a>,
-    pub notes: &'a mut Notes,
+/// Facts on their way in.
+pub(super) struct Reader<'j> {
+    pub scanner: Scanner<'j>,
+    pub notes: Notes,
+    /// Levels of the deepest list or object so far.
+    pub depth: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for FieldReader<'_> {
-    type Value = Option<Value>;
+impl Reader<'_> {
+    /// Takes the `{` that comes next; whether there are entries.
+    pub fn begin_object(&mut self, place: &Place) -> Read<bool> {
+        self.depth = self.depth.max(place.depth);
+        self.scanner.expect(b'{')?;
+        Ok(!self.scanner.eat(b'}'))
+    }
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        if self.place.depth > limits::JSON_DEPTH_MAX {
-            self.notes.mistake(&self.place, "too_deep", too_deep());
-            return IgnoredAny::deserialize(deserializer).map(|_| None);
+    /// Takes the `[` that comes next; whether there are elements.
+    pub fn begin_list(&mut self, place: &Place) -> Read<bool> {
+        self.depth = self.depth.max(place.depth);
+        self.scanner.expect(b'[')?;
+        Ok(!self.scanner.eat(b']'))
+    }
+
+    /// Whether JSON nests deeper than it may, which is noted.
+    pub fn is_too_deep(&mut self, place: &Place) -> bool {
+        let is_too_deep = place.depth > limits::JSON_DEPTH_MAX;
+        if is_too_deep {
+            let message = format!("JSON nests at most {} levels deep", limits::JSON_DEPTH_MAX);
+            self.notes.mistake(place, "too_deep", message);
         }
-        match self.node.field.field_type {
-            FieldType::Dyn => Dynamic { place: self.place, notes: self.notes }.deserialize(deserializer).map(Some),
-            _ => deserializer.deserialize_any(self),
+        is_too_deep
+    }
+
+    /// The value of a field; `None` if it counts as missing, or is wrong.
+    pub fn value(&mut self, node: &Node, place: &Place) -> Read<Option<Value>> {
+        let field = &node.field;
+        if self.is_too_deep(place) {
+            return self.scanner.skip().map(|()| None);
         }
-    }
-}
-
-/// What is said of JSON that nests deeper than it may.
-pub(super) fn too_deep() -> String {
-    format!("JSON nests at most {} levels deep", limits::JSON_DEPTH_MAX)
-}
-
-impl<'de> Visitor<'de> for FieldReader<'_> {
-    type Value = Option<Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(read_bool(&self.node.field, &self.place, self.notes, value))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(read_number(&self.node.field, &self.place, self.notes, Number::Negative(value)))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(read_number(&self.node.field, &self.place, self.notes, Number::Positive(value)))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(read_number(&self.node.field, &self.place, self.notes, Number::Fraction(value)))
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(read_text(&self.node.field, &self.place, self.notes, value))
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        match &self.node.inner {
-            Inner::Items(items) => read_list(&self.node.field, items, &self.place, self.notes, access).map(Some),
-            _ => {
-                mismatch(&self.node.field, &self.place, self.notes, "a list");
-                while access.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(None)
+        if field.field_type == FieldType::Dyn {
+            return self.any(place).map(Some);
+        }
+        match self.scanner.peek() {
+            Some(b'"') => {
+                let text = self.scanner.string()?;
+                Ok(read_text(field, place, &mut self.notes, &text))
             }
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        match &self.node.inner {
-            Inner::Object(shape) => {
-                let reader = ObjectReader { nodes: &shape.nodes, place: self.place, notes: self.notes };
-                let fields = reader.read(None, None, access)?;
-                Ok(Some(Value::Object(Arc::new(ObjectValue::new(Arc::clone(&shape.object_type), fields)))))
+            Some(b'-' | b'0'..=b'9') => {
+                let number = self.scanner.number()?;
+                Ok(read_number(field, place, &mut self.notes, number))
             }
-            Inner::Values(values) => read_map(&self.node.field, values, &self.place, self.notes, access).map(Some),
-            _ => {
-                mismatch(&self.node.field, &self.place, self.notes, "an object");
-                while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(None)
+            Some(b't') => {
+                self.scanner.literal("true")?;
+                Ok(read_bool(field, place, &mut self.notes, true))
             }
-        }
-    }
-}
-
-fn read_list<'de, A: SeqAccess<'de>>(
-    field: &Field,
-    items: &Node,
-    place: &Place,
-    notes: &mut Notes,
-    mut access: A,
-) -> Result<Value, A::Error> {
-    let most = field.items_max();
-    let mut values = Vec::new();
-    for index in 0.. {
-        if index as u64 >= most {
-            if access.next_element::<IgnoredAny>()?.is_some() {
-                notes.mistake(place, "too_many_items", format!("this has at most {most} elements"));
-                while access.next_element::<IgnoredAny>()?.is_some() {}
+            Some(b'f') => {
+                self.scanner.literal("false")?;
+                Ok(read_bool(field, place, &mut self.notes, false))
             }
-            break;
-        }
-        let place = place.element(index, items.field.sensitive);
-        let mistakes = notes.details.len();
-        match access.next_element_seed(FieldReader { node: items, place, notes })? {
-            None => break,
-            Some(Some(value)) => values.push(value),
-            Some(None) if notes.details.len() == mistakes => mismatch(&items.field, &place, notes, "null"),
-            Some(None) => {}
-        }
-    }
-    Ok(Value::list(values))
-}
-
-fn read_map<'de, A: MapAccess<'de>>(
-    field: &Field,
-    values: &Node,
-    place: &Place,
-    notes: &mut Notes,
-    mut access: A,
-) -> Result<Value, A::Error> {
-    let most = field.items_max();
-    let mut seen: HashSet<String> = HashSet::new();
-    let mut map = MapValue::default();
-    while let Some(Key(key)) = access.next_key()? {
-        if seen.len() as u64 >= most && !seen.contains(&*key) {
-            notes.mistake(place, "too_many_items", format!("this has at most {most} entries"));
-            access.next_value::<IgnoredAny>()?;
-            while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            break;
-        }
-        let inner = place.key(&key);
-        if !seen.insert(key.clone().into_owned()) {
-            notes.mistake(&inner, "duplicate_key", "this key stands here twice");
-        }
-        let inner = inner.marked(values.field.sensitive);
-        if let Some(value) = access.next_value_seed(FieldReader { node: values, place: inner, notes })? {
-            map.insert(Value::from(&*key), value);
+            Some(b'n') => self.scanner.literal("null").map(|()| None),
+            Some(b'[') => match &node.inner {
+                Inner::Items(items) => self.list(field, items, place).map(Some),
+                _ => self.unfit(field, place, "a list"),
+            },
+            Some(b'{') => match &node.inner {
+                Inner::Object(shape) => self.object(shape, place).map(Some),
+                Inner::Values(values) => self.map(field, values, place).map(Some),
+                _ => self.unfit(field, place, "an object"),
+            },
+            _ => Err(Malformed),
         }
     }
-    Ok(Value::Map(Arc::new(map)))
-}
 
-/// The fields of an object, in the order of its shape; `None` where one is not there.
-pub(super) type Fields = Vec<Option<Value>>;
-
-/// Reads an object whose fields the schema knows.
-pub(super) struct ObjectReader<'a> {
-    pub nodes: &'a [Node],
-    pub place: Place<'a>,
-    pub notes: &'a mut Notes,
-}
-
-impl<'de> DeserializeSeed<'de> for ObjectReader<'_> {
-    type Value = Fields;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ObjectReader<'_> {
-    type Value = Fields;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+    #[cold]
+    fn unfit(&mut self, field: &Field, place: &Place, found: &str) -> Read<Option<Value>> {
+        mismatch(field, place, &mut self.notes, found);
+        self.scanner.skip().map(|()| None)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
-        self.read(None, None, access)
-    }
-}
-
-impl ObjectReader<'_> {
-    /// Reads what `access` still holds. `passed` is a key that was read with its value, and that no field bears;
-    /// `pending` one that was read and whose value comes next.
-    pub fn read<'de, A: MapAccess<'de>>(
-        self,
-        passed: Option<&str>,
-        mut pending: Option<Key<'de>>,
-        mut access: A,
-    ) -> Result<Fields, A::Error> {
-        let Self { nodes, place, notes } = self;
-        let mut values = vec![None; nodes.len()];
-        let mut seen = vec![false; nodes.len()];
-        let mut strange: HashSet<String> = passed.map(str::to_owned).into_iter().collect();
-        while let Some(Key(key)) = pending.take().map_or_else(|| access.next_key(), |key| Ok(Some(key)))? {
-            let known = nodes.binary_search_by(|node| node.field.name.as_str().cmp(&key)).ok();
-            let known = known.and_then(|index| Some((nodes.get(index)?, seen.get_mut(index)?, values.get_mut(index)?)));
-            let Some((node, seen, value)) = known else {
-                let place = place.key(&key);
-                if strange.insert(key.clone().into_owned()) {
-                    notes.unknown(&place);
-                } else {
-                    notes.mistake(&place, "duplicate_key", "this key stands here twice");
+    fn list(&mut self, field: &Field, items: &Node, place: &Place) -> Read<Value> {
+        let most = field.items_max();
+        let mut values = Vec::new();
+        if !self.begin_list(place)? {
+            return Ok(Value::list(values));
+        }
+        for index in 0.. {
+            if index as u64 >= most {
+                self.notes.wrong(place, "too_many_items", format!("has at most {most} elements"));
+                self.scanner.skip_elements()?;
+                break;
+            }
+            let place = place.element(index, items.field.sensitive);
+            let mistakes = self.notes.details.len();
+            match self.value(items, &place)? {
+                Some(value) => values.push(value),
+                None if self.notes.details.len() == mistakes => {
+                    mismatch(&items.field, &place, &mut self.notes, "null");
                 }
-                access.next_value_seed(Dynamic { place, notes })?;
-                continue;
+                None => {}
+            }
+            if !self.scanner.more(b']')? {
+                break;
+            }
+        }
+        Ok(Value::list(values))
+    }
+
+    fn map(&mut self, field: &Field, values: &Node, place: &Place) -> Read<Value> {
+        let most = field.items_max();
+        let mut keys = Keys::default();
+        let mut map = MapValue::default();
+        let mut is_open = self.begin_object(place)?;
+        while is_open {
+            let key = self.scanner.string()?;
+            self.scanner.expect(b':')?;
+            let is_known = keys.contains(&key);
+            if keys.len() as u64 >= most && !is_known {
+                self.notes.wrong(place, "too_many_items", format!("has at most {most} entries"));
+                self.scanner.skip_entries()?;
+                break;
+            }
+            let inner = place.key(&key);
+            if is_known {
+                self.notes.wrong(&inner, "duplicate_key", "stands here twice");
+            }
+            let inner = inner.marked(values.field.sensitive);
+            if let Some(value) = self.value(values, &inner)? {
+                map.insert(Value::from(&*key), value);
+            }
+            keys.insert(key);
+            is_open = self.scanner.more(b'}')?;
+        }
+        Ok(Value::Map(Arc::new(map)))
+    }
+
+    fn object(&mut self, shape: &Shape, place: &Place) -> Read<Value> {
+        let mut fields = Vec::with_capacity(shape.nodes.len());
+        fields.resize_with(shape.nodes.len(), || None);
+        self.fields(shape, place, &mut |reader, position, node, place| {
+            let value = reader.value(node, place)?;
+            let is_there = value.is_some();
+            if let Some(field) = fields.get_mut(position) {
+                *field = value;
+            }
+            Ok(is_there)
+        })?;
+        Ok(Value::Object(Arc::new(ObjectValue::new(Arc::clone(&shape.object_type), fields))))
+    }
+
+    /// An object whose fields the schema knows. `fill` reads the value of one and puts it where it belongs; whether it
+    /// was there, neither `null` nor wrong.
+    pub fn fields(
+        &mut self,
+        shape: &Shape,
+        place: &Place,
+        fill: &mut impl FnMut(&mut Self, usize, &Node, &Place) -> Read<bool>,
+    ) -> Read<()> {
+        let mut seen = Marks::default();
+        let mut strange = Keys::default();
+        let mut before = None;
+        let mut is_open = self.begin_object(place)?;
+        while is_open {
+            let expected = shape.order.after(before);
+            let found = match shape.nodes.get(expected) {
+                Some(node) if self.scanner.eat_key(&node.field.name) => Some((expected, node)),
+                _ => {
+                    let key = self.scanner.string()?;
+                    let found = shape.find(&key);
+                    if found.is_none() {
+                        self.strange(shape, &place.key(&key), strange.insert(key.clone()))?;
+                    }
+                    found.inspect(|(position, _)| shape.order.learn(before, *position))
+                }
             };
-            let place = place.field(&node.field.name, node.field.sensitive);
-            if std::mem::replace(seen, true) {
-                notes.mistake(&place, "duplicate_key", "this field stands here twice");
+            if let Some((position, node)) = found {
+                self.scanner.expect(b':')?;
+                let place = place.field(&node.field.name, node.field.sensitive);
+                if !seen.mark(position) {
+                    self.notes.wrong(&place, "duplicate_key", "stands here twice");
+                }
+                let mistakes = self.notes.details.len();
+                if !fill(self, position, node, &place)? && node.field.required && self.notes.details.len() == mistakes {
+                    require(&place, &mut self.notes);
+                }
+                before = Some(position);
             }
-            let mistakes = notes.details.len();
-            *value = access.next_value_seed(FieldReader { node, place, notes })?;
-            if value.is_none() && node.field.required && notes.details.len() == mistakes {
-                require(&place, notes);
+            is_open = self.scanner.more(b'}')?;
+        }
+        if !seen.has_all(&shape.required) {
+            self.require_missing(shape, place, &seen);
+        }
+        Ok(())
+    }
+
+    /// A fact that no field is named like; its key was read.
+    #[cold]
+    fn strange(&mut self, shape: &Shape, place: &Place, is_new: bool) -> Read<()> {
+        if is_new {
+            self.notes.unknown(place, shape.nodes.iter().map(|node| node.field.name.as_str()));
+        } else {
+            self.notes.wrong(place, "duplicate_key", "stands here twice");
+        }
+        self.scanner.expect(b':')?;
+        self.pass(place)
+    }
+
+    #[cold]
+    fn require_missing(&mut self, shape: &Shape, place: &Place, seen: &Marks) {
+        for (position, node) in shape.nodes.iter().enumerate() {
+            if node.field.required && !seen.has(position) {
+                require(&place.field(&node.field.name, false), &mut self.notes);
             }
         }
-        let missing = nodes.iter().zip(&seen).filter(|(node, seen)| node.field.required && !**seen);
-        for (node, _) in missing {
-            require(&place.field(&node.field.name, false), notes);
-        }
-        Ok(values)
     }
 }
 
 /// Notes that a required field is missing.
 fn require(place: &Place, notes: &mut Notes) {
-    notes.mistake(place, "required_missing", "this is required");
+    notes.wrong(place, "required_missing", "is required");
 }
-
-/// A key, borrowed from the input where it needs no unescaping.
-#[derive(Deserialize)]
-pub(super) struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);

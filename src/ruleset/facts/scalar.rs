@@ -59,6 +59,7 @@ impl Number {
 }
 
 /// Notes that `found` stands where the schema wants something else.
+#[cold]
 pub(super) fn mismatch(field: &Field, place: &Place, notes: &mut Notes, found: &str) {
     let expected = match &field.field_type {
         FieldType::Bytes => "bytes, written as a string of base64".to_owned(),
@@ -67,7 +68,7 @@ pub(super) fn mismatch(field: &Field, place: &Place, notes: &mut Notes, found: &
         FieldType::Int | FieldType::Object(_) => format!("an {}", field.field_type),
         other => format!("a {other}"),
     };
-    notes.mistake(place, "type_mismatch", format!("this is {expected}, not {found}"));
+    notes.wrong(place, "type_mismatch", format_args!("is {expected}, not {found}"));
 }
 
 /// A number for a field.
@@ -98,10 +99,10 @@ fn read_whole(field: &Field, place: &Place, notes: &mut Notes, number: Number) -
     };
     let Some(value) = value else {
         let message = match field.field_type {
-            FieldType::Int => "an int is within -2^63 and 2^63 - 1",
-            _ => "a uint is within 0 and 2^64 - 1",
+            FieldType::Int => "is an int, and these are within -2^63 and 2^63 - 1",
+            _ => "is a uint, and these are within 0 and 2^64 - 1",
         };
-        notes.mistake(place, "out_of_range", message);
+        notes.wrong(place, "out_of_range", message);
         return None;
     };
     // Bounds of whole numbers are whole and exact; the comparison must be too.
@@ -122,7 +123,7 @@ pub(super) fn read_text(field: &Field, place: &Place, notes: &mut Notes, text: &
         FieldType::String => {
             let most = field.length_max();
             if text.len() as u64 > most && text.chars().count() as u64 > most {
-                notes.mistake(place, "too_long", format!("this has at most {most} characters"));
+                notes.wrong(place, "too_long", format_args!("has at most {most} characters"));
                 return None;
             }
             in_enum(field, place, notes, |value| value.as_str() == Some(text)).then(|| Value::String(text.into()))
@@ -132,8 +133,12 @@ pub(super) fn read_text(field: &Field, place: &Place, notes: &mut Notes, text: &
         FieldType::Duration => {
             let duration = parse_duration(text);
             if duration.is_none() {
-                let message = "this is no duration within ±292 years";
-                notes.hinted(place, "invalid_duration", message, "`1h30m`, `2.5s`, `-15ms`");
+                notes.wrong_as(
+                    place,
+                    "invalid_duration",
+                    "is no duration within ±292 years",
+                    "`1h30m`, `2.5s`, `-15ms`",
+                );
             }
             duration.map(Value::Duration)
         }
@@ -146,12 +151,12 @@ pub(super) fn read_text(field: &Field, place: &Place, notes: &mut Notes, text: &
 
 fn read_bytes(field: &Field, place: &Place, notes: &mut Notes, text: &str) -> Option<Value> {
     let Ok(bytes) = BASE64.decode(text) else {
-        notes.mistake(place, "invalid_base64", "this is not base64");
+        notes.wrong(place, "invalid_base64", "is not base64");
         return None;
     };
     let most = field.length_max();
     if bytes.len() as u64 > most {
-        notes.mistake(place, "too_long", format!("this has at most {most} bytes"));
+        notes.wrong(place, "too_long", format_args!("has at most {most} bytes"));
         return None;
     }
     Some(Value::Bytes(bytes.into()))
@@ -164,8 +169,8 @@ fn read_timestamp(place: &Place, notes: &mut Notes, text: &str) -> Option<Value>
         (1..=9_999).contains(&timestamp.to_utc().year()) && timestamp.nanosecond() < 1_000_000_000
     });
     if timestamp.is_none() {
-        let message = "this is no timestamp of RFC 3339 within the years 1 to 9999";
-        notes.hinted(place, "invalid_timestamp", message, "`2026-01-31T23:59:59Z`");
+        let problem = "is no timestamp of RFC 3339 within the years 1 to 9999";
+        notes.wrong_as(place, "invalid_timestamp", problem, "`2026-01-31T23:59:59Z`");
     }
     timestamp.map(|timestamp| Value::Timestamp(timestamp.to_utc()))
 }
@@ -190,19 +195,19 @@ fn number_in_bounds(field: &Field, place: &Place, notes: &mut Notes, number: f64
 
 fn out_of_bounds(field: &Field, place: &Place, notes: &mut Notes) {
     let message = match (field.bounds.minimum, field.bounds.maximum) {
-        (Some(minimum), Some(maximum)) => format!("this is within {minimum} and {maximum}"),
-        (Some(minimum), None) => format!("this is at least {minimum}"),
-        (None, Some(maximum)) => format!("this is at most {maximum}"),
+        (Some(minimum), Some(maximum)) => format!("is within {minimum} and {maximum}"),
+        (Some(minimum), None) => format!("is at least {minimum}"),
+        (None, Some(maximum)) => format!("is at most {maximum}"),
         (None, None) => return,
     };
-    notes.mistake(place, "out_of_bounds", message);
+    notes.wrong(place, "out_of_bounds", message);
 }
 
 fn in_enum(field: &Field, place: &Place, notes: &mut Notes, is: impl Fn(&Json) -> bool) -> bool {
     let allowed = &field.bounds.allowed;
     let fits = allowed.is_empty() || allowed.iter().any(is);
     if !fits {
-        notes.mistake(place, "not_in_enum", format!("this is one of {}", Listed(allowed)));
+        notes.wrong(place, "not_in_enum", format_args!("is one of {}", Listed(allowed)));
     }
     fits
 }

@@ -13,9 +13,13 @@ use super::{
     shared::SharedSchema,
 };
 use crate::{
-    domain::{Rule, RuleId, Snapshot},
+    config::limits::DECISION_COST_MAX,
+    domain::{Rule, Snapshot},
     error::{Detail, Subject},
 };
+
+/// Rules of a set that is decided without its index.
+const SMALL_MAX: usize = 16;
 
 impl RuleSet {
     /// Compiles what is stored; what `previous` has compiled already under the same types is carried over. A rule
@@ -55,7 +59,7 @@ impl RuleSet {
                     let message = details.first().map(|detail| detail.message.clone()).unwrap_or_default();
                     let subject = Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.as_str().to_owned() };
                     broken.push(Broken { subject, details });
-                    RuleState::Broken(message)
+                    RuleState::Broken(message.into())
                 }
             };
             rules.push(Arc::new(entry(rule, state)));
@@ -75,6 +79,7 @@ impl RuleSet {
             places: places(&rules, previous),
             index: Arc::new(index),
             active: snapshot.rules.iter().filter(|rule| rule.active).count(),
+            small_cost: small_cost(&rules),
             rules: rules.into(),
             broken: broken.into(),
             costly: costly.into(),
@@ -103,17 +108,36 @@ fn compile_rule(
 }
 
 fn entry(rule: &Rule, state: RuleState) -> RuleEntry {
-    RuleEntry { id: rule.id, name: rule.name.as_str().to_owned(), tags: rule.tags.clone(), state }
+    RuleEntry { id: rule.id, name: rule.name.as_str().into(), tags: rule.tags.as_slice().into(), state }
 }
 
-/// Where each rule stands; those of the set before if they are the same.
-fn places(rules: &[Arc<RuleEntry>], previous: Option<&RuleSet>) -> Arc<HashMap<RuleId, usize>> {
+/// What all rules cost together, if they are sooner run than found by the index, and certainly within the budget of a
+/// decision.
+fn small_cost(rules: &[Arc<RuleEntry>]) -> Option<u64> {
+    let cost = |rule: &Arc<RuleEntry>| match &rule.state {
+        RuleState::Ready(compiled) if compiled.reads.is_empty() && !compiled.reads_all => {
+            compiled.program.straight_cost()
+        }
+        RuleState::Ready(_) => None,
+        RuleState::Inactive | RuleState::Broken(_) => Some(0),
+    };
+    let is_small = rules.len() <= SMALL_MAX;
+    let cost = if is_small { rules.iter().map(cost).sum::<Option<u64>>()? } else { return None };
+    (cost <= DECISION_COST_MAX).then_some(cost)
+}
+
+/// Where each rule stands, in the order of their ids; those of the set before if they are the same.
+fn places(rules: &[Arc<RuleEntry>], previous: Option<&RuleSet>) -> Arc<[u32]> {
     let same_places = |set: &&RuleSet| {
         set.rules.len() == rules.len() && set.rules.iter().zip(rules).all(|(before, now)| before.id == now.id)
     };
     match previous.filter(same_places) {
         Some(previous) => Arc::clone(&previous.places),
-        None => Arc::new(rules.iter().enumerate().map(|(place, rule)| (rule.id, place)).collect()),
+        None => {
+            let mut places: Vec<u32> = (0..).take(rules.len()).collect();
+            places.sort_by_key(|place| rules.get(*place as usize).map(|rule| rule.id));
+            places.into()
+        }
     }
 }
 
@@ -151,7 +175,7 @@ impl<'a> Compiler<'a> {
         derived: &DerivedFields,
     ) -> Option<Arc<RuleEntry>> {
         let entry = self.previous?.rules.get(place)?;
-        if entry.id != rule.id || entry.name != rule.name.as_str() || entry.tags != rule.tags {
+        if entry.id != rule.id || *entry.name != *rule.name.as_str() || *entry.tags != *rule.tags {
             return None;
         }
         match &entry.state {

@@ -10,8 +10,6 @@ pub(super) const DERIVED: &str = "derived";
 pub(super) struct Compiled {
     /// What runs.
     pub program: Program,
-    /// What it was compiled as.
-    pub role: Role,
     /// The derived fields that it reads, as they were when it was compiled.
     pub reads: Box<[Read]>,
     /// Whether it reads the derived fields as a whole, whichever there are.
@@ -41,6 +39,11 @@ pub(super) enum Role {
 }
 
 impl Compiled {
+    /// What it was compiled as.
+    pub fn role(&self) -> Role {
+        if self.program.is_condition() { Role::Rule } else { Role::DerivedField }
+    }
+
     /// The derived fields (`derived.x`) and facts (`facts.y`) that it reads, sorted.
     pub fn dependencies(&self) -> Vec<String> {
         self.program.references()

@@ -110,7 +110,7 @@ pub(super) fn costly<'a>(rules: impl Iterator<Item = &'a RuleEntry>, derived: &D
     });
     let rules = rules.filter_map(|rule| {
         let RuleState::Ready(compiled) = &rule.state else { return None };
-        let subject = || Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.clone() };
+        let subject = || Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.to_string() };
         too_high(compiled, derived).map(|detail| Broken { subject: subject(), details: vec![detail] })
     });
     fields.chain(rules).collect()
@@ -125,7 +125,7 @@ impl RuleSet {
         });
         let rules = self.rules.iter().filter_map(|rule| {
             let RuleState::Ready(compiled) = &rule.state else { return None };
-            let subject = Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.clone() };
+            let subject = Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.to_string() };
             Some((subject, cost(compiled, &self.derived)))
         });
         fields.chain(rules)

@@ -3,27 +3,36 @@
 use std::{
     borrow::Cow,
     cell::Cell,
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled};
 use crate::{
-    cel::{Activation, EvaluationError, TraceEntry, Value},
+    cel::{Activation, EvaluationError, Limits, Meter, Run, TraceEntry},
     config::limits::DECISION_COST_MAX,
     domain::RuleId,
-    ruleset::{Decision, Facts, Query, Return, RuleError, RuleReference, RuleResult},
+    ruleset::{Decision, Facts, Query, Results, Return, RuleError},
 };
 
 /// A rule that a query asks for.
 enum Mention<'a> {
-    Known(&'a RuleEntry),
+    Known(u32, &'a RuleEntry),
     Unknown(&'a str),
 }
 
 /// What evaluating a rule gave.
 type Outcome = (bool, Option<RuleError>, Option<Vec<TraceEntry>>);
+
+/// Who sees to it that a rule that panics spoils no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Nobody: the decision ends, and is taken again with care.
+    None,
+    /// Whoever evaluates a rule.
+    EachRule,
+}
 
 thread_local! {
     /// The places of the rules to evaluate; kept, so that a decision need not make room for them.
@@ -35,71 +44,128 @@ impl RuleSet {
     /// schema.
     pub fn decide<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
         let activation = self.activation(facts);
-        match &activation {
-            // A trace shows why a rule is false, and few rules are run sooner than found.
-            Some(activation) if query.rules.is_none() && !query.trace => self.decide_candidates(activation, query),
-            _ => self.decide_each(activation.as_deref(), query),
+        with_care(|guard| self.decide_on(activation.as_deref(), query, guard))
+    }
+
+    fn decide_on<'a>(&'a self, activation: Option<&Activation>, query: &'a Query, guard: Guard) -> Decision<'a> {
+        // A trace shows why a rule is false, and few rules are run sooner than found.
+        match activation {
+            Some(activation) if query.rules.is_none() && !query.trace => match self.small_cost {
+                Some(cost) if query.tags.is_none() && guard == Guard::None => {
+                    self.decide_small(activation, query.returns, cost)
+                }
+                _ => self.decide_candidates(activation, query, guard),
+            },
+            _ => self.decide_each(activation, query, guard),
         }
     }
 
+    /// Evaluates all rules of a small set, which together cost no more than a decision may.
+    fn decide_small(&self, activation: &Activation, returns: Return, cost: u64) -> Decision<'_> {
+        let meter = Meter::of(Limits::default());
+        let run = Run::new(activation, &meter);
+        let mut results = Results::of(&self.rules, self.rules.len());
+        for (place, rule) in (0..).zip(self.rules.iter()) {
+            let RuleState::Ready(compiled) = &rule.state else {
+                if let Some(error) = refusal(&rule.state) {
+                    results.add(place, false, Some(error), None);
+                }
+                continue;
+            };
+            match compiled.program.holds_paid(&run) {
+                Ok(matched) => {
+                    if matched || returns == Return::All {
+                        results.decided(place, matched);
+                    }
+                }
+                Err(error) => results.add(place, false, Some((*error).into()), None),
+            }
+        }
+        Decision { evaluated: self.active, matched_count: results.matched_count(), results, cost }
+    }
+
     /// Evaluates the rules that the index does not rule out; the others are false.
-    fn decide_candidates<'a>(&'a self, activation: &Activation, query: &'a Query) -> Decision<'a> {
+    pub(super) fn decide_candidates<'a>(
+        &'a self,
+        activation: &Activation,
+        query: &'a Query,
+        guard: Guard,
+    ) -> Decision<'a> {
         let mut candidates = CANDIDATES.take();
         self.index.candidates(activation, &mut candidates);
-        let is_wanted = |rule: &&RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
+        let is_wanted = |rule: &RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
         let budget = Budget::of_a_decision();
-        let answer = |rule| result(rule, self.evaluate(rule, Some(activation), query, &budget));
+        let answer = |rule| evaluate(rule, Some(activation), query, &budget, guard);
         let (results, evaluated) = match query.returns {
             Return::All => {
+                let mut results = Results::of(&self.rules, self.active);
                 let mut ahead = candidates.iter().copied().peekable();
-                let answer = |(place, rule): (u32, _)| match ahead.next_if_eq(&place) {
-                    Some(_) => is_wanted(&rule).then(|| answer(rule)),
-                    None => is_wanted(&rule).then(|| result(rule, (false, None, None))),
-                };
-                let mut results = Vec::with_capacity(self.active);
-                let rules = self.rules.iter().map(Arc::as_ref);
-                results.extend((0..).zip(rules).filter_map(answer));
+                for (place, rule) in (0..).zip(self.rules.iter()) {
+                    let is_candidate = ahead.next_if_eq(&place).is_some();
+                    if !is_wanted(rule) {
+                        continue;
+                    }
+                    if is_candidate {
+                        let (matched, error, trace) = answer(rule);
+                        results.add(place, matched, error, trace);
+                    } else {
+                        results.decided(place, false);
+                    }
+                }
                 let evaluated = results.len();
                 (results, evaluated)
             }
             Return::Matched => {
-                let candidates = candidates.iter().filter_map(|place| self.rules.get(*place as usize)).map(Arc::as_ref);
-                let answers = candidates.filter(is_wanted).map(answer);
+                let mut results = Results::of(&self.rules, candidates.len());
+                for place in &candidates {
+                    let Some(rule) = self.rules.get(*place as usize).filter(|rule| is_wanted(rule)) else { continue };
+                    let (matched, error, trace) = answer(rule);
+                    if matched || error.is_some() {
+                        results.add(*place, matched, error, trace);
+                    }
+                }
                 let evaluated = match query.tags {
                     None => self.active,
-                    Some(_) => self.rules.iter().map(Arc::as_ref).filter(is_wanted).count(),
+                    Some(_) => self.rules.iter().filter(|rule| is_wanted(rule)).count(),
                 };
-                (answers.filter(|result| result.matched || result.error.is_some()).collect(), evaluated)
+                (results, evaluated)
             }
         };
         CANDIDATES.set(candidates);
-        let matched_count = results.iter().filter(|result: &&RuleResult| result.matched).count();
-        Decision { results, evaluated, matched_count, cost: budget.spent() }
+        Decision { matched_count: results.matched_count(), results, evaluated, cost: budget.spent() }
     }
 
     /// Evaluates every rule asked for.
-    pub(super) fn decide_each<'a>(&'a self, activation: Option<&Activation>, query: &'a Query) -> Decision<'a> {
+    pub(super) fn decide_each<'a>(
+        &'a self,
+        activation: Option<&Activation>,
+        query: &'a Query,
+        guard: Guard,
+    ) -> Decision<'a> {
         // A rule named twice is answered twice, and evaluated once.
-        let mut evaluated: HashMap<RuleId, Outcome> = HashMap::new();
+        let mut known: HashMap<RuleId, Outcome> = HashMap::new();
         let budget = Budget::of_a_decision();
-        let mut answer = |mention| match mention {
-            Mention::Unknown(text) => unknown(text),
-            Mention::Known(rule) if query.rules.is_none() => {
-                result(rule, self.evaluate(rule, activation, query, &budget))
+        let mentions = self.mentions(query);
+        let evaluated = mentions.len();
+        let mut results = Results::of(&self.rules, evaluated);
+        for mention in mentions {
+            let (place, rule) = match mention {
+                Mention::Known(place, rule) => (place, rule),
+                Mention::Unknown(text) => {
+                    results.add_unknown(text, error("rule_not_found", "there is no rule with this id"));
+                    continue;
+                }
+            };
+            let outcome = || evaluate(rule, activation, query, &budget, guard);
+            let (matched, error, trace) = match query.rules {
+                None => outcome(),
+                Some(_) => known.entry(rule.id).or_insert_with(outcome).clone(),
+            };
+            if query.returns == Return::All || matched || error.is_some() {
+                results.add(place, matched, error, trace);
             }
-            Mention::Known(rule) => {
-                let outcome =
-                    evaluated.entry(rule.id).or_insert_with(|| self.evaluate(rule, activation, query, &budget));
-                result(rule, outcome.clone())
-            }
-        };
-        let mut results: Vec<RuleResult> = self.mentions(query).into_iter().map(&mut answer).collect();
-        let evaluated = results.len();
-        let matched_count = results.iter().filter(|result| result.matched).count();
-        if query.returns == Return::Matched {
-            results.retain(|result| result.matched || result.error.is_some());
         }
-        Decision { results, evaluated, matched_count, cost: budget.spent() }
+        Decision { matched_count: results.matched_count(), results, evaluated, cost: budget.spent() }
     }
 
     /// The rules asked for, in the order of the answer.
@@ -109,21 +175,25 @@ impl RuleSet {
         match &query.rules {
             None => {
                 let rules = self.rules.iter().map(Arc::as_ref);
-                rules.filter(|rule| !inactive(rule) && tagged(rule)).map(Mention::Known).collect()
+                let wanted = (0..).zip(rules).filter(|(_, rule)| !inactive(rule) && tagged(rule));
+                wanted.map(|(place, rule)| Mention::Known(place, rule)).collect()
             }
             Some(ids) => {
                 let mention = |text: &'a String| match self.rule_named(text) {
                     None => Some(Mention::Unknown(text)),
-                    Some(rule) => (inactive(rule) || tagged(rule)).then_some(Mention::Known(rule)),
+                    Some((place, rule)) => (inactive(rule) || tagged(rule)).then_some(Mention::Known(place, rule)),
                 };
                 ids.iter().filter_map(mention).collect()
             }
         }
     }
 
-    fn rule_named(&self, id: &str) -> Option<&RuleEntry> {
-        let place = self.places.get(&id.parse().ok()?)?;
-        self.rules.get(*place).map(Arc::as_ref)
+    fn rule_named(&self, id: &str) -> Option<(u32, &RuleEntry)> {
+        let id: RuleId = id.parse().ok()?;
+        let rule = |place: u32| self.rules.get(place as usize).map(Arc::as_ref);
+        let found = self.places.binary_search_by_key(&Some(id), |place| rule(*place).map(|rule| rule.id)).ok()?;
+        let place = *self.places.get(found)?;
+        Some((place, rule(place)?))
     }
 
     /// What the rules read; `None` if the facts were read by another schema.
@@ -141,22 +211,50 @@ impl RuleSet {
         }
         Some(Cow::Owned(activation))
     }
+}
 
-    fn evaluate(&self, rule: &RuleEntry, activation: Option<&Activation>, query: &Query, budget: &Budget) -> Outcome {
-        let compiled = match &rule.state {
-            RuleState::Ready(compiled) => compiled,
-            RuleState::Inactive => return refused("rule_inactive", "the rule is not active"),
-            RuleState::Broken(message) => {
-                return refused("rule_broken", format!("the rule does not compile: {message}"));
-            }
+/// Runs `decide`, and once more with care if it panics: nobody else's answer depends on a defect in one rule.
+fn with_care<R>(decide: impl Fn(Guard) -> R) -> R {
+    catch_unwind(AssertUnwindSafe(|| decide(Guard::None))).unwrap_or_else(|_| decide(Guard::EachRule))
+}
+
+/// Why a rule has no answer, whatever the facts are.
+#[cold]
+fn refusal(state: &RuleState) -> Option<RuleError> {
+    match state {
+        RuleState::Ready(_) | RuleState::Inactive => None,
+        RuleState::Broken(message) => Some(error("rule_broken", format!("the rule does not compile: {message}"))),
+    }
+}
+
+fn evaluate(
+    rule: &RuleEntry,
+    activation: Option<&Activation>,
+    query: &Query,
+    budget: &Budget,
+    guard: Guard,
+) -> Outcome {
+    let failed = |error| (false, Some(error), None);
+    let compiled = match &rule.state {
+        RuleState::Ready(compiled) => compiled,
+        RuleState::Inactive => return failed(error("rule_inactive", "the rule is not active")),
+        RuleState::Broken(_) => return (false, refusal(&rule.state), None),
+    };
+    let Some(activation) = activation else {
+        return failed(error("schema_changed", "the facts were read by another schema"));
+    };
+    let run = || {
+        let (matched, error) = match budget.holds(compiled, activation) {
+            Ok(matched) => (matched, None),
+            Err(error) => (false, Some((*error).into())),
         };
-        let Some(activation) = activation else {
-            return refused("schema_changed", "the facts were read by another schema");
-        };
-        let run = || run(compiled, activation, query.trace, budget);
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-            refused("internal", "the rule cannot be evaluated, and that is a defect of the service")
-        })
+        (matched, error, query.trace.then(|| compiled.program.trace(activation)))
+    };
+    match guard {
+        Guard::None => run(),
+        Guard::EachRule => catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+            failed(error("internal", "the rule cannot be evaluated, and that is a defect of the service"))
+        }),
     }
 }
 
@@ -171,6 +269,18 @@ impl Budget {
     fn spent(&self) -> u64 {
         DECISION_COST_MAX.saturating_sub(self.0.get())
     }
+
+    /// Whether a rule holds, at the expense of this budget.
+    fn holds(&self, compiled: &Compiled, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
+        let mut work_left = self.0.get();
+        if work_left == 0 {
+            let message = format!("the decision has used up its {DECISION_COST_MAX} units of cost before this rule");
+            return Err(Box::new(EvaluationError::new("cost_exceeded", message)));
+        }
+        let outcome = compiled.program.holds_sharing(activation, &mut work_left);
+        self.0.set(work_left);
+        outcome
+    }
 }
 
 /// Whether a rule has one of the tags asked for.
@@ -178,45 +288,8 @@ fn has_tag(rule: &RuleEntry, query: &Query) -> bool {
     query.tags.as_ref().is_none_or(|tags| rule.tags.iter().any(|tag| tags.contains(tag)))
 }
 
-fn run(compiled: &Compiled, activation: &Activation, trace: bool, budget: &Budget) -> Outcome {
-    let mut work_left = budget.0.get();
-    if work_left == 0 {
-        let message = format!("the decision has used up its {DECISION_COST_MAX} units of cost before this rule");
-        return refused("cost_exceeded", message);
-    }
-    let value = compiled.program.evaluate_sharing(activation, &mut work_left);
-    budget.0.set(work_left);
-    let (matched, error) = match value {
-        Ok(Value::Bool(matched)) => (matched, None),
-        // What the checker could not know: an expression of type `dyn`.
-        Ok(other) => {
-            let message = format!("a rule is a bool, this one is a {}", other.type_name());
-            (false, Some(EvaluationError::new("not_a_bool", message).into()))
-        }
-        Err(error) => (false, Some(error.into())),
-    };
-    (matched, error, trace.then(|| compiled.program.trace(activation)))
-}
-
-fn refused(code: &'static str, message: impl Into<String>) -> Outcome {
-    (false, Some(EvaluationError::new(code, message).into()), None)
-}
-
-fn result(rule: &RuleEntry, (matched, error, trace): Outcome) -> RuleResult<'_> {
-    let missing = if matched { Vec::new() } else { missing(trace.as_deref().unwrap_or_default()) };
-    RuleResult { rule_id: RuleReference::Known(rule.id), rule_name: Some(&rule.name), matched, error, trace, missing }
-}
-
-/// The facts whose absence decided.
-fn missing(trace: &[TraceEntry]) -> Vec<String> {
-    let missing: BTreeSet<&String> =
-        trace.iter().filter(|entry| entry.decided).filter_map(|entry| entry.missing.as_ref()).collect();
-    missing.into_iter().cloned().collect()
-}
-
-fn unknown(text: &str) -> RuleResult<'_> {
-    let (matched, error, trace) = refused("rule_not_found", "there is no rule with this id");
-    RuleResult { rule_id: RuleReference::Unknown(text), rule_name: None, matched, error, trace, missing: Vec::new() }
+fn error(code: &'static str, message: impl Into<String>) -> RuleError {
+    EvaluationError::new(code, message).into()
 }
 
 impl From<EvaluationError> for RuleError {
@@ -224,5 +297,17 @@ impl From<EvaluationError> for RuleError {
         let (line, column) = error.span.map(|span| (span.line, span.column)).unzip();
         let EvaluationError { code, message, missing, within, span: _ } = error;
         Self { code, message, line, column, missing, derived_field: within }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_that_panics_is_taken_again_with_care() {
+        let decide = |guard| if guard == Guard::None { panic!("a defect") } else { 7 };
+        assert_eq!(with_care(decide), 7);
+        assert_eq!(with_care(|guard| u8::from(guard == Guard::EachRule)), 0);
     }
 }

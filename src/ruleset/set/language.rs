@@ -33,26 +33,23 @@ impl Environment {
 
     /// Compiles an expression, or says everything that is wrong with it.
     pub fn compile(&self, expression: &str, role: Role) -> Result<Compiled, Vec<Detail>> {
-        let compile = || match role {
-            Role::Rule => self.env.compile_bool(expression),
-            Role::DerivedField => self.env.compile(expression),
-        };
+        let compile = || self.env.compile_reading(expression, role == Role::Rule);
         // One tenant's expression must not take another's down, whatever a defect of the compiler does.
-        let program = catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {
+        let (program, reads) = catch_unwind(AssertUnwindSafe(compile)).unwrap_or_else(|_| {
             Err(vec![Detail::new("internal", "the expression cannot be compiled, and that is a defect of the service")])
         })?;
-        Ok(self.compiled(program, role))
+        Ok(self.compiled(program, &reads))
     }
 
-    fn compiled(&self, program: Program, role: Role) -> Compiled {
+    fn compiled(&self, program: Program, reads: &[SlotRead]) -> Compiled {
         // The derived fields have the last slots.
         let first = self.env.slots() - self.derived.fields.len();
         let position = |read: &SlotRead| read.slot.index().checked_sub(first);
-        let names = program.reads().iter().filter(|read| !read.is_whole).filter_map(position);
+        let names = reads.iter().filter(|read| !read.is_whole).filter_map(position);
         let names = names.filter_map(|position| Some(self.derived.fields.get(position)?.name.as_str()));
+        let reads_all = reads.iter().any(|read| read.is_whole && position(read) == Some(0));
         let reads = names.filter_map(|name| self.read(name)).collect();
-        let reads_all = program.reads().iter().any(|read| read.is_whole && position(read) == Some(0));
-        Compiled { program, role, reads, reads_all }
+        Compiled { program, reads, reads_all }
     }
 
     fn read(&self, name: &str) -> Option<Read> {

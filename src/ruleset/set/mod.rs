@@ -14,7 +14,7 @@ mod memory;
 mod order;
 mod shared;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use compiled::{Compiled, Role};
 use derived::DerivedFields;
@@ -43,12 +43,15 @@ pub struct RuleSet {
     frame: Arc<Frame>,
     /// All rules, active or not, in creation order.
     rules: Arc<[Arc<RuleEntry>]>,
-    /// Where in `rules` each one stands.
-    places: Arc<HashMap<RuleId, usize>>,
+    /// Where in `rules` each one stands, in the order of their ids.
+    places: Arc<[u32]>,
     /// Which of the active rules facts can match.
     index: Arc<Index>,
     /// How many rules are active.
     active: usize,
+    /// What all rules cost together, if they are so few and cost so little that running them is sooner done than asking
+    /// the index.
+    small_cost: Option<u64>,
     broken: Arc<[Broken]>,
     /// What is usable, and can cost more than it may.
     costly: Arc<[Broken]>,
@@ -64,10 +67,10 @@ struct CompiledSchema {
 
 /// A rule of the set.
 #[derive(Debug)]
-struct RuleEntry {
-    id: RuleId,
-    name: String,
-    tags: Vec<String>,
+pub(super) struct RuleEntry {
+    pub(super) id: RuleId,
+    pub(super) name: Box<str>,
+    tags: Box<[String]>,
     state: RuleState,
 }
 
@@ -76,7 +79,7 @@ struct RuleEntry {
 enum RuleState {
     Inactive,
     /// It does not compile; the first of its mistakes, for the answer.
-    Broken(String),
+    Broken(Box<str>),
     Ready(Arc<Compiled>),
 }
 
@@ -207,5 +210,7 @@ fn schema_missing() -> Detail {
     Detail::new("schema_missing", "the tenant has no schema yet").hint("write the schema first")
 }
 
+#[cfg(test)]
+mod in_a_row;
 #[cfg(test)]
 mod tests;

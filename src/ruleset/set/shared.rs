@@ -80,13 +80,13 @@ impl SharedSchema {
         let programs = lock(&self.programs);
         let known = programs.get(programs.hashes.hash_one((expression, role)));
         drop(programs);
-        known.filter(|known| known.program.source() == expression && known.role == role && environment.holds(known))
+        known.filter(|known| known.program.source() == expression && known.role() == role && environment.holds(known))
     }
 
     /// Keeps a compiled expression for other sets.
     pub fn share(&self, compiled: &Arc<Compiled>) {
         let mut programs = lock(&self.programs);
-        let hash = programs.hashes.hash_one((compiled.program.source(), compiled.role));
+        let hash = programs.hashes.hash_one((compiled.program.source(), compiled.role()));
         programs.insert(hash, compiled);
     }
 }

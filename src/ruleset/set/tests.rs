@@ -1,5 +1,7 @@
 //! What sets are compiled to, and what they decide.
 
+mod budget;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -7,22 +9,26 @@ use super::*;
 use crate::{
     domain::{SchemaVersion, Snapshot},
     ruleset::{
-        Query, Return, RuleReference, RuleResult, UnknownFacts,
+        Decision, Query, Return, RuleReference, RuleResult, UnknownFacts,
         fixture::{rule_id, schema, tenant, tenant_alone, with_schema},
     },
 };
 
-fn compile(snapshot: &Snapshot) -> RuleSet {
+pub(super) fn compile(snapshot: &Snapshot) -> RuleSet {
     RuleSet::compile(snapshot, None)
 }
 
 /// Each result in a word: the rule's name, or what was asked for, and what became of it.
 fn decide(set: &RuleSet, facts: &Value, query: &Query) -> Vec<String> {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
-    set.decide(&facts, query).results.iter().map(word).collect()
+    words(&set.decide(&facts, query))
 }
 
-fn word(result: &RuleResult) -> String {
+fn words(decision: &Decision) -> Vec<String> {
+    decision.results.iter().map(word).collect()
+}
+
+fn word(result: RuleResult) -> String {
     let name = match (result.rule_id, result.rule_name) {
         (RuleReference::Known(_), Some(name)) => name,
         (RuleReference::Unknown(text), None) => text,
@@ -37,7 +43,7 @@ fn word(result: &RuleResult) -> String {
     }
 }
 
-fn named(rules: &[&str]) -> Query {
+pub(super) fn named(rules: &[&str]) -> Query {
     Query { rules: Some(rules.iter().map(|id| (*id).to_owned()).collect()), ..Query::default() }
 }
 
@@ -113,8 +119,7 @@ fn only_what_matched_or_failed_is_kept_if_that_is_asked_for() {
     let query = Query { returns: Return::Matched, ..Query::default() };
     let decision = set.decide(&facts, &query);
     assert_eq!((decision.evaluated, decision.matched_count), (4, 1));
-    let words: Vec<_> = decision.results.iter().map(word).collect();
-    assert_eq!(words, ["adult true", "broken rule_broken", "failing division_by_zero"]);
+    assert_eq!(words(&decision), ["adult true", "broken rule_broken", "failing division_by_zero"]);
 }
 
 #[test]
@@ -123,7 +128,7 @@ fn an_error_says_where_in_the_rule_it_happened() {
     let facts = set.read_facts(r#"{"age": 25}"#, UnknownFacts::Refuse).unwrap();
     let query = Query::default();
     let decision = set.decide(&facts, &query);
-    assert_eq!(decision.results[0].error.as_ref().unwrap().line, Some(2));
+    assert_eq!(decision.results.iter().next().unwrap().error.unwrap().line, Some(2));
 }
 
 #[test]
@@ -285,17 +290,14 @@ fn facts_read_by_another_schema_are_not_misread() {
         compile(&with_schema(&json!({"facts": {"vip": "int"}}))).read_facts("{\"vip\": 1}", UnknownFacts::Refuse);
     let set = compile(&mixed());
     let query = Query::default();
-    let words: Vec<_> = set.decide(&facts.unwrap(), &query).results.iter().map(word).collect();
+    let words = words(&set.decide(&facts.unwrap(), &query));
     assert_eq!(words, ["adult schema_changed", "broken rule_broken", "failing schema_changed", "vip schema_changed"]);
 }
 
 #[test]
 fn facts_read_by_a_set_of_the_same_schema_meet_the_derived_fields_of_their_own() {
-    let doubled = |factor: i64| {
-        let set = tenant().field("n", &format!("facts.age * {factor}")).rule("r", "derived.n == 50");
-        compile(&set)
-    };
-    let (two, three) = (doubled(2), doubled(3));
+    let times = |factor| compile(&tenant().field("n", &format!("facts.age * {factor}")).rule("r", "derived.n == 50"));
+    let (two, three) = (times(2), times(3));
     let facts = two.read_facts(r#"{"age": 25}"#, UnknownFacts::Refuse).unwrap();
     let query = Query::default();
     for _ in 0..2 {
@@ -313,14 +315,14 @@ fn every_rule_is_traced_if_that_is_asked_for() {
     let facts = set.read_facts(r#"{"age": 25, "vip": true}"#, UnknownFacts::Refuse).unwrap();
     let traced = Query { trace: true, ..Query::default() };
     let decision = set.decide(&facts, &traced);
-    let trace = decision.results[0].trace.as_ref().unwrap();
+    let trace = decision.results.iter().next().unwrap().trace.unwrap();
     assert!(trace.iter().any(|entry| entry.text == "facts.age" && entry.value == json!(25)), "{trace:?}");
     let query = Query::default();
-    assert_eq!(set.decide(&facts, &query).results[0].trace, None);
+    assert_eq!(set.decide(&facts, &query).results.iter().next().unwrap().trace, None);
 }
 
 /// A tenant with some derived fields and rules that read them.
-fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+pub(super) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let expression = proptest::sample::select(vec![
         "facts.vip",
         "facts.age",
@@ -363,40 +365,4 @@ proptest! {
             prop_assert_eq!(decide(&fresh, &facts, &query), decide(&carried, &facts, &query));
         }
     }
-}
-
-#[test]
-fn a_decision_ends_when_its_rules_have_used_up_its_budget_together() {
-    let greedy = "facts.l.all(a, facts.l.all(b, facts.l.all(c, a + b + c >= 0)))";
-    let mut snapshot = with_schema(&json!({"facts": {"l": {"type": "list<int>", "maxItems": 100}}}));
-    for number in 0..6 {
-        snapshot = snapshot.rule(&format!("greedy {number}"), greedy);
-    }
-    let snapshot = snapshot.rule("modest", "size(facts.l) > 1");
-    let set = compile(&snapshot);
-    let facts = json!({"l": vec![1; 100]});
-    let decided = decide(&set, &facts, &Query::default());
-    assert!(decided.iter().all(|word| word.ends_with("cost_exceeded")), "{decided:?}");
-    let facts_read = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
-    let all = Query::default();
-    let last = set.decide(&facts_read, &all).results.pop().unwrap().error.unwrap();
-    assert!(last.message.starts_with("the decision has used up its 5000000 units"), "{}", last.message);
-    assert_eq!(decide(&set, &facts, &named(&[&rule_id(6).to_string()])), ["modest true"]);
-}
-
-#[test]
-fn a_rule_that_reads_a_costly_derived_field_ends_alike_wherever_it_stands() {
-    let half = "facts.l.all(a, facts.l.all(b, [1, 2, 3, 4, 5, 6].all(c, a + b + c >= 0)))";
-    let rules = [("both", "derived.first && derived.second"), ("one", "derived.second"), ("other", "derived.first")];
-    let decided = |order: [usize; 3]| {
-        let snapshot = with_schema(&json!({"facts": {"l": "list<int>"}}))
-            .field("first", half)
-            .field("second", &format!("{half} || false"));
-        let snapshot = order.iter().fold(snapshot, |snapshot, place| snapshot.rule(rules[*place].0, rules[*place].1));
-        let mut words = decide(&compile(&snapshot), &json!({"l": vec![1; 100]}), &Query::default());
-        words.sort();
-        words
-    };
-    let expected = ["both cost_exceeded", "one true", "other true"];
-    assert!([[0, 1, 2], [1, 2, 0], [2, 1, 0], [1, 0, 2]].into_iter().all(|order| decided(order) == expected));
 }

@@ -39,9 +39,10 @@ async fn the_rule_of_another_tenant_is_as_unknown_as_one_that_does_not_exist() {
     let served = node.engine.rule_set(one, None).await.unwrap();
     let facts = served.set.read_facts(&json!({"n": 30}).to_string(), UnknownFacts::Ignore).unwrap();
     let query = Query { rules: Some(vec![own, foreign, nobody]), ..Query::default() };
-    let results = served.set.decide(&facts, &query).results;
+    let decision = served.set.decide(&facts, &query);
+    let results: Vec<_> = decision.results.iter().collect();
     assert!(results[0].matched);
-    let said = |index: usize| results[index].error.as_ref().map(|error| (error.code, results[index].rule_name));
+    let said = |index: usize| results[index].error.map(|error| (error.code, results[index].rule_name));
     assert_eq!(said(1), Some(("rule_not_found", None)));
     assert_eq!(said(1), said(2));
 }

@@ -133,7 +133,12 @@ async fn an_expression_is_checked_and_nothing_changes() {
     let tenant = acme(&app).await;
     let check = format!("/api/v1/tenants/{tenant}/rules/check");
     let good = app.client.post_json(&check, &json!({"expression": "facts.age >= 18"})).await.unwrap();
-    let expected = json!({"valid": true, "type": "bool", "dependencies": ["facts.age"], "errors": [], "revision": 2});
+    let cost = json!({
+        "units": 3, "limit": 1_000_000, "line": 1, "column": 1, "endLine": 1, "endColumn": 16, "text": "facts.age >= 18",
+    });
+    let expected = json!({
+        "valid": true, "type": "bool", "dependencies": ["facts.age"], "errors": [], "revision": 2, "cost": cost,
+    });
     assert_eq!(body(&good, 200), expected);
     let bad = body(&app.client.post_json(&check, &json!({"expression": "facts.agee >= 18"})).await.unwrap(), 200);
     assert_eq!(bad["valid"], false);

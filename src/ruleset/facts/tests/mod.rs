@@ -1,11 +1,13 @@
 //! What facts are read as, and what is wrong with the others.
 
+mod json;
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::{
-    cel::{Env, MapValue},
+    cel::{Env, MapValue, Value},
     config::limits,
     domain::SchemaDefinition,
 };
@@ -46,7 +48,7 @@ fn read_x(schema: &Json, json: &str) -> Result<Option<Value>, Vec<Detail>> {
 
 /// Codes and paths of what is wrong.
 fn mistakes(layout: &Arc<Layout>, json: &str) -> Vec<(&'static str, String)> {
-    let details = read(&layout, json, UnknownFacts::Ignore).expect_err(json);
+    let details = read(layout, json, UnknownFacts::Ignore).expect_err(json);
     details.into_iter().map(|detail| (detail.code, detail.path.unwrap())).collect()
 }
 
@@ -202,7 +204,7 @@ fn facts_of_one_object_are_flat_or_nested() {
     let plain = layout(&json!({"age": "int"}));
     let bearing = layout(&json!({"age": "int", "facts": {"age": "int"}}));
     let age = |layout: &Arc<Layout>, json: &str| {
-        let facts = read(&layout, json, UnknownFacts::Ignore).unwrap();
+        let facts = read(layout, json, UnknownFacts::Ignore).unwrap();
         (value(&facts, "facts.age"), facts.unknown().to_vec())
     };
     let found =
@@ -265,7 +267,7 @@ fn json_nests_up_to_the_limit() {
     let known = layout(&json!({"x": "dyn"}));
     let unknown = layout(&json!({"y": "dyn"}));
     for layout in [&known, &unknown] {
-        assert!(read(&layout, &nested(limits::JSON_DEPTH_MAX - 2), UnknownFacts::Ignore).is_ok());
+        assert!(read(layout, &nested(limits::JSON_DEPTH_MAX - 2), UnknownFacts::Ignore).is_ok());
         for levels in [limits::JSON_DEPTH_MAX - 1, 1_000] {
             assert_eq!(mistakes(layout, &nested(levels))[0].0, "too_deep");
         }
@@ -309,4 +311,80 @@ fn nested_objects_have_the_type_that_the_schema_gives_them() {
     assert_eq!((object.get("city"), object.get("zip")), (None, Some(&Value::Int(1))));
     let list = read_x(&json!({"type": "list", "items": address}), r#"[{"zip": 1}]"#).unwrap().unwrap();
     assert!(matches!(list, Value::List(items) if matches!(&items[0], Value::Object(_))));
+}
+
+#[test]
+fn a_mistake_names_its_field_and_a_misspelt_fact_the_one_that_was_meant() {
+    let layout = layout(&json!({"age": "int", "address": {"city": "string"}, "at": "timestamp"}));
+    let said = |json: &str| {
+        let details = read(&layout, json, UnknownFacts::Refuse).unwrap_err();
+        details.into_iter().map(|detail| (detail.message, detail.hint)).collect::<Vec<_>>()
+    };
+    let message = |text: &str| (text.to_owned(), None);
+    assert_eq!(
+        said(r#"{"age": "25", "address": {"city": 1}, "at": ""}"#)[..2],
+        [message("`facts.age` is an int, not a string"), message("`facts.address.city` is a string, not a number")]
+    );
+    let hinted = |text: &str, hint: &str| (text.to_owned(), Some(format!("did you mean `{hint}`?")));
+    assert_eq!(
+        said(r#"{"agee": 25, "address": {"sity": ""}, "zebra": 1}"#),
+        [
+            hinted("the schema has no field `facts.agee`", "facts.age"),
+            hinted("the schema has no field `facts.address.sity`", "facts.address.city"),
+            message("the schema has no field `facts.zebra`"),
+        ]
+    );
+    let many: Json = (0..50).map(|n| (format!("agee{n}"), json!(n))).collect();
+    let hints = read(&layout, &many.to_string(), UnknownFacts::Refuse).unwrap_err();
+    assert_eq!(hints.len(), 50);
+    assert!(hints.iter().filter(|detail| detail.hint.is_some()).count() <= 10);
+}
+
+#[test]
+fn fields_are_found_in_whatever_order_callers_name_them() {
+    let layout = layout(&json!({"a": "int", "b": "int", "c": "int", "d": {"x": "int", "y": "int"}}));
+    for json in [
+        r#"{"a": 1, "b": 2, "c": 3, "d": {"x": 4, "y": 5}}"#,
+        r#"{"d": {"y": 5, "x": 4}, "c": 3, "b": 2, "a": 1}"#,
+        r#"{"d": {"\u0079": 5, "x": 4}, "z": 0, "c": 3, "b": 2, "\u0061": 1}"#,
+        r#" { "b" : 2 , "a" : 1 , "d" : { "x" : 4 , "y" : 5 } , "c" : 3 } "#,
+    ] {
+        for _ in 0..2 {
+            let facts = read(&layout, json, UnknownFacts::Ignore).unwrap();
+            let found: Vec<_> = ["a", "b", "c"].iter().map(|name| value(&facts, &format!("facts.{name}"))).collect();
+            assert_eq!(found, [1, 2, 3].map(|n| Some(Value::Int(n))), "{json}");
+            let Some(Value::Object(object)) = value(&facts, "facts.d") else { panic!("{json}") };
+            assert_eq!((object.get("x"), object.get("y")), (Some(&Value::Int(4)), Some(&Value::Int(5))), "{json}");
+        }
+    }
+}
+
+#[test]
+fn objects_of_many_fields_are_checked_whole() {
+    let schema: Json = (0..200).map(|n| (format!("f{n}"), json!({"type": "int", "required": n % 3 == 0}))).collect();
+    let layout = layout(&schema);
+    let facts: Json = (0..200).map(|n| (format!("f{n}"), json!(n))).collect();
+    let found = read(&layout, &facts.to_string(), UnknownFacts::Refuse).unwrap();
+    assert_eq!(found.activation().filled().count(), 200);
+    let mut fewer = facts.clone();
+    for name in ["f0", "f99", "f198", "f7"] {
+        fewer.as_object_mut().unwrap().remove(name);
+    }
+    let mut missing = mistakes(&layout, &fewer.to_string());
+    missing.sort();
+    assert_eq!(missing, ["f0", "f198", "f99"].map(|name| ("required_missing", format!("facts.{name}"))));
+}
+
+#[test]
+fn facts_know_how_deep_they_were() {
+    let layout = layout(&json!({"a": "list<int>", "b": "dyn"}));
+    for (json, depth) in [("{}", 1), (r#"{"a": []}"#, 2), (r#"{"b": {"c": [[1]]}}"#, 4), (r#"{"z": [{}]}"#, 3)] {
+        assert_eq!(read(&layout, json, UnknownFacts::Ignore).unwrap().depth(), depth, "{json}");
+    }
+}
+
+#[test]
+fn broken_json_is_shown_where_it_breaks() {
+    let details = read(&layout(&json!({"a": "int"})), "{\"a\": 1,\n \"é\": tru}", UnknownFacts::Ignore).unwrap_err();
+    assert_eq!(details[0].message, "this is not JSON, line 2 column 7");
 }

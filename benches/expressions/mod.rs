@@ -1,0 +1,135 @@
+//! One expression on facts that are read: with our evaluator, with the `cel` crate's interpreter, and as a program would
+//! have it that knows its rules.
+
+use std::{collections::HashMap, hint::black_box, sync::Arc};
+
+use regex::Regex;
+use tenet::cel::{Activation, Env, ObjectField, ObjectType, ObjectValue, Type, Value};
+
+pub const SHORT: &str = "facts.age >= 18";
+pub const LONG: &str = "facts.age >= 18 && facts.country in ['US','CA','GB'] && facts.is_premium";
+pub const EXISTS: &str = "facts.items.exists(i, i.price > 100.0 && i.qty > 2)";
+pub const MATCHES: &str = r"facts.email.matches('^[a-z]+@[a-z]+\\.com$')";
+/// Of which the last is the one that [`EXISTS`] looks for.
+const ITEMS: i64 = 20;
+const EMAIL: &str = "somebody@example.com";
+
+fn field((name, value_type): (&str, Type)) -> ObjectField {
+    ObjectField::new(name, value_type)
+}
+
+fn object(name: &str, fields: Vec<(&str, Type)>) -> Arc<ObjectType> {
+    Arc::new(ObjectType { name: name.to_owned(), fields: fields.into_iter().map(field).collect() })
+}
+
+fn price(number: i64) -> f64 {
+    if number == ITEMS - 1 { 250.0 } else { 20.0 }
+}
+
+fn item() -> Arc<ObjectType> {
+    object("item", vec![("price", Type::Double), ("qty", Type::Int)])
+}
+
+pub fn env() -> Env {
+    let facts = vec![
+        ("age", Type::Int),
+        ("country", Type::String),
+        ("email", Type::String),
+        ("is_premium", Type::Bool),
+        ("items", Type::list(Type::Object(item()))),
+    ];
+    Env::new(vec![("facts".to_owned(), Type::Object(object("facts", facts)))])
+}
+
+pub fn ours(source: &str, times: usize) {
+    let (env, item) = (env(), item());
+    let program = env.compile_bool(source).unwrap();
+    let mut activation = Activation::new(&env);
+    let items = (0..ITEMS).map(|number| {
+        let fields = vec![Some(Value::Double(price(number))), Some(Value::Int(number))];
+        Value::Object(Arc::new(ObjectValue::new(Arc::clone(&item), fields)))
+    });
+    for (path, value) in [
+        ("facts.age", 42_i64.into()),
+        ("facts.country", "US".into()),
+        ("facts.email", EMAIL.into()),
+        ("facts.is_premium", Value::Bool(true)),
+        ("facts.items", Value::list(items.collect())),
+    ] {
+        assert!(activation.set_path(path, value));
+    }
+    assert_eq!(program.holds(&activation), Ok(true));
+    for _ in 0..times {
+        black_box(program.holds(black_box(&activation)).unwrap());
+    }
+}
+
+pub fn theirs(source: &str, times: usize) {
+    let program = cel::Program::compile(source).unwrap();
+    let mut context = cel::Context::default();
+    let item = |number| {
+        let fields = [("price", cel::Value::Float(price(number))), ("qty", cel::Value::Int(number))];
+        cel::Value::from(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>())
+    };
+    let text = |text: &str| cel::Value::String(Arc::new(text.to_owned()));
+    let facts: HashMap<String, cel::Value> = HashMap::from([
+        ("age".to_owned(), cel::Value::Int(42)),
+        ("country".to_owned(), text("US")),
+        ("email".to_owned(), text(EMAIL)),
+        ("is_premium".to_owned(), cel::Value::Bool(true)),
+        ("items".to_owned(), cel::Value::List(Arc::new((0..ITEMS).map(item).collect()))),
+    ]);
+    context.add_variable_from_value("facts", facts);
+    assert_eq!(program.execute(&context).unwrap(), cel::Value::Bool(true));
+    for _ in 0..times {
+        black_box(program.execute(black_box(&context)).unwrap());
+    }
+}
+
+/// The facts as a program would have them that knows its rules.
+pub struct Hand {
+    pub age: i64,
+    pub country: String,
+    pub is_premium: bool,
+    pub purchase_amount: f64,
+    items: Vec<Item>,
+    email: String,
+    pattern: Regex,
+}
+
+struct Item {
+    price: f64,
+    qty: i64,
+}
+
+pub fn by_hand(predicate: fn(&Hand) -> bool, times: usize) {
+    let facts = Hand {
+        age: 42,
+        country: "US".to_owned(),
+        is_premium: true,
+        purchase_amount: 120.5,
+        items: (0..ITEMS).map(|qty| Item { price: price(qty), qty }).collect(),
+        email: EMAIL.to_owned(),
+        pattern: Regex::new(r"^[a-z]+@[a-z]+\.com$").unwrap(),
+    };
+    assert!(predicate(&facts));
+    for _ in 0..times {
+        black_box(predicate(black_box(&facts)));
+    }
+}
+
+pub fn one_comparison(facts: &Hand) -> bool {
+    facts.age >= 18
+}
+
+pub fn three_terms(facts: &Hand) -> bool {
+    facts.age >= 18 && matches!(facts.country.as_str(), "US" | "CA" | "GB") && facts.is_premium
+}
+
+pub fn exists(facts: &Hand) -> bool {
+    facts.items.iter().any(|item| item.price > 100.0 && item.qty > 2)
+}
+
+pub fn matches(facts: &Hand) -> bool {
+    facts.pattern.is_match(&facts.email)
+}

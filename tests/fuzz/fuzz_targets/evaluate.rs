@@ -1,0 +1,8 @@
+//! `cargo +nightly fuzz run evaluate`, in `tests/fuzz`.
+#![no_main]
+
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "each target calls one function")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::evaluate(bytes));
