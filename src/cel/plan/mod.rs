@@ -15,13 +15,15 @@ mod text;
 use super::{
     activation::Slot,
     check::{Access, Checked, CheckedKind},
-    library::{Function, operators},
+    library::{Function, PatternBody, literals, operators, pattern_body},
     parse::Range,
     run::{Bound, Fault, Outcome, Run},
     types::Type,
     value::{MapValue, Value, key_is_valid},
 };
 use std::sync::Arc;
+
+use regex::Regex;
 
 pub(super) use condition::{Condition, Truth};
 pub(super) use fold::fold;
@@ -135,6 +137,15 @@ impl Planner {
     fn call(self, function: &'static Function, arguments: &[Checked], range: Range) -> Step {
         let body = function.body;
         let mut steps: Vec<Step> = arguments.iter().map(|argument| self.value(argument)).collect();
+        if let Some((body, pattern)) = constant_pattern(function, arguments) {
+            return Box::new(move |run| {
+                let arguments: Vec<Value> = steps.iter().map(|step| step(run)).collect::<Result<_, _>>()?;
+                match &pattern {
+                    Ok(pattern) => body(run, pattern, &arguments).map_err(|fault| fault.at(range)),
+                    Err(reason) => Err(Fault::new("invalid_argument", reason.clone()).at(range)),
+                }
+            });
+        }
         match (steps.pop(), steps.pop(), steps.pop()) {
             (Some(only), None, _) => Box::new(move |run| {
                 let arguments = [only(run)?];
@@ -225,6 +236,17 @@ impl Planner {
             _ => Err(Fault::new("no_such_overload", "`optMap` needs an optional").at(operand_range)),
         })
     }
+}
+
+/// What `function` does with a pattern that is known before the evaluation, and that pattern: a mistake in one that was
+/// folded is not known to the checker.
+fn constant_pattern(function: &Function, arguments: &[Checked]) -> Option<(PatternBody, Result<Regex, String>)> {
+    let body = pattern_body(function.name)?;
+    // A traced expression is not folded.
+    let mut pattern = arguments.get(1)?.clone();
+    fold(&mut pattern);
+    let CheckedKind::Constant(Value::String(pattern)) = &pattern.kind else { return None };
+    Some((body, literals::pattern(pattern)))
 }
 
 fn optional_slot(run: &Run<'_>, slot: Slot) -> Outcome {
