@@ -22,6 +22,9 @@ pub struct Generator<'a> {
     pub has_dyn: bool,
 }
 
+/// An overload, and what its type parameters stand for.
+type Match<'o> = (&'o Overload, HashMap<String, Type>);
+
 impl<'a> Generator<'a> {
     pub fn new(random: &'a mut Random, schema: &Schema, dialect: Dialect, coverage: &'a mut Coverage) -> Self {
         let mut paths = Vec::new();
@@ -157,7 +160,7 @@ impl<'a> Generator<'a> {
 
     /// A call of a function or operator, each name as likely as any other.
     fn call(&mut self, wanted: &Type, depth: usize) -> Option<String> {
-        let mut names: Vec<(&str, Vec<(&Overload, HashMap<String, Type>)>)> = Vec::new();
+        let mut names: Vec<(&str, Vec<Match>)> = Vec::new();
         for overload in OVERLOADS.iter() {
             let mut bound = HashMap::new();
             let is_spoken = self.dialect == Dialect::Whole || overload.dialect == Dialect::Shared;
