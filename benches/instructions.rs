@@ -21,7 +21,9 @@ use tenet::{
     ruleset::{Query, Return, RuleSet, UnknownFacts},
 };
 
-use expressions::{EXISTS, Hand, LONG, MATCHES, SHORT, by_hand, env, ours, theirs};
+use expressions::{
+    EXISTS, Hand, LONG, MATCHES, SHORT, by_hand, count_alone, counting_rules, env, items_json, ours, theirs,
+};
 use many_rules::{account_rules, change, compile, distinct_rules, one_by_one, one_by_one_of_theirs, three_term_rules};
 use snapshot::{snapshot, ten_rules};
 
@@ -103,6 +105,13 @@ const WORK: &[(&str, Ways)] = &[
         ],
     ),
     (
+        "10,000 rules sharing sub-expressions",
+        &[
+            ("tenet", 2, |times| decide_on(&counting_rules(10_000), &items_json(), Return::Matched, times)),
+            ("each alone", 2, |times| count_alone(10_000, times)),
+        ],
+    ),
+    (
         "rules of which ten match",
         &[
             ("of 100", 200, |times| decide(&account_rules(100), Return::Matched, times)),
@@ -167,9 +176,13 @@ fn parse_theirs<T, E: std::fmt::Debug>(parse: fn(&str) -> Result<T, E>, times: u
 }
 
 fn decide(snapshot: &Snapshot, returns: Return, times: usize) {
+    decide_on(snapshot, FACTS, returns, times);
+}
+
+fn decide_on(snapshot: &Snapshot, facts: &str, returns: Return, times: usize) {
     let set = RuleSet::compile(snapshot, None);
     assert!(set.broken().is_empty());
-    let facts = set.read_facts(FACTS, UnknownFacts::Ignore).unwrap();
+    let facts = set.read_facts(facts, UnknownFacts::Ignore).unwrap();
     let query = Query { returns, ..Query::default() };
     for _ in 0..times {
         assert!(black_box(set.decide(black_box(&facts), &query)).matched_count > 0);

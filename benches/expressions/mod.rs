@@ -4,7 +4,13 @@
 use std::{collections::HashMap, hint::black_box, sync::Arc};
 
 use regex::Regex;
-use tenet::cel::{Activation, Env, ObjectField, ObjectType, ObjectValue, Type, Value};
+use serde_json::json;
+use tenet::{
+    cel::{Activation, Env, ObjectField, ObjectType, ObjectValue, Program, Type, Value},
+    domain::Snapshot,
+};
+
+use crate::snapshot::snapshot;
 
 pub const SHORT: &str = "facts.age >= 18";
 pub const LONG: &str = "facts.age >= 18 && facts.country in ['US','CA','GB'] && facts.is_premium";
@@ -41,10 +47,9 @@ pub fn env() -> Env {
     Env::new(vec![("facts".to_owned(), Type::Object(object("facts", facts)))])
 }
 
-pub fn ours(source: &str, times: usize) {
-    let (env, item) = (env(), item());
-    let program = env.compile_bool(source).unwrap();
-    let mut activation = Activation::new(&env);
+fn activation(env: &Env) -> Activation {
+    let item = item();
+    let mut activation = Activation::new(env);
     let items = (0..ITEMS).map(|number| {
         let fields = vec![Some(Value::Double(price(number))), Some(Value::Int(number))];
         Value::Object(Arc::new(ObjectValue::new(Arc::clone(&item), fields)))
@@ -58,9 +63,43 @@ pub fn ours(source: &str, times: usize) {
     ] {
         assert!(activation.set_path(path, value));
     }
+    activation
+}
+
+pub fn ours(source: &str, times: usize) {
+    let env = env();
+    let (program, activation) = (env.compile_bool(source).unwrap(), activation(&env));
     assert_eq!(program.holds(&activation), Ok(true));
     for _ in 0..times {
         black_box(program.holds(black_box(&activation)).unwrap());
+    }
+}
+
+/// Rules that no index can rule out, which all count the same items.
+pub fn counting_rules(count: usize) -> Snapshot {
+    let item = json!({"price": "double", "qty": "int"});
+    let schema = json!({"facts": {"items": {"type": "list", "items": {"type": "object", "fields": item}}}});
+    snapshot(&schema, (0..count).map(counting_rule))
+}
+
+fn counting_rule(number: usize) -> String {
+    format!("facts.items.filter(i, i.price > 100.0 && i.qty > 2).size() != {number}")
+}
+
+/// The facts of [`counting_rules`].
+pub fn items_json() -> String {
+    let items: Vec<_> = (0..ITEMS).map(|number| json!({"price": price(number), "qty": number})).collect();
+    json!({ "items": items }).to_string()
+}
+
+/// Each of so many [`counting_rules`] by itself.
+pub fn count_alone(count: usize, times: usize) {
+    let env = env();
+    let activation = activation(&env);
+    let programs: Vec<_> = (0..count).map(|number| env.compile_bool(&counting_rule(number)).unwrap()).collect();
+    for _ in 0..times {
+        let holds = |program: &&Program| program.holds(black_box(&activation)).unwrap();
+        assert_eq!(programs.iter().filter(holds).count(), count - 1);
     }
 }
 

@@ -22,6 +22,7 @@ mod network;
 mod parse;
 mod plan;
 mod program;
+mod reads;
 mod run;
 mod share;
 mod size;

@@ -16,6 +16,7 @@ use super::{
     meter::Meter,
     parse,
     plan::{self, Condition, Planner, Step, Truth},
+    reads::{find, reads, references},
     run::{self, Fault, Limits, Outcome, Run},
     share::{self, Shareable, Shareables},
     size::Size,
@@ -345,60 +346,4 @@ fn locals(node: &Checked) -> usize {
     let mut most = own;
     node.children(&mut |child| most = most.max(locals(child)));
     most
-}
-
-fn reads(checked: &Checked) -> Vec<SlotRead> {
-    fn collect(node: &Checked, found: &mut Vec<SlotRead>) {
-        match &node.kind {
-            CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
-                found.push(SlotRead { slot: *slot, is_whole: false });
-            }
-            CheckedKind::Object(_, slot) => found.push(SlotRead { slot: *slot, is_whole: true }),
-            _ => node.children(&mut |child| collect(child, found)),
-        }
-    }
-    let mut found = Vec::new();
-    collect(checked, &mut found);
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
-fn references(env: &Env, checked: &Checked) -> Vec<String> {
-    let mut found = std::collections::BTreeSet::new();
-    collect(env, checked, &mut found);
-    found.into_iter().collect()
-}
-
-fn collect(env: &Env, node: &Checked, found: &mut std::collections::BTreeSet<String>) {
-    match path(env, node) {
-        Some(path) => {
-            found.insert(path);
-        }
-        None => node.children(&mut |child| collect(env, child, found)),
-    }
-}
-
-/// The first node that reads `wanted`, or all of the object that it is in.
-fn find(env: &Env, node: &Checked, wanted: &str) -> Option<parse::Range> {
-    if path(env, node).is_some_and(|path| wanted.starts_with(&path)) {
-        return Some(node.range);
-    }
-    let mut found = None;
-    node.children(&mut |child| found = found.or_else(|| find(env, child, wanted)));
-    found
-}
-
-/// The path that `node` reads, if it reads one: a variable, a field, a field of that.
-fn path(env: &Env, node: &Checked) -> Option<String> {
-    match &node.kind {
-        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
-            env.path(*slot, false)
-        }
-        CheckedKind::Object(_, slot) => env.path(*slot, true),
-        CheckedKind::Select { operand, field, position: Some(_), .. } => {
-            Some(format!("{}.{field}", path(env, operand)?))
-        }
-        _ => None,
-    }
 }

@@ -389,3 +389,39 @@ fn what_a_dyn_argument_leaves_open_is_not_narrowed_by_what_follows() {
         assert_eq!(outcome, Ok(Value::Bool(true)), "{source}");
     }
 }
+
+/// A pattern that is known before costs nothing to compile, traced or not, and whatever the function.
+#[test]
+fn constant_patterns_are_compiled_with_the_expression() {
+    let limits = crate::cel::Limits { cost_max: 1_000, memory_bytes_max: 1 << 20 };
+    let env = Env::new(vec![("s".into(), Type::String), ("d".into(), Type::Dyn)]).with_limits(limits);
+    let mut activation = Activation::new(&env);
+    activation.set_path("s", Value::from("a1b22"));
+    activation.set_path("d", Value::from("a1b22"));
+    for source in [
+        "s.matches('[0-9]+')",
+        "d.matches('[0-9]' + '+')",
+        "matches(s.upperAscii(), '[A-Z]')",
+        "regex.extract(s, '([0-9])').value() == '1'",
+        "regex.extractAll(d, '[0-9]+') == ['1', '22']",
+        "regex.replace(s, '[0-9]+', '-') == 'a-b-'",
+        "regex.replace(d, '[' + '0-9]+', '-', 1) == 'a-b22'",
+    ] {
+        let program = env.compile(source).unwrap();
+        assert_eq!(program.evaluate(&activation), Ok(Value::Bool(true)), "{source}");
+        let trace = program.trace(&activation);
+        assert_eq!(trace[0].value, serde_json::json!(true), "{source}: {trace:?}");
+        let is_bounded = !source.contains("d,") && !source.contains("d.");
+        assert!(!is_bounded || program.cost_units() < 25_000, "{source}: {}", program.cost_units());
+    }
+    for source in ["s.matches(s)", "regex.replace(s, s, '') == ''"] {
+        let error = env.compile(source).unwrap().evaluate(&activation).unwrap_err();
+        assert_eq!(error.code, "cost_exceeded", "{source}");
+    }
+    for source in ["s.matches('[' + '0')", "regex.extractAll(s, '(' + 'a') == []"] {
+        let program = env.compile(source).unwrap();
+        let (outcome, cost) = program.evaluate_within(&activation, limits);
+        assert_eq!(outcome.unwrap_err().code, "invalid_argument", "{source}");
+        assert!(cost <= program.cost_units(), "{source}: {cost}");
+    }
+}

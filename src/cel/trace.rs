@@ -181,7 +181,8 @@ mod tests {
         ] {
             let mut found = decided(source).0;
             let mut expected: Vec<_> = expected.iter().map(|text| (*text).to_owned()).collect();
-            (found.sort(), expected.sort());
+            found.sort();
+            expected.sort();
             assert_eq!(found, expected, "{source}");
         }
     }

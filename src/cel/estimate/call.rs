@@ -78,14 +78,18 @@ impl Case<'_> {
     fn of_text(&self) -> Option<(u64, Size)> {
         let (first, second) = (self.size(0), self.size(1));
         let bytes = first.bytes;
-        let pattern = second.bytes.saturating_mul(cost::PATTERN_BYTE_UNITS).saturating_add(cost::PATTERN_UNITS);
+        // One that is written in the source is compiled with the expression.
+        let pattern = match self.constant(1) {
+            Some(_) => 0,
+            None => second.bytes.saturating_mul(cost::PATTERN_BYTE_UNITS).saturating_add(cost::PATTERN_UNITS),
+        };
         Some(match self.name {
-            "matches" if self.constant(1).is_some() => (cost::of_bytes(bytes), Size::scalar()),
             "matches" => (pattern.saturating_add(cost::of_bytes(bytes)), Size::scalar()),
             "regex.extract" => (pattern.saturating_add(cost::of_bytes(bytes)), Size::bytes(bytes).optional()),
             "regex.extractAll" => {
                 let matches = bytes.saturating_add(1);
-                (pattern.saturating_add(matches.saturating_mul(4)), Size::list(matches, Size::bytes(bytes)))
+                let work = pattern.saturating_add(cost::of_bytes(bytes)).saturating_add(matches.saturating_mul(4));
+                (work, Size::list(matches, Size::bytes(bytes)))
             }
             "regex.replace" => self.of_replacing_matches(pattern),
             "replace" => self.of_replacing(),

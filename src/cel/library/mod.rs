@@ -28,6 +28,8 @@ use super::{
     value::Value,
 };
 
+pub(super) use regexes::{PatternBody, pattern_body};
+
 /// What a function does with its arguments; a target is the first of them.
 pub(super) type Body = fn(&Run<'_>, &[Value]) -> Outcome;
 

@@ -7,53 +7,76 @@ use regex::{Captures, Regex};
 use super::{Declaration, Fault, Outcome, Run, Value, invalid, literals, no_overload};
 use crate::cel::cost::{PATTERN_BYTE_UNITS, PATTERN_UNITS};
 
+/// What a function does whose second argument is a pattern, once that is compiled.
+pub(in crate::cel) type PatternBody = fn(&Run<'_>, &Regex, &[Value]) -> Outcome;
+
 pub(super) const FUNCTIONS: &[Declaration] = &[
-    ("matches", &["matches(string, string): bool", "string.matches(string): bool"], |run, arguments| match arguments {
-        [Value::String(text), Value::String(pattern)] => {
-            let pattern = compile(run, pattern)?;
-            run.charge_bytes(text.len())?;
-            Ok(Value::Bool(pattern.is_match(text)))
-        }
-        _ => Err(no_overload("matches", arguments)),
+    ("matches", &["matches(string, string): bool", "string.matches(string): bool"], |run, arguments| {
+        with_pattern(run, "matches", matches, arguments)
     }),
-    ("regex.extract", &["regex.extract(string, string): optional(string)"], |run, arguments| match arguments {
-        [Value::String(text), Value::String(pattern)] => {
-            let pattern = single_group(compile(run, pattern)?)?;
-            run.allocate(text.len())?;
-            let found = pattern.captures(text).and_then(|captures| group(&captures));
-            Ok(Value::Optional(found.map(Arc::new)))
-        }
-        _ => Err(no_overload("regex.extract", arguments)),
+    ("regex.extract", &["regex.extract(string, string): optional(string)"], |run, arguments| {
+        with_pattern(run, "regex.extract", extract, arguments)
     }),
-    ("regex.extractAll", &["regex.extractAll(string, string): list(string)"], |run, arguments| match arguments {
-        [Value::String(text), Value::String(pattern)] => {
-            let pattern = single_group(compile(run, pattern)?)?;
-            let mut found = Vec::new();
-            for captures in pattern.captures_iter(text) {
-                run.allocate(64)?;
-                found.extend(group(&captures));
-            }
-            Ok(Value::list(found))
-        }
-        _ => Err(no_overload("regex.extractAll", arguments)),
+    ("regex.extractAll", &["regex.extractAll(string, string): list(string)"], |run, arguments| {
+        with_pattern(run, "regex.extractAll", extract_all, arguments)
     }),
     (
         "regex.replace",
         &["regex.replace(string, string, string): string", "regex.replace(string, string, string, int): string"],
-        replace,
+        |run, arguments| with_pattern(run, "regex.replace", replace, arguments),
     ),
 ];
 
-fn compile(run: &Run<'_>, pattern: &str) -> Result<Regex, Fault> {
-    run.charge((pattern.len() as u64).saturating_mul(PATTERN_BYTE_UNITS).saturating_add(PATTERN_UNITS))?;
-    literals::computed_pattern(pattern).map_err(invalid)
+/// What `name` does with a pattern that is compiled already, if it takes one.
+pub(in crate::cel) fn pattern_body(name: &str) -> Option<PatternBody> {
+    Some(match name {
+        "matches" => matches,
+        "regex.extract" => extract,
+        "regex.extractAll" => extract_all,
+        "regex.replace" => replace,
+        _ => return None,
+    })
 }
 
-fn single_group(pattern: Regex) -> Result<Regex, Fault> {
+/// Compiles the pattern among the arguments, and pays for that.
+fn with_pattern(run: &Run<'_>, name: &str, body: PatternBody, arguments: &[Value]) -> Outcome {
+    let [Value::String(_), Value::String(pattern), ..] = arguments else { return Err(no_overload(name, arguments)) };
+    run.charge((pattern.len() as u64).saturating_mul(PATTERN_BYTE_UNITS).saturating_add(PATTERN_UNITS))?;
+    body(run, &literals::computed_pattern(pattern).map_err(invalid)?, arguments)
+}
+
+fn matches(run: &Run<'_>, pattern: &Regex, arguments: &[Value]) -> Outcome {
+    let [Value::String(text), _] = arguments else { return Err(no_overload("matches", arguments)) };
+    run.charge_bytes(text.len())?;
+    Ok(Value::Bool(pattern.is_match(text)))
+}
+
+fn extract(run: &Run<'_>, pattern: &Regex, arguments: &[Value]) -> Outcome {
+    let [Value::String(text), _] = arguments else { return Err(no_overload("regex.extract", arguments)) };
+    one_group_at_most(pattern)?;
+    run.allocate(text.len())?;
+    let found = pattern.captures(text).and_then(|captures| group(&captures));
+    Ok(Value::Optional(found.map(Arc::new)))
+}
+
+fn extract_all(run: &Run<'_>, pattern: &Regex, arguments: &[Value]) -> Outcome {
+    let [Value::String(text), _] = arguments else { return Err(no_overload("regex.extractAll", arguments)) };
+    one_group_at_most(pattern)?;
+    // Matches do not overlap: together they are no longer than the text.
+    run.allocate(text.len())?;
+    let mut found = Vec::new();
+    for captures in pattern.captures_iter(text) {
+        run.allocate(64)?;
+        found.extend(group(&captures));
+    }
+    Ok(Value::list(found))
+}
+
+fn one_group_at_most(pattern: &Regex) -> Result<(), Fault> {
     if pattern.captures_len() > 2 {
         return Err(invalid(format!("the pattern `{pattern}` has more than one group")));
     }
-    Ok(pattern)
+    Ok(())
 }
 
 /// The only group, or the whole match if there is none.
@@ -62,15 +85,12 @@ fn group(captures: &Captures<'_>) -> Option<Value> {
     captures.get(index).map(|found| Value::from(found.as_str()))
 }
 
-fn replace(run: &Run<'_>, arguments: &[Value]) -> Outcome {
-    let (text, pattern, replacement, count) = match arguments {
-        [Value::String(text), Value::String(pattern), Value::String(replacement)] => (text, pattern, replacement, -1),
-        [Value::String(text), Value::String(pattern), Value::String(replacement), Value::Int(count)] => {
-            (text, pattern, replacement, *count)
-        }
+fn replace(run: &Run<'_>, pattern: &Regex, arguments: &[Value]) -> Outcome {
+    let (text, replacement, count) = match arguments {
+        [Value::String(text), _, Value::String(replacement)] => (text, replacement, -1),
+        [Value::String(text), _, Value::String(replacement), Value::Int(count)] => (text, replacement, *count),
         _ => return Err(no_overload("regex.replace", arguments)),
     };
-    let pattern = compile(run, pattern)?;
     run.charge_bytes(text.len())?;
     let mut result = String::new();
     let mut end = 0;

@@ -15,13 +15,15 @@ mod text;
 use super::{
     activation::Slot,
     check::{Access, Checked, CheckedKind},
-    library::{Function, operators},
+    library::{Function, PatternBody, literals, operators, pattern_body},
     parse::Range,
     run::{Bound, Fault, Outcome, Run},
     types::Type,
     value::{MapValue, Value, key_is_valid},
 };
 use std::sync::Arc;
+
+use regex::Regex;
 
 pub(super) use condition::{Condition, Truth};
 pub(super) use fold::fold;
@@ -57,7 +59,7 @@ impl Planner {
             if node.value_type == Type::Bool
                 && let Some(condition) = self.quick_truth(node)
             {
-                return Box::new(move |run| condition.test(run).map(Value::Bool));
+                return as_value(condition);
             }
             if let Some(step) = self.quick_int(node) {
                 return Box::new(move |run| step(run).map(Value::Int));
@@ -90,10 +92,7 @@ impl Planner {
                     None => run.local(local).cloned(),
                 })
             }
-            CheckedKind::HasSlot(_) | CheckedKind::And(_) | CheckedKind::Or(_) => {
-                let condition = self.plain_truth(node);
-                Box::new(move |run| condition.test(run).map(Value::Bool))
-            }
+            CheckedKind::HasSlot(_) | CheckedKind::And(_) | CheckedKind::Or(_) => as_value(self.plain_truth(node)),
             CheckedKind::OptionalSlot(slot, _) => {
                 let slot = *slot;
                 Box::new(move |run| optional_slot(run, slot).map_err(|fault| fault.at(range)))
@@ -118,13 +117,7 @@ impl Planner {
             CheckedKind::Loop(parts) => self.fold(parts, range),
             CheckedKind::Bind { bindings, body } => self.bind(bindings, body),
             CheckedKind::MapOptional { operand, local, body, flat } => self.map_optional(operand, *local, body, *flat),
-            CheckedKind::Shared(number, inner) => {
-                let (step, number) = (self.value(inner), *number);
-                Box::new(move |run| match run.memo() {
-                    None => step(run),
-                    Some(memo) => memo.value(run, number, &step),
-                })
-            }
+            CheckedKind::Shared(number, inner) => self.shared(*number, inner),
             CheckedKind::Fail(code, message) => {
                 let (code, message) = (*code, message.clone());
                 Box::new(move |_| Err(Fault::new(code, message.clone()).at(range)))
@@ -135,6 +128,15 @@ impl Planner {
     fn call(self, function: &'static Function, arguments: &[Checked], range: Range) -> Step {
         let body = function.body;
         let mut steps: Vec<Step> = arguments.iter().map(|argument| self.value(argument)).collect();
+        if let Some((body, pattern)) = constant_pattern(function, arguments) {
+            return Box::new(move |run| {
+                let arguments: Vec<Value> = steps.iter().map(|step| step(run)).collect::<Result<_, _>>()?;
+                match &pattern {
+                    Ok(pattern) => body(run, pattern, &arguments).map_err(|fault| fault.at(range)),
+                    Err(reason) => Err(Fault::new("invalid_argument", reason.clone()).at(range)),
+                }
+            });
+        }
         match (steps.pop(), steps.pop(), steps.pop()) {
             (Some(only), None, _) => Box::new(move |run| {
                 let arguments = [only(run)?];
@@ -154,6 +156,15 @@ impl Planner {
                 })
             }
         }
+    }
+
+    /// What is looked up first, if this evaluation shares with others.
+    fn shared(self, number: u64, inner: &Checked) -> Step {
+        let step = self.value(inner);
+        Box::new(move |run| match run.memo() {
+            None => step(run),
+            Some(memo) => memo.value(run, number, &step),
+        })
     }
 
     fn conditional(self, parts: &[Checked; 3]) -> Step {
@@ -225,6 +236,21 @@ impl Planner {
             _ => Err(Fault::new("no_such_overload", "`optMap` needs an optional").at(operand_range)),
         })
     }
+}
+
+fn as_value(condition: Condition) -> Step {
+    Box::new(move |run| condition.test(run).map(Value::Bool))
+}
+
+/// What `function` does with a pattern that is known before the evaluation, and that pattern: a mistake in one that was
+/// folded is not known to the checker.
+fn constant_pattern(function: &Function, arguments: &[Checked]) -> Option<(PatternBody, Result<Regex, String>)> {
+    let body = pattern_body(function.name)?;
+    // A traced expression is not folded.
+    let mut pattern = arguments.get(1)?.clone();
+    fold(&mut pattern);
+    let CheckedKind::Constant(Value::String(pattern)) = &pattern.kind else { return None };
+    Some((body, literals::pattern(pattern)))
 }
 
 fn optional_slot(run: &Run<'_>, slot: Slot) -> Outcome {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod budget;
+mod sharing;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -366,4 +367,11 @@ proptest! {
             prop_assert_eq!(decide(&fresh, &facts, &query), decide(&carried, &facts, &query));
         }
     }
+}
+
+#[test]
+fn a_derived_field_is_not_looked_for_where_there_are_none() {
+    let report = compile(&tenant()).check_rule("derived.nope");
+    let [detail] = report.details.as_slice() else { panic!("{report:?}") };
+    assert_eq!((detail.code, detail.hint.as_deref()), ("no_such_field", Some("it has no fields: `derived` is empty")));
 }

@@ -1,5 +1,6 @@
 //! Each change, and each reason to refuse it: what the tables are made of, and changes of the tenant itself.
 
+mod costs;
 mod derived_fields;
 mod rules;
 mod schemas;

@@ -103,6 +103,27 @@ async fn a_trace_shows_each_part_and_names_unknown_facts() {
 }
 
 #[tokio::test]
+async fn what_is_missing_is_named_with_the_derived_field_that_reads_it() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let field = json!({"name": "adult", "expression": "facts.age >= 18"});
+    body(&app.client.post_json(&format!("/api/v1/tenants/{tenant}/derived-fields"), &field).await.unwrap(), 201);
+    app.create_rule(&tenant, "adult", "derived.adult").await;
+    app.create_rule(&tenant, "old", "facts.age > 65").await;
+    let path = format!("/api/v1/tenants/{tenant}/evaluate");
+    let decision = body(&app.client.post_json(&path, &json!({"facts": {}, "trace": true})).await.unwrap(), 200);
+    for (place, derived) in [(0, json!("derived.adult")), (1, Value::Null)] {
+        let result = &decision["results"][place];
+        let error = &result["error"];
+        assert_eq!((&error["code"], &error["missing"]), (&json!("no_such_field"), &json!("facts.age")), "{decision}");
+        assert_eq!(error["derivedField"], derived, "{decision}");
+        let mut trace = result["trace"].as_array().unwrap().iter();
+        assert!(trace.any(|part| part["missing"] == "facts.age" && part["decided"] == true), "{decision}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_revision_that_is_not_reached_in_time_is_told() {
     let app = TestApp::start().await;
     let tenant = acme(&app).await;

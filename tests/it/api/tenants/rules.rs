@@ -147,6 +147,26 @@ async fn an_expression_is_checked_and_nothing_changes() {
 }
 
 #[tokio::test]
+async fn a_rule_that_could_cost_too_much_is_refused_with_the_part_that_does() {
+    let app = TestApp::start().await;
+    let schema = json!({"items": {"type": "list<int>", "maxItems": 1000}, "vip": "bool"});
+    let tenant = app.create_tenant_with_schema("acme", &schema).await;
+    let rules = format!("/api/v1/tenants/{tenant}/rules");
+    let square = "facts.items.all(a, facts.items.all(b, a <= b))";
+    let rule = json!({"name": "square", "expression": format!("facts.vip &&\n  {square}")});
+    let refused = problem(&app.client.post_json(&rules, &rule).await.unwrap(), 422);
+    let error = &refused["errors"][0];
+    assert_eq!((&error["code"], &error["path"]), (&json!("cost_too_high"), &json!("expression")), "{refused}");
+    assert_eq!((&error["line"], &error["column"], &error["text"]), (&json!(2), &json!(3), &json!(square)), "{refused}");
+    assert!(error["hint"].as_str().unwrap().contains("`maxItems` of `facts.items` (now 1000)"), "{refused}");
+    let check = json!({"expression": rule["expression"]});
+    let checked = body(&app.client.post_json(&format!("{rules}/check"), &check).await.unwrap(), 200);
+    assert_eq!((&checked["valid"], &checked["errors"][0]["code"]), (&json!(false), &json!("cost_too_high")));
+    assert!(checked["cost"]["units"].as_u64() > checked["cost"]["limit"].as_u64(), "{checked}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn without_a_schema_there_are_no_rules() {
     let app = TestApp::start().await;
     let tenant = app.create_tenant("acme").await;
