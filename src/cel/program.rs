@@ -7,14 +7,15 @@ use super::{
     account::Computed,
     activation::{Activation, Slot},
     check::{self, Checked, CheckedKind},
-    conjuncts::{Conjunct, conjuncts},
+    conjuncts::{self, Conjunct},
     cost,
     env::Env,
     estimate::{self, Bound, Estimate},
     fault::EvaluationError,
     meter::Meter,
     parse,
-    plan::{self, Condition, Planner, Step, Truth},
+    paths::{find, references},
+    plan::{self, Condition, Planner, Sought, Step, Truth},
     run::{self, Fault, Limits, Outcome, Run},
     size::Size,
     trace,
@@ -38,6 +39,8 @@ struct Inner {
     /// How large its value can be, if that can grow: a rule's cannot.
     size: Option<Box<Size>>,
     conjuncts: Box<[Conjunct]>,
+    /// Whether it costs the same whatever it reads, and is true wherever its conjuncts hold.
+    is_conjuncts: bool,
     /// What the straight-line code costs, which is paid for before it runs.
     units: u64,
     root: Root,
@@ -102,6 +105,7 @@ impl Program {
         let locals = locals(&checked);
         let units = cost::of_block(&checked);
         let (estimate, size) = estimate::estimate(&checked, locals);
+        let root = root(&checked, units <= env.limits().cost_max);
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
@@ -110,9 +114,10 @@ impl Program {
                 locals: u32::try_from(locals).unwrap_or(u32::MAX),
                 estimate,
                 size: (size != Size::scalar()).then(|| Box::new(size)),
-                conjuncts: conjuncts(&checked, estimate, env.limits(), source),
+                conjuncts: conjuncts::conjuncts(&checked, estimate, env.limits(), source),
+                is_conjuncts: matches!(root, Root::Straight(_)) && conjuncts::are_all(&checked),
                 units,
-                root: root(&checked, units <= env.limits().cost_max),
+                root,
             }),
         }
     }
@@ -140,6 +145,12 @@ impl Program {
     /// Tests of single slots without which the expression is false.
     pub fn conjuncts(&self) -> &[Conjunct] {
         &self.inner.conjuncts
+    }
+
+    /// Whether the expression is true wherever one test of each conjunct holds of values that are there, and costs
+    /// [`Self::straight_cost`].
+    pub fn is_conjuncts(&self) -> bool {
+        self.inner.is_conjuncts
     }
 
     /// The source compiled.
@@ -216,6 +227,32 @@ impl Program {
     /// Whether the expression, a condition, is true.
     #[inline]
     pub fn holds(&self, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
+        match self.peek(activation) {
+            Some(holds) => Ok(holds),
+            None => self.holds_in_full(activation),
+        }
+    }
+
+    /// Whether the expression is true, if that shows in the slots and costs no more than its straight-line code, which
+    /// is within the limits. Most rules are so: they need no meter.
+    #[inline]
+    fn peek(&self, activation: &Activation) -> Option<bool> {
+        match &self.inner.root {
+            Root::Straight(condition) => condition.peek_here(activation.slots()),
+            Root::Truth(_) | Root::Value(..) => None,
+        }
+    }
+
+    /// What the expression asks of slots, if it is a condition that asks for no more; see [`Condition::sought`].
+    pub(super) fn sought(&self) -> Option<(bool, Vec<Sought>)> {
+        match &self.inner.root {
+            Root::Straight(condition) => condition.sought(),
+            Root::Truth(_) | Root::Value(..) => None,
+        }
+    }
+
+    #[inline(never)]
+    fn holds_in_full(&self, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
         let meter = Meter::of(self.limits());
         let run = Run::new(activation, &meter);
         match run.charge(self.inner.units) {
@@ -226,6 +263,10 @@ impl Program {
 
     /// The same, as one of many evaluations that share what may be done; takes from it what was done now.
     pub fn holds_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<bool, Box<EvaluationError>> {
+        if let (Some(holds), Some(left)) = (self.peek(activation), work_left.checked_sub(self.inner.units)) {
+            *work_left = left;
+            return Ok(holds);
+        }
         let meter = Meter::new(self.limits(), *work_left);
         let run = Run::new(activation, &meter);
         let outcome = match run.charge(self.inner.units) {
@@ -328,43 +369,4 @@ fn reads(checked: &Checked) -> Vec<SlotRead> {
     found.sort_unstable();
     found.dedup();
     found
-}
-
-fn references(env: &Env, checked: &Checked) -> Vec<String> {
-    let mut found = std::collections::BTreeSet::new();
-    collect(env, checked, &mut found);
-    found.into_iter().collect()
-}
-
-fn collect(env: &Env, node: &Checked, found: &mut std::collections::BTreeSet<String>) {
-    match path(env, node) {
-        Some(path) => {
-            found.insert(path);
-        }
-        None => node.children(&mut |child| collect(env, child, found)),
-    }
-}
-
-/// The first node that reads `wanted`, or all of the object that it is in.
-fn find(env: &Env, node: &Checked, wanted: &str) -> Option<parse::Range> {
-    if path(env, node).is_some_and(|path| wanted.starts_with(&path)) {
-        return Some(node.range);
-    }
-    let mut found = None;
-    node.children(&mut |child| found = found.or_else(|| find(env, child, wanted)));
-    found
-}
-
-/// The path that `node` reads, if it reads one: a variable, a field, a field of that.
-fn path(env: &Env, node: &Checked) -> Option<String> {
-    match &node.kind {
-        CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
-            env.path(*slot, false)
-        }
-        CheckedKind::Object(_, slot) => env.path(*slot, true),
-        CheckedKind::Select { operand, field, position: Some(_), .. } => {
-            Some(format!("{}.{field}", path(env, operand)?))
-        }
-        _ => None,
-    }
 }

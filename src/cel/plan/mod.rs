@@ -3,6 +3,7 @@
 //! Each closure does one thing that was decided here: which slot, which overload, which constant. Straight-line code is
 //! paid for where it is entered, at the root or for each turn of a loop; work in proportion to a size, where it is done.
 
+mod column;
 mod condition;
 mod fold;
 mod logic;
@@ -23,6 +24,7 @@ use super::{
 };
 use std::sync::Arc;
 
+pub(super) use column::{Column, Sought};
 pub(super) use condition::{Condition, Truth};
 pub(super) use fold::fold;
 
