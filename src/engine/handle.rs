@@ -168,7 +168,8 @@ impl Engine {
     /// the setting allows. A suspended tenant has none to decide with.
     pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
         let shared = &self.inner.shared;
-        let served = shared.registry.serving(tenant);
+        let mut now = Instant::now();
+        let served = shared.registry.serving(tenant, now);
         // First the time, then the set: one that is published in between makes it too early, not too late.
         let (resident, set, behind_since_ms) = match served {
             Some(served) if min_revision.is_none_or(|revision| served.set.revision() >= revision) => {
@@ -177,6 +178,7 @@ impl Engine {
             }
             served => {
                 let set = self.wait_for(tenant, min_revision, served.map(|served| served.set)).await?;
+                now = Instant::now();
                 let resident = shared.registry.entry(tenant).map(|entry| entry.resident);
                 let behind_since_ms = resident.as_ref().map_or(NOT_BEHIND, |resident| resident.hints.behind_since_ms());
                 (resident, set, behind_since_ms)
@@ -185,7 +187,7 @@ impl Engine {
         if set.tenant().status == TenantStatus::Suspended {
             return Err(Error::TenantSuspended);
         }
-        let stale = shared.freshness.is_stale_since(behind_since_ms, Instant::now());
+        let stale = shared.freshness.is_stale_since(behind_since_ms, now);
         Ok(Served { set, stale, resident })
     }
 

@@ -13,7 +13,7 @@ use super::{
     shared::SharedSchema,
 };
 use crate::{
-    cel::Sheet,
+    cel::{Repeated, Sheet},
     config::limits::DECISION_COST_MAX,
     domain::{Rule, Snapshot},
     error::{Detail, Subject},
@@ -76,9 +76,10 @@ impl RuleSet {
             schema,
             environment,
             frame,
-            derived: Arc::new(derived),
             places: places(&rules, previous),
             index: Arc::new(index),
+            repeated: Arc::new(repeated(&rules, &derived)),
+            derived: Arc::new(derived),
             active: snapshot.rules.iter().filter(|rule| rule.active).count(),
             small: small(&rules),
             rules: rules.into(),
@@ -141,6 +142,15 @@ fn sheet(rules: &[Arc<RuleEntry>]) -> Option<(Sheet, Box<[u32]>)> {
         }
     }
     Some((Sheet::of(programs.into_iter())?, places.into()))
+}
+
+/// What rules and derived fields have in common.
+fn repeated(rules: &[Arc<RuleEntry>], derived: &DerivedFields) -> Repeated {
+    let rules = rules.iter().filter_map(|rule| match &rule.state {
+        RuleState::Ready(compiled) => Some(&compiled.program),
+        RuleState::Inactive | RuleState::Broken(_) => None,
+    });
+    Repeated::of(rules.chain(derived.usable().map(|(.., compiled)| &compiled.program)))
 }
 
 /// Where each rule stands, in the order of their ids; those of the set before if they are the same.
