@@ -6,6 +6,7 @@ use super::{
     check::{Checked, CheckedKind},
     env::Env,
     parse::Range,
+    program::SlotRead,
 };
 
 /// The paths that an expression reads, sorted.
@@ -46,4 +47,22 @@ fn path(env: &Env, node: &Checked) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// The slots that an expression reads, sorted.
+pub(super) fn reads(checked: &Checked) -> Vec<SlotRead> {
+    fn collect(node: &Checked, found: &mut Vec<SlotRead>) {
+        match &node.kind {
+            CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
+                found.push(SlotRead { slot: *slot, is_whole: false });
+            }
+            CheckedKind::Object(_, slot) => found.push(SlotRead { slot: *slot, is_whole: true }),
+            _ => node.children(&mut |child| collect(child, found)),
+        }
+    }
+    let mut found = Vec::new();
+    collect(checked, &mut found);
+    found.sort_unstable();
+    found.dedup();
+    found
 }

@@ -15,7 +15,7 @@ use super::{
     memo::Memo,
     meter::Meter,
     parse,
-    paths::{find, references},
+    paths::{find, reads, references},
     plan::{self, Condition, Planner, Sought, Step, Truth},
     run::{self, Fault, Limits, Outcome, Run},
     share::{self, Shareable, Shareables},
@@ -387,21 +387,4 @@ fn locals(node: &Checked) -> usize {
     let mut most = own;
     node.children(&mut |child| most = most.max(locals(child)));
     most
-}
-
-fn reads(checked: &Checked) -> Vec<SlotRead> {
-    fn collect(node: &Checked, found: &mut Vec<SlotRead>) {
-        match &node.kind {
-            CheckedKind::Slot(slot, _) | CheckedKind::HasSlot(slot) | CheckedKind::OptionalSlot(slot, _) => {
-                found.push(SlotRead { slot: *slot, is_whole: false });
-            }
-            CheckedKind::Object(_, slot) => found.push(SlotRead { slot: *slot, is_whole: true }),
-            _ => node.children(&mut |child| collect(child, found)),
-        }
-    }
-    let mut found = Vec::new();
-    collect(checked, &mut found);
-    found.sort_unstable();
-    found.dedup();
-    found
 }
