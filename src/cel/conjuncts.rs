@@ -129,6 +129,23 @@ pub(super) fn conjuncts(root: &Checked, estimate: Estimate, limits: Limits, sour
     search.found.into_boxed_slice()
 }
 
+/// Whether a folded expression holds exactly where one test of each of its conjuncts does, of values that are there.
+pub(super) fn are_all(root: &Checked) -> bool {
+    match &root.kind {
+        CheckedKind::And(terms) => terms.iter().all(are_all),
+        _ => is_alternatives(root),
+    }
+}
+
+fn is_alternatives(node: &Checked) -> bool {
+    match &node.kind {
+        CheckedKind::Or(terms) => terms.iter().all(is_alternatives),
+        // One test stands for all terms of an `&&` in here.
+        CheckedKind::And(_) => false,
+        _ => single(node).is_some(),
+    }
+}
+
 struct Search {
     /// Whether the whole expression keeps to its budget, if it reads nothing of type `dyn`.
     is_bounded: bool,

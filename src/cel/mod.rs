@@ -25,6 +25,7 @@ mod program;
 mod reads;
 mod run;
 mod share;
+mod sheet;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub use meter::Meter;
 pub use network::Network;
 pub use program::{CostEstimate, Program, SlotRead};
 pub use run::{Limits, Run};
+pub use sheet::Sheet;
 pub use size::Size;
 pub use types::{ObjectField, ObjectType, Type};
 pub use value::{MapValue, ObjectValue, Value};

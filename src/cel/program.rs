@@ -7,7 +7,7 @@ use super::{
     account::Computed,
     activation::{Activation, Slot},
     check::{self, Checked, CheckedKind},
-    conjuncts::{Conjunct, conjuncts},
+    conjuncts::{self, Conjunct},
     cost,
     env::Env,
     estimate::{self, Bound, Estimate},
@@ -15,7 +15,7 @@ use super::{
     memo::Memo,
     meter::Meter,
     parse,
-    plan::{self, Condition, Planner, Step, Truth},
+    plan::{self, Condition, Planner, Sought, Step, Truth},
     reads::{find, reads, references},
     run::{self, Fault, Limits, Outcome, Run},
     share::{self, Shareable, Shareables},
@@ -41,6 +41,8 @@ struct Inner {
     /// How large its value can be, if that can grow: a rule's cannot.
     size: Option<Box<Size>>,
     conjuncts: Box<[Conjunct]>,
+    /// Whether it costs the same whatever it reads, and is true wherever its conjuncts hold.
+    is_conjuncts: bool,
     /// Its sub-expressions that others may have too.
     shareables: Option<Box<Shareables>>,
     /// What the straight-line code costs, which is paid for before it runs.
@@ -107,8 +109,10 @@ impl Program {
         let locals = locals(&checked);
         let units = cost::of_block(&checked);
         let (estimate, size) = estimate::estimate(&checked, locals);
-        let conjuncts = conjuncts(&checked, estimate, env.limits(), source);
+        let conjuncts = conjuncts::conjuncts(&checked, estimate, env.limits(), source);
+        let are_all = conjuncts::are_all(&checked);
         let shareables = share::mark(&mut checked);
+        let root = root(&checked, units <= env.limits().cost_max);
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
@@ -118,9 +122,10 @@ impl Program {
                 estimate,
                 size: (size != Size::scalar()).then(|| Box::new(size)),
                 conjuncts,
+                is_conjuncts: are_all && matches!(root, Root::Straight(_)),
                 shareables,
                 units,
-                root: root(&checked, units <= env.limits().cost_max),
+                root,
             }),
         }
     }
@@ -148,6 +153,12 @@ impl Program {
     /// Tests of single slots without which the expression is false.
     pub fn conjuncts(&self) -> &[Conjunct] {
         &self.inner.conjuncts
+    }
+
+    /// Whether the expression is true wherever one test of each conjunct holds of values that are there, and costs
+    /// [`Self::straight_cost`].
+    pub fn is_conjuncts(&self) -> bool {
+        self.inner.is_conjuncts
     }
 
     /// Its sub-expressions that others may have too.
@@ -245,6 +256,32 @@ impl Program {
     /// Whether the expression, a condition, is true.
     #[inline]
     pub fn holds(&self, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
+        match self.peek(activation) {
+            Some(holds) => Ok(holds),
+            None => self.holds_in_full(activation),
+        }
+    }
+
+    /// Whether the expression is true, if that shows in the slots and costs no more than its straight-line code, which
+    /// is within the limits. Most rules are so: they need no meter.
+    #[inline]
+    fn peek(&self, activation: &Activation) -> Option<bool> {
+        match &self.inner.root {
+            Root::Straight(condition) => condition.peek_here(activation.slots()),
+            Root::Truth(_) | Root::Value(..) => None,
+        }
+    }
+
+    /// What the expression asks of slots, if it is a condition that asks for no more; see [`Condition::sought`].
+    pub(super) fn sought(&self) -> Option<(bool, Vec<Sought>)> {
+        match &self.inner.root {
+            Root::Straight(condition) => condition.sought(),
+            Root::Truth(_) | Root::Value(..) => None,
+        }
+    }
+
+    #[inline(never)]
+    fn holds_in_full(&self, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
         let meter = Meter::of(self.limits());
         let run = Run::new(activation, &meter);
         match run.charge(self.inner.units) {
@@ -261,6 +298,10 @@ impl Program {
         work_left: &mut u64,
         memo: Option<&Memo<'_>>,
     ) -> Result<bool, Box<EvaluationError>> {
+        if let (Some(holds), Some(left)) = (self.peek(activation), work_left.checked_sub(self.inner.units)) {
+            *work_left = left;
+            return Ok(holds);
+        }
         let meter = Meter::new(self.limits(), *work_left).sharing(memo);
         let run = Run::new(activation, &meter);
         let outcome = match run.charge(self.inner.units) {

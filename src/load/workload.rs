@@ -100,7 +100,7 @@ mod tests {
             workload.mix(mix).unwrap();
         }
         let error = workload.mix("evaluat").unwrap_err().to_string();
-        assert!(error.contains("evaluate, load, stress"), "{error}");
+        assert!(error.contains("evaluate, health, load, stress"), "{error}");
     }
 
     #[test]

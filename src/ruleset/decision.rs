@@ -96,6 +96,17 @@ impl<'a> Results<'a> {
         self.answers.push(Answer { place, matched });
     }
 
+    /// Adds those of rules that have nothing but truth values.
+    #[inline]
+    pub(super) fn decided_all(&mut self, answers: impl Iterator<Item = (u32, bool)>) {
+        let mut matched_count = self.matched_count;
+        self.answers.extend(answers.map(|(place, matched)| {
+            matched_count += usize::from(matched);
+            Answer { place, matched }
+        }));
+        self.matched_count = matched_count;
+    }
+
     /// Adds that of a rule, with whatever there is.
     pub(super) fn add(&mut self, place: u32, matched: bool, error: Option<RuleError>, trace: Option<Vec<TraceEntry>>) {
         if error.is_some() || trace.is_some() {

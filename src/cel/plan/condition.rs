@@ -5,6 +5,7 @@
 
 use super::{
     BoolStep,
+    column::{Asked, Sought},
     place::{Place, mismatch},
     spans::{Doubles, Ints},
     text::{Word, Words},
@@ -131,6 +132,17 @@ impl Test for bool {
     }
 }
 
+impl<T: Test> Leaf<Slot, T> {
+    /// Whether it holds of what stands in the slot, if that is a value of the right type.
+    #[inline(always)]
+    fn peek(&self, slots: &[State]) -> Option<bool> {
+        match slots.get(self.place.index()) {
+            Some(State::Present(value)) => self.test.holds(value),
+            _ => None,
+        }
+    }
+}
+
 impl<P: Origin, T: Test> Leaf<P, T> {
     #[inline(always)]
     fn truth(&self, run: &Run<'_>) -> Truth {
@@ -164,6 +176,21 @@ impl Condition {
         match place {
             Place::Slot(place) => of_slot(Leaf { place, range, test }),
             place => of_place(Leaf { place, range, test }),
+        }
+    }
+
+    /// Whether it holds, if that shows in what stands in the slots: nothing is missing, computed or spent for it. `None`
+    /// says no more than that it is to be asked in full.
+    #[inline(always)]
+    pub(in crate::cel) fn peek_here(&self, slots: &[State]) -> Option<bool> {
+        match self {
+            Self::Flag(leaf) => leaf.peek(slots),
+            Self::Int(leaf) => leaf.peek(slots),
+            Self::Double(leaf) => leaf.peek(slots),
+            Self::Text(leaf) => leaf.peek(slots),
+            Self::OneOf(leaf) => leaf.peek(slots),
+            Self::All(terms) => peek_all(terms, slots),
+            _ => None,
         }
     }
 
@@ -205,6 +232,26 @@ impl Condition {
         self.truth(run).result()
     }
 
+    /// What it asks of slots, and whether all of it must be as wanted, or any; `None` if it asks for more.
+    pub(in crate::cel) fn sought(&self) -> Option<(bool, Vec<Sought>)> {
+        match self {
+            Self::All(terms) => Some((true, terms.iter().map(Self::one_sought).collect::<Option<_>>()?)),
+            Self::Any(terms) => Some((false, terms.iter().map(Self::one_sought).collect::<Option<_>>()?)),
+            term => Some((true, vec![term.one_sought()?])),
+        }
+    }
+
+    fn one_sought(&self) -> Option<Sought> {
+        let (slot, (test, wanted)) = match self {
+            Self::Flag(leaf) => (leaf.place, (Asked::Flag, leaf.test)),
+            Self::Int(leaf) => (leaf.place, map_first(leaf.test.asked(), Asked::Int)),
+            Self::Double(leaf) => (leaf.place, map_first(leaf.test.asked(), Asked::Double)),
+            Self::Text(leaf) => (leaf.place, map_first(leaf.test.asked(), Asked::Text)),
+            _ => return None,
+        };
+        Some(Sought { slot, test, wanted })
+    }
+
     /// Whether testing it costs nothing beyond its straight-line code.
     pub(in crate::cel) fn is_straight(&self) -> bool {
         match self {
@@ -223,6 +270,30 @@ impl Condition {
             other => Self::Step(Box::new(move |run| other.test(run).map(|value| !value))),
         }
     }
+}
+
+fn map_first<A, B, C>((first, second): (A, C), map: fn(A) -> B) -> (B, C) {
+    (map(first), second)
+}
+
+/// `&&` of what shows in the slots. A term that does not show leaves all of it open: the others are asked again, once.
+#[inline(never)]
+fn peek_all(terms: &[Condition], slots: &[State]) -> Option<bool> {
+    for term in terms {
+        // No deeper: a term that holds others is asked in full, so that nothing is asked more than twice.
+        let holds = match term {
+            Condition::Flag(leaf) => leaf.peek(slots),
+            Condition::Int(leaf) => leaf.peek(slots),
+            Condition::Double(leaf) => leaf.peek(slots),
+            Condition::Text(leaf) => leaf.peek(slots),
+            Condition::OneOf(leaf) => leaf.peek(slots),
+            _ => None,
+        };
+        if holds != Some(true) {
+            return holds;
+        }
+    }
+    Some(true)
 }
 
 #[cold]

@@ -3,6 +3,7 @@
 //! Each closure does one thing that was decided here: which slot, which overload, which constant. Straight-line code is
 //! paid for where it is entered, at the root or for each turn of a loop; work in proportion to a size, where it is done.
 
+mod column;
 mod condition;
 mod fold;
 mod logic;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+pub(super) use column::{Column, Sought};
 pub(super) use condition::{Condition, Truth};
 pub(super) use fold::fold;
 

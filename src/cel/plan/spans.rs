@@ -8,7 +8,7 @@ use super::{
 use crate::cel::{run::Fault, value::Value};
 
 /// Ints from one to another, or all others: what a comparison with a constant asks for.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::cel) struct Ints {
     low: i64,
     /// How far the last one is from the first.
@@ -20,6 +20,17 @@ pub(in crate::cel) struct Ints {
 impl Ints {
     fn from_to(low: i64, high: i64) -> Self {
         Self { low, width: high.wrapping_sub(low).cast_unsigned(), wanted: true }
+    }
+
+    /// The test of whether an int is one of these, and whether that is wanted.
+    pub(super) fn asked(&self) -> (Self, bool) {
+        (Self { wanted: true, ..self.clone() }, self.wanted)
+    }
+
+    /// Whether an int is one of these.
+    #[inline(always)]
+    pub(super) fn has(&self, value: i64) -> bool {
+        value.wrapping_sub(self.low).cast_unsigned() <= self.width
     }
 
     fn all_but(self) -> Self {
@@ -68,12 +79,12 @@ impl Test for Ints {
     #[inline(always)]
     fn holds(&self, value: &Value) -> Option<bool> {
         let Value::Int(value) = value else { return None };
-        Some((value.wrapping_sub(self.low).cast_unsigned() <= self.width) == self.wanted)
+        Some(self.has(*value) == self.wanted)
     }
 }
 
 /// Doubles from one to another, or all others.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::cel) struct Doubles {
     low: f64,
     high: f64,
@@ -101,6 +112,19 @@ impl Doubles {
     }
 }
 
+impl Doubles {
+    /// The test of whether a double is one of these, and whether that is wanted.
+    pub(super) fn asked(&self) -> (Self, bool) {
+        (Self { wanted: true, is_ordered: true, ..self.clone() }, self.wanted)
+    }
+
+    /// Whether a double is one of these.
+    #[inline(always)]
+    pub(super) fn has(&self, value: f64) -> bool {
+        self.low <= value && value <= self.high
+    }
+}
+
 impl Test for Doubles {
     #[inline(always)]
     fn holds(&self, value: &Value) -> Option<bool> {
@@ -108,7 +132,7 @@ impl Test for Doubles {
         if value.is_nan() && self.is_ordered {
             return None;
         }
-        Some((self.low <= *value && *value <= self.high) == self.wanted)
+        Some(self.has(*value) == self.wanted)
     }
 
     fn refusal(&self, value: &Value) -> Fault {

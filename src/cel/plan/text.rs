@@ -21,7 +21,7 @@ use crate::cel::{
 const LINEAR_MAX: usize = 8;
 
 /// A constant that a text is compared with.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::cel) struct Word {
     key: u64,
     text: Arc<str>,
@@ -60,6 +60,23 @@ const KEY_BYTES: usize = size_of::<u64>();
 impl Word {
     fn new(text: &Arc<str>, wanted: bool) -> Self {
         Self { key: key(text), text: Arc::clone(text), wanted }
+    }
+
+    /// The test of whether a text is this one, and whether that is wanted.
+    pub(super) fn asked(&self) -> (Self, bool) {
+        (Self { wanted: true, ..self.clone() }, self.wanted)
+    }
+
+    /// What texts are compared by first.
+    #[inline(always)]
+    pub(super) fn key_of(text: &str) -> u64 {
+        key(text)
+    }
+
+    /// Whether it is `text`, which has this key.
+    #[inline(always)]
+    pub(super) fn has(&self, key: u64, text: &str) -> bool {
+        self.text.len() == text.len() && self.key == key && self.is(text)
     }
 
     /// Whether it is `text`, whose key is the same.

@@ -9,16 +9,17 @@ const KEYS_FEW: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Keys<'j> {
     few: Vec<Cow<'j, str>>,
-    many: HashSet<Cow<'j, str>>,
+    /// Made when it is needed: few objects have so many, and its hashes are seeded.
+    many: Option<HashSet<Cow<'j, str>>>,
 }
 
 impl<'j> Keys<'j> {
     pub fn len(&self) -> usize {
-        self.few.len() + self.many.len()
+        self.few.len() + self.many.as_ref().map_or(0, HashSet::len)
     }
 
     pub fn contains(&self, key: &str) -> bool {
-        self.few.iter().any(|known| known == key) || (!self.many.is_empty() && self.many.contains(key))
+        self.few.iter().any(|known| known == key) || self.many.as_ref().is_some_and(|many| many.contains(key))
     }
 
     /// Adds a key; whether it was new.
@@ -30,6 +31,6 @@ impl<'j> Keys<'j> {
             self.few.push(key);
             return true;
         }
-        self.many.insert(key)
+        self.many.get_or_insert_default().insert(key)
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Reader<'j> {
 
 impl Reader<'_> {
     /// Takes the `{` that comes next; whether there are entries.
+    #[inline]
     pub fn begin_object(&mut self, place: &Place) -> Read<bool> {
         self.depth = self.depth.max(place.depth);
         self.scanner.expect(b'{')?;
@@ -43,13 +44,19 @@ impl Reader<'_> {
     }
 
     /// Whether JSON nests deeper than it may, which is noted.
+    #[inline]
     pub fn is_too_deep(&mut self, place: &Place) -> bool {
         let is_too_deep = place.depth > limits::JSON_DEPTH_MAX;
         if is_too_deep {
-            let message = format!("JSON nests at most {} levels deep", limits::JSON_DEPTH_MAX);
-            self.notes.mistake(place, "too_deep", message);
+            self.note_depth(place);
         }
         is_too_deep
+    }
+
+    #[cold]
+    fn note_depth(&mut self, place: &Place) {
+        let message = format!("JSON nests at most {} levels deep", limits::JSON_DEPTH_MAX);
+        self.notes.mistake(place, "too_deep", message);
     }
 
     /// The value of a field; `None` if it counts as missing, or is wrong.
@@ -58,7 +65,7 @@ impl Reader<'_> {
         if self.is_too_deep(place) {
             return self.scanner.skip().map(|()| None);
         }
-        if field.field_type == FieldType::Dyn {
+        if matches!(field.field_type, FieldType::Dyn) {
             return self.any(place).map(Some);
         }
         match self.scanner.peek() {

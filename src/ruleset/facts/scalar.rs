@@ -107,9 +107,10 @@ fn read_whole(field: &Field, place: &Place, notes: &mut Notes, number: Number) -
     };
     // Bounds of whole numbers are whole and exact; the comparison must be too.
     #[expect(clippy::cast_possible_truncation, reason = "a schema's bounds are within 2^53")]
-    let bound = |bound: Option<f64>| bound.map(|bound| bound as i128);
-    let (minimum, maximum) = (bound(field.bounds.minimum), bound(field.bounds.maximum));
-    if minimum.is_some_and(|minimum| whole < minimum) || maximum.is_some_and(|maximum| whole > maximum) {
+    let is_below = |bound: f64| whole < bound as i128;
+    #[expect(clippy::cast_possible_truncation, reason = "a schema's bounds are within 2^53")]
+    let is_above = |bound: f64| whole > bound as i128;
+    if field.bounds.minimum.is_some_and(is_below) || field.bounds.maximum.is_some_and(is_above) {
         out_of_bounds(field, place, notes);
         return None;
     }
@@ -177,7 +178,7 @@ fn read_timestamp(place: &Place, notes: &mut Notes, text: &str) -> Option<Value>
 
 /// A truth value for a field.
 pub(super) fn read_bool(field: &Field, place: &Place, notes: &mut Notes, truth: bool) -> Option<Value> {
-    if field.field_type != FieldType::Bool {
+    if !matches!(field.field_type, FieldType::Bool) {
         mismatch(field, place, notes, "a bool");
         return None;
     }

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::cel::{Conjunct, Side, Slot, SlotTest, Test, Type, Value};
+use super::Asked;
+use crate::cel::{Side, Slot, SlotTest, Test, Type, Value};
 
 /// One term of a rule's `&&`. The rule is false if all of these are false, of slots that are not absent.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +15,14 @@ pub(super) struct Term {
     pub any_of: Vec<Filing>,
     /// How little the term tells; the lowest is looked at first.
     pub vagueness: u32,
+}
+
+/// The terms of a rule that are filed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Terms {
+    pub each: Vec<Term>,
+    /// Whether the rule is true if one filing of each holds, of slots that are not absent.
+    pub are_all: bool,
 }
 
 /// A slot, and what must hold of it.
@@ -195,10 +204,12 @@ fn place_of_double(value: f64) -> Option<i128> {
 
 /// The terms of a rule that can be filed. Its tests are of facts; what it reads of others may be computed, and end its
 /// evaluation.
-pub(super) fn terms(conjuncts: &[Conjunct], domains: &Domains) -> Vec<Term> {
+pub(super) fn terms(asked: Asked, domains: &Domains) -> Terms {
+    let Asked { conjuncts, is_all: mut are_all } = asked;
     let mut terms: Vec<Term> = Vec::with_capacity(conjuncts.len().min(TERMS_MAX));
     for conjunct in conjuncts {
         if terms.len() == TERMS_MAX || conjunct.read_before.is_some_and(|slot| !domains.knows(slot)) {
+            are_all = false;
             break;
         }
         let filing = |test: &SlotTest| {
@@ -206,7 +217,10 @@ pub(super) fn terms(conjuncts: &[Conjunct], domains: &Domains) -> Vec<Term> {
             Some(Filing { slot: test.slot, domain: domains.of(test.slot), condition, is_guarded: false })
         };
         let any_of = collected(conjunct.any_of.iter().map(filing));
-        let Some(any_of) = any_of.map(merged).filter(|any_of| !any_of.is_empty()) else { continue };
+        let Some(any_of) = any_of.map(merged).filter(|any_of| !any_of.is_empty()) else {
+            are_all = false;
+            continue;
+        };
         if !narrowed(&mut terms, &any_of) {
             terms.push(Term { any_of, vagueness: 0 });
         }
@@ -219,7 +233,7 @@ pub(super) fn terms(conjuncts: &[Conjunct], domains: &Domains) -> Vec<Term> {
         let each = term.any_of.iter().map(|filing| filing.condition.vagueness(filing.domain));
         term.vagueness = each.max().unwrap_or(u32::MAX);
     }
-    terms
+    Terms { each: terms, are_all }
 }
 
 /// All of them, or `None` if one is. Room is made once, and for no more than there are.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Terms,
+    Candidate, Known,
     condition::{Condition, Domain, Filing},
     node::{Bucket, Entry},
     spans::Spans,
@@ -39,18 +39,18 @@ struct Sorted<'t> {
     numbers: Vec<(i128, Entry<'t>)>,
     texts: Vec<((u64, &'t Arc<str>), Entry<'t>)>,
     prefixes: Vec<(&'t Arc<str>, Entry<'t>)>,
-    spans: Vec<(i128, i128, u32)>,
+    spans: Vec<(i128, i128, Candidate)>,
 }
 
 impl<'t> Sorted<'t> {
     fn take(&mut self, entry: Entry<'t>, filing: &'t Filing) {
         if stays_where_absent(filing) {
-            self.absent.push(entry);
+            self.absent.push(entry.unknown());
         }
         match &filing.condition {
             Condition::Absent => {}
             Condition::Present => self.present.push(entry),
-            Condition::Within(low, high) => self.spans.push((*low, *high, entry.rule)),
+            Condition::Within(low, high) => self.spans.push((*low, *high, entry.candidate())),
             Condition::Prefix(prefix) => self.prefixes.push((prefix, entry)),
             Condition::Numbers(numbers) => self.numbers.extend(numbers.iter().map(|number| (*number, entry))),
             Condition::Texts(texts) => self.texts.extend(texts.iter().map(|text| (TextKey::draft(text), entry))),
@@ -104,25 +104,25 @@ impl Field {
         &mut self.prefixes[at].1
     }
 
-    pub fn insert(&mut self, entry: Entry<'_>, filing: &Filing, terms: &Terms, depth: usize) {
+    pub fn insert(&mut self, entry: Entry<'_>, filing: &Filing, known: &Known, depth: usize) {
         if stays_where_absent(filing) {
-            self.absent.insert(entry, terms, depth + ABSENT_DEPTH);
+            self.absent.insert(entry.unknown(), known, depth + ABSENT_DEPTH);
         }
         match &filing.condition {
             Condition::Absent => {}
-            Condition::Present => self.present.insert(entry, terms, depth),
-            Condition::Within(low, high) => Arc::make_mut(&mut self.spans).insert(*low, *high, entry.rule),
+            Condition::Present => self.present.insert(entry, known, depth),
+            Condition::Within(low, high) => Arc::make_mut(&mut self.spans).insert(*low, *high, entry.candidate()),
             Condition::Prefix(prefix) => {
-                self.beginnings(prefix.len()).bucket_mut(TextKey::new(prefix)).insert(entry, terms, depth);
+                self.beginnings(prefix.len()).bucket_mut(TextKey::new(prefix)).insert(entry, known, depth);
             }
             Condition::Numbers(numbers) => {
                 for number in numbers {
-                    self.numbers.bucket_mut(*number).insert(entry, terms, depth);
+                    self.numbers.bucket_mut(*number).insert(entry, known, depth);
                 }
             }
             Condition::Texts(texts) => {
                 for text in texts {
-                    self.texts.bucket_mut(TextKey::new(text)).insert(entry, terms, depth);
+                    self.texts.bucket_mut(TextKey::new(text)).insert(entry, known, depth);
                 }
             }
         }
@@ -131,12 +131,12 @@ impl Field {
     pub fn remove(&mut self, entry: Entry<'_>, filing: &Filing, depth: usize) {
         let take_out = |bucket: &mut Bucket| bucket.remove(entry, depth);
         if stays_where_absent(filing) {
-            self.absent.remove(entry, depth + ABSENT_DEPTH);
+            self.absent.remove(entry.unknown(), depth + ABSENT_DEPTH);
         }
         match &filing.condition {
             Condition::Absent => {}
             Condition::Present => take_out(&mut self.present),
-            Condition::Within(..) => Arc::make_mut(&mut self.spans).remove(entry.rule),
+            Condition::Within(..) => Arc::make_mut(&mut self.spans).remove(entry.candidate().rule()),
             Condition::Prefix(prefix) => self.beginnings(prefix.len()).remove(&TextKey::new(prefix), take_out),
             Condition::Numbers(numbers) => {
                 numbers.iter().for_each(|number| self.numbers.remove(number, take_out));
@@ -148,11 +148,11 @@ impl Field {
     }
 
     /// Puts the rules that the facts do not make false into `found`.
-    pub fn find(&self, facts: &Activation, found: &mut Vec<u32>) {
+    pub fn find(&self, facts: &Activation, found: &mut Vec<Candidate>) {
         let value = match facts.read(self.slot) {
             Ok(Some(value)) => value,
             Ok(None) => return self.absent.find(facts, found),
-            Err(_) => return self.all(found),
+            Err(_) => return self.all_unknown(found),
         };
         self.present.find(facts, found);
         match (self.domain, value) {
@@ -166,12 +166,12 @@ impl Field {
                     self.spans.find(place, found);
                 }
                 // NaN, which is in no order.
-                None => self.all(found),
+                None => self.all_unknown(found),
             },
         }
     }
 
-    fn find_text(&self, text: &str, facts: &Activation, found: &mut Vec<u32>) {
+    fn find_text(&self, text: &str, facts: &Activation, found: &mut Vec<Candidate>) {
         if let Some(bucket) = self.texts.at(text) {
             bucket.find(facts, found);
         }
@@ -182,8 +182,16 @@ impl Field {
         }
     }
 
+    /// All rules, of which nothing is known.
+    #[cold]
+    fn all_unknown(&self, found: &mut Vec<Candidate>) {
+        let others = found.len();
+        self.all(found);
+        found.iter_mut().skip(others).for_each(|candidate| *candidate = candidate.unknown());
+    }
+
     /// All rules.
-    pub fn all(&self, found: &mut Vec<u32>) {
+    pub fn all(&self, found: &mut Vec<Candidate>) {
         let prefixed = self.prefixes.iter().flat_map(|(_, prefixes)| prefixes.buckets());
         let buckets = self.numbers.buckets().chain(self.texts.buckets()).chain(prefixed);
         [&self.absent, &self.present].into_iter().chain(buckets).for_each(|bucket| bucket.all(found));

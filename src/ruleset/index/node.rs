@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Terms,
-    condition::{Filing, TERMS_MAX, Term},
+    Candidate, Known,
+    condition::{Filing, TERMS_MAX, Term, Terms},
     field::Field,
 };
 use crate::cel::Activation;
@@ -12,23 +12,26 @@ use crate::cel::Activation;
 /// A rule, and which of its terms it has been filed under on the way here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Filed {
-    pub rule: u32,
-    pub used: u32,
+    pub candidate: Candidate,
+    used: u32,
+    is_known: bool,
 }
 
 /// The same of a rule that is about to be filed, with its terms.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry<'t> {
-    pub rule: u32,
-    pub used: u32,
-    pub terms: &'t [Term],
+    rule: u32,
+    used: u32,
+    /// Whether the terms used hold where the rule is found, and with the others are all it asks for.
+    is_known: bool,
+    terms: &'t [Term],
 }
 
 /// Rules, filed by slots.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Node {
     /// Those that have nothing more to be filed under.
-    loose: Arc<[u32]>,
+    loose: Arc<[Candidate]>,
     fields: Vec<Arc<Field>>,
 }
 
@@ -57,8 +60,22 @@ fn is_undivided(rules: usize, depth: usize) -> bool {
 }
 
 impl<'t> Entry<'t> {
+    pub fn new(rule: u32, terms: &'t Terms) -> Self {
+        Self { rule, used: 0, is_known: terms.are_all, terms: &terms.each }
+    }
+
+    /// The rule as it is found here.
+    pub fn candidate(self) -> Candidate {
+        Candidate::new(self.rule, self.is_known && self.used.count_ones() as usize == self.terms.len())
+    }
+
+    /// The same where a term that it was filed under does not hold for certain.
+    pub fn unknown(self) -> Self {
+        Self { is_known: false, ..self }
+    }
+
     fn filed(self) -> Filed {
-        Filed { rule: self.rule, used: self.used }
+        Filed { candidate: self.candidate(), used: self.used, is_known: self.is_known }
     }
 
     /// What to file the rule under next, and the rule as it is filed there.
@@ -76,7 +93,7 @@ impl Node {
         for entry in rules {
             match entry.next() {
                 Some((below, term)) => filings.extend(term.any_of.iter().map(|filing| (below, filing))),
-                None => loose.push(entry.rule),
+                None => loose.push(entry.candidate()),
             }
         }
         filings.sort_by_key(|(_, filing)| filing.slot);
@@ -85,14 +102,14 @@ impl Node {
         Self { loose: loose.into(), fields: fields.collect() }
     }
 
-    pub fn insert(&mut self, entry: Entry<'_>, terms: &Terms, depth: usize) {
+    pub fn insert(&mut self, entry: Entry<'_>, known: &Known, depth: usize) {
         let Some((below, term)) = entry.next() else {
-            self.loose = self.loose.iter().copied().chain([entry.rule]).collect();
+            self.loose = self.loose.iter().copied().chain([entry.candidate()]).collect();
             return;
         };
         for filing in &term.any_of {
             match self.fields.iter_mut().find(|field| field.slot() == filing.slot) {
-                Some(field) => Arc::make_mut(field).insert(below, filing, terms, depth + 1),
+                Some(field) => Arc::make_mut(field).insert(below, filing, known, depth + 1),
                 None => self.fields.extend(Field::new(&[(below, filing)], depth + 1).map(Arc::new)),
             }
         }
@@ -100,7 +117,7 @@ impl Node {
 
     pub fn remove(&mut self, entry: Entry<'_>, depth: usize) {
         let Some((below, term)) = entry.next() else {
-            self.loose = self.loose.iter().copied().filter(|rule| *rule != entry.rule).collect();
+            self.loose = self.loose.iter().copied().filter(|other| other.rule() != entry.rule).collect();
             return;
         };
         for filing in &term.any_of {
@@ -110,7 +127,7 @@ impl Node {
         }
     }
 
-    pub fn find(&self, facts: &Activation, found: &mut Vec<u32>) {
+    pub fn find(&self, facts: &Activation, found: &mut Vec<Candidate>) {
         found.extend_from_slice(&self.loose);
         for field in &self.fields {
             field.find(facts, found);
@@ -118,7 +135,7 @@ impl Node {
     }
 
     /// All rules.
-    pub fn all(&self, found: &mut Vec<u32>) {
+    pub fn all(&self, found: &mut Vec<Candidate>) {
         found.extend_from_slice(&self.loose);
         for field in &self.fields {
             field.all(found);
@@ -136,7 +153,7 @@ impl Bucket {
         }
     }
 
-    pub fn insert(&mut self, entry: Entry<'_>, terms: &Terms, depth: usize) {
+    pub fn insert(&mut self, entry: Entry<'_>, known: &Known, depth: usize) {
         match self {
             Self::Empty => *self = Self::One(entry.filed()),
             Self::One(other) => *self = Self::Few(Arc::from([*other, entry.filed()])),
@@ -144,22 +161,27 @@ impl Bucket {
                 *rules = rules.iter().copied().chain([entry.filed()]).collect();
             }
             Self::Few(rules) => {
-                let of_rules: Vec<_> = rules.iter().map(|filed| (*filed, (terms.of)(filed.rule))).collect();
+                let of_rules: Vec<_> = rules.iter().map(|filed| (*filed, (known.of)(filed.candidate.rule()))).collect();
                 let mut rules: Vec<Entry<'_>> = Vec::with_capacity(FEW + 1);
-                rules.extend(of_rules.iter().map(|(filed, terms)| Entry { rule: filed.rule, used: filed.used, terms }));
+                rules.extend(of_rules.iter().map(|(filed, terms)| Entry {
+                    used: filed.used,
+                    is_known: filed.is_known,
+                    ..Entry::new(filed.candidate.rule(), terms)
+                }));
                 rules.push(entry);
                 *self = Self::new(&rules, depth);
             }
-            Self::Many(node) => Arc::make_mut(node).insert(entry, terms, depth),
+            Self::Many(node) => Arc::make_mut(node).insert(entry, known, depth),
         }
     }
 
     pub fn remove(&mut self, entry: Entry<'_>, depth: usize) {
         match self {
-            Self::One(other) if other.rule == entry.rule => *self = Self::Empty,
+            Self::One(other) if other.candidate.rule() == entry.rule => *self = Self::Empty,
             Self::Empty | Self::One(_) => {}
             Self::Few(rules) => {
-                let rest: Vec<Filed> = rules.iter().copied().filter(|other| other.rule != entry.rule).collect();
+                let rest: Vec<Filed> =
+                    rules.iter().copied().filter(|other| other.candidate.rule() != entry.rule).collect();
                 *self = match rest.as_slice() {
                     [] => Self::Empty,
                     [one] => Self::One(*one),
@@ -175,7 +197,7 @@ impl Bucket {
     }
 
     #[inline]
-    pub fn find(&self, facts: &Activation, found: &mut Vec<u32>) {
+    pub fn find(&self, facts: &Activation, found: &mut Vec<Candidate>) {
         match self {
             Self::Many(node) => node.find(facts, found),
             few => few.all(found),
@@ -183,11 +205,11 @@ impl Bucket {
     }
 
     /// All rules.
-    pub fn all(&self, found: &mut Vec<u32>) {
+    pub fn all(&self, found: &mut Vec<Candidate>) {
         match self {
             Self::Empty => {}
-            Self::One(filed) => found.push(filed.rule),
-            Self::Few(rules) => found.extend(rules.iter().map(|filed| filed.rule)),
+            Self::One(filed) => found.push(filed.candidate),
+            Self::Few(rules) => found.extend(rules.iter().map(|filed| filed.candidate)),
             Self::Many(node) => node.all(found),
         }
     }

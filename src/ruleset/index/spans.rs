@@ -4,6 +4,8 @@
 //! it. The others are sorted by where they begin; each stands for the root of the spans around it, as in a balanced
 //! search tree laid flat, and knows how far the furthest of these reaches.
 
+use super::Candidate;
+
 /// The spans of one slot.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Spans {
@@ -18,33 +20,33 @@ pub(super) struct Spans {
 #[derive(Debug, Clone, Default)]
 struct Limits {
     limits: Vec<i128>,
-    rules: Vec<u32>,
+    rules: Vec<Candidate>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Span {
     low: i128,
     high: i128,
-    rule: u32,
+    rule: Candidate,
     /// The furthest end of all spans below this one in the tree.
     reach: i128,
 }
 
 impl Limits {
-    fn new(mut limits: Vec<(i128, u32)>) -> Self {
+    fn new(mut limits: Vec<(i128, Candidate)>) -> Self {
         limits.sort_unstable();
         let (limits, rules) = limits.into_iter().unzip();
         Self { limits, rules }
     }
 
-    fn insert(&mut self, limit: i128, rule: u32) {
+    fn insert(&mut self, limit: i128, rule: Candidate) {
         let at = self.limits.partition_point(|other| *other <= limit);
         self.limits.insert(at, limit);
         self.rules.insert(at, rule);
     }
 
     fn remove(&mut self, rule: u32) {
-        while let Some(at) = self.rules.iter().position(|other| *other == rule) {
+        while let Some(at) = self.rules.iter().position(|other| other.rule() == rule) {
             self.limits.remove(at);
             self.rules.remove(at);
         }
@@ -53,7 +55,7 @@ impl Limits {
 
 impl Spans {
     /// The spans of these rules.
-    pub fn new(spans: impl Iterator<Item = (i128, i128, u32)>) -> Self {
+    pub fn new(spans: impl Iterator<Item = (i128, i128, Candidate)>) -> Self {
         let (mut from, mut to, mut between) = (Vec::new(), Vec::new(), Vec::new());
         for (low, high, rule) in spans {
             match (low, high) {
@@ -68,7 +70,7 @@ impl Spans {
     }
 
     /// Adds a rule.
-    pub fn insert(&mut self, low: i128, high: i128, rule: u32) {
+    pub fn insert(&mut self, low: i128, high: i128, rule: Candidate) {
         match (low, high) {
             (low, i128::MAX) => self.from.insert(low, rule),
             (i128::MIN, high) => self.to.insert(high, rule),
@@ -84,19 +86,19 @@ impl Spans {
     pub fn remove(&mut self, rule: u32) {
         self.from.remove(rule);
         self.to.remove(rule);
-        self.between.retain(|span| span.rule != rule);
+        self.between.retain(|span| span.rule.rule() != rule);
         settle(&mut self.between);
     }
 
     /// All rules.
-    pub fn rules(&self) -> impl Iterator<Item = u32> {
+    pub fn rules(&self) -> impl Iterator<Item = Candidate> {
         let limits = self.from.rules.iter().chain(&self.to.rules).copied();
         limits.chain(self.between.iter().map(|span| span.rule))
     }
 
     /// The rules whose span holds `place`.
     #[inline]
-    pub fn find(&self, place: i128, found: &mut Vec<u32>) {
+    pub fn find(&self, place: i128, found: &mut Vec<Candidate>) {
         let begun = self.from.limits.partition_point(|limit| *limit <= place);
         found.extend_from_slice(self.from.rules.get(..begun).unwrap_or_default());
         let ended = self.to.limits.partition_point(|limit| *limit < place);
@@ -105,7 +107,7 @@ impl Spans {
     }
 }
 
-fn span((low, high, rule): (i128, i128, u32)) -> Span {
+fn span((low, high, rule): (i128, i128, Candidate)) -> Span {
     Span { low, high, rule, reach: high }
 }
 
@@ -117,7 +119,7 @@ fn settle(spans: &mut [Span]) -> i128 {
     root.reach
 }
 
-fn find(mut spans: &[Span], place: i128, found: &mut Vec<u32>) {
+fn find(mut spans: &[Span], place: i128, found: &mut Vec<Candidate>) {
     loop {
         let (before, rest) = spans.split_at(spans.len() / 2);
         let Some((root, after)) = rest.split_first() else { return };
@@ -154,10 +156,13 @@ mod tests {
             removed in 0..40_u32,
             place in -10..10_i128,
         ) {
-            let numbered: Vec<_> = (0..).zip(&spans).map(|(rule, (low, high))| (*low, *high, rule)).collect();
+            let numbered: Vec<_> = (0..)
+                .zip(&spans)
+                .map(|(rule, (low, high))| (*low, *high, Candidate::new(rule, rule % 2 == 0)))
+                .collect();
             let expected: Vec<_> = numbered
                 .iter()
-                .filter(|(low, high, rule)| (*low..=*high).contains(&place) && *rule != removed)
+                .filter(|(low, high, rule)| (*low..=*high).contains(&place) && rule.rule() != removed)
                 .map(|(.., rule)| *rule)
                 .collect();
             let mut at_once = Spans::new(numbered.iter().copied());

@@ -138,9 +138,12 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::ruleset::index::condition::Terms;
+
+    static NONE: Terms = Terms { each: Vec::new(), are_all: false };
 
     fn entry(rule: u32) -> Entry<'static> {
-        Entry { rule, used: 0, terms: &[] }
+        Entry::new(rule, &NONE)
     }
 
     fn rules(bucket: Option<&Bucket>) -> Vec<u32> {
@@ -148,7 +151,7 @@ mod tests {
         if let Some(bucket) = bucket {
             bucket.all(&mut found);
         }
-        found
+        found.iter().map(|rule| rule.rule()).collect()
     }
 
     proptest! {

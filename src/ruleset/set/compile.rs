@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
 use super::{
-    Broken, CompileReport, CompiledSchema, RuleEntry, RuleSet, RuleState,
+    Broken, CompileReport, CompiledSchema, RuleEntry, RuleSet, RuleState, Small,
     compiled::{Compiled, Role},
     cost::costly,
     derived::{self, DerivedFields},
@@ -13,7 +13,7 @@ use super::{
     shared::SharedSchema,
 };
 use crate::{
-    cel::Repeated,
+    cel::{Repeated, Sheet},
     config::limits::DECISION_COST_MAX,
     domain::{Rule, Snapshot},
     error::{Detail, Subject},
@@ -81,7 +81,7 @@ impl RuleSet {
             repeated: Arc::new(repeated(&rules, &derived)),
             derived: Arc::new(derived),
             active: snapshot.rules.iter().filter(|rule| rule.active).count(),
-            small_cost: small_cost(&rules),
+            small: small(&rules),
             rules: rules.into(),
             broken: broken.into(),
             costly: costly.into(),
@@ -115,7 +115,7 @@ fn entry(rule: &Rule, state: RuleState) -> RuleEntry {
 
 /// What all rules cost together, if they are sooner run than found by the index, and certainly within the budget of a
 /// decision.
-fn small_cost(rules: &[Arc<RuleEntry>]) -> Option<u64> {
+fn small(rules: &[Arc<RuleEntry>]) -> Option<Small> {
     let cost = |rule: &Arc<RuleEntry>| match &rule.state {
         RuleState::Ready(compiled) if compiled.reads.is_empty() && !compiled.reads_all => {
             compiled.program.straight_cost()
@@ -125,7 +125,23 @@ fn small_cost(rules: &[Arc<RuleEntry>]) -> Option<u64> {
     };
     let is_small = rules.len() <= SMALL_MAX;
     let cost = if is_small { rules.iter().map(cost).sum::<Option<u64>>()? } else { return None };
-    (cost <= DECISION_COST_MAX).then_some(cost)
+    (cost <= DECISION_COST_MAX).then(|| Small { cost, sheet: sheet(rules).map(Arc::new) })
+}
+
+/// The conditions of the rules that are active, and their places, if none is broken and none must be run.
+fn sheet(rules: &[Arc<RuleEntry>]) -> Option<(Sheet, Box<[u32]>)> {
+    let (mut programs, mut places) = (Vec::new(), Vec::new());
+    for (place, rule) in (0..).zip(rules) {
+        match &rule.state {
+            RuleState::Ready(compiled) => {
+                programs.push(&compiled.program);
+                places.push(place);
+            }
+            RuleState::Broken(_) => return None,
+            RuleState::Inactive => {}
+        }
+    }
+    Some((Sheet::of(programs.into_iter())?, places.into()))
 }
 
 /// What rules and derived fields have in common.

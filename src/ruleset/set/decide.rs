@@ -8,12 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled};
+use super::{RuleEntry, RuleSet, RuleState, Small, compiled::Compiled};
 use crate::{
     cel::{Activation, EvaluationError, Limits, Memo, Meter, Run, TraceEntry},
     config::limits::DECISION_COST_MAX,
     domain::RuleId,
-    ruleset::{Decision, Facts, Query, Results, Return, RuleError},
+    ruleset::{Decision, Facts, Query, Results, Return, RuleError, index::Candidate},
 };
 
 /// A rule that a query asks for.
@@ -36,23 +36,47 @@ pub(super) enum Guard {
 
 thread_local! {
     /// The places of the rules to evaluate; kept, so that a decision need not make room for them.
-    static CANDIDATES: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    static CANDIDATES: Cell<Vec<Candidate>> = const { Cell::new(Vec::new()) };
 }
 
 impl RuleSet {
     /// Evaluates the rules that `query` asks for. The facts must have been read by this set, or by one of the same
     /// schema.
     pub fn decide<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
+        if let Some(decision) = self.decide_at_once(facts, query) {
+            return decision;
+        }
         let activation = self.activation(facts);
         with_care(|guard| self.decide_on(activation.as_deref(), query, guard))
+    }
+
+    /// Decides a small set from a look at each fact, without running any rule: if they are all there.
+    #[inline]
+    fn decide_at_once<'a>(&'a self, facts: &Facts, query: &Query) -> Option<Decision<'a>> {
+        let Small { cost, sheet: Some(sheet) } = self.small.as_ref()? else { return None };
+        let asks_for_all = query.rules.is_none() && query.tags.is_none() && !query.trace;
+        if !asks_for_all || !facts.activation().is_of(&self.frame) {
+            return None;
+        }
+        let (sheet, places) = &**sheet;
+        let truths = sheet.results(facts.activation())?;
+        let mut results = Results::of(&self.rules, places.len());
+        let answers = places.iter().copied().zip(truths.iter());
+        match query.returns {
+            Return::All => results.decided_all(answers),
+            Return::Matched => {
+                answers.filter(|(_, matched)| *matched).for_each(|(place, _)| results.decided(place, true))
+            }
+        }
+        Some(Decision { evaluated: self.active, matched_count: results.matched_count(), results, cost: *cost })
     }
 
     fn decide_on<'a>(&'a self, activation: Option<&Activation>, query: &'a Query, guard: Guard) -> Decision<'a> {
         // A trace shows why a rule is false, and few rules are run sooner than found.
         match activation {
-            Some(activation) if query.rules.is_none() && !query.trace => match self.small_cost {
-                Some(cost) if query.tags.is_none() && guard == Guard::None => {
-                    self.decide_small(activation, query.returns, cost)
+            Some(activation) if query.rules.is_none() && !query.trace => match &self.small {
+                Some(small) if query.tags.is_none() && guard == Guard::None => {
+                    self.decide_small(activation, query.returns, small.cost)
                 }
                 _ => self.decide_candidates(activation, query, guard),
             },
@@ -95,21 +119,27 @@ impl RuleSet {
         self.index.candidates(activation, &mut candidates);
         let is_wanted = |rule: &RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
         let budget = Budget::of_a_decision(self);
-        let answer = |rule| evaluate(rule, Some(activation), query, &budget, guard);
+        let answer = |results: &mut Results<'a>, candidate: Candidate, rule| {
+            if candidate.is_true() && budget.pays_for(rule) {
+                return results.decided(candidate.rule(), true);
+            }
+            let (matched, error, trace) = evaluate(rule, Some(activation), query, &budget, guard);
+            if query.returns == Return::All || matched || error.is_some() {
+                results.add(candidate.rule(), matched, error, trace);
+            }
+        };
         let (results, evaluated) = match query.returns {
             Return::All => {
                 let mut results = Results::of(&self.rules, self.active);
                 let mut ahead = candidates.iter().copied().peekable();
                 for (place, rule) in (0..).zip(self.rules.iter()) {
-                    let is_candidate = ahead.next_if_eq(&place).is_some();
+                    let candidate = ahead.next_if(|candidate| candidate.rule() == place);
                     if !is_wanted(rule) {
                         continue;
                     }
-                    if is_candidate {
-                        let (matched, error, trace) = answer(rule);
-                        results.add(place, matched, error, trace);
-                    } else {
-                        results.decided(place, false);
+                    match candidate {
+                        Some(candidate) => answer(&mut results, candidate, rule),
+                        None => results.decided(place, false),
                     }
                 }
                 let evaluated = results.len();
@@ -117,11 +147,10 @@ impl RuleSet {
             }
             Return::Matched => {
                 let mut results = Results::of(&self.rules, candidates.len());
-                for place in &candidates {
-                    let Some(rule) = self.rules.get(*place as usize).filter(|rule| is_wanted(rule)) else { continue };
-                    let (matched, error, trace) = answer(rule);
-                    if matched || error.is_some() {
-                        results.add(*place, matched, error, trace);
+                for candidate in &candidates {
+                    let rule = self.rules.get(candidate.rule() as usize).filter(|rule| is_wanted(rule));
+                    if let Some(rule) = rule {
+                        answer(&mut results, *candidate, rule);
                     }
                 }
                 let evaluated = match query.tags {
@@ -272,6 +301,14 @@ impl<'a> Budget<'a> {
 
     fn spent(&self) -> u64 {
         DECISION_COST_MAX.saturating_sub(self.left.get())
+    }
+
+    /// Takes what a rule costs that is known to be true; whether that is known, and there is so much left.
+    #[inline]
+    fn pays_for(&self, rule: &RuleEntry) -> bool {
+        let RuleState::Ready(compiled) = &rule.state else { return false };
+        let left = compiled.program.straight_cost().and_then(|cost| self.left.get().checked_sub(cost));
+        left.inspect(|left| self.left.set(*left)).is_some()
     }
 
     /// Whether a rule holds, at the expense of this budget.

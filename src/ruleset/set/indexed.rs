@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::{CompiledSchema, RuleEntry, RuleSet, RuleState};
-use crate::{
-    cel::Conjunct,
-    ruleset::index::{Domains, Index},
-};
+use crate::ruleset::index::{Asked, Domains, Index};
 
 /// One rule in so many may change before filing all of them again is cheaper.
 const CHANGED_PART: usize = 16;
@@ -16,11 +13,11 @@ const CHANGED_PART: usize = 16;
 pub(super) fn index(rules: &[Arc<RuleEntry>], schema: Option<&CompiledSchema>, previous: Option<&RuleSet>) -> Index {
     let nothing = Domains::default();
     let domains = schema.map_or(&nothing, |schema| schema.shared.layout.domains());
-    let now = |place: u32| conjuncts(rules, place);
+    let now = |place: u32| asked(rules, place);
     if let Some(previous) = previous.filter(|set| has_layout(set, schema))
         && let Some(changed) = changed(rules, &previous.rules)
     {
-        let before = |place: u32| conjuncts(&previous.rules, place);
+        let before = |place: u32| asked(&previous.rules, place);
         let mut index = Index::clone(&previous.index);
         // All are taken out first: what is divided while one is put in must know the others as they are now.
         for place in changed.iter().filter(|place| is_active(&previous.rules, **place)) {
@@ -72,10 +69,12 @@ fn is_active(rules: &[Arc<RuleEntry>], place: u32) -> bool {
     rules.get(place as usize).is_some_and(|rule| !matches!(rule.state, RuleState::Inactive))
 }
 
-fn conjuncts(rules: &[Arc<RuleEntry>], place: u32) -> &[Conjunct] {
+fn asked(rules: &[Arc<RuleEntry>], place: u32) -> Asked<'_> {
     match rules.get(place as usize).map(|rule| &rule.state) {
-        Some(RuleState::Ready(compiled)) => compiled.program.conjuncts(),
-        _ => &[],
+        Some(RuleState::Ready(compiled)) => {
+            Asked { conjuncts: compiled.program.conjuncts(), is_all: compiled.program.is_conjuncts() }
+        }
+        _ => Asked::default(),
     }
 }
 

@@ -26,7 +26,7 @@ pub use evaluate::Evaluated;
 
 use super::{Facts, UnknownFacts, index::Index};
 use crate::{
-    cel::{Frame, Repeated},
+    cel::{Frame, Repeated, Sheet},
     domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaVersion, Tenant},
     error::{Detail, Subject},
 };
@@ -51,13 +51,20 @@ pub struct RuleSet {
     repeated: Arc<Repeated>,
     /// How many rules are active.
     active: usize,
-    /// What all rules cost together, if they are so few and cost so little that running them is sooner done than asking
-    /// the index.
-    small_cost: Option<u64>,
+    /// If the rules are so few and cost so little that running them all is sooner done than asking the index.
+    small: Option<Small>,
     broken: Arc<[Broken]>,
     /// What is usable, and can cost more than it may.
     costly: Arc<[Broken]>,
     report: CompileReport,
+}
+
+/// What all rules of a small set cost together, and how they are decided at once.
+#[derive(Debug, Clone)]
+struct Small {
+    cost: u64,
+    /// The conditions of the rules that are active, with their places. `None` if one of them must be run.
+    sheet: Option<Arc<(Sheet, Box<[u32]>)>>,
 }
 
 /// The schema in use, and what facts are read by.

@@ -10,6 +10,7 @@ use crate::{
     ruleset::{
         Decision, Query, Return, RuleResult, UnknownFacts,
         fixture::{tenant, with_schema},
+        index::Candidate,
     },
 };
 
@@ -147,16 +148,18 @@ fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
     }
 }
 
-/// Fails unless every rule that is not false is a candidate, whatever the slots hold; JSON has neither NaN nor infinity.
+/// Fails unless every rule that is not false is a candidate, and every one that is certain to be true is, whatever the slots hold; JSON has neither NaN nor infinity.
 fn assert_nothing_is_left_out(set: &RuleSet, activation: &Activation) {
     let mut found = Vec::new();
     set.index.candidates(activation, &mut found);
-    assert!(found.is_sorted_by(|one, next| one < next), "{found:?}");
+    assert!(found.is_sorted_by(|one, next| one.rule() < next.rule()), "{found:?}");
     for (place, rule) in (0..).zip(set.rules.iter()) {
         let RuleState::Ready(compiled) = &rule.state else { continue };
         let value = compiled.program.evaluate(activation);
-        let is_found = found.binary_search(&place).is_ok();
-        assert!(is_found || value == Ok(Value::Bool(false)), "{}: {value:?}", compiled.program.source());
+        let candidate = found.binary_search_by_key(&place, |candidate| candidate.rule()).map(|at| found[at]);
+        let is_certain = candidate.is_ok_and(Candidate::is_true);
+        assert!(!is_certain || value == Ok(Value::Bool(true)), "{}: {value:?}", compiled.program.source());
+        assert!(candidate.is_ok() || value == Ok(Value::Bool(false)), "{}: {value:?}", compiled.program.source());
     }
 }
 
@@ -249,7 +252,7 @@ fn candidates(set: &RuleSet, facts: &Json) -> Vec<u32> {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
     let mut found = Vec::new();
     set.index.candidates(&set.activation(&facts).unwrap(), &mut found);
-    found
+    found.into_iter().map(Candidate::rule).collect()
 }
 
 /// Which of these rules a tenant's facts can match.
