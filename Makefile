@@ -53,6 +53,11 @@ test-integration: rust ## Run the tests that need a PostgreSQL
 test-all: rust ## Run all tests with every proof at its full size, as CI does
 	TENET_PROOFS=full PROPTEST_CASES=2048 $(MAKE) test PROFILE=ci
 
+.PHONY: bench-actors
+bench-actors: rust ## Measure the actors: each figure beside its baseline, drawn to docs/pictures/actors.svg (ARGS='http batch' for parts)
+	@scripts/get-postgres
+	cargo bench --bench actors -- $(if $(filter command line,$(origin ARGS)),$(ARGS),--plot $(CURDIR)/docs/pictures/actors.svg)
+
 # How long `make fuzz` goes on, in seconds, and from which seed.
 DURATION ?= 3600
 SEED ?= $(shell date +%s)000000

@@ -20,6 +20,7 @@ use super::{
     hints::NOT_BEHIND,
     keys::{self, Keys},
     operate,
+    publication::Version,
     registry::Registry,
     reload::Want,
     resident::Resident,
@@ -171,7 +172,8 @@ impl Engine {
     /// the setting allows. A suspended tenant has none to decide with.
     pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
         let shared = &self.inner.shared;
-        let served = shared.registry.serving(tenant);
+        let mut now = Instant::now();
+        let served = shared.registry.serving(tenant, now);
         // First the time, then the set: one that is published in between makes it too early, not too late.
         let (resident, set, behind_since_ms) = match served {
             Some(served) if min_revision.is_none_or(|revision| served.set.revision() >= revision) => {
@@ -180,6 +182,7 @@ impl Engine {
             }
             served => {
                 let set = self.wait_for(tenant, min_revision, served.map(|served| served.set)).await?;
+                now = Instant::now();
                 let resident = shared.registry.entry(tenant).map(|entry| entry.resident);
                 let behind_since_ms = resident.as_ref().map_or(NOT_BEHIND, |resident| resident.hints.behind_since_ms());
                 (resident, set, behind_since_ms)
@@ -188,7 +191,7 @@ impl Engine {
         if set.tenant().status == TenantStatus::Suspended {
             return Err(Error::TenantSuspended);
         }
-        let stale = shared.freshness.is_stale_since(behind_since_ms, Instant::now());
+        let stale = shared.freshness.is_stale_since(behind_since_ms, now);
         Ok(Served { set, stale, resident })
     }
 
@@ -277,27 +280,31 @@ impl Engine {
             // From the answer on it is in memory here; elsewhere within seconds.
             let _ = self.load_tenant(tenant).await;
         }
-        self.serve(tenant, revision).await;
+        self.serve(tenant, Version { epoch: amendment.after.epoch, revision }).await;
         Ok(Changed { amendment, revision })
     }
 
-    /// Waits until this node serves `revision`, if the tenant is in memory at all, whatever fails meanwhile. One that
-    /// is not is loaded by the next evaluation, which then reads what was committed.
-    async fn serve(&self, tenant: TenantId, revision: Revision) {
+    /// Waits until this node serves `written`, if the tenant is in memory at all, whatever fails meanwhile. One that is
+    /// not is loaded by the next evaluation, which then reads what was committed.
+    async fn serve(&self, tenant: TenantId, written: Version) {
         let deadline = Instant::now() + SERVED_WAIT;
         // Should it take longer, decisions are marked stale from then on.
-        self.inner.shared.hint(tenant, Want::AtLeast(revision));
+        self.inner.shared.hint(tenant, Want::AtLeast(written.revision));
         while self.inner.shared.registry.entry(tenant).is_some() {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.ensure(tenant, Some(revision), left).await {
-                Ok(Some(_)) | Err(Error::TenantNotFound) => return,
-                Ok(None) | Err(Error::Stopping) => {
-                    warn!(%tenant, %revision, "committed, and not served by this node yet");
+            match self.ensure(tenant, Some(written.revision), left).await {
+                Ok(Some(set)) if set.epoch() == written.epoch => return,
+                Err(Error::TenantNotFound) => return,
+                // What is served is of the time before a restore: its numbers say nothing.
+                Ok(Some(_)) if !left.is_zero() => self.inner.shared.hint(tenant, Want::Fresh),
+                Ok(_) | Err(Error::Stopping) => {
+                    warn!(%tenant, revision = %written.revision, "committed, and not served by this node yet");
                     return;
                 }
                 // Its actor failed, or many wait: a client that was answered now would read what it overwrote.
-                Err(_) => sleep(SERVED_RETRY).await,
+                Err(_) => {}
             }
+            sleep(SERVED_RETRY).await;
         }
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use dashmap::DashMap;
+use foldhash::quality::RandomState;
 use ractor::{ActorId, ActorRef};
 
 use super::{
@@ -43,7 +44,7 @@ pub struct Serving {
 /// All tenants in memory. Only the supervisor adds and removes.
 #[derive(Debug)]
 pub struct Registry {
-    entries: DashMap<TenantId, Entry>,
+    entries: DashMap<TenantId, Entry, RandomState>,
     /// Tenants that have been removed, and whose actor has not ended yet: how many such actors.
     leaving: DashMap<TenantId, usize>,
     began: Instant,
@@ -52,18 +53,22 @@ pub struct Registry {
 impl Registry {
     /// An empty one.
     pub fn new() -> Self {
-        Self { entries: DashMap::new(), leaving: DashMap::new(), began: Instant::now() }
+        Self { entries: DashMap::default(), leaving: DashMap::new(), began: Instant::now() }
     }
 
     /// Milliseconds since the registry was made: the clock of the last uses.
     pub fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.ms_at(Instant::now())
+    }
+
+    fn ms_at(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// `tenant`, with what it serves, if it is in memory and loaded. Counts as a use of it: one relaxed store.
-    pub fn serving(&self, tenant: TenantId) -> Option<Serving> {
+    pub fn serving(&self, tenant: TenantId, now: Instant) -> Option<Serving> {
         let entry = self.entries.get(&tenant)?;
-        entry.resident.used(self.now_ms());
+        entry.resident.used(self.ms_at(now));
         // First the time: a set that is published in between makes it too early, not too late.
         let behind_since_ms = entry.resident.hints.behind_since_ms();
         Some(Serving { set: entry.resident.set()?, resident: entry.resident.clone(), behind_since_ms })

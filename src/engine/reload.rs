@@ -84,8 +84,9 @@ pub fn step(state: State, installed: Option<Revision>, input: Input) -> (State, 
             (State::Loading { next: None, failures: 0 }, LOAD)
         }
         (State::Loading { .. }, Input::Loaded) => (State::Idle, None),
-        (State::Loading { failures, .. }, Input::Failed { jitter_permille }) => {
-            let failures = failures.saturating_add(1);
+        (State::Loading { next, failures }, Input::Failed { jitter_permille }) => {
+            // A hint that came meanwhile says that the database answers, as one that comes while waiting does.
+            let failures = if next.is_some() { 1 } else { failures.saturating_add(1) };
             (State::Waiting { failures }, Some(Action::RetryAfter(retry_delay(failures, jitter_permille))))
         }
         (State::Waiting { failures }, Input::RetryDue) => (State::Loading { next: None, failures }, LOAD),
@@ -139,6 +140,13 @@ mod tests {
         assert_eq!(action, Some(Action::RetryAfter(RETRY_FIRST)));
         assert_eq!(step(state, None, Input::RetryDue).1, Some(Action::Load));
         assert_eq!(step(state, None, HINT_2).1, Some(Action::Load));
+    }
+
+    #[test]
+    fn a_hint_during_a_load_that_fails_does_not_wait_long() {
+        let state = State::Loading { next: Some(Want::AtLeast(Revision(2))), failures: 7 };
+        let (state, action) = step(state, Some(Revision(1)), Input::Failed { jitter_permille: 1000 });
+        assert_eq!((state, action), (State::Waiting { failures: 1 }, Some(Action::RetryAfter(RETRY_FIRST))));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{
     Api, Error,
     auth::TenantScope,
     body::{self, BodySize, JSON, NDJSON},
-    decide::{self, Ask, Given, Outcome, ReturnWord},
+    decide::{self, Ask, Given, Outcome, ReturnWord, write},
     decision::{BatchAnswer, DecisionLine},
     document,
     evaluate::milliseconds_since,
@@ -161,7 +161,7 @@ pub async fn evaluate(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
-    match body::media_type(&request)?.as_str() {
+    match &*body::media_type(&request)? {
         JSON => document(&api, tenant, &request, payload.into_inner()).await,
         NDJSON => stream_of(api, tenant, &request, payload.into_inner()).await,
         _ => Err(Error::unsupported_media_type("application/json` or `application/x-ndjson")),
@@ -264,7 +264,9 @@ impl Batch {
             if next > 0 {
                 out.push(b',');
             }
-            write(&mut out, &decide_item(&self.api, &self.served, &self.ask, item, ""));
+            out.push(b'{');
+            decide_item(&self.api, &self.served, &self.ask, item, "").write_members(&mut out);
+            out.push(b'}');
             next += 1;
         }
         self.next = Some(next);
@@ -287,8 +289,6 @@ impl Batch {
 }
 
 /// What became of an item.
-#[derive(Serialize)]
-#[serde(untagged)]
 pub enum Item<'a> {
     /// It was decided.
     Decided(Outcome<'a>),
@@ -297,6 +297,19 @@ pub enum Item<'a> {
         /// Why.
         error: ItemRefusal,
     },
+}
+
+impl Item<'_> {
+    /// Appends its members as JSON, without the braces of an object around them.
+    pub fn write_members(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Decided(outcome) => outcome.write_members(out),
+            Self::Refused { error } => {
+                out.extend_from_slice(b"\"error\":");
+                write(out, error);
+            }
+        }
+    }
 }
 
 /// Why an item is not decided.
@@ -326,13 +339,6 @@ pub fn decide_item<'a>(api: &Api, served: &'a Served, ask: &'a Ask, item: &[u8],
 
 /// Levels of a batch above the facts of an item: the batch, its list, the item.
 const ITEM_DEPTH: usize = 3;
-
-/// Appends `value` as JSON. Its keys are strings and its writer is memory, so nothing can go wrong.
-pub fn write(out: &mut Vec<u8>, value: &impl Serialize) {
-    if let Err(error) = serde_json::to_writer(out, value) {
-        tracing::error!(%error, "an answer could not be written");
-    }
-}
 
 #[cfg(test)]
 mod tests {

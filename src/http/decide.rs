@@ -98,20 +98,36 @@ pub async fn serve(api: &Api, tenant: TenantId, min_revision: Option<Revision>) 
 }
 
 /// What one set of facts is answered with, beside where it was decided.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub struct Outcome<'a> {
     /// One for each rule asked for.
     pub results: Results<'a>,
-    /// How many rules were evaluated, where not each has its result.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub evaluated: Option<usize>,
-    /// How many matched, where not each has its result.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub matched_count: Option<usize>,
+    /// How many rules were evaluated, and how many matched, where not each has its result.
+    pub counts: Option<(usize, usize)>,
     /// Facts that were left out, with a trace.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub warnings: Option<Vec<Detail>>,
+}
+
+impl Outcome<'_> {
+    /// Appends its members as JSON, without the braces of an object around them. Answers are mostly this.
+    pub fn write_members(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\"results\":");
+        self.results.write_json(out);
+        if let Some((evaluated, matched_count)) = self.counts {
+            out.extend_from_slice(format!(",\"evaluated\":{evaluated},\"matchedCount\":{matched_count}").as_bytes());
+        }
+        if let Some(warnings) = &self.warnings {
+            out.extend_from_slice(b",\"warnings\":");
+            write(out, warnings);
+        }
+    }
+}
+
+/// Appends `value` as JSON. Its keys are strings and its writer is memory, so nothing can go wrong.
+pub fn write(out: &mut Vec<u8>, value: &impl Serialize) {
+    if let Err(error) = serde_json::to_writer(out, value) {
+        tracing::error!(%error, "an answer could not be written");
+    }
 }
 
 /// Decides. `facts` is well-formed JSON; `depth` is how deep in its document it stands.
@@ -127,11 +143,10 @@ pub fn decide<'a>(
     let facts = read(set, ask, facts, depth)?;
     let decision = set.decide(&facts, &ask.query);
     note(api, served, &decision, begun);
-    let counted = ask.query.returns == Return::Matched;
+    let is_counted = ask.query.returns == Return::Matched;
     let warn = |path: &String| Detail::new("unknown_fact", "the schema declares no such fact").at(path.as_str());
     Ok(Outcome {
-        evaluated: counted.then_some(decision.evaluated),
-        matched_count: counted.then_some(decision.matched_count),
+        counts: is_counted.then_some((decision.evaluated, decision.matched_count)),
         warnings: ask.query.trace.then(|| facts.unknown().iter().map(warn).collect()),
         results: decision.results,
     })

@@ -14,7 +14,7 @@ use super::{
     Api, Error,
     auth::{Caller, TenantScope},
     body::{JSON, RawBody},
-    decide::{self, Given, Outcome, ReturnWord},
+    decide::{self, Given, ReturnWord},
     document,
     path::{self, TenantPath},
     precondition,
@@ -23,7 +23,6 @@ use super::{
 use crate::{
     domain::{Revision, SchemaVersion, TenantId},
     error::Detail,
-    ruleset::Results,
 };
 
 /// Facts to be decided.
@@ -55,23 +54,19 @@ pub struct EvaluateBody<'a> {
     strict_facts: Option<bool>,
 }
 
-/// A decision.
+/// What an answer says before the results.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Evaluation<'a> {
+struct Head {
     tenant_id: TenantId,
     revision: Revision,
     schema_version: Option<SchemaVersion>,
     stale: bool,
     evaluation_time_ms: f64,
-    results: Results<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    evaluated: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    matched_count: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<Vec<Detail>>,
 }
+
+/// Room for the answer of so many rules, so that it need not grow.
+const ANSWER_BYTES: usize = 2 * 1024;
 
 /// Milliseconds with the precision of a microsecond.
 pub fn milliseconds_since(begun: Instant) -> f64 {
@@ -136,21 +131,21 @@ async fn evaluate(api: &Api, scope: TenantScope, body: EvaluateBody<'_>) -> Resu
     let served = decide::serve(api, tenant, ask.min_revision).await?;
     let begun = Instant::now();
     let set = &served.set;
-    let Outcome { results, evaluated, matched_count, warnings } =
-        decide::decide(api, &served, &ask, body.facts.get(), 1)?;
-    let evaluation = Evaluation {
+    let outcome = decide::decide(api, &served, &ask, body.facts.get(), 1)?;
+    let head = Head {
         tenant_id: tenant,
         revision: set.revision(),
         schema_version: set.schema_version(),
         stale: served.stale,
         evaluation_time_ms: milliseconds_since(begun),
-        results,
-        evaluated,
-        matched_count,
-        warnings,
     };
-    let text = serde_json::to_vec(&evaluation)
-        .map_err(|_| Error::of_framework(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR))?;
+    let mut text = Vec::with_capacity(ANSWER_BYTES);
+    decide::write(&mut text, &head);
+    // The members of the head, and after them those of the outcome.
+    text.pop();
+    text.push(b',');
+    outcome.write_members(&mut text);
+    text.push(b'}');
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, JSON))
         .insert_header((header::ETAG, precondition::tag(set.revision())))

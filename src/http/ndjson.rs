@@ -12,7 +12,6 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use futures_util::{StreamExt, stream};
-use serde::Serialize;
 
 use super::{
     Api, Error,
@@ -50,16 +49,6 @@ struct Conversation {
     lines: Lines,
     index: u64,
     over: bool,
-}
-
-/// A line of the answer.
-#[derive(Serialize)]
-struct Line<'a> {
-    index: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<Revision>,
-    #[serde(flatten)]
-    item: Item<'a>,
 }
 
 impl Conversation {
@@ -127,8 +116,12 @@ impl Conversation {
 }
 
 fn write_line(out: &mut Vec<u8>, index: u64, revision: Option<Revision>, item: Item) {
-    batch::write(out, &Line { index, revision, item });
-    out.push(b'\n');
+    out.extend_from_slice(format!("{{\"index\":{index},").as_bytes());
+    if let Some(revision) = revision {
+        out.extend_from_slice(format!("\"revision\":{revision},").as_bytes());
+    }
+    item.write_members(out);
+    out.extend_from_slice(b"}\n");
 }
 
 /// Cuts what arrives into lines, none of them longer than the limit. Blank lines are left out.

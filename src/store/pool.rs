@@ -162,12 +162,12 @@ impl Pool {
         connection.map_err(|error| Error::of(operation, error))
     }
 
-    /// A transaction, begun with the statement `begin`.
-    pub(super) async fn begin(&self, begin: &'static str) -> Result<Transaction<'static, Postgres>, Error> {
+    /// A transaction, begun with `begin`: a statement, or several that need no parameters.
+    pub(super) async fn begin(&self, begin: SqlStr) -> Result<Transaction<'static, Postgres>, Error> {
         const OPERATION: &str = "begin";
         let connection = self.acquire(OPERATION).await?;
         // What `PgPool::begin_with` does, with the waiting told apart.
-        self.observer.timed(OPERATION, Transaction::begin(connection, Some(SqlStr::from_static(begin)))).await
+        self.observer.timed(OPERATION, Transaction::begin(connection, Some(begin))).await
     }
 
     /// Who is told how long statements took.

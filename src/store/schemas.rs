@@ -9,7 +9,7 @@ use super::{Error, Page, PageRequest, Store, tenants, tx::TenantTx};
 use crate::domain::{Schema, SchemaDefinition, SchemaVersion, Tenant, TenantId};
 
 /// A row of `schemas`.
-struct SchemaRow(Schema);
+pub(super) struct SchemaRow(pub(super) Schema);
 
 impl FromRow<'_, PgRow> for SchemaRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
@@ -89,13 +89,6 @@ pub(super) async fn active(tx: &mut TenantTx) -> Result<Option<Schema>, Error> {
         sqlx::query_as("select version, definition, active, created_at from schemas where tenant_id = $1 and active")
             .bind(tx.tenant.0);
     Ok(tx.optional("get active schema", query).await?.map(|SchemaRow(schema)| schema))
-}
-
-/// The number of the newest version.
-pub(super) async fn version_max(tx: &mut TenantTx) -> Result<Option<SchemaVersion>, Error> {
-    let query = sqlx::query_as("select max(version) from schemas where tenant_id = $1").bind(tx.tenant.0);
-    let row: Option<(Option<i32>,)> = tx.optional("get newest schema version", query).await?;
-    Ok(row.and_then(|(version,)| version).map(SchemaVersion))
 }
 
 /// Writes a new version, and makes it the one in use.

@@ -1,7 +1,7 @@
 //! A transaction in which one tenant can be seen: the only way to the tables of tenants.
 
 use sqlx::{
-    FromRow, Postgres, Transaction,
+    AssertSqlSafe, FromRow, Postgres, SqlSafeStr, Transaction,
     postgres::{PgArguments, PgRow},
     query::{Query, QueryAs},
 };
@@ -36,12 +36,15 @@ impl TenantTx {
 
     async fn begin(pool: &Pool, role: &str, tenant: TenantId, begin: &'static str) -> Result<Self, Error> {
         let observer = pool.observer().clone();
-        let transaction = pool.begin(begin).await?;
-        let mut this = Self { transaction, observer, tenant };
-        // The role again, in case anything undid it; both end with the transaction.
-        let set = sqlx::query("select set_config('role', $1, true), set_config('tenet.tenant_id', $2, true)");
-        this.execute("set tenant", set.bind(role).bind(tenant.0.to_string())).await?;
-        Ok(this)
+        // In one message, so that it is one round trip. The role again, in case anything undid it; both settings end
+        // with the transaction.
+        let role = role.replace('\'', "''");
+        let begin = format!(
+            "{begin}; select set_config('role', '{role}', true), set_config('tenet.tenant_id', '{}', true)",
+            tenant.0
+        );
+        let transaction = pool.begin(AssertSqlSafe(begin).into_sql_str()).await?;
+        Ok(Self { transaction, observer, tenant })
     }
 
     /// The rows of a query.

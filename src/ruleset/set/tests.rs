@@ -1,5 +1,6 @@
 //! What sets are compiled to, and what they decide.
 
+mod answer;
 mod budget;
 
 use proptest::prelude::*;

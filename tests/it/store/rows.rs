@@ -226,7 +226,7 @@ async fn one_query_lists_the_active_rules() {
     change(&store, &acme, &operations).await;
     statements.lock().unwrap().clear();
     assert_eq!(store.active_rules(acme.id).await.unwrap().len(), 300);
-    assert_eq!(*statements.lock().unwrap(), ["begin", "set tenant", "list active rules", "commit"]);
+    assert_eq!(*statements.lock().unwrap(), ["begin", "list active rules", "commit"]);
 }
 
 #[tokio::test]

@@ -10,9 +10,9 @@ use crate::{
 
 /// What we promise: no decision is older and not marked so.
 pub const BOUND_US: u64 = 2_000_000;
-/// How long after the last disturbance everything is as if there had been none: the longest wait between two attempts
-/// to load, and the bound.
-pub const RECOVERY_US: u64 = 8_000_000;
+/// How long after the last disturbance everything is as if there had been none: a load that nobody answers, the longest
+/// wait between two attempts, and one more load.
+pub const RECOVERY_US: u64 = 11_000_000;
 
 /// A line of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +114,9 @@ impl Checker {
             Happened::Alarm { node, tenant } => drop(self.alarms.insert((node, tenant))),
             Happened::Decided { .. } => return self.decided(happened),
             Happened::NotFound { tenant, asked_at, .. } => {
-                return holds(self.was_absent(tenant, asked_at, at), "unavailable is never not found", || {
+                // A load that had begun may answer this one, too: as old as any decision may be.
+                let since = asked_at.saturating_sub(BOUND_US);
+                return holds(self.was_absent(tenant, since, at), "unavailable is never not found", || {
                     format!("{tenant} existed")
                 });
             }
@@ -174,7 +176,12 @@ impl Checker {
         if let Some((written_at, written)) = self.acknowledged.get(&(node, tenant)).filter(|_| !self.silent_restore) {
             let read = written.epoch != version.epoch || version.revision >= written.revision;
             // Of what was asked for before the acknowledgement nothing is promised.
-            holds(read || stale || asked_at < *written_at, "I5", || format!("wrote {written:?}, read {version:?}"))?;
+            // Nor of a tenant that has been deleted since, beyond how long it may be served.
+            let deleted =
+                self.truths.get(&tenant).and_then(|truths| truths.last()).is_some_and(|truth| truth.1.is_none());
+            holds(read || stale || deleted || asked_at <= *written_at, "I5", || {
+                format!("wrote {written:?}, read {version:?}")
+            })?;
         }
         Ok(())
     }

@@ -9,11 +9,15 @@
 //! one (`strategy`), each of which is caught.
 
 mod database;
+mod faults;
 mod follow;
 mod history;
 mod node;
+mod plan;
 mod random;
 mod strategy;
+mod supervisor;
+mod tenant;
 mod world;
 
 use std::{

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     history::Happened,
-    strategy::{Acknowledging, AnyCursor, Marking, Registration, Taking},
+    strategy::{Acknowledging, AnyCursor, Marking, Taking},
     world::{Event, MS, NodeEvent, SECOND, World},
 };
 use crate::{
@@ -16,9 +16,8 @@ use crate::{
         catch_up::Schedule,
         freshness::Freshness,
         hints::{Hints, NOT_BEHIND},
-        publication::{Publication, Version},
-        registry::is_awaited,
-        reload::{self, Action, Input, State, Want},
+        publication::Version,
+        reload::{State, Want},
         restart,
     },
 };
@@ -49,12 +48,12 @@ pub struct Node {
     pub reconnect_wait: u64,
     pub registry: BTreeMap<TenantId, Entry>,
     pub residents: BTreeMap<u64, Resident>,
-    actors: BTreeMap<ActorId, Actor>,
-    supervisor: VecDeque<ToSupervisor>,
-    loads_free: usize,
-    load_line: VecDeque<ActorId>,
-    waiters: BTreeMap<u64, Waiter>,
-    restarts: BTreeMap<TenantId, restart::State>,
+    pub actors: BTreeMap<ActorId, Actor>,
+    pub supervisor: VecDeque<ToSupervisor>,
+    pub loads_free: usize,
+    pub load_line: VecDeque<ActorId>,
+    pub waiters: BTreeMap<u64, Waiter>,
+    pub restarts: BTreeMap<TenantId, restart::State>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,20 +64,20 @@ pub struct Entry {
 
 pub struct Resident {
     pub set: Option<Set>,
-    used_at: u64,
-    hints: Hints,
+    pub used_at: u64,
+    pub hints: Hints,
 }
 
-struct Actor {
-    tenant: TenantId,
-    resident: u64,
-    reload: State,
-    waiters: Vec<u64>,
-    mailbox: VecDeque<ToActor>,
-    fails: bool,
+pub struct Actor {
+    pub tenant: TenantId,
+    pub resident: u64,
+    pub reload: State,
+    pub waiters: Vec<u64>,
+    pub mailbox: VecDeque<ToActor>,
+    pub fails: bool,
 }
 
-enum ToActor {
+pub enum ToActor {
     Ensure(u64),
     Hinted,
     Loaded(LoadResult),
@@ -86,7 +85,7 @@ enum ToActor {
     Stop,
 }
 
-enum ToSupervisor {
+pub enum ToSupervisor {
     Ensure(u64),
     Gone(TenantId, ActorId),
     Failed(ActorId),
@@ -97,19 +96,19 @@ enum ToSupervisor {
 }
 
 /// Who waits for a set.
-struct Waiter {
-    tenant: TenantId,
-    revision_min: Option<Revision>,
-    purpose: Purpose,
+pub struct Waiter {
+    pub tenant: TenantId,
+    pub revision_min: Option<Revision>,
+    pub purpose: Purpose,
 }
 
 #[derive(Clone, Copy)]
-enum Purpose {
+pub enum Purpose {
     Decide { asked_at: u64, min: Option<Version> },
     Acknowledge { version: Version, until: u64 },
 }
 
-enum Answer {
+pub enum Answer {
     Set(Set),
     NoTenant,
     NoLoad,
@@ -181,7 +180,7 @@ impl World {
     }
 
     /// Takes the set now, and has decided a little later.
-    fn decide(&mut self, node: usize, tenant: TenantId, asked_at: u64, min: Option<Version>, set: Set) {
+    pub fn decide(&mut self, node: usize, tenant: TenantId, asked_at: u64, min: Option<Version>, set: Set) {
         let behind_since_ms = match self.strategy.marking {
             Marking::ByNodeAndTenant => self.nodes[node]
                 .registry
@@ -217,6 +216,10 @@ impl World {
 
     /// Waits until what was written is served, if the tenant is in memory, whatever fails meanwhile.
     pub fn serve(&mut self, node: usize, tenant: TenantId, version: Version, until: u64) {
+        // What is served may be of the time before a restore: its numbers say nothing.
+        if self.nodes[node].served(tenant).is_some_and(|served| served.epoch != version.epoch) {
+            self.hint(node, tenant, Want::Fresh);
+        }
         let in_memory = self.nodes[node].registry.contains_key(&tenant);
         if in_memory && self.now < until {
             let purpose = Purpose::Acknowledge { version, until };
@@ -227,7 +230,7 @@ impl World {
     }
 
     /// The client hears of it, and tells others.
-    fn acknowledged(&mut self, node: usize, tenant: TenantId, version: Version) {
+    pub fn acknowledged(&mut self, node: usize, tenant: TenantId, version: Version) {
         self.tell(Happened::Acknowledged { node, tenant, version });
         for min in [None, Some(version)] {
             if self.random.permille(400) {
@@ -238,12 +241,19 @@ impl World {
         }
     }
 
-    fn ensure(&mut self, node: usize, tenant: TenantId, revision_min: Option<Revision>, purpose: Purpose, wait: u64) {
+    pub fn ensure(
+        &mut self,
+        node: usize,
+        tenant: TenantId,
+        revision_min: Option<Revision>,
+        purpose: Purpose,
+        wait: u64,
+    ) {
         let waiter = self.id();
         self.nodes[node].waiters.insert(waiter, Waiter { tenant, revision_min, purpose });
         let incarnation = self.nodes[node].incarnation;
         self.after(wait, Event::GiveUp { node, incarnation, waiter });
-        self.to_supervisor(node, ToSupervisor::Ensure(waiter));
+        self.tell_supervisor(node, ToSupervisor::Ensure(waiter));
     }
 
     pub fn give_up(&mut self, node: usize, waiter: u64) {
@@ -258,9 +268,13 @@ impl World {
         }
     }
 
-    fn answer(&mut self, node: usize, waiter: u64, answer: &Answer) {
+    pub fn answer(&mut self, node: usize, waiter: u64, answer: &Answer) {
         let Some(Waiter { tenant, purpose, .. }) = self.nodes[node].waiters.remove(&waiter) else { return };
         match (purpose, answer) {
+            (Purpose::Acknowledge { version, until }, Answer::Set(set)) if set.version.epoch != version.epoch => {
+                let incarnation = self.nodes[node].incarnation;
+                self.after(20 * MS, Event::Serve { node, incarnation, tenant, version, until });
+            }
             (Purpose::Acknowledge { version, until }, Answer::NoLoad)
                 if self.strategy.acknowledging == Acknowledging::WhenServed =>
             {
@@ -281,354 +295,6 @@ impl World {
             (Purpose::Decide { asked_at, .. }, Answer::NoLoad) => {
                 self.tell(Happened::Refused { node, asked_at, waits_for_revision: false });
             }
-        }
-    }
-}
-
-/// The supervisor, as `supervisor::State` does it.
-impl World {
-    fn to_supervisor(&mut self, node: usize, message: ToSupervisor) {
-        self.nodes[node].supervisor.push_back(message);
-        let delay = self.random.delay(100, 20 * MS);
-        self.node_after(delay, node, NodeEvent::Supervise);
-    }
-
-    pub fn node_event(&mut self, node: usize, event: NodeEvent) {
-        match event {
-            NodeEvent::Supervise => self.supervise(node),
-            NodeEvent::Turn { actor } => self.turn(node, actor),
-            NodeEvent::LoadStep { actor, step, row, parts, began } => {
-                self.load_step(node, actor, (step, began), row, parts);
-            }
-            NodeEvent::LoadEnds { actor, result } => self.load_ends(node, actor, result),
-            NodeEvent::RetryDue { actor } => self.to_actor(node, actor, ToActor::RetryDue),
-            NodeEvent::Restart { tenant } => self.to_supervisor(node, ToSupervisor::Restart(tenant)),
-            NodeEvent::Sweep => {
-                self.to_supervisor(node, ToSupervisor::Sweep);
-                self.node_after((self.idle_stop / 10).max(10 * MS), node, NodeEvent::Sweep);
-            }
-            following => self.follow(node, following),
-        }
-    }
-
-    fn supervise(&mut self, node: usize) {
-        let Some(message) = self.nodes[node].supervisor.pop_front() else { return };
-        match message {
-            ToSupervisor::Ensure(waiter) => {
-                let Some(tenant) = self.nodes[node].waiters.get(&waiter).map(|waiter| waiter.tenant) else { return };
-                let actor = self.keeper(node, tenant).unwrap_or_else(|| self.start(node, tenant, None));
-                if self.nodes[node].actors.contains_key(&actor) {
-                    self.to_actor(node, actor, ToActor::Ensure(waiter));
-                } else {
-                    self.answer(node, waiter, &Answer::NoLoad);
-                }
-            }
-            ToSupervisor::Gone(tenant, actor) => {
-                if self.keeper(node, tenant) == Some(actor) {
-                    self.stop(node, tenant, actor);
-                }
-            }
-            ToSupervisor::Failed(actor) => {
-                let failed = self.nodes[node].registry.iter().find(|(_, entry)| entry.actor == actor);
-                let Some((tenant, _)) = failed.map(|(tenant, entry)| (*tenant, *entry)) else { return };
-                let jitter_permille = u16::try_from(self.random.range(0, 1000)).unwrap();
-                self.restart(node, tenant, restart::Input::Failed { jitter_permille });
-            }
-            ToSupervisor::Restart(tenant) => self.restart(node, tenant, restart::Input::Due),
-            ToSupervisor::Changed(tenant) => self.restart(node, tenant, restart::Input::Changed),
-            ToSupervisor::Loaded(tenant) => self.restart(node, tenant, restart::Input::Loaded),
-            ToSupervisor::Sweep => self.sweep(node),
-        }
-    }
-
-    fn restart(&mut self, node: usize, tenant: TenantId, input: restart::Input) {
-        let Some(entry) = self.nodes[node].registry.get(&tenant).copied() else { return };
-        let before = self.nodes[node].restarts.remove(&tenant).unwrap_or_default();
-        let (state, action) = restart::step(before, self.instant(), input);
-        self.nodes[node].restarts.insert(tenant, state);
-        match action {
-            Some(restart::Action::Start) => {
-                self.start(node, tenant, Some(entry.resident));
-                self.nodes[node].residents[&entry.resident].hints.take();
-                self.hint(node, tenant, Want::Fresh);
-            }
-            Some(restart::Action::DueAfter(wait)) => {
-                let wait = u64::try_from(wait.as_micros()).unwrap();
-                self.node_after(wait, node, NodeEvent::Restart { tenant });
-            }
-            None => {}
-        }
-    }
-
-    fn is_quarantined(&self, node: usize, tenant: TenantId) -> bool {
-        self.nodes[node].restarts.get(&tenant).is_some_and(restart::State::is_quarantined)
-    }
-
-    /// Who keeps a tenant: in the registry, or, where that is done late, about to be.
-    fn keeper(&self, node: usize, tenant: TenantId) -> Option<ActorId> {
-        let registered = self.nodes[node].registry.get(&tenant).map(|entry| entry.actor);
-        let late = self.strategy.registration == Registration::AfterTheFirstLoad;
-        let unregistered =
-            || self.nodes[node].actors.iter().find(|(_, actor)| actor.tenant == tenant).map(|(id, _)| *id);
-        registered.or_else(|| if late { unregistered() } else { None })
-    }
-
-    fn start(&mut self, node: usize, tenant: TenantId, resident: Option<u64>) -> ActorId {
-        let id = self.id();
-        let now = self.now;
-        let resident = resident.unwrap_or(id);
-        let empty = || Resident { set: None, used_at: now, hints: Hints::new() };
-        self.nodes[node].residents.entry(resident).or_insert_with(empty);
-        if let Some(entry) = self.nodes[node].registry.get(&tenant)
-            && self.nodes[node].actors.contains_key(&entry.actor)
-        {
-            self.tell(Happened::TwoActors { node, tenant });
-        }
-        let actor = Actor {
-            tenant,
-            resident,
-            reload: State::Idle,
-            waiters: Vec::new(),
-            mailbox: VecDeque::new(),
-            fails: false,
-        };
-        self.nodes[node].actors.insert(id, actor);
-        if self.strategy.registration == Registration::BeforeTheFirstLoad {
-            self.nodes[node].registry.insert(tenant, Entry { resident, actor: id });
-        }
-        id
-    }
-
-    fn stop(&mut self, node: usize, tenant: TenantId, actor: ActorId) {
-        self.nodes[node].registry.remove(&tenant);
-        self.nodes[node].restarts.remove(&tenant);
-        self.to_actor(node, actor, ToActor::Stop);
-    }
-
-    fn sweep(&mut self, node: usize) {
-        if self.nodes[node].freshness.is_stale(self.instant()) {
-            return;
-        }
-        let before = self.now.saturating_sub(self.idle_stop);
-        let residents = &self.nodes[node].residents;
-        let idle = |entry: &Entry| {
-            let Resident { set, used_at, .. } = &residents[&entry.resident];
-            let stays = set.is_none() && is_awaited(used_at / MS, self.now / MS);
-            self.now >= self.idle_stop && *used_at <= before && !stays
-        };
-        let found = self.nodes[node].registry.iter().filter(|(_, entry)| idle(entry));
-        let found: Vec<(TenantId, ActorId)> = found.map(|(tenant, entry)| (*tenant, entry.actor)).collect();
-        for (tenant, actor) in found {
-            self.stop(node, tenant, actor);
-        }
-    }
-
-    /// One of the node's actors fails in its next turn.
-    pub fn panic(&mut self, node: usize) {
-        let of = self.random.index(self.nodes[node].actors.len().max(1));
-        if let Some(actor) = self.nodes[node].actors.values_mut().nth(of) {
-            actor.fails = true;
-        }
-    }
-}
-
-/// A tenant's actor, as `tenant::State` does it.
-impl World {
-    pub fn hint(&mut self, node: usize, tenant: TenantId, want: Want) {
-        let Some(entry) = self.nodes[node].registry.get(&tenant).copied() else { return };
-        let known_ms = self.nodes[node].freshness.synchronised_at_ms();
-        let resident = &self.nodes[node].residents[&entry.resident];
-        let installed = resident.set.map(|set| set.version.revision);
-        if reload::is_news(want, installed) && resident.hints.keep(want, known_ms) {
-            self.to_actor(node, entry.actor, ToActor::Hinted);
-        }
-        if self.is_quarantined(node, tenant) {
-            self.to_supervisor(node, ToSupervisor::Changed(tenant));
-        }
-    }
-
-    fn to_actor(&mut self, node: usize, actor: ActorId, message: ToActor) {
-        // One that has ended takes nothing.
-        if let Some(keeper) = self.nodes[node].actors.get_mut(&actor) {
-            keeper.mailbox.push_back(message);
-            let delay = self.random.delay(100, 30 * MS);
-            self.node_after(delay, node, NodeEvent::Turn { actor });
-        }
-    }
-
-    fn turn(&mut self, node: usize, id: ActorId) {
-        let Some(mut actor) = self.nodes[node].actors.remove(&id) else { return };
-        if actor.fails {
-            for waiter in actor.waiters {
-                self.answer(node, waiter, &Answer::NoLoad);
-            }
-            for message in actor.mailbox {
-                if let ToActor::Ensure(waiter) = message {
-                    self.answer(node, waiter, &Answer::NoLoad);
-                }
-            }
-            self.tell(Happened::Disturbed);
-            self.to_supervisor(node, ToSupervisor::Failed(id));
-            return;
-        }
-        let Some(message) = actor.mailbox.pop_front() else {
-            self.nodes[node].actors.insert(id, actor);
-            return;
-        };
-        match message {
-            ToActor::Stop => {
-                for waiter in actor.waiters {
-                    self.to_supervisor(node, ToSupervisor::Ensure(waiter));
-                }
-                return;
-            }
-            ToActor::Ensure(waiter) => {
-                if let Some(waiter) = self.answer_if_served(node, actor.resident, waiter) {
-                    let min = self.nodes[node].waiters.get(&waiter).and_then(|waiter| waiter.revision_min);
-                    actor.waiters.push(waiter);
-                    self.advance(node, id, &mut actor, Input::Hint(min.map_or(Want::Fresh, Want::AtLeast)));
-                }
-            }
-            ToActor::Hinted => {
-                if let Some(want) = self.nodes[node].residents[&actor.resident].hints.take() {
-                    self.advance(node, id, &mut actor, Input::Hint(want));
-                }
-            }
-            ToActor::Loaded(Ok(Some(set))) => {
-                self.publish(node, id, &actor, set);
-                if self.is_quarantined(node, actor.tenant) {
-                    self.to_supervisor(node, ToSupervisor::Loaded(actor.tenant));
-                }
-                let waiters = std::mem::take(&mut actor.waiters);
-                actor.waiters =
-                    waiters.into_iter().filter_map(|w| self.answer_if_served(node, actor.resident, w)).collect();
-                self.advance(node, id, &mut actor, Input::Loaded);
-            }
-            ToActor::Loaded(Ok(None)) => {
-                for waiter in std::mem::take(&mut actor.waiters) {
-                    self.answer(node, waiter, &Answer::NoTenant);
-                }
-                actor.reload = State::Idle;
-                self.to_supervisor(node, ToSupervisor::Gone(actor.tenant, id));
-            }
-            ToActor::Loaded(Err(())) => self.load_failed(node, id, &mut actor),
-            ToActor::RetryDue => self.advance(node, id, &mut actor, Input::RetryDue),
-        }
-        self.nodes[node].actors.insert(id, actor);
-    }
-
-    fn load_failed(&mut self, node: usize, id: ActorId, actor: &mut Actor) {
-        let has_set = self.nodes[node].residents[&actor.resident].set.is_some();
-        for waiter in std::mem::take(&mut actor.waiters) {
-            let waits = self.nodes[node].waiters.get(&waiter).is_some_and(|waiter| waiter.revision_min.is_some());
-            if waits && has_set {
-                actor.waiters.push(waiter);
-            } else {
-                self.answer(node, waiter, &Answer::NoLoad);
-            }
-        }
-        let jitter_permille = u16::try_from(self.random.range(0, 1000)).unwrap();
-        self.advance(node, id, actor, Input::Failed { jitter_permille });
-    }
-
-    /// Answers a caller if what is served will do, and gives it back otherwise.
-    fn answer_if_served(&mut self, node: usize, resident: u64, waiter: u64) -> Option<u64> {
-        let min = self.nodes[node].waiters.get(&waiter)?.revision_min;
-        match self.nodes[node].residents[&resident].set {
-            Some(set) if min.is_none_or(|min| set.version.revision >= min) => {
-                self.answer(node, waiter, &Answer::Set(set));
-                None
-            }
-            _ => Some(waiter),
-        }
-    }
-
-    fn publish(&mut self, node: usize, id: ActorId, actor: &Actor, set: Set) {
-        let (tenant, resident) = (actor.tenant, actor.resident);
-        let served = self.nodes[node].residents[&resident].set.map(|served| served.version);
-        match (self.strategy.publication)(served, set.version) {
-            Publication::Known => {}
-            Publication::Regression => self.tell(Happened::Alarm { node, tenant }),
-            Publication::Publish => {
-                self.nodes[node].residents.get_mut(&resident).unwrap().set = Some(set);
-                self.tell(Happened::Installed { node, resident, tenant, version: set.version });
-            }
-        }
-        if self.strategy.registration == Registration::AfterTheFirstLoad {
-            self.nodes[node].registry.insert(tenant, Entry { resident, actor: id });
-        }
-    }
-
-    fn advance(&mut self, node: usize, id: ActorId, actor: &mut Actor, input: Input) {
-        let resident = &self.nodes[node].residents[&actor.resident];
-        let installed = resident.set.map(|set| set.version.revision);
-        let (next, action) = (self.strategy.step)(actor.reload, installed, input);
-        actor.reload = next;
-        if next == State::Idle {
-            resident.hints.settle();
-        }
-        match action {
-            Some(Action::Load) => self.begin_load(node, id),
-            Some(Action::RetryAfter(wait)) => {
-                let wait = u64::try_from(wait.as_micros()).unwrap();
-                self.node_after(wait, node, NodeEvent::RetryDue { actor: id });
-            }
-            None => {}
-        }
-    }
-}
-
-/// Loads: a bounded number at once, each one snapshot.
-impl World {
-    fn begin_load(&mut self, node: usize, actor: ActorId) {
-        if self.nodes[node].loads_free == 0 {
-            self.nodes[node].load_line.push_back(actor);
-            return;
-        }
-        self.nodes[node].loads_free -= 1;
-        let began = self.now;
-        let delay = self.service_time(MS, 40 * MS);
-        self.node_after(delay, node, NodeEvent::LoadStep { actor, step: 0, row: None, parts: (0, 0), began });
-    }
-
-    fn load_step(
-        &mut self,
-        node: usize,
-        actor: ActorId,
-        (step, began): (u8, u64),
-        row: Option<Version>,
-        parts: (u64, u64),
-    ) {
-        let deadline = began + 5 * SECOND;
-        let delay = self.service_time(MS, 40 * MS);
-        let failed = NodeEvent::LoadEnds { actor, result: Err(()) };
-        if self.is_silent || self.now + delay > deadline {
-            self.node_after(deadline.saturating_sub(self.now), node, failed);
-            return;
-        }
-        if !self.database.is_up || (self.loads_fail && self.random.permille(700)) {
-            self.node_after(delay, node, failed);
-            return;
-        }
-        let Some(tenant) = self.nodes[node].actors.get(&actor).map(|actor| actor.tenant) else {
-            self.node_after(delay, node, failed);
-            return;
-        };
-        let (row, parts) = self.read(tenant, step, row, parts);
-        if step < 2 && row.is_some() {
-            self.node_after(delay, node, NodeEvent::LoadStep { actor, step: step + 1, row, parts, began });
-            return;
-        }
-        let compiling = self.random.delay(2 * MS, 100 * MS);
-        let result = Ok(row.map(|version| Set { version, parts }));
-        self.node_after(delay + compiling, node, NodeEvent::LoadEnds { actor, result });
-    }
-
-    fn load_ends(&mut self, node: usize, actor: ActorId, result: LoadResult) {
-        self.nodes[node].loads_free += 1;
-        self.to_actor(node, actor, ToActor::Loaded(result));
-        if let Some(next) = self.nodes[node].load_line.pop_front() {
-            self.begin_load(node, next);
         }
     }
 }

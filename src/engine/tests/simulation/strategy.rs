@@ -83,10 +83,13 @@ pub enum Acknowledging {
     WhenTried,
 }
 
+/// How a tenant's reload automaton steps.
+pub type Step = fn(State, Option<Revision>, Input) -> (State, Option<Action>);
+
 /// All of it.
 #[derive(Clone, Copy)]
 pub struct Strategy {
-    pub step: fn(State, Option<Revision>, Input) -> (State, Option<Action>),
+    pub step: Step,
     pub publication: fn(Option<Version>, Version) -> Publication,
     pub cursor: Cursor,
     pub isolation: Isolation,

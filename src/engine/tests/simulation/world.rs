@@ -21,7 +21,7 @@ use crate::{
 pub const MS: u64 = 1_000;
 pub const SECOND: u64 = 1_000 * MS;
 /// How long nothing more is changed or disturbed at the end of a run.
-const QUIET: u64 = 11 * SECOND;
+pub const QUIET: u64 = 14 * SECOND;
 
 /// What a run is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,9 +102,9 @@ pub struct World {
     pub scenario: Scenario,
     pub random: Random,
     pub now: u64,
-    origin: Instant,
-    queue: BTreeMap<(u64, u64), Event>,
-    sequence: u64,
+    pub origin: Instant,
+    pub queue: BTreeMap<(u64, u64), Event>,
+    pub sequence: u64,
     pub history: History,
     pub database: Database,
     pub nodes: Vec<Node>,
@@ -113,14 +113,14 @@ pub struct World {
     pub is_silent: bool,
     pub is_slow: bool,
     pub loads_fail: bool,
-    drops_permille: u64,
-    writing: BTreeMap<u64, Writing>,
-    backup: Option<Backup>,
-    sessions: BTreeSet<(usize, u64)>,
+    pub drops_permille: u64,
+    pub writing: BTreeMap<u64, Writing>,
+    pub backup: Option<Backup>,
+    pub sessions: BTreeSet<(usize, u64)>,
     /// When the last fault ends.
-    active_until: u64,
-    ends_at: u64,
-    next_id: u64,
+    pub active_until: u64,
+    pub ends_at: u64,
+    pub next_id: u64,
 }
 
 impl World {
@@ -166,79 +166,6 @@ impl World {
             world.plan(active);
         }
         world
-    }
-
-    /// One request about every millisecond, as often as tenants are let go of.
-    fn plan_crossings(&mut self) {
-        self.ends_at = SECOND + CROSSINGS * MS + QUIET;
-        for _ in 0..CROSSINGS {
-            let at = self.random.range(SECOND, SECOND + CROSSINGS * MS);
-            let (node, tenant) =
-                (self.random.index(self.nodes.len()), self.tenants[self.random.index(self.tenants.len())]);
-            self.at(at, Event::Request { node, tenant, min: None });
-        }
-    }
-
-    /// Everything that clients and faults do, drawn beforehand.
-    fn plan(&mut self, active: u64) {
-        let nodes = self.nodes.len();
-        for _ in 0..active / SECOND * self.random.range(1, 6) {
-            let at = self.random.range(SECOND, active);
-            let by = self.random.permille(750).then(|| (self.random.index(nodes), 0));
-            let tenant = self.tenants[self.random.index(self.tenants.len())];
-            let transaction = self.id();
-            let early_number = self.random.permille(200);
-            let is_deletion = self.random.permille(8);
-            self.at(at, Event::Write { by, tenant, transaction, early_number, is_deletion });
-        }
-        for _ in 0..active / SECOND * 12 {
-            let at = self.random.range(SECOND / 2, active + QUIET);
-            let tenant = self.tenants[self.random.index(self.tenants.len())];
-            let node = self.random.index(nodes);
-            self.at(at, Event::Request { node, tenant, min: None });
-        }
-        for _ in 0..self.random.range(0, 2) {
-            let (at, length) = (self.random.range(0, active), self.random.range(1, 10) * SECOND);
-            let transaction = self.id();
-            self.at(at, Event::LongTransaction { transaction, ends: false });
-            self.at(at + length, Event::LongTransaction { transaction, ends: true });
-        }
-        for _ in 0..self.random.range(0, active / (3 * SECOND)) {
-            let at = self.random.range(SECOND, active);
-            let fault = self.fault(nodes);
-            self.at(at, Event::Fault(fault));
-        }
-        if self.scenario == Scenario::Everything && self.random.permille(150) {
-            let at = self.random.range(SECOND, active / 2);
-            self.at(at, Event::Fault(Fault::Backup));
-            let later = self.random.range(at, active);
-            let begins_epoch = self.random.permille(700);
-            let into_younger = self.random.permille(500);
-            if !begins_epoch {
-                // In place, and with no connection broken, nothing but the comparison of every minute can tell.
-                self.ends_at = self.ends_at.max(later + 63 * SECOND);
-            }
-            let fault = Fault::Restore { begins_epoch, into_younger };
-            self.at(later, Event::Fault(fault));
-        }
-    }
-
-    fn fault(&mut self, nodes: usize) -> Fault {
-        let node = self.random.index(nodes);
-        let length = self.random.range(50, 6_000) * MS;
-        if self.scenario == Scenario::ListenerAlone {
-            return Fault::KillListener { node };
-        }
-        match self.random.range(0, 9) {
-            0 => Fault::Crash { node },
-            1..=3 => Fault::KillListener { node },
-            4 => Fault::HalfOpenListener { node },
-            5 => Fault::Outage { length, is_silent: false },
-            6 => Fault::Outage { length, is_silent: true },
-            7 => Fault::Slow { length },
-            8 => Fault::LoadsFail { length },
-            _ => Fault::Panic { node },
-        }
     }
 
     /// Runs to the end; answers what happened.
@@ -293,7 +220,7 @@ impl World {
     }
 
     /// The truth of all tenants, where it may have changed for many.
-    fn tell_truth(&mut self) {
+    pub fn tell_truth(&mut self) {
         for tenant in self.tenants.clone() {
             let (epoch, row) = (self.database.epoch, self.database.row(tenant));
             self.tell(Happened::Truth { tenant, epoch, row });
@@ -394,7 +321,9 @@ impl World {
         let Some(Writing { by, tenant, is_deletion }) = self.writing.remove(&transaction) else { return };
         // A process that was killed takes its transaction with it, and some think better of it.
         let gone = by.is_some_and(|(node, incarnation)| !self.lives(node, incarnation));
-        let committed = if gone || self.random.permille(50) {
+        // At the end nothing is changed any more, however long it took.
+        let is_late = self.now + 3 * SECOND > self.ends_at;
+        let committed = if gone || is_late || self.random.permille(50) {
             None
         } else {
             self.database.commit(tenant, transaction, is_deletion)
@@ -436,7 +365,7 @@ impl World {
     }
 
     /// Ends what a node listens with, if it does.
-    fn lose(&mut self, node: usize) -> bool {
+    pub fn lose(&mut self, node: usize) -> bool {
         let listening = self.sessions.len();
         self.sessions.retain(|(of, _)| *of != node);
         self.sessions.len() < listening
@@ -460,104 +389,5 @@ impl World {
             (_, Some(now), Isolation::ReadCommitted) => (row, (parts.0, now.rules)),
             _ => (row, parts),
         }
-    }
-
-    fn fault_happens(&mut self, fault: &Fault) {
-        match *fault {
-            Fault::Crash { node } => self.crash(node),
-            Fault::KillListener { node } => {
-                if self.lose(node) {
-                    let delay = self.random.range(1, 3 * MS);
-                    self.node_after(delay, node, NodeEvent::Lost);
-                }
-            }
-            Fault::HalfOpenListener { node } => {
-                if self.lose(node) {
-                    self.node_after(35 * SECOND, node, NodeEvent::Lost);
-                }
-            }
-            Fault::Outage { length, is_silent } => self.outage(length, is_silent),
-            Fault::OutageEnds => {
-                self.database.is_up = true;
-                self.is_silent = false;
-                self.calm();
-            }
-            Fault::Slow { length } => {
-                self.is_slow = true;
-                self.disturb(length, Fault::SlowEnds);
-            }
-            Fault::SlowEnds => {
-                self.is_slow = false;
-                self.calm();
-            }
-            Fault::LoadsFail { length } => {
-                self.loads_fail = true;
-                self.disturb(length, Fault::LoadsFailEnds);
-            }
-            Fault::LoadsFailEnds => {
-                self.loads_fail = false;
-                self.calm();
-            }
-            Fault::Panic { node } => {
-                self.tell(Happened::Disturbed);
-                self.panic(node);
-            }
-            Fault::Backup => self.backup = Some(self.database.backup()),
-            Fault::Restore { begins_epoch, into_younger } => self.restore(begins_epoch, into_younger),
-        }
-    }
-
-    fn disturb(&mut self, length: u64, end: Fault) {
-        self.tell(Happened::Disturbed);
-        // Over before the quiet begins.
-        let length = length.min(self.active_until.saturating_sub(self.now));
-        self.after(length, Event::Fault(end));
-    }
-
-    fn calm(&mut self) {
-        self.tell(Happened::Disturbed);
-    }
-
-    fn outage(&mut self, length: u64, is_silent: bool) {
-        self.is_silent |= is_silent;
-        if !is_silent {
-            self.database.stop();
-        }
-        self.writing.clear();
-        for node in 0..self.nodes.len() {
-            if !self.lose(node) {
-                continue;
-            }
-            let delay = if is_silent { 35 * SECOND } else { self.random.range(1, 20 * MS) };
-            self.node_after(delay, node, NodeEvent::Lost);
-        }
-        if is_silent {
-            // What was under way on connections that nobody answers on any more is undone by the server in time.
-            self.database.stop();
-            self.database.is_up = true;
-        }
-        self.disturb(length, Fault::OutageEnds);
-    }
-
-    fn restore(&mut self, begins_epoch: bool, into_younger: bool) {
-        let Some(backup) = self.backup.take() else { return };
-        self.database.restore(backup, begins_epoch, into_younger);
-        self.writing.clear();
-        self.tell(Happened::Disturbed);
-        if !begins_epoch {
-            self.tell(Happened::SilentRestore);
-        }
-        self.tell_truth();
-    }
-
-    fn crash(&mut self, node: usize) {
-        if !self.nodes[node].is_alive {
-            return;
-        }
-        self.lose(node);
-        let incarnation = self.nodes[node].incarnation + 1;
-        self.nodes[node] = Node::new(incarnation, false, self.instant());
-        let delay = self.random.range(50 * MS, 2 * SECOND);
-        self.after(delay, Event::Begin { node });
     }
 }

@@ -1,0 +1,68 @@
+//! What the actors cost and give, each figure beside its baseline in one run.
+//!
+//! `cargo bench --bench actors [PART…]`; `--plot FILE` draws the ratios. A private PostgreSQL is started for it, in a
+//! temporary directory. What must be measured in a process of its own (memory, processor time) runs this program again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    reason = "a bench that meets the unexpected must fail, and its figures are far below what a double holds"
+)]
+
+mod bed;
+mod by_hand;
+mod changes;
+mod decisions;
+mod http;
+mod plot;
+mod process;
+mod report;
+mod residents;
+
+use bed::Bed;
+use report::Report;
+
+/// A part of the bench.
+type Part = fn(&Bed, &mut Report);
+
+const PARTS: [(&str, Part); 10] = [
+    ("decide", decisions::decide),
+    ("actors", residents::actors),
+    ("cold", residents::cold),
+    ("residents", residents::memory),
+    ("cycles", residents::cycles),
+    ("burst", changes::burst),
+    ("reconcile", changes::reconcile),
+    ("propagation", changes::propagation),
+    ("http", http::evaluate),
+    ("batch", http::batch),
+];
+
+fn main() {
+    let mut arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.first().is_some_and(|argument| argument == process::CHILD) {
+        return process::run(&arguments[1..]);
+    }
+    let plot = arguments.iter().position(|argument| argument == "--plot").map(|at| {
+        let file = arguments.remove(at + 1);
+        arguments.remove(at);
+        file
+    });
+    for wanted in &arguments {
+        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        assert!(names.contains(&wanted.as_str()), "no part `{wanted}`; there are {}", names.join(", "));
+    }
+    let bed = Bed::make();
+    let mut report = Report::new();
+    for (name, part) in PARTS {
+        if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {
+            report.begin(name);
+            part(&bed, &mut report);
+        }
+    }
+    if let Some(file) = plot {
+        std::fs::write(&file, plot::draw(report.lines())).unwrap();
+        println!("\nplot written to {file}");
+    }
+}
