@@ -305,9 +305,9 @@ async fn the_command_migrates_up_and_down_and_tells_where_the_database_stands() 
     assert_eq!(by_flag(&["down"]).1, "undid migration 9\n");
     let (_, status) = by_flag(&["status"]);
     let lines: Vec<&str> = status.lines().collect();
-    assert_eq!(lines.len(), 8, "{status}");
+    assert_eq!(lines.len(), 9, "{status}");
     assert!(lines[4].starts_with("000005  derived fields") && lines[4].contains("applied 2"), "{status}");
-    assert!(lines[8].starts_with("000009  api_keys") && lines[8].ends_with("pending"), "{status}");
+    assert!(lines[8].starts_with("000009  api keys") && lines[8].ends_with("pending"), "{status}");
     assert_eq!(by_flag(&["force", "4"]).1, "the database is recorded as at migration 4\n");
     assert_eq!(by_flag(&["version"]).1, "4\n");
     assert_eq!(by_flag(&["down", "--to", "3"]).1, "undid migration 4\n");
