@@ -108,7 +108,7 @@ async fn credentials(app: &TestApp, own: &Target, other: &Target) -> Vec<(Client
 async fn everything(app: &TestApp, tenant: &str) -> String {
     let mut all = String::new();
     for part in ["", "/schema", "/schema/changelog", "/rules", "/derived-fields"] {
-        all.push_str(app.client.get(&format!("/api/v1/tenants/{tenant}{part}")).await.unwrap().text());
+        all.push_str(&app.client.get(&format!("/api/v1/tenants/{tenant}{part}")).await.unwrap().text());
     }
     all
 }
