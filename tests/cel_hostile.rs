@@ -16,6 +16,10 @@ use tenet::cel::{Activation, Env, Limits, ObjectField, ObjectType, Type, Value};
 /// What any case may take in a debug build on a busy machine: far more than the budget stands for, far less than a hang.
 const SECONDS_MAX: u64 = 20;
 
+/// What compiling and evaluating any case may hold at one time. Counted on the thread that runs it, so that other tests
+/// of this process take no part.
+const BYTES_MAX: u64 = 8 << 20;
+
 fn env() -> Env {
     let item = ObjectType { name: "item".into(), fields: vec![field("price", Type::Double)] };
     let fields = vec![
@@ -66,14 +70,22 @@ fn a_hostile_expression_is_refused_or_ends_within_its_budget() {
             .map(|part| part[0].as_str().unwrap().repeat(usize::try_from(part[1].as_u64().unwrap()).unwrap()))
             .collect();
         let start = Instant::now();
-        match env.compile(&source) {
+        let (mut compiled, mut evaluated) = (None, None);
+        let allocated = allocation_counter::measure(|| {
+            compiled = Some(env.compile(&source));
+            if let Some(Ok(program)) = &compiled {
+                evaluated = Some(program.evaluate_within(&activation, Limits::default()));
+            }
+        });
+        assert!(allocated.bytes_max <= BYTES_MAX, "{case} held {} bytes", allocated.bytes_max);
+        match compiled.unwrap() {
             Err(details) => {
                 assert!(!details.is_empty(), "{case}");
                 refused += 1;
             }
             Ok(program) => {
                 let limits = Limits::default();
-                let (outcome, cost) = program.evaluate_within(&activation, limits);
+                let (outcome, cost) = evaluated.unwrap();
                 assert!(cost <= limits.cost_max, "{case} took {cost}");
                 match outcome {
                     Err(error) if error.is_stop() => {
@@ -89,7 +101,7 @@ fn a_hostile_expression_is_refused_or_ends_within_its_budget() {
             }
         }
         assert!(start.elapsed().as_secs() < SECONDS_MAX, "{case} took {:?}", start.elapsed());
-        println!("{:>8.1?} {}", start.elapsed(), case["name"]);
+        println!("{:>8.1?} {:>9} bytes {}", start.elapsed(), allocated.bytes_max, case["name"]);
     }
     assert!(refused > 0 && stopped > 0 && ended > 0, "{refused} refused, {stopped} stopped, {ended} ended");
 }

@@ -170,12 +170,7 @@ impl Activation {
     /// A deferred value, and the units of work that were done for it now: at most about `work_max`, and none if it was
     /// computed before.
     #[cold]
-    pub(super) fn computed(
-        &self,
-        number: u32,
-        work_max: u64,
-        memo: Option<&Memo<'_>>,
-    ) -> Option<(&Computed, u64)> {
+    pub(super) fn computed(&self, number: u32, work_max: u64, memo: Option<&Memo<'_>>) -> Option<(&Computed, u64)> {
         let (_, program) = self.frame.deferred.get(number as usize)?;
         let mut work = 0;
         let computed = self.results.get(number as usize)?.get_or_init(|| {

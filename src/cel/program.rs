@@ -225,7 +225,12 @@ impl Program {
         let meter = Meter::new(self.limits(), work_max).sharing(memo);
         let work_before = meter.work_left();
         let outcome = self.value(&Run::new(activation, &meter)).map_err(|fault| self.error(fault));
-        Computed { outcome, own_cost: meter.own_cost(), work: work_before - meter.work_left(), reads: meter.into_reads() }
+        Computed {
+            outcome,
+            own_cost: meter.own_cost(),
+            work: work_before - meter.work_left(),
+            reads: meter.into_reads(),
+        }
     }
 
     fn value(&self, run: &Run<'_>) -> Outcome {

@@ -244,8 +244,7 @@ impl<'a> Run<'a> {
 
     #[cold]
     fn deferred(&self, number: u32) -> Result<Option<&'a Value>, Fault> {
-        let Some((computed, work)) = self.activation.computed(number, self.meter.work_left(), self.meter.memo())
-        else {
+        let Some((computed, work)) = self.activation.computed(number, self.meter.work_left(), self.meter.memo()) else {
             return Ok(None);
         };
         let known = |number| self.activation.computed_before(number);

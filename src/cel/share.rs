@@ -23,8 +23,25 @@ const FORM_BYTES_MAX: usize = 1_024;
 const LAST_LOCAL: u32 = u64::BITS - 1;
 /// Functions that are done sooner than a value is looked up.
 const QUICK: &[&str] = &[
-    "bool", "charAt", "contains", "double", "dyn", "endsWith", "first", "hasValue", "int", "last", "optional.none",
-    "optional.of", "or", "orValue", "size", "startsWith", "type", "uint", "value",
+    "bool",
+    "charAt",
+    "contains",
+    "double",
+    "dyn",
+    "endsWith",
+    "first",
+    "hasValue",
+    "int",
+    "last",
+    "optional.none",
+    "optional.of",
+    "or",
+    "orValue",
+    "size",
+    "startsWith",
+    "type",
+    "uint",
+    "value",
 ];
 
 /// A sub-expression, the same for all programs that have it.

@@ -381,3 +381,11 @@ fn lists_of_one_type_keep_it_where_an_overload_says_so() {
         assert_eq!(env().compile(source).unwrap().value_type().to_string(), value_type, "{source}");
     }
 }
+
+#[test]
+fn what_a_dyn_argument_leaves_open_is_not_narrowed_by_what_follows() {
+    for source in ["dyn(optional.of(2u)).value() <= 5.0", "dyn([2u]).first().value() < 5.0", "dyn([2u])[0] < 5.0"] {
+        let outcome = env().compile(source).unwrap().evaluate(&activation());
+        assert_eq!(outcome, Ok(Value::Bool(true)), "{source}");
+    }
+}

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::cel::{ObjectType, Type};
 
+/// An overload, and what its result binds.
+type Way<'a> = (&'a Overload, HashMap<String, Type>);
+
 /// Makes one expression.
 pub struct Generator<'a> {
     random: &'a mut Random,
@@ -20,13 +23,15 @@ pub struct Generator<'a> {
     locals: Vec<String>,
     /// Whether anything was made whose type is known at run time only.
     pub has_dyn: bool,
+    /// Whether a loop goes over the entries of a map, whose order is not the same everywhere.
+    pub loops_over_map: bool,
 }
 
 impl<'a> Generator<'a> {
     pub fn new(random: &'a mut Random, schema: &Schema, dialect: Dialect, coverage: &'a mut Coverage) -> Self {
         let mut paths = Vec::new();
         add_paths("facts", &schema.object, &mut paths);
-        Self { random, dialect, coverage, paths, locals: Vec::new(), has_dyn: false }
+        Self { random, dialect, coverage, paths, locals: Vec::new(), has_dyn: false, loops_over_map: false }
     }
 
     /// An expression of type `wanted`.
@@ -157,7 +162,7 @@ impl<'a> Generator<'a> {
 
     /// A call of a function or operator, each name as likely as any other.
     fn call(&mut self, wanted: &Type, depth: usize) -> Option<String> {
-        let mut names: Vec<(&str, Vec<(&Overload, HashMap<String, Type>)>)> = Vec::new();
+        let mut names: Vec<(&str, Vec<Way<'_>>)> = Vec::new();
         for overload in OVERLOADS.iter() {
             let mut bound = HashMap::new();
             let is_spoken = self.dialect == Dialect::Whole || overload.dialect == Dialect::Shared;
@@ -285,6 +290,7 @@ impl<'a> Generator<'a> {
         }
         let value = element.cloned().unwrap_or_else(|| facts::comparable(self.random, 1));
         if element.is_none() && self.random.once_in(3) {
+            self.loops_over_map = true;
             let key = facts::key(self.random);
             let map = Type::map(key.clone(), value.clone());
             return (self.expression(&map, depth), [key.clone(), value], [key]);

@@ -46,6 +46,8 @@ pub struct Case {
     pub source: String,
     /// Whether types that are known at run time only take part.
     pub has_dyn: bool,
+    /// Whether a loop goes over the entries of a map.
+    pub loops_over_map: bool,
     /// Sets of facts.
     pub facts: Vec<Vec<(String, Value)>>,
 }
@@ -63,9 +65,9 @@ impl Case {
         };
         let mut generator = Generator::new(random, &schema, dialect, coverage);
         let source = generator.expression(&wanted, depth);
-        let has_dyn = generator.has_dyn;
+        let (has_dyn, loops_over_map) = (generator.has_dyn, generator.loops_over_map);
         let facts = (0..FACTS_EACH).map(|_| schema.facts(random)).collect();
-        Self { seed, schema, source, has_dyn, facts }
+        Self { seed, schema, source, has_dyn, loops_over_map, facts }
     }
 
     /// The environment that the expression is compiled in.

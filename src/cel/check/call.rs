@@ -171,6 +171,14 @@ impl Checker<'_> {
                 if !self.variables.assign_all(parameters.iter().zip(types)) {
                     continue;
                 }
+                // What an argument known at run time only says nothing of, nothing said later may narrow.
+                if arguments.iter().any(|argument| self.variables.resolve(&argument.value_type, false) == Type::Dyn) {
+                    for (_, free) in &names {
+                        if self.variables.resolve(free, false) == *free {
+                            self.variables.assign(free, &Type::Dyn);
+                        }
+                    }
+                }
                 self.variables.resolve(&value_type, false)
             } else {
                 if !self.variables.assign_all(overload.parameters.iter().zip(types)) {

@@ -163,7 +163,8 @@ fn flatten(run: &Run<'_>, arguments: &[Value]) -> Outcome {
                 pending.push((inner.iter(), depth - 1));
             }
             Some(item) => {
-                run.allocate_items(1)?;
+                // Twice: while it grows, and as the list that it becomes.
+                run.allocate_items(2)?;
                 flat.push(item.clone());
             }
         }
