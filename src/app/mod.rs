@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::Settings,
-    engine::{Engine, EngineOptions},
+    engine::{Engine, EngineOptions, Pepper},
     http::{HttpOptions, Part, Readiness, Server, Stop, Stopper},
     store::{Observer, Store, StoreOptions},
     telemetry::Metrics,
@@ -49,6 +49,13 @@ impl App {
         readiness.arrived(Part::Database);
         store.check_schema().await.context("cannot serve this database")?;
         readiness.arrived(Part::Migrations);
+        if settings.http.keys_stored && settings.http.operator_key.is_none() && store.operator_keys().await?.is_empty()
+        {
+            anyhow::bail!(
+                "nobody could operate this service: set `TENET_OPERATOR_KEY` to a random key, \
+                 or make one with `tenet keys create --operator`"
+            );
+        }
         let engine = Engine::start(store.clone(), metrics.clone(), engine_options(&settings)).await?;
         let stop_deadline = settings.http.shutdown_deadline;
         let server =
@@ -140,7 +147,8 @@ async fn announce_pinned(engine: Engine, readiness: Readiness) {
     readiness.arrived(Part::PinnedTenants);
 }
 
-fn store_options(settings: &Settings, metrics: &Metrics) -> anyhow::Result<StoreOptions> {
+/// How the store is reached with `settings`.
+pub fn store_options(settings: &Settings, metrics: &Metrics) -> anyhow::Result<StoreOptions> {
     let database = &settings.database;
     let url = database.url.as_ref().context("no database is named: set `DATABASE_URL`")?;
     let (statements, waits) = (metrics.clone(), metrics.clone());
@@ -168,6 +176,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         reconcile_interval: engine.reconcile_interval,
         stale_after: engine.stale_after,
         min_revision_wait: engine.min_revision_wait,
+        pepper: Pepper(settings.http.key_pepper.clone()),
         ..EngineOptions::default()
     }
 }

@@ -10,6 +10,7 @@ mod eval;
 mod exit;
 mod health;
 mod input;
+mod keys;
 mod load;
 mod migrate;
 mod report;
@@ -42,6 +43,8 @@ enum Command {
     Serve(serve::Flags),
     /// Bring a database to a version
     Migrate(migrate::Flags),
+    /// Make, list and revoke keys, on the database itself
+    Keys(keys::Flags),
     /// Ask a running service whether it is well
     Health(health::Flags),
     /// Watch the tenants and nodes of a running service
@@ -60,6 +63,7 @@ pub fn run() -> ExitCode {
         Command::Dev(flags) => dev::run(flags),
         Command::Serve(flags) => serve::run(flags),
         Command::Migrate(flags) => migrate::run(flags),
+        Command::Keys(flags) => keys::run(flags),
         Command::Health(flags) => health::run(&flags),
         Command::Top(flags) => top::run(flags),
         Command::Load(flags) => load::run(flags),

@@ -30,7 +30,8 @@ pub(super) struct Flags {
 pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     let listen = flags.listen.map(|listen| ("http.listen", listen));
     let sources = Sources::of_process(listen.into_iter().collect(), flags.config.as_deref())?;
-    let settings = Settings::read(&sources, Purpose::Serve)?;
+    let mut settings = Settings::read(&sources, Purpose::Serve)?;
+    settings.http.keys_stored = true;
     telemetry::start_logging(&settings.telemetry)?;
     block_on(async {
         if flags.migrate {

@@ -8,7 +8,7 @@ const OPERATOR_KEY_CHARS_MIN: usize = 16;
 /// What the settings are for; it decides which of them must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// `tenet serve`: a database and an operator key must be there.
+    /// `tenet serve`: a database must be there; a key of an operator is asked for once that is read.
     Serve,
     /// `tenet dev`: nothing must be there, as long as only this machine can reach it.
     Develop,
@@ -22,7 +22,7 @@ pub enum Purpose {
 pub(super) fn contradictions(settings: &Settings, purpose: Purpose) -> Vec<String> {
     let mut mistakes = Vec::new();
     match purpose {
-        Purpose::Serve => mistakes.extend([required_url(settings), required_key(settings)].into_iter().flatten()),
+        Purpose::Serve => mistakes.extend(required_url(settings)),
         Purpose::Develop => mistakes.extend([open_key(settings), orphan_migration_url(settings)].into_iter().flatten()),
         Purpose::Migrate => {
             let none = settings.database.url.is_none() && settings.database.migration_url.is_none();
@@ -44,15 +44,6 @@ const MISSING_URL: &str = "`DATABASE_URL` is not set; set it to the PostgreSQL d
 
 fn required_url(settings: &Settings) -> Option<String> {
     settings.database.url.is_none().then(|| MISSING_URL.to_owned())
-}
-
-fn required_key(settings: &Settings) -> Option<String> {
-    settings.http.operator_key.is_none().then(|| {
-        format!(
-            "`TENET_OPERATOR_KEY` is not set; set it to a random key of {OPERATOR_KEY_CHARS_MIN} characters or more, \
-             such as `openssl rand -hex 32` prints"
-        )
-    })
 }
 
 fn open_key(settings: &Settings) -> Option<String> {

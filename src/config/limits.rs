@@ -52,6 +52,14 @@ pub const DERIVED_FIELDS_MAX: usize = 500;
 pub const SELECTION_MAX: usize = 10_000;
 /// Rules or tags that a query string names; as many ids as fit into the 64 KiB of an address.
 pub const QUERY_SELECTION_MAX: usize = 1_000;
+/// Keys of one tenant, those that have ended and were not deleted among them.
+pub const API_KEYS_MAX: i64 = 100;
+/// How long a key may be good beside the one that replaces it: thirty days.
+pub const API_KEY_OVERLAP_SECONDS_MAX: u32 = 2_592_000;
+/// How long it is if nothing else is said: a day.
+pub const API_KEY_OVERLAP_SECONDS_DEFAULT: u32 = 86_400;
+/// Keys that a node keeps in memory as valid: each takes about 200 bytes.
+pub const VERIFIED_KEYS_MAX: usize = 100_000;
 /// Rows of a page of a list.
 pub const PAGE_SIZE_MAX: u32 = 200;
 /// Rows of a page of a list when none is asked for.

@@ -30,6 +30,11 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// What an operator proves itself with; `None` only on loopback, for development.
     pub operator_key: Option<Secret>,
+    /// What the hashes of keys are made with.
+    pub key_pepper: Option<Secret>,
+    /// Whether operators prove themselves with keys that are stored in the database. Not read from outside: `tenet
+    /// serve` says so.
+    pub keys_stored: bool,
     /// Threads that answer requests; 0 is one per core.
     pub workers: usize,
     /// Connections at once; more wait to be accepted.
@@ -106,6 +111,8 @@ impl Default for HttpSettings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             operator_key: None,
+            key_pepper: None,
+            keys_stored: false,
             workers: 0,
             connections_max: 2_000,
             body_limit: ByteSize(256 << 10),

@@ -81,7 +81,13 @@ pub const SETTINGS: &[Setting] = &[
     setting!(
         "TENET_OPERATOR_KEY",
         http.operator_key,
-        "Key with which an operator may do everything (`Authorization: Bearer <key>`); 16 characters at least. `tenet serve` requires it.",
+        "Key with which an operator may do everything (`Authorization: Bearer <key>`); 16 characters at least. `tenet serve` requires it, or one made with `tenet keys create --operator`.",
+        secret
+    ),
+    setting!(
+        "TENET_KEY_PEPPER",
+        http.key_pepper,
+        "Secret that the hashes of stored keys are made with (HMAC-SHA-256), so that a copy of the database alone is not enough to test a guess. The same on every node; another one makes all stored keys invalid.",
         secret
     ),
     setting!("TENET_HTTP_WORKERS", http.workers, "Threads that answer requests; 0 is one per core.", 0..=1_024),

@@ -49,6 +49,10 @@ uuid_id!(
     DerivedFieldId
 );
 uuid_id!(
+    /// An API key's id, unique together with its tenant's.
+    ApiKeyId
+);
+uuid_id!(
     /// The id of a process that serves.
     NodeId
 );

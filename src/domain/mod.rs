@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows a database, an actor or a request.
 
+mod access;
+mod api_key;
 mod change;
 mod derived_field;
 mod id;
@@ -12,13 +14,17 @@ mod rule;
 mod schema;
 mod snapshot;
 mod tenant;
+mod token;
 
+pub use access::{Permission, Permissions, Principal, Role, Scope};
+pub use api_key::{ApiKey, ApiKeyDraft};
 pub use change::{Change, ChangeOptions, OnBroken};
 pub use derived_field::{DerivedField, DerivedFieldDraft, DerivedFieldPatch};
-pub use id::{DerivedFieldId, Epoch, NodeId, Revision, RuleId, SchemaVersion, TenantId};
+pub use id::{ApiKeyId, DerivedFieldId, Epoch, NodeId, Revision, RuleId, SchemaVersion, TenantId};
 pub use name::{Name, identifier_error};
 pub use node::{Node, Vitals};
 pub use rule::{Rule, RuleDraft, RulePatch};
 pub use schema::{Bounds, Field, FieldType, ObjectDefinition, Schema, SchemaDefinition};
 pub use snapshot::Snapshot;
 pub use tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus, Tier};
+pub use token::{Holder, KeyDigest, NoRandom, Token};

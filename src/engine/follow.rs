@@ -42,7 +42,10 @@ pub async fn listen(shared: Arc<Shared>, mut listener: Listener, gap: Arc<Notify
     let mut wait = RECONNECT_FIRST;
     loop {
         match listener.next().await {
-            Ok(Heard::Change(tenant, revision)) => shared.hint(tenant, Want::AtLeast(revision)),
+            Ok(Heard::Change(tenant, revision)) => {
+                shared.keys.suspect(tenant);
+                shared.hint(tenant, Want::AtLeast(revision));
+            }
             Ok(Heard::Gap) => {
                 info!("listening for changes");
                 wait = RECONNECT_FIRST;
@@ -135,7 +138,10 @@ async fn catch_up(
     reconciler.connect().await?;
     let discontinuity = match timeout(POLL_DEADLINE, reconciler.poll(cursor)).await?? {
         Poll::Changes(heads) => {
-            heads.into_iter().for_each(|head| look_into(shared, head, catch_up::told));
+            for head in heads {
+                shared.keys.suspect(head.tenant_id);
+                look_into(shared, head, catch_up::told);
+            }
             false
         }
         Poll::Discontinuity => {
@@ -145,6 +151,9 @@ async fn catch_up(
             true
         }
     };
+    if compare || discontinuity {
+        shared.keys.suspect_all();
+    }
     if compare && !discontinuity {
         timeout(COMPARE_DEADLINE, compare_all(shared)).await??;
     }

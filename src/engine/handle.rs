@@ -18,6 +18,7 @@ use super::{
     freshness::Freshness,
     heartbeat,
     hints::NOT_BEHIND,
+    keys::{self, Keys},
     operate,
     publication::Version,
     registry::Registry,
@@ -127,6 +128,7 @@ impl Engine {
     pub async fn start(store: Store, metrics: Metrics, options: EngineOptions) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             freshness: Freshness::new(options.stale_after, Instant::now()),
+            keys: Keys::default(),
             registry: Registry::new(),
             loads: Semaphore::new(limits::LOADS_MAX),
             supervisor: OnceLock::new(),
@@ -142,6 +144,8 @@ impl Engine {
         parts.spawn(follow::listen(shared.clone(), shared.store.listener(), gap.clone()));
         parts.spawn(follow::reconcile(shared.clone(), shared.store.reconciler(), gap));
         parts.spawn(follow::purge(shared.clone()));
+        parts.spawn(keys::recheck(shared.clone()));
+        parts.spawn(keys::note_uses(shared.clone()));
         parts.spawn(sweep(supervisor.clone(), sweep_interval(shared.options.idle_stop)));
         let node = NodeId::generate();
         parts.spawn(heartbeat::beat(shared.clone(), node));
@@ -243,6 +247,7 @@ impl Engine {
             Some(Err(current)) => return Err(Error::RevisionMismatch { current }),
             Some(Ok(revision)) => revision,
         };
+        self.forget_keys(tenant);
         let (reply, forgotten) = oneshot::channel();
         self.inner.shared.tell(supervisor::Msg::Forget { tenant, reply })?;
         forgotten.await.map_err(|_| Error::Stopping)?;

@@ -13,6 +13,7 @@ mod freshness;
 mod handle;
 mod heartbeat;
 mod hints;
+mod keys;
 mod operate;
 mod options;
 mod publication;
@@ -32,12 +33,13 @@ use std::sync::OnceLock;
 use ractor::ActorRef;
 use tokio::sync::Semaphore;
 
-use self::{freshness::Freshness, registry::Registry, reload::Want};
+use self::{freshness::Freshness, keys::Keys, registry::Registry, reload::Want};
 use crate::{domain::TenantId, store::Store, telemetry::Metrics};
 
 pub use self::{
     error::Error,
     handle::{Changed, Checked, Engine, Health, Served},
+    keys::Pepper,
     options::{Compiler, EngineOptions},
     resident::{Failure, LastLoad, Used},
     runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
@@ -51,6 +53,8 @@ pub struct Shared {
     options: EngineOptions,
     registry: Registry,
     freshness: Freshness,
+    /// Keys that are known to be valid.
+    keys: Keys,
     /// Loads that may be under way at once.
     loads: Semaphore,
     /// Set by the supervisor when it starts.

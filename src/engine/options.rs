@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use super::Pepper;
 use crate::{domain::Snapshot, ruleset::RuleSet};
 
 /// The engine's settings. Their meaning for operators stands in `docs/configuration.md`.
@@ -19,6 +20,8 @@ pub struct EngineOptions {
     pub stale_after: Duration,
     /// How long an evaluation waits for the revision it asks for.
     pub min_revision_wait: Duration,
+    /// What the hashes of keys are made with.
+    pub pepper: Pepper,
     /// What makes rule sets of what is stored.
     pub compiler: Compiler,
 }
@@ -32,6 +35,7 @@ impl Default for EngineOptions {
             reconcile_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(2),
             min_revision_wait: Duration::from_millis(500),
+            pepper: Pepper::default(),
             compiler: Compiler::default(),
         }
     }

@@ -1,35 +1,103 @@
-//! Who calls. A handler's signature names whom it admits; there is no other place that lets anyone in.
-//!
-//! There is one kind of caller yet: the operator, who may do everything.
+//! Who calls. Before a handler runs, its route's permission is asked for here; there is no other place that lets
+//! anyone in, and no other that makes a [`TenantScope`].
 
-use std::future::{Ready, ready};
+use std::{
+    fmt,
+    future::{Ready, ready},
+};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header};
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest,
+    dev::Payload,
+    http::{StatusCode, header},
+};
 
 use super::{Api, Error};
+use crate::domain::{Permission, Principal, TenantId};
 
-/// The operator: shown by the operator's key, or anyone where none is set (development on loopback).
+/// Whoever was let in.
 #[derive(Debug, Clone, Copy)]
-pub struct Operator;
+pub struct Caller(Principal);
 
-impl Operator {
-    /// The name under which changes are logged.
-    pub fn actor(self) -> String {
-        "operator".to_owned()
+/// A tenant that the caller may act on, in what its permission covers. Only authentication makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantScope {
+    tenant: TenantId,
+}
+
+impl TenantScope {
+    /// The tenant.
+    pub fn id(self) -> TenantId {
+        self.tenant
     }
 }
 
-impl FromRequest for Operator {
+impl fmt::Display for TenantScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tenant.fmt(f)
+    }
+}
+
+impl Caller {
+    /// The name under which changes are logged.
+    pub fn actor(&self) -> String {
+        self.0.actor()
+    }
+
+    /// The tenant that the caller is bound to; the operator is bound to none.
+    pub fn own(&self) -> Option<TenantScope> {
+        self.0.tenant().map(|tenant| TenantScope { tenant })
+    }
+
+    /// The scope of `tenant`. One that is not the caller's is answered like one that does not exist.
+    pub fn scope(&self, tenant: TenantId) -> Result<TenantScope, Error> {
+        match self.0.tenant() {
+            Some(own) if own != tenant => Err(Error::tenant_not_found()),
+            _ => Ok(TenantScope { tenant }),
+        }
+    }
+
+    /// The one that [`admit`] let in.
+    pub fn of(request: &HttpRequest) -> Result<Self, Error> {
+        let caller = request.extensions().get::<Self>().copied();
+        caller.ok_or_else(|| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+}
+
+impl FromRequest for Caller {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(identify(request))
+        ready(Self::of(request))
     }
 }
 
-fn identify(request: &HttpRequest) -> Result<Operator, Error> {
-    let Some(key) = &Api::of(request)?.options.operator_key else { return Ok(Operator) };
+/// Lets a request in, or says why not: 401 to nobody, 404 for what is not the caller's, 403 for what the caller may not
+/// do with its own. Nothing of the request but its head has been read, and nothing looked up.
+pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), Error> {
+    if permission == Permission::Open {
+        return Ok(());
+    }
+    let principal = identify(request).await?;
+    let caller = Caller(principal);
+    if caller.own().is_some()
+        && let Some(named) = request.match_info().get("tenantId")
+    {
+        caller.scope(named.parse().map_err(|_| Error::tenant_not_found())?)?;
+    }
+    if !principal.may(permission) {
+        return Err(Error::forbidden());
+    }
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
+
+async fn identify(request: &HttpRequest) -> Result<Principal, Error> {
+    let api = Api::of(request)?;
+    if api.options.is_open() {
+        return Ok(Principal::Operator);
+    }
     let mut credentials = request.headers().get_all(header::AUTHORIZATION);
     let Some(credential) = credentials.next() else {
         return Err(Error::unauthenticated("no key: send `Authorization: Bearer <key>`"));
@@ -37,11 +105,13 @@ fn identify(request: &HttpRequest) -> Result<Operator, Error> {
     if credentials.next().is_some() {
         return Err(Error::unauthenticated("two keys: send one `Authorization` header"));
     }
-    match credential.to_str().ok().and_then(bearer) {
-        Some(token) if key.matches(token) => Ok(Operator),
-        Some(_) => Err(Error::unauthenticated("the key is not valid")),
-        None => Err(Error::unauthenticated("the credential is not `Bearer <key>`")),
+    let Some(token) = credential.to_str().ok().and_then(bearer) else {
+        return Err(Error::unauthenticated("the credential is not `Bearer <key>`"));
+    };
+    if api.options.operator_key.as_ref().is_some_and(|key| key.matches(token)) {
+        return Ok(Principal::Operator);
     }
+    api.engine.authenticate(token).await?.ok_or_else(|| Error::unauthenticated("the key is not valid"))
 }
 
 /// The token of `Bearer <token>`; the scheme's case does not matter.

@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, Error,
-    auth::Operator,
+    auth::TenantScope,
     body::{self, BodySize, JSON, NDJSON},
     decide::{self, Ask, Given, Outcome, ReturnWord, write},
     decision::{BatchAnswer, DecisionLine},
@@ -156,7 +156,6 @@ impl Parameters for StreamQuery {
     )))
 )]
 pub async fn evaluate(
-    _: Operator,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     request: HttpRequest,
@@ -171,7 +170,7 @@ pub async fn evaluate(
 
 async fn stream_of(
     api: Data<Api>,
-    tenant: TenantId,
+    scope: TenantScope,
     request: &HttpRequest,
     payload: dev::Payload,
 ) -> Result<HttpResponse, Error> {
@@ -185,12 +184,12 @@ async fn stream_of(
         strict_facts: query.strict_facts,
     }
     .ask()?;
-    ndjson::answer(api, tenant, ask, payload).await
+    ndjson::answer(api, scope.id(), ask, payload).await
 }
 
 async fn document(
     api: &Data<Api>,
-    tenant: TenantId,
+    scope: TenantScope,
     request: &HttpRequest,
     payload: dev::Payload,
 ) -> Result<HttpResponse, Error> {
@@ -213,6 +212,7 @@ async fn document(
         strict_facts: body.strict_facts,
     }
     .ask()?;
+    let tenant = scope.id();
     let served = decide::serve(api, tenant, ask.min_revision).await?;
     let revision = served.set.revision();
     let batch = Batch { api: api.clone(), tenant, ask, served, items, next: Some(0), begun: Instant::now() };

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{
     Api, Error,
     answer::{self, List, Revised, RevisedList},
-    auth::Operator,
+    auth::Caller,
     body::{Body, Document},
     document::present,
     path::{DerivedFieldPath, TenantPath, derived_field_not_found},
@@ -96,15 +96,15 @@ fn written(changed: Changed, id: DerivedFieldId) -> Result<Revised<DerivedField>
     responses((status = 201, description = "The derived field.", body = Revised<DerivedField>))
 )]
 pub async fn create(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
     Body(body): Body<DerivedFieldBody>,
 ) -> Result<HttpResponse, Error> {
-    let options = ChangeOptions { if_match, actor: operator.actor(), ..ChangeOptions::default() };
-    let changed = api.engine.change(tenant, Change::CreateDerivedField(body.draft()?), options).await?;
+    let options = ChangeOptions { if_match, actor: caller.actor(), ..ChangeOptions::default() };
+    let changed = api.engine.change(tenant.id(), Change::CreateDerivedField(body.draft()?), options).await?;
     let Outcome::DerivedField(id) = changed.amendment.outcome else { return Err(derived_field_not_found()) };
     let field = written(changed, id)?;
     answer::created(format!("/api/v1/tenants/{tenant}/derived-fields/{id}"), field.revision, &field)
@@ -117,13 +117,12 @@ pub async fn create(
     responses((status = 200, description = "A page of derived fields.", body = RevisedList<DerivedField>))
 )]
 pub async fn list(
-    _: Operator,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let page = api.store.derived_fields(tenant, &PageRequest::from(page)).await?;
+    let page = api.store.derived_fields(tenant.id(), &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     answer::found(&request, tenant.revision, &List::of(page, |field| field).at(tenant.revision))
 }
@@ -135,13 +134,12 @@ pub async fn list(
     responses((status = 200, description = "The derived field.", body = Revised<DerivedField>))
 )]
 pub async fn show(
-    _: Operator,
     api: Data<Api>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, field) = api.store.derived_field(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, field) = api.store.derived_field(tenant.id(), id).await?.ok_or_else(Error::tenant_not_found)?;
     let field = field.ok_or_else(derived_field_not_found)?;
     answer::found(&request, tenant.revision, &Revised::read(field, tenant.revision))
 }
@@ -153,16 +151,16 @@ pub async fn show(
     responses((status = 200, description = "The derived field.", body = Revised<DerivedField>))
 )]
 pub async fn change(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     Query(query): Query<BreakQuery>,
     IfMatch(if_match): IfMatch,
     Body(body): Body<DerivedFieldPatchBody>,
 ) -> Result<HttpResponse, Error> {
-    let options = options(operator, if_match, &query);
+    let options = options(caller, if_match, &query);
     let change = Change::PatchDerivedField(id, body.patch()?);
-    let field = written(api.engine.change(tenant, change, options).await?, id)?;
+    let field = written(api.engine.change(tenant.id(), change, options).await?, id)?;
     answer::ok(field.revision, &field)
 }
 
@@ -173,17 +171,17 @@ pub async fn change(
     responses((status = 204, description = "The derived field is gone."))
 )]
 pub async fn delete(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     Query(query): Query<BreakQuery>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let options = options(operator, if_match, &query);
-    let changed = api.engine.change(tenant, Change::DeleteDerivedField(id), options).await?;
+    let options = options(caller, if_match, &query);
+    let changed = api.engine.change(tenant.id(), Change::DeleteDerivedField(id), options).await?;
     Ok(answer::deleted(changed.revision))
 }
 
-fn options(operator: Operator, if_match: Option<crate::domain::Revision>, query: &BreakQuery) -> ChangeOptions {
-    ChangeOptions { if_match, on_broken: query.on_broken, actor: operator.actor(), ..ChangeOptions::default() }
+fn options(caller: Caller, if_match: Option<crate::domain::Revision>, query: &BreakQuery) -> ChangeOptions {
+    ChangeOptions { if_match, on_broken: query.on_broken, actor: caller.actor(), ..ChangeOptions::default() }
 }

@@ -111,6 +111,11 @@ impl Error {
         Self { header: Some(challenge), ..Self::new(ErrorKind::Unauthenticated, "unauthenticated", detail) }
     }
 
+    /// The caller's credential does not permit it: 403.
+    pub fn forbidden() -> Self {
+        Self::new(ErrorKind::Forbidden, "forbidden", "the key does not permit this")
+    }
+
     /// The path is known, the method is not: 405 with those that are.
     pub fn method_not_allowed(method: &Method, allowed: &str) -> Self {
         let detail = format!("this resource does not know `{}`; it knows {allowed}", method.as_str().escape_default());

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{
     Api, Error,
-    auth::Operator,
+    auth::{Caller, TenantScope},
     body::{JSON, RawBody},
     decide::{self, Given, ReturnWord},
     document,
@@ -29,7 +29,7 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct EvaluateBody<'a> {
-    /// The tenant; only where the path does not name it.
+    /// The tenant; only where the path does not name it, and with a tenant's key not needed there either.
     #[schema(nullable = false, value_type = Option<TenantId>)]
     tenant_id: Option<String>,
     /// The facts: flat, or under their objects' names.
@@ -79,19 +79,22 @@ pub fn milliseconds_since(begun: Instant) -> f64 {
     responses((status = 200, description = "The decision.", body = super::decision::DecisionAnswer))
 )]
 pub async fn by_body(
-    _: Operator,
+    caller: Caller,
     api: Data<Api>,
     _: Query<()>,
     request: HttpRequest,
     RawBody(text): RawBody,
 ) -> Result<HttpResponse, Error> {
     let mut body: EvaluateBody = document::envelope(&text, "")?;
-    let Some(tenant) = body.tenant_id.take() else {
-        return Err(Error::invalid_one(Detail::new("missing_field", "missing field `tenantId`").at("tenantId")));
+    let scope = match (body.tenant_id.take(), caller.own()) {
+        (Some(tenant), _) => caller.scope(tenant.parse().map_err(|_| Error::tenant_not_found())?)?,
+        (None, Some(own)) => own,
+        (None, None) => {
+            return Err(Error::invalid_one(Detail::new("missing_field", "missing field `tenantId`").at("tenantId")));
+        }
     };
-    let tenant = tenant.parse().map_err(|_| Error::tenant_not_found())?;
-    path::concerns(&request, tenant);
-    evaluate(&api, tenant, body).await
+    path::concerns(&request, scope);
+    evaluate(&api, scope, body).await
 }
 
 /// Decides facts of the tenant that the path names.
@@ -101,7 +104,6 @@ pub async fn by_body(
     responses((status = 200, description = "The decision.", body = super::decision::DecisionAnswer))
 )]
 pub async fn by_path(
-    _: Operator,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
@@ -115,7 +117,7 @@ pub async fn by_path(
     evaluate(&api, tenant, body).await
 }
 
-async fn evaluate(api: &Api, tenant: TenantId, body: EvaluateBody<'_>) -> Result<HttpResponse, Error> {
+async fn evaluate(api: &Api, scope: TenantScope, body: EvaluateBody<'_>) -> Result<HttpResponse, Error> {
     let ask = Given {
         rules: body.rules,
         tags: body.tags,
@@ -125,6 +127,7 @@ async fn evaluate(api: &Api, tenant: TenantId, body: EvaluateBody<'_>) -> Result
         strict_facts: body.strict_facts,
     }
     .ask()?;
+    let tenant = scope.id();
     let served = decide::serve(api, tenant, ask.min_revision).await?;
     let begun = Instant::now();
     let set = &served.set;

@@ -4,6 +4,7 @@
 //! Nothing is decided here, and nothing stored.
 
 mod answer;
+mod api_keys;
 mod auth;
 mod batch;
 mod body;

@@ -22,8 +22,8 @@ use utoipa::{
 };
 
 use super::{
-    Api, batch, body::JSON, derived_fields, error::PROBLEM_JSON, evaluate, health, metrics, problem::Problem, rules,
-    runtime, schema, tenants,
+    Api, api_keys, batch, body::JSON, derived_fields, error::PROBLEM_JSON, evaluate, health, metrics, problem::Problem,
+    rules, runtime, schema, tenants,
 };
 
 /// The document.
@@ -60,6 +60,10 @@ use super::{
         rules::change,
         rules::replace,
         rules::delete,
+        api_keys::create,
+        api_keys::list,
+        api_keys::delete,
+        api_keys::rotate,
         runtime::show,
         runtime::load,
         runtime::stop,
@@ -78,11 +82,12 @@ use super::{
         (name = "schema", description = "The shape of a tenant's facts."),
         (name = "derived fields", description = "CEL over facts, to be used in rules."),
         (name = "rules", description = "Boolean CEL expressions with a name."),
+        (name = "api keys", description = "Who may call in a tenant's name."),
         (name = "runtime", description = "How tenants and nodes are doing."),
         (name = "operation", description = "How the service is."),
     ),
     modifiers(&Everywhere),
-    security(("operatorKey" = []))
+    security(("key" = []))
 )]
 struct Document;
 
@@ -102,7 +107,7 @@ pub fn document() -> &'static str {
 
 /// Serves the document. It promises to ask for a key only where one is asked for.
 pub async fn show(api: Data<Api>) -> HttpResponse {
-    let text: &'static str = if api.options.operator_key.is_some() { &TEXT } else { &OPEN_TEXT };
+    let text: &'static str = if !api.options.is_open() { &TEXT } else { &OPEN_TEXT };
     HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(Bytes::from_static(text.as_bytes()))
 }
 
@@ -114,8 +119,9 @@ impl Modify for Everywhere {
         document.servers = None;
         let components = document.components.get_or_insert_default();
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
-        scheme.description = Some("The operator's key. In development on loopback none is needed.".to_owned());
-        components.add_security_scheme("operatorKey", SecurityScheme::Http(scheme));
+        scheme.description =
+            Some("A tenant's key, or the operator's. In development on loopback none is needed.".to_owned());
+        components.add_security_scheme("key", SecurityScheme::Http(scheme));
         split_evaluate_body(components);
         for (path, item) in &mut document.paths.paths {
             let operations = [
@@ -134,11 +140,10 @@ impl Modify for Everywhere {
     }
 }
 
-/// Where the body names the tenant it must, and where the path does it must not: two schemas of one body.
+/// Where the body names the tenant it can, and where the path does it must not: two schemas of one body.
 fn split_evaluate_body(components: &mut openapi::Components) {
-    let Some(RefOr::T(Schema::Object(body))) = components.schemas.get_mut("EvaluateBody") else { return };
+    let Some(RefOr::T(Schema::Object(body))) = components.schemas.get("EvaluateBody") else { return };
     let mut of_tenant = body.clone();
-    body.required.insert(0, "tenantId".to_owned());
     of_tenant.properties.remove("tenantId");
     components.schemas.insert("TenantEvaluateBody".to_owned(), RefOr::T(Schema::Object(of_tenant)));
 }
@@ -151,17 +156,18 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     let reads = *method == HttpMethod::Get;
     // Of this node, not of what is stored: no revision belongs to it.
     let of_node = path.contains("/runtime");
+    let of_keys = path.contains("/api-keys");
     let changes = !reads && !evaluates && !checks && !of_node;
     let parameters = operation.parameters.get_or_insert_default();
     parameters.splice(0..0, path.split('/').filter_map(path_parameter).map(RefOr::T));
     let problems = [
         (400, "The request cannot be read.", has_body || changes),
         (401, "No key, or one that is not valid.", true),
-        (403, "The tenant is suspended.", evaluates || checks),
+        (403, "The key does not permit it, or the tenant is suspended.", true),
         (404, "There is no such thing.", of_tenant || evaluates),
         (408, "The body did not arrive in time.", has_body),
         (409, "The state of the tenant refuses it.", changes || evaluates || checks || (of_node && !reads)),
-        (412, "The tenant stands at another revision.", changes && of_tenant),
+        (412, "The tenant stands at another revision.", changes && of_tenant && !of_keys),
         (413, "The body is too large.", has_body),
         (415, "The body is of another type.", has_body),
         (422, "The request can be read, and cannot be accepted.", true),
@@ -178,7 +184,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
         let unchanged = ResponseBuilder::new().description("The caller has this revision already.").build();
         operation.responses.responses.insert("304".to_owned(), RefOr::T(unchanged));
     }
-    if changes && of_tenant {
+    if changes && of_tenant && !of_keys {
         parameters.push(RefOr::T(header_parameter("If-Match", "Change only if the tenant's revision is this one.")));
     }
     if (of_tenant || evaluates) && !of_node {
@@ -230,6 +236,7 @@ fn path_parameter(segment: &str) -> Option<Parameter> {
     let (schema, description) = match name {
         "version" => (ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)), "The version's number."),
         "ruleId" => (uuid(), "The rule's id."),
+        "keyId" => (uuid(), "The key's id."),
         "fieldId" => (uuid(), "The derived field's id."),
         _ => (uuid(), "The tenant's id."),
     };

@@ -14,6 +14,8 @@ pub struct HttpOptions {
     pub listen: SocketAddr,
     /// The key that may do everything. `None`: no key is asked for, which is for loopback addresses alone.
     pub operator_key: Option<OperatorKey>,
+    /// Whether keys of operators are stored in the database, so that one is asked for even if none is set here.
+    pub keys_stored: bool,
     /// Threads that answer; `None`: one for each core.
     pub workers: Option<usize>,
     /// How much is taken, and for how long it is waited.
@@ -70,6 +72,7 @@ impl From<&HttpSettings> for HttpOptions {
         Self {
             listen: settings.listen,
             operator_key: settings.operator_key.as_ref().map(|key| OperatorKey::new(key.expose())),
+            keys_stored: settings.keys_stored,
             workers: (settings.workers > 0).then_some(settings.workers),
             limits: HttpLimits {
                 body_bytes_max: settings.body_limit.0,
@@ -84,6 +87,13 @@ impl From<&HttpSettings> for HttpOptions {
                 ..HttpLimits::default()
             },
         }
+    }
+}
+
+impl HttpOptions {
+    /// Whether no key is asked for, and whoever comes may do everything.
+    pub fn is_open(&self) -> bool {
+        self.operator_key.is_none() && !self.keys_stored
     }
 }
 

@@ -7,24 +7,36 @@ use std::{
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 
-use super::Error;
-use crate::domain::{DerivedFieldId, RuleId, SchemaVersion, TenantId};
+use super::{
+    Error,
+    auth::{Caller, TenantScope},
+};
+use crate::domain::{ApiKeyId, DerivedFieldId, RuleId, SchemaVersion};
 
 /// `{tenantId}`.
 #[derive(Debug, Clone, Copy)]
-pub struct TenantPath(pub TenantId);
+pub struct TenantPath(pub TenantScope);
 
 /// `{tenantId}` and `{ruleId}`.
 #[derive(Debug, Clone, Copy)]
-pub struct RulePath(pub TenantId, pub RuleId);
+pub struct RulePath(pub TenantScope, pub RuleId);
 
 /// `{tenantId}` and `{fieldId}`.
 #[derive(Debug, Clone, Copy)]
-pub struct DerivedFieldPath(pub TenantId, pub DerivedFieldId);
+pub struct DerivedFieldPath(pub TenantScope, pub DerivedFieldId);
 
 /// `{tenantId}` and `{version}`.
 #[derive(Debug, Clone, Copy)]
-pub struct SchemaVersionPath(pub TenantId, pub SchemaVersion);
+pub struct SchemaVersionPath(pub TenantScope, pub SchemaVersion);
+
+/// `{tenantId}` and `{keyId}`.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiKeyPath(pub TenantScope, pub ApiKeyId);
+
+/// No such key.
+pub fn api_key_not_found() -> Error {
+    Error::not_found("api_key_not_found", "key with this id")
+}
 
 /// No such rule.
 pub fn rule_not_found() -> Error {
@@ -46,14 +58,15 @@ fn segment<T: FromStr>(request: &HttpRequest, name: &str) -> Option<T> {
 }
 
 /// Notes whom a request is about, for the counts of each tenant.
-pub fn concerns(request: &HttpRequest, tenant: TenantId) {
-    request.extensions_mut().insert(tenant);
+pub fn concerns(request: &HttpRequest, scope: TenantScope) {
+    request.extensions_mut().insert(scope.id());
 }
 
-fn tenant(request: &HttpRequest) -> Result<TenantId, Error> {
+fn tenant(request: &HttpRequest) -> Result<TenantScope, Error> {
     let tenant = segment(request, "tenantId").ok_or_else(Error::tenant_not_found)?;
-    concerns(request, tenant);
-    Ok(tenant)
+    let scope = Caller::of(request)?.scope(tenant)?;
+    concerns(request, scope);
+    Ok(scope)
 }
 
 impl FromRequest for TenantPath {
@@ -82,6 +95,16 @@ impl FromRequest for DerivedFieldPath {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let field = || segment(request, "fieldId").ok_or_else(derived_field_not_found);
         ready(tenant(request).and_then(|tenant| Ok(Self(tenant, field()?))))
+    }
+}
+
+impl FromRequest for ApiKeyPath {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let key = || segment(request, "keyId").ok_or_else(api_key_not_found);
+        ready(tenant(request).and_then(|tenant| Ok(Self(tenant, key()?))))
     }
 }
 

@@ -7,60 +7,70 @@ use actix_web::{
 };
 
 use super::{
-    Error, batch, derived_fields, evaluate, exchange::RoutePattern, health, metrics, openapi, rules, runtime, schema,
-    swagger, tenants,
+    Error, api_keys, auth, batch, derived_fields, evaluate, exchange::RoutePattern, health, metrics, openapi, rules,
+    runtime, schema, swagger, tenants,
 };
+use crate::domain::Permission::{self, Administer, Evaluate, Open, Operate, Read, Write};
 
 /// All routes. Of two paths that fit, the first one answers.
 pub fn table() -> Vec<Entry> {
     vec![
-        Entry::at("/api/v1/evaluate").on(Method::POST, evaluate::by_body),
-        Entry::at("/api/v1/tenants").on(Method::POST, tenants::create).get(tenants::list),
+        Entry::at("/api/v1/evaluate").on(Method::POST, Evaluate, evaluate::by_body),
+        Entry::at("/api/v1/tenants").on(Method::POST, Operate, tenants::create).get(Read, tenants::list),
         Entry::at("/api/v1/tenants/{tenantId}")
-            .get(tenants::show)
-            .on(Method::PATCH, tenants::change)
-            .on(Method::DELETE, tenants::delete),
+            .get(Read, tenants::show)
+            .on(Method::PATCH, Operate, tenants::change)
+            .on(Method::DELETE, Operate, tenants::delete),
         Entry::at("/api/v1/tenants/{tenantId}/schema")
-            .on(Method::POST, schema::create)
-            .on(Method::PUT, schema::put)
-            .get(schema::show),
-        Entry::at("/api/v1/tenants/{tenantId}/schema/check").on(Method::POST, schema::check),
-        Entry::at("/api/v1/tenants/{tenantId}/schema/changelog").get(schema::changelog),
-        Entry::at("/api/v1/tenants/{tenantId}/schema/versions").get(schema::versions),
-        Entry::at("/api/v1/tenants/{tenantId}/schema/versions/{version}").get(schema::version),
-        Entry::at("/api/v1/tenants/{tenantId}/schema/versions/{version}/activate").on(Method::POST, schema::activate),
+            .on(Method::POST, Write, schema::create)
+            .on(Method::PUT, Write, schema::put)
+            .get(Read, schema::show),
+        Entry::at("/api/v1/tenants/{tenantId}/schema/check").on(Method::POST, Read, schema::check),
+        Entry::at("/api/v1/tenants/{tenantId}/schema/changelog").get(Read, schema::changelog),
+        Entry::at("/api/v1/tenants/{tenantId}/schema/versions").get(Read, schema::versions),
+        Entry::at("/api/v1/tenants/{tenantId}/schema/versions/{version}").get(Read, schema::version),
+        Entry::at("/api/v1/tenants/{tenantId}/schema/versions/{version}/activate").on(
+            Method::POST,
+            Write,
+            schema::activate,
+        ),
         Entry::at("/api/v1/tenants/{tenantId}/derived-fields")
-            .on(Method::POST, derived_fields::create)
-            .get(derived_fields::list),
+            .on(Method::POST, Write, derived_fields::create)
+            .get(Read, derived_fields::list),
         Entry::at("/api/v1/tenants/{tenantId}/derived-fields/{fieldId}")
-            .get(derived_fields::show)
-            .on(Method::PATCH, derived_fields::change)
-            .on(Method::DELETE, derived_fields::delete),
+            .get(Read, derived_fields::show)
+            .on(Method::PATCH, Write, derived_fields::change)
+            .on(Method::DELETE, Write, derived_fields::delete),
         Entry::at("/api/v1/tenants/{tenantId}/rules")
-            .on(Method::POST, rules::create)
-            .on(Method::PUT, rules::replace_all)
-            .get(rules::list),
-        Entry::at("/api/v1/tenants/{tenantId}/rules/check").on(Method::POST, rules::check),
+            .on(Method::POST, Write, rules::create)
+            .on(Method::PUT, Write, rules::replace_all)
+            .get(Read, rules::list),
+        Entry::at("/api/v1/tenants/{tenantId}/rules/check").on(Method::POST, Read, rules::check),
         Entry::at("/api/v1/tenants/{tenantId}/rules/{ruleId}")
-            .get(rules::show)
-            .on(Method::PATCH, rules::change)
-            .on(Method::PUT, rules::replace)
-            .on(Method::DELETE, rules::delete),
-        Entry::at("/api/v1/tenants/{tenantId}/evaluate").on(Method::POST, evaluate::by_path),
-        Entry::at("/api/v1/tenants/{tenantId}/evaluate/batch").on(Method::POST, batch::evaluate),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime").get(runtime::show),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/load").on(Method::POST, runtime::load),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/stop").on(Method::POST, runtime::stop),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/reload").on(Method::POST, runtime::reload),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/release").on(Method::POST, runtime::release),
-        Entry::at("/api/v1/runtime/tenants").get(runtime::list),
-        Entry::at("/api/v1/runtime/nodes").get(runtime::nodes),
-        Entry::at("/healthz").get(health::alive),
-        Entry::at("/readyz").get(health::ready),
-        Entry::at("/metrics").get(metrics::show),
-        Entry::at("/api-docs/openapi.json").get(openapi::show),
-        Entry::at("/swagger").get(swagger::redirect),
-        Entry::at("/swagger/{file:.*}").get(swagger::show),
+            .get(Read, rules::show)
+            .on(Method::PATCH, Write, rules::change)
+            .on(Method::PUT, Write, rules::replace)
+            .on(Method::DELETE, Write, rules::delete),
+        Entry::at("/api/v1/tenants/{tenantId}/evaluate").on(Method::POST, Evaluate, evaluate::by_path),
+        Entry::at("/api/v1/tenants/{tenantId}/evaluate/batch").on(Method::POST, Evaluate, batch::evaluate),
+        Entry::at("/api/v1/tenants/{tenantId}/api-keys")
+            .on(Method::POST, Administer, api_keys::create)
+            .get(Administer, api_keys::list),
+        Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}").on(Method::DELETE, Administer, api_keys::delete),
+        Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate").on(Method::POST, Administer, api_keys::rotate),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime").get(Read, runtime::show),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/load").on(Method::POST, Operate, runtime::load),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/stop").on(Method::POST, Operate, runtime::stop),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/reload").on(Method::POST, Operate, runtime::reload),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/release").on(Method::POST, Operate, runtime::release),
+        Entry::at("/api/v1/runtime/tenants").get(Operate, runtime::list),
+        Entry::at("/api/v1/runtime/nodes").get(Operate, runtime::nodes),
+        Entry::at("/healthz").get(Open, health::alive),
+        Entry::at("/readyz").get(Open, health::ready),
+        Entry::at("/metrics").get(Open, metrics::show),
+        Entry::at("/api-docs/openapi.json").get(Open, openapi::show),
+        Entry::at("/swagger").get(Open, swagger::redirect),
+        Entry::at("/swagger/{file:.*}").get(Open, swagger::show),
     ]
 }
 
@@ -77,7 +87,7 @@ pub fn configure(config: &mut ServiceConfig) {
 /// A path and the methods that it knows.
 pub struct Entry {
     path: &'static str,
-    routes: Vec<(Method, Route)>,
+    routes: Vec<(Method, Permission, Route)>,
 }
 
 impl Entry {
@@ -85,30 +95,41 @@ impl Entry {
         Self { path, routes: Vec::new() }
     }
 
-    fn on<F, Args>(mut self, method: Method, handler: F) -> Self
+    /// A method, what it asks of its caller, and what answers it. The permission comes before anything else of the
+    /// request is looked at.
+    fn on<F, Args>(mut self, method: Method, permission: Permission, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        let route = web::method(method.clone()).to(handler);
-        self.routes.push((method, route));
+        let guarded = move |request: HttpRequest, payload: web::Payload| {
+            let handler = handler.clone();
+            async move {
+                auth::admit(&request, permission).await?;
+                let args = Args::from_request(&request, &mut payload.into_inner()).await.map_err(Into::into)?;
+                let response = handler.call(args).await.respond_to(&request).map_into_boxed_body();
+                Ok::<_, actix_web::Error>(response)
+            }
+        };
+        let route = web::method(method.clone()).to(guarded);
+        self.routes.push((method, permission, route));
         self
     }
 
     /// GET, and HEAD, which is GET without the body.
-    fn get<F, Args>(self, handler: F) -> Self
+    fn get<F, Args>(self, permission: Permission, handler: F) -> Self
     where
         F: Handler<Args> + Clone,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.on(Method::GET, handler.clone()).on(Method::HEAD, handler)
+        self.on(Method::GET, permission, handler.clone()).on(Method::HEAD, permission, handler)
     }
 
     /// The methods that it knows.
     pub fn methods(&self) -> impl Iterator<Item = &str> {
-        self.routes.iter().map(|(method, _)| method.as_str())
+        self.routes.iter().map(|(method, ..)| method.as_str())
     }
 
     /// The path, as a pattern.
@@ -124,6 +145,6 @@ impl Entry {
             async move { Err::<String, _>(error) }
         };
         let resource = web::resource(self.path).app_data(RoutePattern(self.path)).default_service(web::to(refuse));
-        self.routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route))
+        self.routes.into_iter().fold(resource, |resource, (.., route)| resource.route(route))
     }
 }

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Api, Error,
     answer::{self, List, Revised, RevisedList},
-    auth::Operator,
+    auth::Caller,
     body::Body,
     path::{RulePath, TenantPath, rule_not_found},
     precondition::IfMatch,
@@ -97,8 +97,8 @@ impl From<Cost> for ExpressionCost {
     }
 }
 
-fn options(operator: Operator, IfMatch(if_match): IfMatch) -> ChangeOptions {
-    ChangeOptions { if_match, actor: operator.actor(), ..ChangeOptions::default() }
+fn options(caller: Caller, IfMatch(if_match): IfMatch) -> ChangeOptions {
+    ChangeOptions { if_match, actor: caller.actor(), ..ChangeOptions::default() }
 }
 
 /// The rule that a change was about.
@@ -113,7 +113,7 @@ fn written(changed: Changed, id: RuleId) -> Result<Revised<Rule>, Error> {
     request_body = RuleBody, responses((status = 201, description = "The rule.", body = Revised<Rule>))
 )]
 pub async fn create(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
@@ -121,7 +121,7 @@ pub async fn create(
     Body(body): Body<RuleBody>,
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft("").map_err(Error::invalid)?;
-    let changed = api.engine.change(tenant, Change::CreateRule(draft), options(operator, if_match)).await?;
+    let changed = api.engine.change(tenant.id(), Change::CreateRule(draft), options(caller, if_match)).await?;
     let Outcome::Rule(id) = changed.amendment.outcome else { return Err(rule_not_found()) };
     let rule = written(changed, id)?;
     answer::created(format!("/api/v1/tenants/{tenant}/rules/{id}"), rule.revision, &rule)
@@ -133,14 +133,13 @@ pub async fn create(
     params(RuleQuery, PageQuery), responses((status = 200, description = "A page of rules.", body = RevisedList<Rule>))
 )]
 pub async fn list(
-    _: Operator,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     Query((filter, page)): Query<(RuleQuery, PageQuery)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let filter = RuleFilter { active: filter.active, tag: filter.tag, name_prefix: filter.name_prefix };
-    let page = api.store.rules(tenant, &filter, &PageRequest::from(page)).await?;
+    let page = api.store.rules(tenant.id(), &filter, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     answer::found(&request, tenant.revision, &List::of(page, |rule| rule).at(tenant.revision))
 }
@@ -151,7 +150,7 @@ pub async fn list(
     request_body = RuleListBody, responses((status = 200, description = "All rules.", body = RevisedList<Rule>))
 )]
 pub async fn replace_all(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
@@ -159,7 +158,7 @@ pub async fn replace_all(
     Body(body): Body<RuleListBody>,
 ) -> Result<HttpResponse, Error> {
     let drafts = body.drafts().map_err(Error::invalid)?;
-    let changed = api.engine.change(tenant, Change::ReplaceRules(drafts), options(operator, if_match)).await?;
+    let changed = api.engine.change(tenant.id(), Change::ReplaceRules(drafts), options(caller, if_match)).await?;
     let (items, revision) = (changed.amendment.after.rules, changed.revision);
     answer::ok(revision, &RevisedList { items, next_cursor: None, revision })
 }
@@ -170,13 +169,12 @@ pub async fn replace_all(
     responses((status = 200, description = "The rule.", body = Revised<Rule>))
 )]
 pub async fn show(
-    _: Operator,
     api: Data<Api>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, rule) = api.store.rule(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, rule) = api.store.rule(tenant.id(), id).await?.ok_or_else(Error::tenant_not_found)?;
     let rule = rule.ok_or_else(rule_not_found)?;
     answer::found(&request, tenant.revision, &Revised::read(rule, tenant.revision))
 }
@@ -187,7 +185,7 @@ pub async fn show(
     request_body = RuleBody, responses((status = 200, description = "The rule.", body = Revised<Rule>))
 )]
 pub async fn replace(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
@@ -196,7 +194,7 @@ pub async fn replace(
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft("").map_err(Error::invalid)?;
     let change = Change::ReplaceRule(id, draft);
-    let rule = written(api.engine.change(tenant, change, options(operator, if_match)).await?, id)?;
+    let rule = written(api.engine.change(tenant.id(), change, options(caller, if_match)).await?, id)?;
     answer::ok(rule.revision, &rule)
 }
 
@@ -206,7 +204,7 @@ pub async fn replace(
     request_body = RulePatchBody, responses((status = 200, description = "The rule.", body = Revised<Rule>))
 )]
 pub async fn change(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
@@ -214,7 +212,7 @@ pub async fn change(
     Body(body): Body<RulePatchBody>,
 ) -> Result<HttpResponse, Error> {
     let change = Change::PatchRule(id, body.patch().map_err(Error::invalid)?);
-    let rule = written(api.engine.change(tenant, change, options(operator, if_match)).await?, id)?;
+    let rule = written(api.engine.change(tenant.id(), change, options(caller, if_match)).await?, id)?;
     answer::ok(rule.revision, &rule)
 }
 
@@ -224,13 +222,13 @@ pub async fn change(
     responses((status = 204, description = "The rule is gone."))
 )]
 pub async fn delete(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let changed = api.engine.change(tenant, Change::DeleteRule(id), options(operator, if_match)).await?;
+    let changed = api.engine.change(tenant.id(), Change::DeleteRule(id), options(caller, if_match)).await?;
     Ok(answer::deleted(changed.revision))
 }
 
@@ -241,13 +239,12 @@ pub async fn delete(
     responses((status = 200, description = "What the checker finds.", body = ExpressionCheck))
 )]
 pub async fn check(
-    _: Operator,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     Body(body): Body<ExpressionBody>,
 ) -> Result<HttpResponse, Error> {
-    let served = api.engine.rule_set(tenant, None).await?;
+    let served = api.engine.rule_set(tenant.id(), None).await?;
     if served.set.schema_version().is_none() {
         return Err(engine::Error::SchemaMissing.into());
     }

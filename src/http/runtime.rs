@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Api, Error,
     answer::{self, List},
-    auth::Operator,
+    auth::TenantScope,
     path::TenantPath,
     query::{Given, PageQuery, Parameters, Query},
 };
@@ -196,8 +196,8 @@ impl From<engine::ResidentRuntime> for ResidentBody {
     }
 }
 
-async fn answer(api: &Api, tenant: TenantId) -> Result<HttpResponse, Error> {
-    answer::plain(StatusCode::OK, &RuntimeBody::from(api.engine.runtime(tenant).await?))
+async fn answer(api: &Api, tenant: TenantScope) -> Result<HttpResponse, Error> {
+    answer::plain(StatusCode::OK, &RuntimeBody::from(api.engine.runtime(tenant.id()).await?))
 }
 
 /// Lists how tenants are doing on this node, in the order of their ids. With a state, a page may hold fewer than asked
@@ -208,7 +208,6 @@ async fn answer(api: &Api, tenant: TenantId) -> Result<HttpResponse, Error> {
     responses((status = 200, description = "A page of tenants.", body = List<RuntimeBody>))
 )]
 pub async fn list(
-    _: Operator,
     api: Data<Api>,
     Query((filter, page)): Query<(StateFilter, PageQuery)>,
 ) -> Result<HttpResponse, Error> {
@@ -221,7 +220,7 @@ pub async fn list(
     get, path = "/api/v1/runtime/nodes", tag = "runtime", operation_id = "listNodes",
     responses((status = 200, description = "The nodes.", body = NodesBody))
 )]
-pub async fn nodes(_: Operator, api: Data<Api>, _: Query<()>) -> Result<HttpResponse, Error> {
+pub async fn nodes(api: Data<Api>, _: Query<()>) -> Result<HttpResponse, Error> {
     answer::plain(StatusCode::OK, &NodesBody { items: api.engine.nodes().await? })
 }
 
@@ -230,12 +229,7 @@ pub async fn nodes(_: Operator, api: Data<Api>, _: Query<()>) -> Result<HttpResp
     get, path = "/api/v1/tenants/{tenantId}/runtime", tag = "runtime", operation_id = "getTenantRuntime",
     responses((status = 200, description = "How it is doing.", body = RuntimeBody))
 )]
-pub async fn show(
-    _: Operator,
-    api: Data<Api>,
-    TenantPath(tenant): TenantPath,
-    _: Query<()>,
-) -> Result<HttpResponse, Error> {
+pub async fn show(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
     answer(&api, tenant).await
 }
 
@@ -244,13 +238,8 @@ pub async fn show(
     post, path = "/api/v1/tenants/{tenantId}/runtime/load", tag = "runtime", operation_id = "loadTenant",
     responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
 )]
-pub async fn load(
-    _: Operator,
-    api: Data<Api>,
-    TenantPath(tenant): TenantPath,
-    _: Query<()>,
-) -> Result<HttpResponse, Error> {
-    api.engine.load_tenant(tenant).await?;
+pub async fn load(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+    api.engine.load_tenant(tenant.id()).await?;
     answer(&api, tenant).await
 }
 
@@ -259,13 +248,8 @@ pub async fn load(
     post, path = "/api/v1/tenants/{tenantId}/runtime/stop", tag = "runtime", operation_id = "stopTenant",
     responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
 )]
-pub async fn stop(
-    _: Operator,
-    api: Data<Api>,
-    TenantPath(tenant): TenantPath,
-    _: Query<()>,
-) -> Result<HttpResponse, Error> {
-    api.engine.stop_tenant(tenant).await?;
+pub async fn stop(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+    api.engine.stop_tenant(tenant.id()).await?;
     answer(&api, tenant).await
 }
 
@@ -274,13 +258,8 @@ pub async fn stop(
     post, path = "/api/v1/tenants/{tenantId}/runtime/reload", tag = "runtime", operation_id = "reloadTenant",
     responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
 )]
-pub async fn reload(
-    _: Operator,
-    api: Data<Api>,
-    TenantPath(tenant): TenantPath,
-    _: Query<()>,
-) -> Result<HttpResponse, Error> {
-    api.engine.reload_tenant(tenant).await?;
+pub async fn reload(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+    api.engine.reload_tenant(tenant.id()).await?;
     answer(&api, tenant).await
 }
 
@@ -289,12 +268,7 @@ pub async fn reload(
     post, path = "/api/v1/tenants/{tenantId}/runtime/release", tag = "runtime", operation_id = "releaseTenant",
     responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
 )]
-pub async fn release(
-    _: Operator,
-    api: Data<Api>,
-    TenantPath(tenant): TenantPath,
-    _: Query<()>,
-) -> Result<HttpResponse, Error> {
-    api.engine.release_tenant(tenant).await?;
+pub async fn release(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+    api.engine.release_tenant(tenant.id()).await?;
     answer(&api, tenant).await
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{
     Api, Error,
     answer::{self, BrokenItem, List, Revised, RevisedList},
-    auth::Operator,
+    auth::Caller,
     body::{Body, Document},
     path::{SchemaVersionPath, TenantPath, schema_version_not_found},
     precondition::IfMatch,
@@ -119,12 +119,12 @@ impl From<ChangelogLine> for ChangelogItem {
     }
 }
 
-fn options(operator: Operator, if_match: IfMatch, query: &SchemaChangeQuery) -> ChangeOptions {
+fn options(caller: Caller, if_match: IfMatch, query: &SchemaChangeQuery) -> ChangeOptions {
     ChangeOptions {
         if_match: if_match.0,
         on_broken: query.on_broken,
         accept_breaking: query.accept_breaking,
-        actor: operator.actor(),
+        actor: caller.actor(),
     }
 }
 
@@ -144,7 +144,7 @@ fn written(changed: Changed) -> Result<Revised<SchemaItem>, Error> {
     request_body = SchemaBody, responses((status = 201, description = "The schema.", body = Revised<SchemaItem>))
 )]
 pub async fn create(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
@@ -152,8 +152,8 @@ pub async fn create(
     Body(body): Body<SchemaBody>,
 ) -> Result<HttpResponse, Error> {
     let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
-    let options = ChangeOptions { if_match, actor: operator.actor(), ..ChangeOptions::default() };
-    let changed = api.engine.change(tenant, Change::CreateSchema(definition), options).await?;
+    let options = ChangeOptions { if_match, actor: caller.actor(), ..ChangeOptions::default() };
+    let changed = api.engine.change(tenant.id(), Change::CreateSchema(definition), options).await?;
     let schema = written(changed)?;
     let location = format!("/api/v1/tenants/{tenant}/schema/versions/{}", schema.resource.version);
     answer::created(location, schema.revision, &schema)
@@ -166,7 +166,7 @@ pub async fn create(
     responses((status = 200, description = "The schema.", body = Revised<SchemaItem>))
 )]
 pub async fn put(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     Query(query): Query<SchemaChangeQuery>,
@@ -174,8 +174,8 @@ pub async fn put(
     Body(body): Body<SchemaBody>,
 ) -> Result<HttpResponse, Error> {
     let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
-    let options = options(operator, if_match, &query);
-    let schema = written(api.engine.change(tenant, Change::PutSchema(definition), options).await?)?;
+    let options = options(caller, if_match, &query);
+    let schema = written(api.engine.change(tenant.id(), Change::PutSchema(definition), options).await?)?;
     answer::ok(schema.revision, &schema)
 }
 
@@ -185,13 +185,12 @@ pub async fn put(
     responses((status = 200, description = "The schema.", body = Revised<SchemaItem>))
 )]
 pub async fn show(
-    _: Operator,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, schema) = api.store.schema(tenant).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, schema) = api.store.schema(tenant.id()).await?.ok_or_else(Error::tenant_not_found)?;
     let schema = SchemaItem::from(schema.ok_or_else(missing)?);
     answer::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
 }
@@ -202,13 +201,12 @@ pub async fn show(
     params(PageQuery), responses((status = 200, description = "A page of versions.", body = RevisedList<SchemaItem>))
 )]
 pub async fn versions(
-    _: Operator,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let page = api.store.schema_versions(tenant, &PageRequest::from(page)).await?;
+    let page = api.store.schema_versions(tenant.id(), &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     answer::found(&request, tenant.revision, &List::of(page, SchemaItem::from).at(tenant.revision))
 }
@@ -220,13 +218,12 @@ pub async fn versions(
     responses((status = 200, description = "The version.", body = Revised<SchemaItem>))
 )]
 pub async fn version(
-    _: Operator,
     api: Data<Api>,
     SchemaVersionPath(tenant, version): SchemaVersionPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, schema) = api.store.schema_version(tenant, version).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, schema) = api.store.schema_version(tenant.id(), version).await?.ok_or_else(Error::tenant_not_found)?;
     let schema = SchemaItem::from(schema.ok_or_else(schema_version_not_found)?);
     answer::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
 }
@@ -238,17 +235,17 @@ pub async fn version(
     responses((status = 200, description = "The version, in use.", body = Revised<SchemaItem>))
 )]
 pub async fn activate(
-    operator: Operator,
+    caller: Caller,
     api: Data<Api>,
     SchemaVersionPath(tenant, version): SchemaVersionPath,
     Query(query): Query<SchemaChangeQuery>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let options = options(operator, if_match, &query);
+    let options = options(caller, if_match, &query);
     // A version never changes once it is stored, so it may be read before the change locks the tenant.
-    let (_, stored) = api.store.schema_version(tenant, version).await?.ok_or_else(Error::tenant_not_found)?;
+    let (_, stored) = api.store.schema_version(tenant.id(), version).await?.ok_or_else(Error::tenant_not_found)?;
     let stored = stored.ok_or_else(schema_version_not_found)?;
-    let schema = written(api.engine.change(tenant, Change::ActivateSchema(stored), options).await?)?;
+    let schema = written(api.engine.change(tenant.id(), Change::ActivateSchema(stored), options).await?)?;
     answer::ok(schema.revision, &schema)
 }
 
@@ -259,13 +256,12 @@ pub async fn activate(
     responses((status = 200, description = "A page of the changelog.", body = RevisedList<ChangelogItem>))
 )]
 pub async fn changelog(
-    _: Operator,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let page = api.store.changelog(tenant, &PageRequest::from(page)).await?;
+    let page = api.store.changelog(tenant.id(), &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     answer::found(&request, tenant.revision, &List::of(page, ChangelogItem::from).at(tenant.revision))
 }
@@ -276,15 +272,14 @@ pub async fn changelog(
     request_body = SchemaBody, responses((status = 200, description = "What it would do.", body = SchemaCheck))
 )]
 pub async fn check(
-    _: Operator,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     Body(body): Body<SchemaBody>,
 ) -> Result<HttpResponse, Error> {
     let checked = match SchemaDefinition::parse(&body.definition) {
-        Ok(definition) => api.engine.check(tenant, Change::PutSchema(definition)).await?,
-        Err(details) => unreadable(&api, tenant, details).await?,
+        Ok(definition) => api.engine.check(tenant.id(), Change::PutSchema(definition)).await?,
+        Err(details) => unreadable(&api, tenant.id(), details).await?,
     };
     let (errors, breaks) = (checked.details, answer::broken_items(checked.breaks));
     let valid = errors.is_empty() && breaks.is_empty() && !checked.breaks_flat_callers;

@@ -68,7 +68,7 @@ impl Server {
         readiness: Readiness,
     ) -> Result<Self, ServerError> {
         let address = options.listen;
-        if options.operator_key.is_none() && !address.ip().is_loopback() {
+        if options.is_open() && !address.ip().is_loopback() {
             return Err(ServerError::OperatorKeyMissing(address));
         }
         let limits = options.limits.clone();

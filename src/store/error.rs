@@ -165,9 +165,12 @@ fn duplicate(operation: &'static str, constraint: Option<&str>) -> Option<Error>
         "tenants_name_key" => Some(Error::NameTaken("tenant")),
         "rules_name_key" => Some(Error::NameTaken("rule")),
         "derived_fields_name_key" => Some(Error::NameTaken("derived field")),
-        "tenants_pkey" | "rules_pkey" | "derived_fields_pkey" | "schemas_pkey" | "schema_changelog_pkey" => {
-            Some(Error::IdTaken { operation })
-        }
+        "tenants_pkey"
+        | "rules_pkey"
+        | "derived_fields_pkey"
+        | "schemas_pkey"
+        | "schema_changelog_pkey"
+        | "api_keys_pkey" => Some(Error::IdTaken { operation }),
         // Two writers made the same version, or the same revision: possible only past the tenant's lock.
         "schemas_version_key" | "schemas_active" | "tenant_changes_pkey" => Some(Error::Locked { operation }),
         _ => None,

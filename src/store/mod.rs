@@ -3,6 +3,7 @@
 //! Tenant tables are reached through `TenantTx` alone. No other module names `sqlx`. Revisions are counted by the
 //! database's triggers, so that a row edited by hand counts as well; nothing here counts.
 
+mod api_keys;
 mod change;
 mod changelog;
 mod changes;
@@ -23,6 +24,7 @@ mod statement;
 mod tenants;
 mod tx;
 
+pub use api_keys::{KeyMade, OperatorKeyRow, StoredKey};
 pub use change::ChangeTx;
 pub use changelog::ChangelogLine;
 pub use changes::Reconciler;

@@ -14,6 +14,9 @@ const GRANTS: &[(&str, &str)] = &[
     ("installation", "select"),
     ("schema_migrations", "select"),
     ("nodes", "select, insert, update, delete"),
+    ("api_keys", "select, insert, update, delete"),
+    ("api_key_uses", "select, insert, update, delete"),
+    ("operator_keys", "select, insert, delete"),
     ("tenants", "select, insert, update, delete"),
     ("tenant_changes", "select, insert, delete"),
     ("schemas", "select, insert, update, delete"),
@@ -36,7 +39,7 @@ pub(super) async fn assume(connection: &mut PgConnection, role: &str) -> Result<
         "select current_user::text as name, r.rolsuper, r.rolbypassrls,
             exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
                 where pg_has_role(r.oid, c.relowner, 'member') and c.relkind = 'r' and n.nspname = current_schema()
-                    and c.relname in ('tenants', 'schemas', 'rules', 'derived_fields')) as owner
+                    and c.relname in ('tenants', 'schemas', 'rules', 'derived_fields', 'api_keys')) as owner
         from pg_roles r where r.rolname = current_user",
     )
     .fetch_one(connection)

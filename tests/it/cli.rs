@@ -161,3 +161,40 @@ async fn the_demonstration_plays_the_first_example_and_again_on_what_is_there() 
         assert!(took < Duration::from_secs(10), "{took:?}");
     }
 }
+
+#[tokio::test]
+async fn an_operators_key_is_made_in_the_database_and_serves_until_it_is_revoked() {
+    use tenet::{client::Client, config::Secret};
+    let database = TestDatabase::fresh().await;
+    let on_database = |arguments: &[&str]| {
+        let mut command = tenet(arguments);
+        command.env("DATABASE_URL", database.url()).env("TENET_LOG_FORMAT", "json");
+        command
+    };
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    let (code, stdout, stderr) = ended(on_database(&serve));
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("`tenet keys create --operator`"), "{stderr}");
+
+    let (code, key, stderr) = ended(on_database(&["keys", "create", "--operator", "--name", "night shift"]));
+    assert_eq!(code, Some(0), "{stderr}");
+    let mut service = Service::start(on_database(&serve));
+    let line = until(&mut service.stderr, |line| line.contains("\"serving\"")).pop().unwrap();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let url = format!("http://{}", line["address"].as_str().unwrap());
+    let nobody = Client::new(&url).unwrap();
+    assert_eq!(nobody.get("/api/v1/tenants").await.unwrap().status, 401);
+    let operator = nobody.clone().with_key(Some(Secret::new(key.trim())));
+    assert_eq!(operator.get("/api/v1/tenants").await.unwrap().status, 200);
+
+    let (_, listed, _) = ended(on_database(&["keys", "list", "--operator"]));
+    assert!(listed.contains("night shift") && !listed.contains(key.trim()), "{listed}");
+    let id = listed.split_whitespace().next().unwrap();
+    assert_eq!(ended(on_database(&["keys", "revoke", "--operator", id])).0, Some(0));
+    let revoked = Instant::now();
+    while operator.get("/api/v1/tenants").await.unwrap().status != 401 {
+        assert!(revoked.elapsed() < Duration::from_secs(2), "the key is still good");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(service.stop().0, Some(0));
+}

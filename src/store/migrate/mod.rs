@@ -24,7 +24,7 @@ use table::Applied;
 static EMBEDDED: Migrator = sqlx::migrate!("./migrations");
 
 /// Held while migrations run: an arbitrary number that nobody else locks.
-const LOCK: i64 = 0x7465_6e65_7400;
+pub(super) const LOCK: i64 = 0x7465_6e65_7400;
 
 /// The numbers of the migrations that this service was built with.
 pub(super) fn embedded_versions() -> Vec<i64> {

@@ -18,7 +18,11 @@ async fn every_route_of_the_api_asks_for_the_key() {
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/v1")) {
         let path = path.replace("{version}", "1").replace(['{', '}'], "");
-        let path = path.replace("tenantId", NOBODY).replace("ruleId", NOBODY).replace("fieldId", NOBODY);
+        let path = path
+            .replace("tenantId", NOBODY)
+            .replace("ruleId", NOBODY)
+            .replace("fieldId", NOBODY)
+            .replace("keyId", NOBODY);
         for method in item.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
             for client in [&open, &wrong] {

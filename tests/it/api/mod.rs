@@ -1,5 +1,7 @@
 //! The REST API over a socket, laid out like its URLs.
 
+mod api_keys;
+mod attack;
 mod auth;
 mod evaluate;
 mod health;

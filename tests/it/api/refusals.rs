@@ -17,7 +17,11 @@ async fn writes(app: &TestApp, tenant: &str) -> Vec<(Method, String)> {
     let document = app.client.get("/api-docs/openapi.json").await.unwrap().json::<Value>().unwrap();
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let path = path.replace("{tenantId}", tenant).replace("{ruleId}", NOBODY).replace("{fieldId}", NOBODY);
+        let path = path
+            .replace("{tenantId}", tenant)
+            .replace("{ruleId}", NOBODY)
+            .replace("{fieldId}", NOBODY)
+            .replace("{keyId}", NOBODY);
         for (method, operation) in item.as_object().unwrap() {
             if operation.get("requestBody").is_some() {
                 found.push((method.to_uppercase().parse().unwrap(), path.clone()));

@@ -134,7 +134,7 @@ async fn every_table_with_tenants_content_is_under_forced_row_level_security() {
     .fetch_all(&mut owner)
     .await
     .unwrap();
-    assert_eq!(open, ["installation", "nodes", "schema_migrations", "tenant_changes", "tenants"]);
+    assert_eq!(open, ["installation", "nodes", "operator_keys", "schema_migrations", "tenant_changes", "tenants"]);
     let loose: Vec<String> = sqlx::query_scalar(
         "select conrelid::regclass || '.' || conname from pg_constraint
          where contype = 'f' and connamespace = 'public'::regnamespace
@@ -170,9 +170,12 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
     .unwrap();
     let all = "delete insert select update";
     let expected = [
+        ("api_key_uses", all),
+        ("api_keys", all),
         ("derived_fields", all),
         ("installation", "select"),
         ("nodes", all),
+        ("operator_keys", "delete insert select"),
         ("rules", all),
         ("schema_changelog", "delete insert select"),
         ("schema_migrations", "select"),

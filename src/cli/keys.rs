@@ -1,0 +1,177 @@
+//! `tenet keys`: makes, lists and revokes keys, for operators with access to the database.
+
+use anyhow::{Context, bail};
+use chrono::Utc;
+use clap::{Args, Subcommand};
+
+use crate::{
+    app,
+    config::{Purpose, Secret, Settings, Sources},
+    domain::{ApiKeyDraft, ApiKeyId, Holder, Name, Scope, TenantId, Token},
+    store::{KeyMade, PageRequest, Store},
+    telemetry::Metrics,
+};
+
+use super::block_on;
+
+/// Flags of `tenet keys`.
+#[derive(Args)]
+pub(super) struct Flags {
+    #[command(subcommand)]
+    action: Action,
+    /// The database [default: DATABASE_URL]
+    #[arg(long, value_name = "URL", global = true)]
+    database: Option<String>,
+    /// Settings file (TOML); docs/configuration.md lists what it may hold
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<std::path::PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a key, and print it: the one time that it is shown
+    Create {
+        #[command(flatten)]
+        whose: Whose,
+        /// What the key is called
+        #[arg(long, default_value = "made by tenet keys")]
+        name: String,
+        /// What a tenant's key is good for: evaluate, ingest, read, write, admin
+        #[arg(long, value_name = "SCOPES", value_delimiter = ',', conflicts_with = "operator")]
+        scopes: Vec<String>,
+        /// After how many days a tenant's key ends; without it, when it is revoked
+        #[arg(long, value_name = "DAYS", conflicts_with = "operator")]
+        days: Option<u32>,
+    },
+    /// List keys, without what opens anything
+    List {
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Revoke a key: every node refuses it within two seconds
+    Revoke {
+        #[command(flatten)]
+        whose: Whose,
+        /// The key's id, as `tenet keys list` prints it
+        id: String,
+    },
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Whose {
+    /// Keys of operators
+    #[arg(long)]
+    operator: bool,
+    /// Keys of this tenant
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
+}
+
+impl Whose {
+    fn tenant(&self) -> anyhow::Result<Option<TenantId>> {
+        let parse = |id: &String| id.parse().with_context(|| format!("`{id}` is no tenant's id"));
+        self.tenant.as_ref().map(parse).transpose()
+    }
+}
+
+/// Runs `tenet keys`.
+pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
+    let urls = flags.database.map(|url| ("database.url", url));
+    let sources = Sources::of_process(urls.into_iter().collect(), flags.config.as_deref())?;
+    let settings = Settings::read(&sources, Purpose::Migrate)?;
+    block_on(async {
+        let store = Store::connect(app::store_options(&settings, &Metrics::new(0))?).await?;
+        store.check_schema().await?;
+        let result = act(&store, settings.http.key_pepper.as_ref(), flags.action).await;
+        store.close().await;
+        result
+    })
+}
+
+async fn act(store: &Store, pepper: Option<&Secret>, action: Action) -> anyhow::Result<()> {
+    match action {
+        Action::Create { whose, name, scopes, days } => {
+            let name = Name::parse(&name, "name").map_err(|detail| anyhow::anyhow!(detail.message))?;
+            let token = match whose.tenant()? {
+                None => create_for_operator(store, pepper, &name).await?,
+                Some(tenant) => create_for_tenant(store, pepper, tenant, draft(name, &scopes, days)?).await?,
+            };
+            println!("{}", token.text());
+            eprintln!("keep it: it is stored nowhere, and not shown again");
+            Ok(())
+        }
+        Action::List { whose } => list(store, whose.tenant()?).await,
+        Action::Revoke { whose, id } => {
+            let key: ApiKeyId = id.parse().with_context(|| format!("`{id}` is no key's id"))?;
+            let revoked = match whose.tenant()? {
+                None => store.delete_operator_key(key).await?,
+                Some(tenant) => store.delete_api_key(tenant, key).await?.is_some(),
+            };
+            if !revoked {
+                bail!("there is no such key");
+            }
+            println!("revoked");
+            Ok(())
+        }
+    }
+}
+
+fn draft(name: Name, names: &[String], days: Option<u32>) -> anyhow::Result<ApiKeyDraft> {
+    let scope = |name: &String| Scope::named(name).with_context(|| format!("there is no scope `{name}`"));
+    let scopes = names.iter().map(scope).collect::<anyhow::Result<Vec<_>>>()?;
+    if scopes.is_empty() {
+        bail!("a tenant's key has at least one scope: use --scopes");
+    }
+    Ok(ApiKeyDraft { name, scopes, expires_at: days.map(|days| Utc::now() + chrono::Duration::days(days.into())) })
+}
+
+async fn create_for_operator(store: &Store, pepper: Option<&Secret>, name: &Name) -> anyhow::Result<Token> {
+    let id = ApiKeyId::generate();
+    let token = Token::generate(Holder::Operator(id))?;
+    store.create_operator_key(id, name.as_str(), token.digest(pepper)).await?;
+    Ok(token)
+}
+
+async fn create_for_tenant(
+    store: &Store,
+    pepper: Option<&Secret>,
+    tenant: TenantId,
+    draft: ApiKeyDraft,
+) -> anyhow::Result<Token> {
+    let id = ApiKeyId::generate();
+    let token = Token::generate(Holder::Tenant(tenant, id))?;
+    match store.create_api_key(tenant, id, token.digest(pepper), &draft).await? {
+        KeyMade::Made(..) => Ok(token),
+        KeyMade::NoTenant | KeyMade::NoKey => bail!("there is no such tenant"),
+        KeyMade::TooMany => bail!("the tenant has as many keys as it may: revoke one"),
+    }
+}
+
+async fn list(store: &Store, tenant: Option<TenantId>) -> anyhow::Result<()> {
+    let Some(tenant) = tenant else {
+        for key in store.operator_keys().await? {
+            println!("{}  {}  {}", key.id, key.created_at.format("%Y-%m-%d %H:%M"), key.name);
+        }
+        return Ok(());
+    };
+    let mut request = PageRequest { cursor: None, limit: 200 };
+    loop {
+        let (_, page) = store.api_keys(tenant, &request).await?.context("there is no such tenant")?;
+        for key in page.items {
+            let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
+            let end = key.expires_at.map_or_else(|| "-".to_owned(), |end| end.format("%Y-%m-%d %H:%M").to_string());
+            println!(
+                "{}  {}  {end}  {}  {}",
+                key.id,
+                key.created_at.format("%Y-%m-%d %H:%M"),
+                scopes.join(","),
+                key.name
+            );
+        }
+        request.cursor = page.next_cursor;
+        if request.cursor.is_none() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Who calls and what they may do: the one table of permissions. How a caller proves who it is, is told elsewhere.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{ApiKeyId, TenantId};
+
+/// What a route asks of its caller. Each route declares one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// Nothing: no credential is looked at.
+    Open,
+    /// To decide facts of a tenant.
+    Evaluate,
+    /// To send a tenant's events.
+    Ingest,
+    /// To read what a tenant has stored.
+    Read,
+    /// To change a tenant's schema, derived fields and rules.
+    Write,
+    /// To see a tenant's keys, to make and to revoke them.
+    Administer,
+    /// What belongs to whoever runs the service: tenants as such, their tiers and pins, nodes.
+    Operate,
+}
+
+/// What a key is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Decisions.
+    Evaluate,
+    /// Events.
+    Ingest,
+    /// Reading schema, derived fields, rules and how the tenant is doing.
+    Read,
+    /// Reading and changing these.
+    Write,
+    /// Everything that a tenant may do, its keys among it.
+    Admin,
+}
+
+/// What a person or service is to a tenant, where a token says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// May do everything that a tenant may.
+    Owner,
+    /// May do everything that a tenant may.
+    Admin,
+    /// Reads, writes and tries rules.
+    Editor,
+    /// Asks for decisions.
+    Evaluator,
+    /// Sends events.
+    Ingester,
+    /// Reads.
+    Auditor,
+}
+
+impl Scope {
+    /// All scopes.
+    pub const ALL: [Self; 5] = [Self::Evaluate, Self::Ingest, Self::Read, Self::Write, Self::Admin];
+
+    /// What it is called outside.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Evaluate => "evaluate",
+            Self::Ingest => "ingest",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The scope of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
+    }
+
+    /// The table: what each scope permits.
+    fn permits(self) -> &'static [Permission] {
+        use Permission::{Administer, Evaluate, Ingest, Read, Write};
+        match self {
+            Self::Evaluate => &[Evaluate],
+            Self::Ingest => &[Ingest],
+            Self::Read => &[Read],
+            Self::Write => &[Read, Write],
+            Self::Admin => &[Evaluate, Ingest, Read, Write, Administer],
+        }
+    }
+}
+
+impl Role {
+    /// The table: the scopes of each role.
+    pub fn scopes(self) -> &'static [Scope] {
+        match self {
+            Self::Owner | Self::Admin => &[Scope::Admin],
+            Self::Editor => &[Scope::Write, Scope::Evaluate],
+            Self::Evaluator => &[Scope::Evaluate],
+            Self::Ingester => &[Scope::Ingest],
+            Self::Auditor => &[Scope::Read],
+        }
+    }
+}
+
+/// Permissions held together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Permissions(u8);
+
+impl Permissions {
+    /// What these scopes permit together.
+    pub fn of(scopes: &[Scope]) -> Self {
+        Self(scopes.iter().flat_map(|scope| scope.permits()).fold(0, |held, permission| held | bit(*permission)))
+    }
+
+    /// Whether `permission` is among them.
+    pub fn permit(self, permission: Permission) -> bool {
+        self.0 & bit(permission) != 0
+    }
+}
+
+fn bit(permission: Permission) -> u8 {
+    1 << permission as u8
+}
+
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Principal {
+    /// Whoever runs the service: may do everything.
+    Operator,
+    /// A tenant, by one of its keys: may do what the key permits, to this tenant.
+    Tenant {
+        /// The tenant.
+        tenant: TenantId,
+        /// The key.
+        key: ApiKeyId,
+        /// What it permits.
+        permissions: Permissions,
+    },
+}
+
+impl Principal {
+    /// Whether it may, to whatever it can reach.
+    pub fn may(&self, permission: Permission) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Tenant { permissions, .. } => permission == Permission::Open || permissions.permit(permission),
+        }
+    }
+
+    /// The tenant that it is bound to; the operator is bound to none.
+    pub fn tenant(&self) -> Option<TenantId> {
+        match self {
+            Self::Operator => None,
+            Self::Tenant { tenant, .. } => Some(*tenant),
+        }
+    }
+
+    /// The name under which its changes are logged.
+    pub fn actor(&self) -> String {
+        match self {
+            Self::Operator => "operator".to_owned(),
+            Self::Tenant { key, .. } => format!("key:{key}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EACH: [Permission; 6] = [
+        Permission::Evaluate,
+        Permission::Ingest,
+        Permission::Read,
+        Permission::Write,
+        Permission::Administer,
+        Permission::Operate,
+    ];
+
+    #[test]
+    fn what_each_role_may() {
+        for (role, expected) in [
+            (Role::Owner, [true, true, true, true, true, false]),
+            (Role::Admin, [true, true, true, true, true, false]),
+            (Role::Editor, [true, false, true, true, false, false]),
+            (Role::Evaluator, [true, false, false, false, false, false]),
+            (Role::Ingester, [false, true, false, false, false, false]),
+            (Role::Auditor, [false, false, true, false, false, false]),
+        ] {
+            let permissions = Permissions::of(role.scopes());
+            assert_eq!(EACH.map(|permission| permissions.permit(permission)), expected, "{role:?}");
+        }
+    }
+
+    #[test]
+    fn no_scope_makes_an_operator() {
+        let permissions = Permissions::of(&Scope::ALL);
+        let principal = Principal::Tenant { tenant: TenantId::generate(), key: ApiKeyId::generate(), permissions };
+        assert!(!principal.may(Permission::Operate));
+        assert!(EACH.iter().all(|permission| Principal::Operator.may(*permission)));
+    }
+
+    #[test]
+    fn a_scope_is_found_by_its_name() {
+        for scope in Scope::ALL {
+            assert_eq!(Scope::named(scope.name()), Some(scope));
+        }
+        assert_eq!(Scope::named("Admin"), None);
+    }
+}

@@ -1,0 +1,199 @@
+//! `/api/v1/tenants/{tenantId}/api-keys`: who may call in a tenant's name.
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Api, Error,
+    answer::{self, RevisedList},
+    body::{Body, Document},
+    path::{ApiKeyPath, TenantPath, api_key_not_found},
+    query::{PageQuery, Query},
+};
+use crate::{
+    config::limits::{API_KEY_OVERLAP_SECONDS_DEFAULT, API_KEY_OVERLAP_SECONDS_MAX, API_KEYS_MAX},
+    domain::{ApiKey, ApiKeyDraft, ApiKeyId, Holder, Name, Scope, TenantId, Token},
+    error::{Detail, ErrorKind},
+    store::{KeyMade, PageRequest},
+};
+
+/// A key to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct ApiKeyBody {
+    /// What it is to be called.
+    #[schema(min_length = 1, max_length = 255, example = "checkout")]
+    name: String,
+    /// What it is to be good for.
+    #[schema(min_items = 1, example = json!(["evaluate"]))]
+    scopes: Vec<Scope>,
+    /// When it is to end; if it is left out, when it is revoked.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// How a key is replaced.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct RotateBody {
+    /// How long the old key is good beside the new one; a day if it is left out, and 0 for not at all.
+    #[schema(maximum = 2_592_000)]
+    overlap_seconds: Option<u32>,
+}
+
+impl Document for ApiKeyBody {}
+impl Document for RotateBody {}
+
+/// A key that was made. This is the one time that it is shown.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NewApiKey {
+    /// The key's id.
+    id: ApiKeyId,
+    /// What it is called.
+    name: Name,
+    /// What it is good for.
+    scopes: Vec<Scope>,
+    /// The key, as it is to be sent. It is stored nowhere.
+    key: String,
+    /// The part of the key that names it and opens nothing.
+    public_id: String,
+    /// When it ends; `null`: when it is revoked.
+    #[schema(required = true)]
+    expires_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+}
+
+/// A key, without what opens anything.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedApiKey {
+    /// The key.
+    #[serde(flatten)]
+    key: ApiKey,
+    /// The part of the key that names it.
+    public_id: String,
+}
+
+impl ApiKeyBody {
+    fn draft(self) -> Result<ApiKeyDraft, Error> {
+        let mut details = Vec::new();
+        let name = Name::parse(&self.name, "name").map_err(|detail| details.push(detail));
+        if self.scopes.is_empty() {
+            details.push(Detail::new("too_few", "a key has at least one scope").at("scopes"));
+        }
+        if self.expires_at.is_some_and(|end| end <= Utc::now()) {
+            details.push(Detail::new("invalid_value", "this time is past").at("expiresAt"));
+        }
+        let Ok(name) = name else { return Err(Error::invalid(details)) };
+        if !details.is_empty() {
+            return Err(Error::invalid(details));
+        }
+        let mut scopes = self.scopes;
+        scopes.sort_unstable();
+        scopes.dedup();
+        Ok(ApiKeyDraft { name, scopes, expires_at: self.expires_at })
+    }
+}
+
+fn new_token(tenant: TenantId) -> Result<(ApiKeyId, Token), Error> {
+    let id = ApiKeyId::generate();
+    let token = Token::generate(Holder::Tenant(tenant, id))
+        .map_err(|error| Error::new(ErrorKind::Unavailable, "no_random_numbers", error.to_string()))?;
+    Ok((id, token))
+}
+
+fn made(tenant: TenantId, token: &Token, made: KeyMade) -> Result<HttpResponse, Error> {
+    let (key, revision) = match made {
+        KeyMade::Made(key, revision) => (key, revision),
+        KeyMade::NoTenant => return Err(Error::tenant_not_found()),
+        KeyMade::NoKey => return Err(api_key_not_found()),
+        KeyMade::TooMany => {
+            let message = format!("a tenant has at most {API_KEYS_MAX} keys");
+            return Err(Error::new(ErrorKind::Unacceptable, "too_many", message));
+        }
+    };
+    let body = NewApiKey {
+        id: key.id,
+        name: key.name,
+        scopes: key.scopes,
+        key: token.text(),
+        public_id: token.holder().public_id(),
+        expires_at: key.expires_at,
+        created_at: key.created_at,
+    };
+    answer::created(format!("/api/v1/tenants/{tenant}/api-keys/{}", key.id), revision, &body)
+}
+
+/// Makes a key. The answer is the one place where it is shown.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/api-keys", tag = "api keys", operation_id = "createApiKey",
+    request_body = ApiKeyBody, responses((status = 201, description = "The key.", body = NewApiKey))
+)]
+pub async fn create(
+    api: Data<Api>,
+    TenantPath(scope): TenantPath,
+    _: Query<()>,
+    Body(body): Body<ApiKeyBody>,
+) -> Result<HttpResponse, Error> {
+    let (tenant, draft) = (scope.id(), body.draft()?);
+    let (id, token) = new_token(tenant)?;
+    let stored = api.store.create_api_key(tenant, id, token.digest(api.engine.pepper()), &draft).await?;
+    made(tenant, &token, stored)
+}
+
+/// Lists keys in the order of their making, without what opens anything.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/api-keys", tag = "api keys", operation_id = "listApiKeys",
+    params(PageQuery), responses((status = 200, description = "A page of keys.", body = RevisedList<ListedApiKey>))
+)]
+pub async fn list(
+    api: Data<Api>,
+    TenantPath(scope): TenantPath,
+    Query(page): Query<PageQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let tenant = scope.id();
+    let page = api.store.api_keys(tenant, &PageRequest::from(page)).await?;
+    let (revision, page) = page.ok_or_else(Error::tenant_not_found)?;
+    let listed = |key: ApiKey| ListedApiKey { public_id: Holder::Tenant(tenant, key.id).public_id(), key };
+    answer::found(&request, revision, &answer::List::of(page, listed).at(revision))
+}
+
+/// Revokes a key: this node refuses it from the answer on, the others within two seconds.
+#[utoipa::path(
+    delete, path = "/api/v1/tenants/{tenantId}/api-keys/{keyId}", tag = "api keys", operation_id = "deleteApiKey",
+    responses((status = 204, description = "The key is gone."))
+)]
+pub async fn delete(api: Data<Api>, ApiKeyPath(scope, id): ApiKeyPath, _: Query<()>) -> Result<HttpResponse, Error> {
+    let revision = api.store.delete_api_key(scope.id(), id).await?.ok_or_else(api_key_not_found)?;
+    api.engine.forget_keys(scope.id());
+    Ok(answer::deleted(revision))
+}
+
+/// Makes a key like another, which ends after an overlap.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate", tag = "api keys",
+    operation_id = "rotateApiKey", request_body = RotateBody,
+    responses((status = 201, description = "The new key.", body = NewApiKey))
+)]
+pub async fn rotate(
+    api: Data<Api>,
+    ApiKeyPath(scope, old): ApiKeyPath,
+    _: Query<()>,
+    Body(body): Body<RotateBody>,
+) -> Result<HttpResponse, Error> {
+    let tenant = scope.id();
+    let overlap_seconds = body.overlap_seconds.unwrap_or(API_KEY_OVERLAP_SECONDS_DEFAULT);
+    if overlap_seconds > API_KEY_OVERLAP_SECONDS_MAX {
+        let message = format!("an overlap is at most {API_KEY_OVERLAP_SECONDS_MAX} seconds");
+        return Err(Error::invalid_one(Detail::new("invalid_value", message).at("overlapSeconds")));
+    }
+    let (id, token) = new_token(tenant)?;
+    let digest = token.digest(api.engine.pepper());
+    let stored = api.store.rotate_api_key(tenant, old, id, digest, overlap_seconds).await?;
+    api.engine.forget_keys(tenant);
+    made(tenant, &token, stored)
+}

@@ -1,0 +1,282 @@
+//! Keys as rows: of tenants, each seen by its tenant alone, and of operators.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{Error, Page, PageRequest, Store, tenants, tx::TenantTx};
+use crate::{
+    config::limits::API_KEYS_MAX,
+    domain::{ApiKey, ApiKeyDraft, ApiKeyId, Holder, KeyDigest, Name, Revision, Scope, TenantId},
+};
+
+/// What a presented key is compared with.
+#[derive(Clone)]
+pub struct StoredKey {
+    /// The hash.
+    pub digest: KeyDigest,
+    /// What it is good for; none for an operator's, which is good for everything.
+    pub scopes: Vec<Scope>,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A key of an operator.
+#[derive(Debug, Clone)]
+pub struct OperatorKeyRow {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// What it is called.
+    pub name: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What became of a key to be made.
+#[derive(Debug)]
+pub enum KeyMade {
+    /// It is made.
+    Made(ApiKey, Revision),
+    /// There is no such tenant.
+    NoTenant,
+    /// There is no key to take the place of.
+    NoKey,
+    /// The tenant has as many as it may.
+    TooMany,
+}
+
+struct ApiKeyRow(ApiKey);
+
+impl FromRow<'_, PgRow> for ApiKeyRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(ApiKey {
+            id: ApiKeyId(row.try_get("id")?),
+            name: Name::stored(row.try_get("name")?),
+            scopes: scopes(&row.try_get::<Vec<String>, _>("scopes")?),
+            expires_at: row.try_get("expires_at")?,
+            created_at: row.try_get("created_at")?,
+            last_used_at: row.try_get("last_used_at")?,
+        }))
+    }
+}
+
+struct DigestRow(StoredKey);
+
+impl FromRow<'_, PgRow> for DigestRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let digest = row.try_get::<Vec<u8>, _>("digest")?;
+        let digest = digest.try_into().map_err(|_| sqlx::Error::Decode("a digest has 32 bytes".into()))?;
+        let names = row.try_get::<Vec<String>, _>("scopes")?;
+        Ok(Self(StoredKey {
+            digest: KeyDigest(digest),
+            scopes: scopes(&names),
+            expires_at: row.try_get("expires_at")?,
+        }))
+    }
+}
+
+/// A scope that this version does not know permits nothing.
+fn scopes(names: &[String]) -> Vec<Scope> {
+    names.iter().filter_map(|name| Scope::named(name)).collect()
+}
+
+impl Store {
+    /// What a key is compared with; `None` if there is no such key, or none any more.
+    pub async fn find_key(&self, holder: Holder) -> Result<Option<StoredKey>, Error> {
+        const OPERATION: &str = "find key";
+        let row: Option<DigestRow> = match holder {
+            Holder::Operator(key) => {
+                let query = sqlx::query_as(
+                    "select digest, '{}'::text[] as scopes, null::timestamptz as expires_at
+                     from operator_keys where id = $1",
+                )
+                .bind(key.0);
+                let mut connection = self.loads.acquire(OPERATION).await?;
+                self.loads.observer().timed(OPERATION, query.fetch_optional(&mut *connection)).await?
+            }
+            Holder::Tenant(tenant, key) => {
+                let mut tx = TenantTx::read(&self.loads, &self.role, tenant).await?;
+                let query = sqlx::query_as(
+                    "select digest, scopes, expires_at from api_keys
+                     where tenant_id = $1 and id = $2 and (expires_at is null or expires_at > now())",
+                )
+                .bind(tenant.0)
+                .bind(key.0);
+                let row = tx.optional(OPERATION, query).await?;
+                tx.end().await?;
+                row
+            }
+        };
+        Ok(row.map(|DigestRow(key)| key))
+    }
+
+    /// A tenant's keys, in the order of their making.
+    pub async fn api_keys(
+        &self,
+        tenant: TenantId,
+        page: &PageRequest,
+    ) -> Result<Option<(Revision, Page<ApiKey>)>, Error> {
+        const LIST: &str = "api keys";
+        let (time, last) = page.after_moment(LIST)?;
+        let mut tx = TenantTx::read(&self.requests, &self.role, tenant).await?;
+        let Some(head) = tenants::read(&mut tx).await? else { return Ok(None) };
+        let query = sqlx::query_as(
+            "select k.id, k.name, k.scopes, k.expires_at, k.created_at, u.last_used_at
+             from api_keys k left join api_key_uses u on u.tenant_id = k.tenant_id and u.key_id = k.id
+             where k.tenant_id = $1 and ($2::timestamptz is null or (k.created_at, k.id) > ($2, $3))
+             order by k.created_at, k.id limit $4",
+        )
+        .bind(tenant.0)
+        .bind(time)
+        .bind(last)
+        .bind(page.rows());
+        let rows = tx.all("list api keys", query).await?;
+        tx.end().await?;
+        let keys = rows.into_iter().map(|ApiKeyRow(key)| key).collect();
+        Ok(Some((head.revision, page.page_of_moments(LIST, keys, |key: &ApiKey| (key.created_at, key.id.0)))))
+    }
+
+    /// Makes a key.
+    pub async fn create_api_key(
+        &self,
+        tenant: TenantId,
+        id: ApiKeyId,
+        digest: KeyDigest,
+        draft: &ApiKeyDraft,
+    ) -> Result<KeyMade, Error> {
+        let mut tx = TenantTx::write(&self.requests, &self.role, tenant).await?;
+        if tenants::lock(&mut tx).await?.is_none() {
+            tx.rollback().await?;
+            return Ok(KeyMade::NoTenant);
+        }
+        insert(tx, id, digest, draft).await
+    }
+
+    /// Makes a key with the name, scopes and end of another, which ends `overlap_seconds` from now at the latest.
+    pub async fn rotate_api_key(
+        &self,
+        tenant: TenantId,
+        old: ApiKeyId,
+        id: ApiKeyId,
+        digest: KeyDigest,
+        overlap_seconds: u32,
+    ) -> Result<KeyMade, Error> {
+        let mut tx = TenantTx::write(&self.requests, &self.role, tenant).await?;
+        if tenants::lock(&mut tx).await?.is_none() {
+            tx.rollback().await?;
+            return Ok(KeyMade::NoTenant);
+        }
+        let query = sqlx::query_as(
+            "select id, name, scopes, expires_at, created_at, null::timestamptz as last_used_at from api_keys
+             where tenant_id = $1 and id = $2 and (expires_at is null or expires_at > now())",
+        )
+        .bind(tenant.0)
+        .bind(old.0);
+        let Some(ApiKeyRow(key)) = tx.optional("get api key", query).await? else {
+            tx.rollback().await?;
+            return Ok(KeyMade::NoKey);
+        };
+        let query = sqlx::query(
+            "update api_keys set expires_at = least(expires_at, now() + $3 * interval '1 second')
+             where tenant_id = $1 and id = $2",
+        )
+        .bind(tenant.0)
+        .bind(old.0)
+        .bind(f64::from(overlap_seconds));
+        tx.execute("end api key", query).await?;
+        let draft = ApiKeyDraft { name: key.name, scopes: key.scopes, expires_at: key.expires_at };
+        insert(tx, id, digest, &draft).await
+    }
+
+    /// Revokes a key; `None` if there is none.
+    pub async fn delete_api_key(&self, tenant: TenantId, id: ApiKeyId) -> Result<Option<Revision>, Error> {
+        const OPERATION: &str = "delete api key";
+        let mut tx = TenantTx::write(&self.requests, &self.role, tenant).await?;
+        if tenants::lock(&mut tx).await?.is_none() {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        let query = sqlx::query("delete from api_keys where tenant_id = $1 and id = $2").bind(tenant.0).bind(id.0);
+        if tx.execute(OPERATION, query).await? == 0 {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        let head = tenants::read(&mut tx).await?.ok_or(Error::Gone { operation: OPERATION })?;
+        tx.commit(OPERATION).await?;
+        Ok(Some(head.revision))
+    }
+
+    /// Notes that keys of a tenant were used; those that are gone are left out.
+    pub async fn note_key_uses(&self, tenant: TenantId, keys: &[ApiKeyId]) -> Result<(), Error> {
+        const OPERATION: &str = "note key uses";
+        let mut tx = TenantTx::write(&self.loads, &self.role, tenant).await?;
+        let query = sqlx::query(
+            "insert into api_key_uses (tenant_id, key_id, last_used_at)
+             select tenant_id, id, now() from api_keys where tenant_id = $1 and id = any ($2)
+             on conflict (tenant_id, key_id) do update set last_used_at = excluded.last_used_at",
+        )
+        .bind(tenant.0)
+        .bind(keys.iter().map(|key| key.0).collect::<Vec<Uuid>>());
+        tx.execute(OPERATION, query).await?;
+        tx.commit(OPERATION).await
+    }
+
+    /// Makes a key of an operator. Two that are made at once wait for each other.
+    pub async fn create_operator_key(&self, id: ApiKeyId, name: &str, digest: KeyDigest) -> Result<(), Error> {
+        const OPERATION: &str = "create operator key";
+        let query = sqlx::query(
+            "with locked as (select pg_advisory_xact_lock($1))
+             insert into operator_keys (id, name, digest) select $2, $3, $4 from locked",
+        )
+        .bind(super::migrate::LOCK)
+        .bind(id.0)
+        .bind(name)
+        .bind(digest.0.to_vec());
+        let mut connection = self.requests.acquire(OPERATION).await?;
+        self.requests.observer().timed(OPERATION, query.execute(&mut *connection)).await.map(drop)
+    }
+
+    /// The keys of operators, in the order of their making.
+    pub async fn operator_keys(&self) -> Result<Vec<OperatorKeyRow>, Error> {
+        const OPERATION: &str = "list operator keys";
+        let query = sqlx::query_as("select id, name, created_at from operator_keys order by created_at, id");
+        let mut connection = self.loads.acquire(OPERATION).await?;
+        let rows: Vec<(Uuid, String, DateTime<Utc>)> =
+            self.loads.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
+        let key = |(id, name, created_at)| OperatorKeyRow { id: ApiKeyId(id), name, created_at };
+        Ok(rows.into_iter().map(key).collect())
+    }
+
+    /// Revokes a key of an operator; answers whether there was one.
+    pub async fn delete_operator_key(&self, id: ApiKeyId) -> Result<bool, Error> {
+        const OPERATION: &str = "delete operator key";
+        let query = sqlx::query("delete from operator_keys where id = $1").bind(id.0);
+        let mut connection = self.requests.acquire(OPERATION).await?;
+        let done = self.requests.observer().timed(OPERATION, query.execute(&mut *connection)).await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+/// Inserts a key under the tenant's lock, and commits.
+async fn insert(mut tx: TenantTx, id: ApiKeyId, digest: KeyDigest, draft: &ApiKeyDraft) -> Result<KeyMade, Error> {
+    const OPERATION: &str = "create api key";
+    let query = sqlx::query_as(
+        "insert into api_keys (tenant_id, id, name, digest, scopes, expires_at)
+         select $1, $2, $3, $4, $5, $6 where (select count(*) from api_keys where tenant_id = $1) < $7
+         returning id, name, scopes, expires_at, created_at, null::timestamptz as last_used_at",
+    )
+    .bind(tx.tenant.0)
+    .bind(id.0)
+    .bind(draft.name.as_str())
+    .bind(digest.0.to_vec())
+    .bind(draft.scopes.iter().map(|scope| scope.name().to_owned()).collect::<Vec<_>>())
+    .bind(draft.expires_at)
+    .bind(API_KEYS_MAX);
+    let Some(ApiKeyRow(key)) = tx.optional(OPERATION, query).await? else {
+        tx.rollback().await?;
+        return Ok(KeyMade::TooMany);
+    };
+    let head = tenants::read(&mut tx).await?.ok_or(Error::Gone { operation: OPERATION })?;
+    tx.commit(OPERATION).await?;
+    Ok(KeyMade::Made(key, head.revision))
+}
