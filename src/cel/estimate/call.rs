@@ -222,6 +222,7 @@ impl Case<'_> {
         }
         let count =
             if self.arguments.len() > 1 { first.values } else { first.count.saturating_mul(level.count.max(1)) };
-        (first.values.saturating_mul(2), Size::list(count, item))
+        // Each item is paid for twice: see the function.
+        (first.values.saturating_mul(cost::of_bytes(2 * size_of::<Value>() as u64)), Size::list(count, item))
     }
 }
