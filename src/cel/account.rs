@@ -71,13 +71,13 @@ pub(super) struct Account {
     paid: Cell<Marks>,
     /// Units charged for them.
     pub(super) charged: Cell<u64>,
-    /// Units of work that was done for them because this evaluation read them.
-    pub(super) done: Cell<u64>,
+    /// The values that were read since somebody asked.
+    seen: Cell<Marks>,
 }
 
 impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account").field("charged", &self.charged).field("done", &self.done).finish_non_exhaustive()
+        f.debug_struct("Account").field("charged", &self.charged).finish_non_exhaustive()
     }
 }
 
@@ -89,6 +89,7 @@ impl Account {
         computed: &'c Computed,
         known: impl Fn(u32) -> Option<&'c Computed>,
     ) -> u64 {
+        self.note(|seen| seen.insert(number));
         let mut paid = self.paid.take();
         let mut units = 0_u64;
         if !paid.has(number) {
@@ -103,6 +104,22 @@ impl Account {
         }
         self.paid.set(paid);
         units
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Marks)) {
+        let mut seen = self.seen.take();
+        change(&mut seen);
+        self.seen.set(seen);
+    }
+
+    /// The values that were read since this was asked last.
+    pub(super) fn take_seen(&self) -> Marks {
+        self.seen.take()
+    }
+
+    /// Notes that these were read as well.
+    pub(super) fn see(&self, more: &Marks) {
+        self.note(|seen| more.iter().for_each(|number| seen.insert(number)));
     }
 
     /// The values that were paid for.
@@ -148,7 +165,7 @@ mod tests {
         assert_eq!(costs[0], costs[1]);
         assert!((500..LIMITS.cost_max).contains(&costs[0]), "{costs:?}");
         let mut work_left = 10_000;
-        program.holds_sharing(&activation, &mut work_left).unwrap();
+        program.holds_sharing(&activation, &mut work_left, None).unwrap();
         assert_eq!(work_left, 10_000 - 5, "what was computed before costs no work");
     }
 
@@ -177,13 +194,13 @@ mod tests {
         let (both, one) = (env.compile("derived.a + derived.b > 0").unwrap(), env.compile("derived.b > 0").unwrap());
         let mut work_left = 100_000;
         for _ in 0..2 {
-            let error = both.holds_sharing(&activation, &mut work_left).unwrap_err();
+            let error = both.holds_sharing(&activation, &mut work_left, None).unwrap_err();
             assert_eq!((error.code, error.within.as_deref()), ("cost_exceeded", Some("derived.b")));
             assert_eq!(
                 error.message,
                 "`derived.b`: stopped after 1000 of the 1000 units of cost that an evaluation may take"
             );
-            assert_eq!(one.holds_sharing(&activation, &mut work_left), Ok(true));
+            assert_eq!(one.holds_sharing(&activation, &mut work_left, None), Ok(true));
         }
     }
 
@@ -210,7 +227,7 @@ mod tests {
         let activation = activation(&env, &[("a", &source)]);
         let program = env.compile("derived.a > 0").unwrap();
         let mut work_left = 100;
-        let error = program.holds_sharing(&activation, &mut work_left).unwrap_err();
+        let error = program.holds_sharing(&activation, &mut work_left, None).unwrap_err();
         assert_eq!((error.code, work_left), ("cost_exceeded", 0));
         assert!(error.message.contains("the decision has used up"), "{}", error.message);
     }

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{account::Computed, env::Env, fault::EvaluationError, program::Program, value::Value};
+use super::{account::Computed, env::Env, fault::EvaluationError, memo::Memo, program::Program, value::Value};
 
 /// The place of a value in an [`Activation`]; found once by [`Env::slot`], then used without a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -160,7 +160,7 @@ impl Activation {
         match self.state(slot) {
             State::Present(value) => Ok(Some(value)),
             State::Absent => Ok(None),
-            State::Deferred(number) => match self.computed(*number, u64::MAX) {
+            State::Deferred(number) => match self.computed(*number, u64::MAX, None) {
                 Some((computed, _)) => computed.outcome.as_ref().map(Some).map_err(Clone::clone),
                 None => Ok(None),
             },
@@ -170,11 +170,16 @@ impl Activation {
     /// A deferred value, and the units of work that were done for it now: at most about `work_max`, and none if it was
     /// computed before.
     #[cold]
-    pub(super) fn computed(&self, number: u32, work_max: u64) -> Option<(&Computed, u64)> {
+    pub(super) fn computed(
+        &self,
+        number: u32,
+        work_max: u64,
+        memo: Option<&Memo<'_>>,
+    ) -> Option<(&Computed, u64)> {
         let (_, program) = self.frame.deferred.get(number as usize)?;
         let mut work = 0;
         let computed = self.results.get(number as usize)?.get_or_init(|| {
-            let computed = program.compute(self, work_max);
+            let computed = program.compute(self, work_max, memo);
             work = computed.work;
             computed
         });

@@ -24,7 +24,7 @@ pub(super) fn of_bytes(bytes: u64) -> u64 {
 
 /// The cost of the nodes below `node` that run once when it does.
 pub(super) fn of_block(node: &Checked) -> u64 {
-    let mut units = 1;
+    let mut units = u64::from(!matches!(node.kind, CheckedKind::Shared(..)));
     if let CheckedKind::Loop(parts) = &node.kind {
         return units + of_block(&parts.range);
     }

@@ -151,6 +151,7 @@ impl Estimator<'_> {
             }
             CheckedKind::Local(local) => (0, self.locals.get(*local as usize).cloned().unwrap_or_default()),
             CheckedKind::HasSlot(_) | CheckedKind::Fail(..) => (0, Size::scalar()),
+            CheckedKind::Shared(_, inner) => self.parts(inner),
             CheckedKind::Select { operand, field, .. } => {
                 let (units, size) = self.node(operand);
                 (units, selected(&operand.value_type, &node.value_type, field, &size))

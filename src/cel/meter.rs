@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell};
 
 use super::{
     account::{Account, Computed, Marks},
+    memo::{Kept, Memo},
     run::{Fault, Limits},
 };
 
@@ -12,7 +13,7 @@ pub(super) const WORK_UNLIMITED: u64 = 1 << 62;
 
 /// What an evaluation may still take.
 #[derive(Debug)]
-pub struct Meter {
+pub struct Meter<'a> {
     /// What may still be spent: the lesser of what is left to the evaluation, and to the work of the whole decision.
     cost_left: Cell<u64>,
     /// What the greater of the two has above that: more is left to the work than to the evaluation where positive.
@@ -21,9 +22,18 @@ pub struct Meter {
     cost_max: u64,
     /// What was charged for deferred values, once one is read.
     account: OnceCell<Box<Account>>,
+    /// What others have computed, for evaluations that share it.
+    memo: Option<&'a Memo<'a>>,
 }
 
-impl Meter {
+/// What an evaluation had spent at some time.
+pub(super) struct Expenses {
+    own_cost: u64,
+    memory_left: u64,
+    seen: Marks,
+}
+
+impl<'a> Meter<'a> {
     /// For an evaluation within `limits`, which may do so much work for itself and for the deferred values that it is the
     /// first to read.
     #[inline]
@@ -35,7 +45,19 @@ impl Meter {
             memory_left: Cell::new(limits.memory_bytes_max),
             cost_max,
             account: OnceCell::new(),
+            memo: None,
         }
+    }
+
+    /// The same, for an evaluation that shares what it computes with others.
+    #[inline]
+    pub(super) fn sharing(self, memo: Option<&'a Memo<'a>>) -> Self {
+        Self { memo, ..self }
+    }
+
+    #[inline]
+    pub(super) fn memo(&self) -> Option<&'a Memo<'a>> {
+        self.memo
     }
 
     /// For an evaluation within `limits` alone.
@@ -65,12 +87,6 @@ impl Meter {
     /// Units charged.
     pub(super) fn cost(&self) -> u64 {
         self.cost_max - self.left().0
-    }
-
-    /// Units of work done, without what others had done before.
-    pub(super) fn work(&self) -> u64 {
-        let done = self.account.get().map_or(0, |account| account.done.get());
-        self.own_cost().saturating_add(done)
     }
 
     /// Units charged for anything but deferred values.
@@ -106,15 +122,54 @@ impl Meter {
     ) -> Result<(), Fault> {
         let account = self.account.get_or_init(Box::default);
         let units = account.enter(number, computed, known);
-        account.done.set(account.done.get().saturating_add(work));
         let (cost_left, work_left) = self.left();
         account.charged.set(account.charged.get().saturating_add(units.min(cost_left)));
-        let work_left = work_left.saturating_sub(work);
         let is_exceeded = units > cost_left;
-        let cost_left = cost_left.saturating_sub(units);
+        self.leave(cost_left.saturating_sub(units), work_left.saturating_sub(work));
+        if is_exceeded && computed.outcome.is_ok() { Err(self.cost_exceeded()) } else { Ok(()) }
+    }
+
+    /// Leaves so much to the evaluation, and to the work of the whole decision.
+    fn leave(&self, cost_left: u64, work_left: u64) {
         self.cost_left.set(cost_left.min(work_left));
         self.work_ahead.set(work_left.cast_signed() - cost_left.cast_signed());
-        if is_exceeded && computed.outcome.is_ok() { Err(self.cost_exceeded()) } else { Ok(()) }
+    }
+
+    /// What has been spent by now, for [`Self::spent_since`].
+    pub(super) fn expenses(&self) -> Expenses {
+        let seen = self.account.get().map(|account| account.take_seen()).unwrap_or_default();
+        Expenses { own_cost: self.own_cost(), memory_left: self.memory_left.get(), seen }
+    }
+
+    /// What has been spent since, on a value that is to be kept.
+    pub(super) fn spent_since<'c>(&self, before: Expenses, known: impl Fn(u32) -> Option<&'c Computed>) -> Kept {
+        let cost = self.own_cost().saturating_sub(before.own_cost);
+        let memory = before.memory_left.saturating_sub(self.memory_left.get());
+        let Some(account) = self.account.get() else { return Kept::spent(cost, memory, Marks::default(), 0) };
+        let reads = account.take_seen();
+        account.see(&before.seen);
+        account.see(&reads);
+        let own_cost = |number: u32| known(number).map_or(0, |computed| computed.own_cost);
+        let with_reads = |number: u32| {
+            let reads = known(number).map_or(0, |computed| computed.reads.iter().map(own_cost).sum());
+            own_cost(number).saturating_add(reads)
+        };
+        let reads_cost_max = reads.iter().map(with_reads).fold(0, u64::saturating_add);
+        Kept::spent(cost, memory, reads, reads_cost_max)
+    }
+
+    /// Takes what a value cost that others have computed, as if it were computed again, but for the work; whether there
+    /// was enough.
+    pub(super) fn repay<'c>(&self, kept: &Kept, known: impl Fn(u32) -> Option<&'c Computed>) -> bool {
+        let (cost_left, work_left) = self.left();
+        let Some(memory_left) = self.memory_left.get().checked_sub(kept.memory) else { return false };
+        if kept.cost.saturating_add(kept.reads_cost_max) > cost_left {
+            return false;
+        }
+        self.memory_left.set(memory_left);
+        self.leave(cost_left - kept.cost, work_left);
+        let mut reads = kept.reads.iter().filter_map(|number| Some((number, known(number)?)));
+        reads.all(|(number, computed)| self.charge_computed(number, computed, 0, &known).is_ok())
     }
 
     /// Takes memory.

@@ -14,6 +14,7 @@ mod env;
 mod estimate;
 mod fault;
 mod library;
+mod memo;
 mod meter;
 #[cfg(test)]
 mod naive;
@@ -22,6 +23,7 @@ mod parse;
 mod plan;
 mod program;
 mod run;
+mod share;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,7 @@ pub use conjuncts::{Conjunct, Few, Side, SlotTest, Test};
 pub use env::Env;
 pub use estimate::Bound;
 pub use fault::EvaluationError;
+pub use memo::{Memo, Repeated};
 pub use meter::Meter;
 pub use network::Network;
 pub use program::{CostEstimate, Program, SlotRead};

@@ -102,6 +102,7 @@ impl Walk<'_> {
                     value => Ok(Value::some(value)),
                 }
             }
+            CheckedKind::Shared(_, inner) => self.value(inner),
             CheckedKind::Fail(code, _) => Err(code),
         }
     }

@@ -12,10 +12,12 @@ use super::{
     env::Env,
     estimate::{self, Bound, Estimate},
     fault::EvaluationError,
+    memo::Memo,
     meter::Meter,
     parse,
     plan::{self, Condition, Planner, Step, Truth},
     run::{self, Fault, Limits, Outcome, Run},
+    share::{self, Shareable, Shareables},
     size::Size,
     trace,
     types::Type,
@@ -38,6 +40,8 @@ struct Inner {
     /// How large its value can be, if that can grow: a rule's cannot.
     size: Option<Box<Size>>,
     conjuncts: Box<[Conjunct]>,
+    /// Its sub-expressions that others may have too.
+    shareables: Option<Box<Shareables>>,
     /// What the straight-line code costs, which is paid for before it runs.
     units: u64,
     root: Root,
@@ -102,6 +106,8 @@ impl Program {
         let locals = locals(&checked);
         let units = cost::of_block(&checked);
         let (estimate, size) = estimate::estimate(&checked, locals);
+        let conjuncts = conjuncts(&checked, estimate, env.limits(), source);
+        let shareables = share::mark(&mut checked);
         Self {
             inner: Arc::new(Inner {
                 env: env.clone(),
@@ -110,7 +116,8 @@ impl Program {
                 locals: u32::try_from(locals).unwrap_or(u32::MAX),
                 estimate,
                 size: (size != Size::scalar()).then(|| Box::new(size)),
-                conjuncts: conjuncts(&checked, estimate, env.limits(), source),
+                conjuncts,
+                shareables,
                 units,
                 root: root(&checked, units <= env.limits().cost_max),
             }),
@@ -140,6 +147,11 @@ impl Program {
     /// Tests of single slots without which the expression is false.
     pub fn conjuncts(&self) -> &[Conjunct] {
         &self.inner.conjuncts
+    }
+
+    /// Its sub-expressions that others may have too.
+    pub(super) fn shareables(&self) -> &[(Arc<Shareable>, bool)] {
+        self.inner.shareables.as_deref().map_or(&[], |shareables| &shareables.0)
     }
 
     /// The source compiled.
@@ -193,16 +205,27 @@ impl Program {
     /// The expression's value, within `limits`, and the units of cost it took: those of the deferred values that it read
     /// among them, whether they were computed for it or before.
     pub fn evaluate_within(&self, activation: &Activation, limits: Limits) -> (Result<Value, EvaluationError>, u64) {
-        let meter = Meter::of(limits);
+        self.evaluate_sharing(activation, limits, None)
+    }
+
+    /// The same, as one of many evaluations that share what they compute.
+    pub fn evaluate_sharing(
+        &self,
+        activation: &Activation,
+        limits: Limits,
+        memo: Option<&Memo<'_>>,
+    ) -> (Result<Value, EvaluationError>, u64) {
+        let meter = Meter::of(limits).sharing(memo);
         let outcome = self.value(&Run::new(activation, &meter)).map_err(|fault| self.error(fault));
         (outcome, meter.cost())
     }
 
     /// The expression's value, for all who read it.
-    pub(super) fn compute(&self, activation: &Activation, work_max: u64) -> Computed {
-        let meter = Meter::new(self.limits(), work_max);
+    pub(super) fn compute(&self, activation: &Activation, work_max: u64, memo: Option<&Memo<'_>>) -> Computed {
+        let meter = Meter::new(self.limits(), work_max).sharing(memo);
+        let work_before = meter.work_left();
         let outcome = self.value(&Run::new(activation, &meter)).map_err(|fault| self.error(fault));
-        Computed { outcome, own_cost: meter.own_cost(), work: meter.work(), reads: meter.into_reads() }
+        Computed { outcome, own_cost: meter.own_cost(), work: work_before - meter.work_left(), reads: meter.into_reads() }
     }
 
     fn value(&self, run: &Run<'_>) -> Outcome {
@@ -224,15 +247,21 @@ impl Program {
         }
     }
 
-    /// The same, as one of many evaluations that share what may be done; takes from it what was done now.
-    pub fn holds_sharing(&self, activation: &Activation, work_left: &mut u64) -> Result<bool, Box<EvaluationError>> {
-        let meter = Meter::new(self.limits(), *work_left);
+    /// The same, as one of many evaluations that share what may be done, and what they computed; takes from the former
+    /// what was done now.
+    pub fn holds_sharing(
+        &self,
+        activation: &Activation,
+        work_left: &mut u64,
+        memo: Option<&Memo<'_>>,
+    ) -> Result<bool, Box<EvaluationError>> {
+        let meter = Meter::new(self.limits(), *work_left).sharing(memo);
         let run = Run::new(activation, &meter);
         let outcome = match run.charge(self.inner.units) {
             Ok(()) => self.holds_paid(&run),
             Err(fault) => Err(self.boxed_error(fault)),
         };
-        *work_left = work_left.saturating_sub(meter.work());
+        *work_left = meter.work_left();
         outcome
     }
 

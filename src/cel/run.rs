@@ -5,7 +5,8 @@ use std::{borrow::Cow, cell::RefCell, sync::Arc};
 use super::{
     activation::{Activation, Slot, State},
     fault::EvaluationError,
-    meter::Meter,
+    memo::{Kept, Memo},
+    meter::{Expenses, Meter},
     parse::Range,
     types::ObjectType,
     value::{ObjectValue, Value},
@@ -120,14 +121,14 @@ pub(super) enum Bound<'a> {
 pub struct Run<'a> {
     slots: &'a [State],
     scope: Option<&'a Scope<'a>>,
-    meter: &'a Meter,
+    meter: &'a Meter<'a>,
     activation: &'a Activation,
 }
 
 impl<'a> Run<'a> {
     /// An evaluation that reads `activation` and is paid for by `meter`.
     #[inline]
-    pub fn new(activation: &'a Activation, meter: &'a Meter) -> Self {
+    pub fn new(activation: &'a Activation, meter: &'a Meter<'a>) -> Self {
         Self { slots: activation.slots(), scope: None, meter, activation }
     }
 
@@ -177,6 +178,27 @@ impl<'a> Run<'a> {
         self.allocate(length.saturating_mul(size_of::<Value>()))
     }
 
+    /// What evaluations share, if this one does.
+    #[inline]
+    pub(super) fn memo(&self) -> Option<&'a Memo<'a>> {
+        self.meter.memo()
+    }
+
+    /// What the evaluation has spent by now.
+    pub(super) fn expenses(&self) -> Expenses {
+        self.meter.expenses()
+    }
+
+    /// What it has spent since, on a value that is to be kept.
+    pub(super) fn expenses_since(&self, before: Expenses) -> Kept {
+        self.meter.spent_since(before, |number| self.activation.computed_before(number))
+    }
+
+    /// Pays for a value that was computed before; whether it can.
+    pub(super) fn repay(&self, kept: &Kept) -> bool {
+        self.meter.repay(kept, |number| self.activation.computed_before(number))
+    }
+
     /// Notes the value of a sub-expression, if values are asked for.
     pub(super) fn note(&self, range: Range, outcome: &Outcome) {
         let mut scope = self.scope;
@@ -222,7 +244,10 @@ impl<'a> Run<'a> {
 
     #[cold]
     fn deferred(&self, number: u32) -> Result<Option<&'a Value>, Fault> {
-        let Some((computed, work)) = self.activation.computed(number, self.meter.work_left()) else { return Ok(None) };
+        let Some((computed, work)) = self.activation.computed(number, self.meter.work_left(), self.meter.memo())
+        else {
+            return Ok(None);
+        };
         let known = |number| self.activation.computed_before(number);
         let paid = self.meter.charge_computed(number, computed, work, known);
         let fault = match (&computed.outcome, paid) {

@@ -66,6 +66,8 @@ pub(in crate::cel) enum CheckedKind {
         body: Box<Checked>,
         flat: bool,
     },
+    /// A sub-expression that other expressions may have too, by its number: put around it by [`crate::cel::share`].
+    Shared(u64, Box<Checked>),
     /// What the checker would have refused: an error when it is reached.
     Fail(&'static str, String),
 }
@@ -117,7 +119,7 @@ impl Checked {
     /// Calls `visit` with every direct child.
     pub(in crate::cel) fn children<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         match &self.kind {
-            CheckedKind::Select { operand, .. } => visit(operand),
+            CheckedKind::Select { operand, .. } | CheckedKind::Shared(_, operand) => visit(operand),
             CheckedKind::Index { operand, index, .. } => {
                 visit(operand);
                 visit(index);
@@ -155,7 +157,7 @@ impl Checked {
     /// Calls `visit` with every direct child, which it may change.
     pub(in crate::cel) fn children_mut(&mut self, visit: &mut dyn FnMut(&mut Self)) {
         match &mut self.kind {
-            CheckedKind::Select { operand, .. } => visit(operand),
+            CheckedKind::Select { operand, .. } | CheckedKind::Shared(_, operand) => visit(operand),
             CheckedKind::Index { operand, index, .. } => {
                 visit(operand);
                 visit(index);

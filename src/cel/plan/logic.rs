@@ -1,7 +1,11 @@
 //! Truth values: `&&`, `||`, comparisons, and whatever else is a condition.
 
 use super::{Checked, CheckedKind, Planner, condition::Condition, numbers::Comparison, place::Place};
-use crate::cel::{run::Fault, types::Type, value::Value};
+use crate::cel::{
+    run::{Fault, Run},
+    types::Type,
+    value::Value,
+};
 
 impl Planner {
     /// A condition; a value that is no bool is an error.
@@ -22,6 +26,16 @@ impl Planner {
             CheckedKind::And(terms) => Condition::All(terms.iter().map(|term| self.truth(term)).collect()),
             CheckedKind::Or(terms) => Condition::Any(terms.iter().map(|term| self.truth(term)).collect()),
             CheckedKind::HasSlot(slot) => Condition::Present(*slot, node.range),
+            CheckedKind::Shared(number, inner) if node.value_type == Type::Bool => {
+                let (condition, number) = (self.truth(inner), *number);
+                Condition::Step(Box::new(move |run| match run.memo() {
+                    None => condition.test(run),
+                    Some(memo) => {
+                        let evaluate = |run: &Run<'_>| condition.test(run).map(Value::Bool);
+                        Ok(matches!(memo.value(run, number, evaluate)?, Value::Bool(true)))
+                    }
+                }))
+            }
             _ => {
                 if !self.is_traced
                     && let Some(condition) = self.quick_truth(node)

@@ -118,6 +118,13 @@ impl Planner {
             CheckedKind::Loop(parts) => self.fold(parts, range),
             CheckedKind::Bind { bindings, body } => self.bind(bindings, body),
             CheckedKind::MapOptional { operand, local, body, flat } => self.map_optional(operand, *local, body, *flat),
+            CheckedKind::Shared(number, inner) => {
+                let (step, number) = (self.value(inner), *number);
+                Box::new(move |run| match run.memo() {
+                    None => step(run),
+                    Some(memo) => memo.value(run, number, &step),
+                })
+            }
             CheckedKind::Fail(code, message) => {
                 let (code, message) = (*code, message.clone());
                 Box::new(move |_| Err(Fault::new(code, message.clone()).at(range)))

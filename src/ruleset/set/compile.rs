@@ -13,6 +13,7 @@ use super::{
     shared::SharedSchema,
 };
 use crate::{
+    cel::Repeated,
     config::limits::DECISION_COST_MAX,
     domain::{Rule, Snapshot},
     error::{Detail, Subject},
@@ -75,9 +76,10 @@ impl RuleSet {
             schema,
             environment,
             frame,
-            derived: Arc::new(derived),
             places: places(&rules, previous),
             index: Arc::new(index),
+            repeated: Arc::new(repeated(&rules, &derived)),
+            derived: Arc::new(derived),
             active: snapshot.rules.iter().filter(|rule| rule.active).count(),
             small_cost: small_cost(&rules),
             rules: rules.into(),
@@ -124,6 +126,15 @@ fn small_cost(rules: &[Arc<RuleEntry>]) -> Option<u64> {
     let is_small = rules.len() <= SMALL_MAX;
     let cost = if is_small { rules.iter().map(cost).sum::<Option<u64>>()? } else { return None };
     (cost <= DECISION_COST_MAX).then_some(cost)
+}
+
+/// What rules and derived fields have in common.
+fn repeated(rules: &[Arc<RuleEntry>], derived: &DerivedFields) -> Repeated {
+    let rules = rules.iter().filter_map(|rule| match &rule.state {
+        RuleState::Ready(compiled) => Some(&compiled.program),
+        RuleState::Inactive | RuleState::Broken(_) => None,
+    });
+    Repeated::of(rules.chain(derived.usable().map(|(.., compiled)| &compiled.program)))
 }
 
 /// Where each rule stands, in the order of their ids; those of the set before if they are the same.

@@ -10,7 +10,7 @@ use std::{
 
 use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled};
 use crate::{
-    cel::{Activation, EvaluationError, Limits, Meter, Run, TraceEntry},
+    cel::{Activation, EvaluationError, Limits, Memo, Meter, Run, TraceEntry},
     config::limits::DECISION_COST_MAX,
     domain::RuleId,
     ruleset::{Decision, Facts, Query, Results, Return, RuleError},
@@ -94,7 +94,7 @@ impl RuleSet {
         let mut candidates = CANDIDATES.take();
         self.index.candidates(activation, &mut candidates);
         let is_wanted = |rule: &RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
-        let budget = Budget::of_a_decision();
+        let budget = Budget::of_a_decision(self);
         let answer = |rule| evaluate(rule, Some(activation), query, &budget, guard);
         let (results, evaluated) = match query.returns {
             Return::All => {
@@ -144,7 +144,7 @@ impl RuleSet {
     ) -> Decision<'a> {
         // A rule named twice is answered twice, and evaluated once.
         let mut known: HashMap<RuleId, Outcome> = HashMap::new();
-        let budget = Budget::of_a_decision();
+        let budget = Budget::of_a_decision(self);
         let mentions = self.mentions(query);
         let evaluated = mentions.len();
         let mut results = Results::of(&self.rules, evaluated);
@@ -231,7 +231,7 @@ fn evaluate(
     rule: &RuleEntry,
     activation: Option<&Activation>,
     query: &Query,
-    budget: &Budget,
+    budget: &Budget<'_>,
     guard: Guard,
 ) -> Outcome {
     let failed = |error| (false, Some(error), None);
@@ -259,26 +259,30 @@ fn evaluate(
 }
 
 /// What may still be done for a decision, for all its rules together; each has its own limit as well.
-struct Budget(Cell<u64>);
+struct Budget<'a> {
+    left: Cell<u64>,
+    /// What its rules have in common, computed once.
+    memo: Option<Memo<'a>>,
+}
 
-impl Budget {
-    fn of_a_decision() -> Self {
-        Self(Cell::new(DECISION_COST_MAX))
+impl<'a> Budget<'a> {
+    fn of_a_decision(set: &'a RuleSet) -> Self {
+        Self { left: Cell::new(DECISION_COST_MAX), memo: set.repeated.memo() }
     }
 
     fn spent(&self) -> u64 {
-        DECISION_COST_MAX.saturating_sub(self.0.get())
+        DECISION_COST_MAX.saturating_sub(self.left.get())
     }
 
     /// Whether a rule holds, at the expense of this budget.
     fn holds(&self, compiled: &Compiled, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
-        let mut work_left = self.0.get();
+        let mut work_left = self.left.get();
         if work_left == 0 {
             let message = format!("the decision has used up its {DECISION_COST_MAX} units of cost before this rule");
             return Err(Box::new(EvaluationError::new("cost_exceeded", message)));
         }
-        let outcome = compiled.program.holds_sharing(activation, &mut work_left);
-        self.0.set(work_left);
+        let outcome = compiled.program.holds_sharing(activation, &mut work_left, self.memo.as_ref());
+        self.left.set(work_left);
         outcome
     }
 }

@@ -26,7 +26,7 @@ pub use evaluate::Evaluated;
 
 use super::{Facts, UnknownFacts, index::Index};
 use crate::{
-    cel::Frame,
+    cel::{Frame, Repeated},
     domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaVersion, Tenant},
     error::{Detail, Subject},
 };
@@ -47,6 +47,8 @@ pub struct RuleSet {
     places: Arc<[u32]>,
     /// Which of the active rules facts can match.
     index: Arc<Index>,
+    /// What its rules and derived fields have in common.
+    repeated: Arc<Repeated>,
     /// How many rules are active.
     active: usize,
     /// What all rules cost together, if they are so few and cost so little that running them is sooner done than asking
