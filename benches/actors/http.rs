@@ -97,9 +97,11 @@ pub fn batch(bed: &Bed, report: &mut Report) {
         }
     });
     report.figure("the same as NDJSON", lines, "decisions/CPU s", aimed);
+    // Facts that nothing matches: the client keeps the answer as a whole, and takes no more than it has room for.
+    let unmatched = "{\"facts\":{\"age\":1}}\n";
     let before = memory_bytes(tenet.id());
-    let answer = send(&lines_path, "application/x-ndjson", line.repeat(1_000_000));
-    assert_eq!(answer.iter().filter(|byte| **byte == b'\n').count(), 1_000_000);
+    let answer = send(&lines_path, "application/x-ndjson", unmatched.repeat(400_000));
+    assert_eq!(answer.iter().filter(|byte| **byte == b'\n').count(), 400_000);
     let grown = memory_bytes(tenet.id()) - before;
-    report.figure("one NDJSON request of 1,000,000 facts: memory grows by", grown / 1e6, "MB", "the request has 70 MB");
+    report.figure("one NDJSON request of 400,000 facts: memory grows by", grown / 1e6, "MB", "it has 9 MB, its answer more");
 }
