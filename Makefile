@@ -58,6 +58,10 @@ bench-actors: rust ## Measure the actors: each figure beside its baseline, drawn
 	@scripts/get-postgres
 	cargo bench --bench actors -- $(if $(filter command line,$(origin ARGS)),$(ARGS),--plot $(CURDIR)/docs/pictures/actors.svg)
 
+.PHONY: bench-peers
+bench-peers: rust ## Count the instructions of rules beside those of another engine (ARGS= for part of a rule's name)
+	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --target-dir target -- $(ARGS)
+
 # How long `make fuzz` goes on, in seconds, and from which seed.
 DURATION ?= 3600
 SEED ?= $(shell date +%s)000000
