@@ -67,7 +67,7 @@ DURATION ?= 3600
 SEED ?= $(shell date +%s)000000
 
 .PHONY: fuzz
-fuzz: rust ## Compare the ways to evaluate on fresh expressions for DURATION= seconds, from SEED= on
+fuzz: rust ## Compare the ways to evaluate on fresh expressions each for DURATION= seconds, from SEED= on
 	@echo "seed $(SEED), $(DURATION) seconds"
 	TENET_FUZZ_SECONDS=$(DURATION) TENET_SEED=$(SEED) cargo test --profile ci --test cel_differential --test cel_bytes --no-fail-fast -- --nocapture & \
 	differential=$$!; \
