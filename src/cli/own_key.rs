@@ -64,7 +64,7 @@ mod tests {
 
     impl Scratch {
         fn new() -> Self {
-            Self(std::env::temp_dir().join(format!("tenet-key-{}", Uuid::now_v7())))
+            Self(crate::config::environment::temporary_directory().join(format!("tenet-key-{}", Uuid::now_v7())))
         }
     }
 
