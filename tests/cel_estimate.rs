@@ -41,7 +41,8 @@ fn no_evaluation_costs_more_than_was_estimated() {
             continue;
         };
         let reads_derived = program.references().iter().any(|path| path.starts_with("derived"));
-        let estimate = program.cost_units() + if reads_derived { tenant.derived.cost_units() } else { 0 };
+        let derived = if reads_derived { tenant.derived.cost_units() } else { 0 };
+        let estimate = program.cost_units().saturating_add(derived);
         for _ in 0..FACTS_EACH {
             let activation = tenant.activation(&mut random);
             let (_, cost) = program.evaluate_within(&activation, LIMITS);
