@@ -60,7 +60,7 @@ impl Element {
     pub(super) fn find(&self, elements: &[Value], decisive: bool) -> (usize, bool) {
         let mut rest = elements;
         loop {
-            rest = rest.get(self.passed(rest, decisive)..).unwrap_or_default();
+            rest = self.not_passed(rest, decisive);
             let Some((element, others)) = rest.split_first() else { return (elements.len(), false) };
             match self.holds(element) {
                 Some(holds) if holds != decisive => rest = others,
@@ -69,28 +69,32 @@ impl Element {
         }
     }
 
-    /// How many of `elements` come first of which the first test alone tells that they are not `decisive`.
+    /// What is left of `elements` behind those of which the first test alone tells that they are not `decisive`.
     #[inline]
-    fn passed(&self, elements: &[Value], decisive: bool) -> usize {
+    fn not_passed<'v>(&self, elements: &'v [Value], decisive: bool) -> &'v [Value] {
         // One test is all of them, and any.
         let is_all = if self.tests.len() == 1 { decisive } else { self.is_all };
         match self.tests.first() {
             Some((part, asked)) if is_all == decisive => match asked {
-                Asked::Presence => 0,
-                Asked::Flag(test) => leading(elements, *part, test, !decisive),
-                Asked::Int(test) => leading(elements, *part, test, !decisive),
-                Asked::Double(test) => leading(elements, *part, test, !decisive),
-                Asked::Text(test) => leading(elements, *part, test, !decisive),
-                Asked::OneOf(test) => leading(elements, *part, test, !decisive),
+                Asked::Presence => elements,
+                Asked::Flag(test) => behind(elements, *part, test, !decisive),
+                Asked::Int(test) => behind(elements, *part, test, !decisive),
+                Asked::Double(test) => behind(elements, *part, test, !decisive),
+                Asked::Text(test) => behind(elements, *part, test, !decisive),
+                Asked::OneOf(test) => behind(elements, *part, test, !decisive),
             },
-            _ => 0,
+            _ => elements,
         }
     }
 }
 
-/// How many of `elements` come first for which `test` gives `result`.
+/// What is left of `elements` behind those for which `test` gives `result`.
 #[inline]
-fn leading(elements: &[Value], part: Part, test: &impl Test, result: bool) -> usize {
+fn behind<'v>(elements: &'v [Value], part: Part, test: &impl Test, result: bool) -> &'v [Value] {
     let gives = |element| part.of(element).and_then(|value| test.holds(value)) == Some(result);
-    elements.iter().position(|element| !gives(element)).unwrap_or(elements.len())
+    let mut rest = elements.iter();
+    while rest.as_slice().first().is_some_and(gives) {
+        rest.next();
+    }
+    rest.as_slice()
 }
