@@ -140,9 +140,9 @@ fn known_fault(
     let is_about = |name: &str| case.source.contains(name);
     match (code, theirs) {
         (Some("no_such_overload"), Ok(_))
-            if case.has_dyn && ["or(", "orValue(", "optFlatMap("].into_iter().any(is_about) =>
+            if case.has_dyn && ["or(", "orValue(", "optFlatMap(", "?dyn("].into_iter().any(is_about) =>
         {
-            Some("`or`, `orValue` and `optFlatMap` take what is no optional, if it is known at run time only")
+            Some("what takes an optional takes what is none, if that is known at run time only")
         }
         (Some("index_out_of_range"), Ok(_)) if is_about("ndexOf(") => {
             Some("an empty text is found beyond the end of another")
