@@ -150,6 +150,11 @@ fn known_fault(
         (None, Err(::cel::ExecutionError::UnsupportedKeyType(_))) if case.source.contains("{?") => {
             Some("an optional entry that is not there must have a key that could be one")
         }
+        (None, Err(::cel::ExecutionError::NoSuchOverload(error)))
+            if case.has_dyn && error.to_string().contains("@in") =>
+        {
+            Some("what can be no key is in no map, and need not be an error if it is known at run time only")
+        }
         (None, Ok(_)) if case.loops_over_map => Some("a loop meets the entries of a map in an order of its own"),
         _ => None,
     }
