@@ -189,7 +189,8 @@ impl Store {
     }
 }
 
-const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants where id = $1";
+/// The tenant of a transaction.
+pub(super) const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants where id = $1";
 
 /// The tenant of `tx`.
 pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
