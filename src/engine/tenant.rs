@@ -30,13 +30,18 @@ use super::{
     supervisor,
 };
 use crate::{
-    domain::{Revision, TenantId},
+    domain::{Revision, Snapshot, TenantId},
+    ruleset::RuleSet,
     store,
 };
 
 /// How long reading a tenant may take: ten thousand rules take a fiftieth of it. A load that never ended would be one
 /// that no hint could follow.
 const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Bytes of expressions that are compiled on the thread that read them: it takes less than a decision may, and the way to
+/// another thread and back would take longer.
+const COMPILED_IN_PLACE_MAX: usize = 1_000;
 
 /// What a tenant's actor is sent.
 #[derive(Debug)]
@@ -309,8 +314,7 @@ fn answer_if_served(waiter: Waiter, served: Option<Arc<LiveSet>>) -> Option<Wait
     }
 }
 
-/// Reads a tenant in one snapshot and compiles it, off the threads that answer requests: what has changed, or all of it
-/// `anew`.
+/// Reads a tenant in one snapshot and compiles it: what has changed, or all of it `anew`.
 async fn load(shared: &Shared, tenant: TenantId, resident: &Resident, anew: bool) -> Result<Option<Loaded>, LoadError> {
     // Never closed.
     let _permit = shared.loads.acquire().await;
@@ -322,22 +326,30 @@ async fn load(shared: &Shared, tenant: TenantId, resident: &Resident, anew: bool
     let Some(snapshot) = timeout(SNAPSHOT_DEADLINE, shared.store.snapshot(tenant)).await?? else { return Ok(None) };
     let age = (snapshot.taken_at - snapshot.tenant.updated_at).to_std().unwrap_or_default();
     resident.trying(snapshot.revision());
-    let compiler = shared.options.compiler.clone();
-    let usage = resident.usage().clone();
-    let compile = move || {
-        let rules = compiler.compile(&snapshot, previous.as_deref().map(|previous| &**previous));
-        Arc::new(LiveSet::new(rules, usage))
-    };
-    let compiled = tokio::task::spawn_blocking(compile).await;
-    let set = compiled.map_err(|error| {
-        LoadError::Panic(error.try_into_panic().map_or_else(|error| error.to_string(), |panic| words_of(&*panic)))
-    })?;
+    let rules = compile(shared, snapshot, previous).await?;
+    let set = Arc::new(LiveSet::new(rules, resident.usage().clone()));
     if is_reload {
         shared.metrics.reload(began.elapsed());
     } else {
         shared.metrics.cold_load(began.elapsed());
     }
     Ok(Some(Loaded { set, took: began.elapsed(), age, read_at }))
+}
+
+/// Compiles, off the threads that answer requests unless there is little to compile.
+async fn compile(shared: &Shared, snapshot: Snapshot, previous: Option<Arc<LiveSet>>) -> Result<RuleSet, LoadError> {
+    let rules = snapshot.rules.iter().map(|rule| rule.expression.len());
+    let derived_fields = snapshot.derived_fields.iter().map(|field| field.expression.len());
+    let is_little = rules.chain(derived_fields).sum::<usize>() <= COMPILED_IN_PLACE_MAX;
+    let compiler = shared.options.compiler.clone();
+    let compile = move || compiler.compile(&snapshot, previous.as_deref().map(|previous| &**previous));
+    if is_little {
+        // A panic ends the load, and is caught where that was begun.
+        return Ok(compile());
+    }
+    tokio::task::spawn_blocking(compile).await.map_err(|error| {
+        LoadError::Panic(error.try_into_panic().map_or_else(|error| error.to_string(), |panic| words_of(&*panic)))
+    })
 }
 
 /// What a panic said.

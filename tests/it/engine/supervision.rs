@@ -128,16 +128,26 @@ async fn a_tenant_that_fails_over_and_over_is_quarantined_until_it_is_changed() 
 async fn a_cold_tenant_that_cannot_be_loaded_is_refused_and_nobody_else() {
     let database = TestDatabase::fresh().await;
     let writer = Node::start(database.url()).await;
-    let tenant = writer.tenant("acme").await;
-    writer.create_rule(tenant, TRAP, "facts.n > 0").await;
+    // One that is compiled where it was read, and one that is compiled on another thread.
+    let long = vec!["facts.n > 0"; 100].join(" || ");
+    let mut tenants = Vec::new();
+    for (name, expression) in [("little", "facts.n > 0"), ("much", &long)] {
+        let tenant = writer.tenant(name).await;
+        writer.create_rule(tenant, TRAP, expression).await;
+        tenants.push(tenant);
+    }
     let node = Arc::new(Node::start_with(database.url(), cannot_load_traps(EngineOptions::default())).await);
     let bystander = Bystander::beside(&node).await;
-    within(Duration::from_secs(5), "in quarantine", async || {
-        let refused = node.revision(tenant).await;
-        assert!(matches!(refused, Err(Error::LoadFailed)), "{refused:?}");
-        node.metric("tenet_quarantines_total") == 1
-    })
-    .await;
+    for (before, tenant) in tenants.into_iter().enumerate() {
+        within(Duration::from_secs(5), "in quarantine", async || {
+            let refused = node.revision(tenant).await;
+            assert!(matches!(refused, Err(Error::LoadFailed)), "{refused:?}");
+            node.metric("tenet_quarantines_total") == before as u64 + 1
+        })
+        .await;
+        let error = node.engine.runtime(tenant).await.unwrap().resident.unwrap().last_error.unwrap();
+        assert!(error.message.contains("stepped into the trap"), "{}", error.message);
+    }
     bystander.was_served().await;
 }
 
