@@ -89,10 +89,12 @@ impl Registry {
 
     /// Decisions of `tenant` are made with `set` from now on, if `resident` is still what is known of it.
     pub fn serve(&self, tenant: TenantId, resident: &Arc<Resident>, set: Arc<LiveSet>) {
-        if let Some(mut entry) = self.entries.get_mut(&tenant)
-            && Arc::ptr_eq(&entry.resident, resident)
-        {
-            entry.set = Some(set);
+        let Some(mut entry) = self.entries.get_mut(&tenant) else { return };
+        if Arc::ptr_eq(&entry.resident, resident) {
+            let before = entry.set.replace(set);
+            // Many rules take a while to drop, and others of the registry would wait for it.
+            drop(entry);
+            drop(before);
         }
     }
 
