@@ -13,6 +13,7 @@ pub mod domain;
 pub mod telemetry;
 pub mod cel;
 pub mod client;
+pub mod jwt;
 pub mod cluster;
 // Thought: pure and synchronous.
 pub mod ruleset;

@@ -17,13 +17,15 @@ use std::{
 };
 
 /// Crates and parts of the standard library that belong to some modules alone.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("sqlx", &["store"]),
     ("ractor", &["engine"]),
     ("actix_web", &["http"]),
     ("utoipa", &["http", "domain"]),
     ("utoipa_swagger_ui", &["http"]),
     ("hyper", &["client"]),
+    ("jsonwebtoken", &["jwt"]),
+    ("ring", &["jwt"]),
     ("clap", &["cli"]),
     ("std::env", &["config"]),
     ("std::process::Command", &["cluster"]),

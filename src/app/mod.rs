@@ -17,6 +17,7 @@ use crate::{
     config::Settings,
     engine::{Engine, EngineOptions, Pepper},
     http::{HttpOptions, Part, Readiness, Server, Stop, Stopper},
+    jwt::Issuers,
     store::{Observer, Store, StoreOptions},
     telemetry::Metrics,
 };
@@ -57,10 +58,17 @@ impl App {
                  or make one with `tenet keys create --operator`"
             );
         }
+        let issuers = Issuers::open(&settings.jwt).await.context("cannot use `TENET_JWT_JWKS`")?;
         let engine = Engine::start(store.clone(), metrics.clone(), engine_options(&settings)).await?;
         let stop_deadline = settings.http.shutdown_deadline;
-        let server =
-            Server::bind(HttpOptions::from(&settings.http), engine.clone(), store.clone(), metrics, readiness.clone())?;
+        let server = Server::bind(
+            HttpOptions::from(&settings.http),
+            engine.clone(),
+            store.clone(),
+            issuers,
+            metrics,
+            readiness.clone(),
+        )?;
         let (address, admin_address, stopper) = (server.address(), server.admin_address(), server.stopper());
         let serving = tokio::spawn(server.run());
         tokio::spawn(announce_listening(engine.clone(), readiness.clone()));

@@ -1,6 +1,6 @@
 //! What settings must satisfy together. Each alone is checked where it is read.
 
-use super::{Secret, Settings};
+use super::{Secret, Settings, jwt};
 
 /// Characters of an operator key at least: at 16 random characters guessing is hopeless even without a limit on tries.
 const OPERATOR_KEY_CHARS_MIN: usize = 16;
@@ -32,6 +32,7 @@ pub(super) fn contradictions(settings: &Settings, purpose: Purpose) -> Vec<Strin
     }
     mistakes.extend(key_length(settings));
     mistakes.extend(tls_pair(settings));
+    mistakes.extend(jwt::contradictions(&settings.jwt));
     mistakes.extend(origin_forms(&settings.http.cors_origins));
     mistakes.extend(url_form("DATABASE_URL", settings.database.url.as_ref()));
     mistakes.extend(url_form("DATABASE_MIGRATION_URL", settings.database.migration_url.as_ref()));

@@ -8,6 +8,7 @@ pub mod limits;
 
 mod check;
 mod file;
+mod jwt;
 mod nearest;
 mod secret;
 mod settings;
@@ -18,6 +19,7 @@ mod tests;
 mod value;
 
 pub use check::Purpose;
+pub use jwt::{JWT_ROLES, JwtAlgorithm, JwtSettings};
 pub use nearest::nearest;
 pub use secret::Secret;
 pub use settings::{DatabaseSettings, EngineSettings, HttpSettings, Settings, TelemetrySettings};

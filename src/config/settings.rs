@@ -9,13 +9,15 @@ use std::{
     time::Duration,
 };
 
-use super::{ByteSize, LogFormat, Secret};
+use super::{ByteSize, JwtSettings, LogFormat, Secret};
 
 /// Everything that can be set.
 #[derive(Clone, Default)]
 pub struct Settings {
     /// What is served, and to whom.
     pub http: HttpSettings,
+    /// Whose tokens are believed.
+    pub jwt: JwtSettings,
     /// Where the truth is.
     pub database: DatabaseSettings,
     /// How rule sets are held in memory.

@@ -174,6 +174,39 @@ pub const SETTINGS: &[Setting] = &[
         100..=600_000
     ),
     setting!(
+        "TENET_JWT_ISSUER",
+        jwt.issuer,
+        "Issuer of tokens (`iss`) that people and services may prove themselves with, in place of a key. Without it none is believed."
+    ),
+    setting!(
+        "TENET_JWT_AUDIENCE",
+        jwt.audience,
+        "What the tokens must be made for (`aud`), separated by commas; one of them is enough. Required with an issuer."
+    ),
+    setting!(
+        "TENET_JWT_ALGORITHM",
+        jwt.algorithm,
+        "What its tokens are signed with: `RS256`, `ES256` or `EdDSA`, and nothing else. Required with an issuer."
+    ),
+    setting!(
+        "TENET_JWT_JWKS",
+        jwt.jwks,
+        "The issuer's public keys (JWKS): the path of a file. Required with an issuer."
+    ),
+    setting!(
+        "TENET_JWT_REFRESH_INTERVAL",
+        jwt.refresh_interval,
+        "Time between two looks at these keys. A token with a key that is not known has them looked at as well, every 10 s at most.",
+        1_000..=86_400_000
+    ),
+    setting!("TENET_JWT_TENANT_CLAIM", jwt.tenant_claim, "Claim with the tenant's id."),
+    setting!("TENET_JWT_ROLE_CLAIM", jwt.role_claim, "Claim with the role, a text."),
+    setting!(
+        "TENET_JWT_ROLES",
+        jwt.roles,
+        "What values of that claim mean, as `value=role`, separated by commas; any other is refused. Roles are `owner`, `admin`, `editor`, `evaluator`, `ingester`, `auditor`, and `operator`, which is bound to no tenant. Without it the first six mean themselves, and nobody is an operator."
+    ),
+    setting!(
         "DATABASE_URL",
         database.url,
         "The PostgreSQL database, as `postgresql://user:password@host/database`. `tenet serve` requires it; without it `tenet dev` starts a database of its own.",

@@ -206,6 +206,18 @@ impl Value for String {
     }
 }
 
+impl Value for Option<String> {
+    const EXPECTS: &'static str = String::EXPECTS;
+
+    fn parse(text: &str) -> Option<Self> {
+        String::parse(text).map(Some)
+    }
+
+    fn show(&self) -> String {
+        self.clone().unwrap_or_default()
+    }
+}
+
 impl Value for Option<Secret> {
     const EXPECTS: &'static str = "a text that is not empty";
 

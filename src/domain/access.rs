@@ -1,5 +1,7 @@
 //! Who calls and what they may do: the one table of permissions. How a caller proves who it is, is told elsewhere.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -94,6 +96,26 @@ impl Scope {
 }
 
 impl Role {
+    /// All roles.
+    pub const ALL: [Self; 6] = [Self::Owner, Self::Admin, Self::Editor, Self::Evaluator, Self::Ingester, Self::Auditor];
+
+    /// What it is called outside.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Editor => "editor",
+            Self::Evaluator => "evaluator",
+            Self::Ingester => "ingester",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// The role of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
     /// The table: the scopes of each role.
     pub fn scopes(self) -> &'static [Scope] {
         match self {
@@ -127,7 +149,7 @@ fn bit(permission: Permission) -> u16 {
 }
 
 /// Who calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// Whoever runs the service: may do everything.
     Operator,
@@ -140,14 +162,25 @@ pub enum Principal {
         /// What it permits.
         permissions: Permissions,
     },
+    /// A person or service, by a token of an issuer that is believed.
+    Subject {
+        /// What it is called, with its issuer.
+        name: Arc<str>,
+        /// The tenant; of an operator, none.
+        tenant: Option<TenantId>,
+        /// What its role permits.
+        permissions: Permissions,
+    },
 }
 
 impl Principal {
     /// Whether it may, to whatever it can reach.
     pub fn may(&self, permission: Permission) -> bool {
         match self {
-            Self::Operator => true,
-            Self::Tenant { permissions, .. } => permission == Permission::Open || permissions.permit(permission),
+            Self::Operator | Self::Subject { tenant: None, .. } => true,
+            Self::Tenant { permissions, .. } | Self::Subject { permissions, .. } => {
+                permission == Permission::Open || permissions.permit(permission)
+            }
         }
     }
 
@@ -156,6 +189,7 @@ impl Principal {
         match self {
             Self::Operator => None,
             Self::Tenant { tenant, .. } => Some(*tenant),
+            Self::Subject { tenant, .. } => *tenant,
         }
     }
 
@@ -164,6 +198,7 @@ impl Principal {
         match self {
             Self::Operator => "operator".to_owned(),
             Self::Tenant { key, .. } => format!("key:{key}"),
+            Self::Subject { name, .. } => format!("jwt:{name}"),
         }
     }
 }
@@ -202,6 +237,21 @@ mod tests {
         let principal = Principal::Tenant { tenant: TenantId::generate(), key: ApiKeyId::generate(), permissions };
         assert!(!principal.may(Permission::Operate));
         assert!(EACH.iter().all(|permission| Principal::Operator.may(*permission)));
+    }
+
+    #[test]
+    fn a_role_is_found_by_its_name_and_may_what_stands_in_the_table() {
+        for role in Role::ALL {
+            assert_eq!(Role::named(role.name()), Some(role));
+            let permissions = Permissions::of(role.scopes());
+            let subject = |tenant| Principal::Subject { name: "iss#sub".into(), tenant, permissions };
+            let bound = subject(Some(TenantId::generate()));
+            for permission in EACH {
+                assert_eq!(bound.may(permission), permissions.permit(permission), "{role:?} {permission:?}");
+                assert!(subject(None).may(permission), "an operator may everything");
+            }
+        }
+        assert_eq!([Role::named("operator"), Role::named("Owner"), Role::named("")], [None; 3]);
     }
 
     #[test]

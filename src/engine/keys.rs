@@ -112,7 +112,7 @@ impl Keys {
         if !key.used.load(Ordering::Relaxed) {
             key.used.store(true, Ordering::Relaxed);
         }
-        Some(key.principal)
+        Some(key.principal.clone())
     }
 
     fn keep(&self, hash: [u8; 32], key: Verified) {
@@ -160,7 +160,7 @@ impl Engine {
         let Some(stored) = stored.filter(|_| matches) else { return Ok(None) };
         let principal = principal(holder, &stored);
         let used = AtomicBool::new(true);
-        keys.keep(hash, Verified { holder, digest, principal, expires_at: stored.expires_at, used });
+        keys.keep(hash, Verified { holder, digest, principal: principal.clone(), expires_at: stored.expires_at, used });
         if keys.changes.load(Ordering::SeqCst) != changes {
             // It may have been revoked between the look-up and now, when nobody could know that it is kept.
             keys.note(|suspects| match holder {

@@ -17,7 +17,7 @@ use super::{Api, Error};
 use crate::domain::{Permission, Principal, TenantId, Token};
 
 /// Whoever was let in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Caller(Principal);
 
 /// A tenant that the caller may act on, in what its permission covers. Only authentication makes one.
@@ -60,7 +60,7 @@ impl Caller {
 
     /// The one that [`admit`] let in.
     pub fn of(request: &HttpRequest) -> Result<Self, Error> {
-        let caller = request.extensions().get::<Self>().copied();
+        let caller = request.extensions().get::<Self>().cloned();
         caller.ok_or_else(|| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))
     }
 }
@@ -84,13 +84,14 @@ pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), 
         return Ok(());
     }
     let principal = identify(request).await?;
+    let may = principal.may(permission);
     let caller = Caller(principal);
     if caller.own().is_some()
         && let Some(named) = request.match_info().get("tenantId")
     {
         caller.scope(named.parse().map_err(|_| Error::tenant_not_found())?)?;
     }
-    if !principal.may(permission) {
+    if !may {
         return Err(Error::forbidden());
     }
     request.extensions_mut().insert(caller);
@@ -115,7 +116,12 @@ async fn identify(request: &HttpRequest) -> Result<Principal, Error> {
     if api.options.operator_key.as_ref().is_some_and(|key| key.matches(token)) {
         return Ok(Principal::Operator);
     }
-    let principal = api.engine.authenticate(token).await?;
+    let principal = if api.issuers.concerns(token) {
+        let asked = api.issuers.authenticate(token).await;
+        asked.map_err(|_| Error::issuer_unavailable())?
+    } else {
+        api.engine.authenticate(token).await?
+    };
     principal.ok_or_else(|| refuse(request, api, Some(token), "the key is not valid"))
 }
 

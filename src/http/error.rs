@@ -116,6 +116,12 @@ impl Error {
         Self::new(ErrorKind::Forbidden, "forbidden", "the key does not permit this")
     }
 
+    /// The keys that a token must be checked with could not be had yet: 503.
+    pub fn issuer_unavailable() -> Self {
+        let detail = "the keys of the token's issuer could not be had yet; try again";
+        Self::new(ErrorKind::Unavailable, "issuer_unavailable", detail)
+    }
+
     /// Too many credentials were not valid: 429, and when to come again.
     pub fn too_many_failures(wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -39,11 +39,14 @@ mod tenants;
 mod tls;
 mod unread;
 
-use std::{net::SocketAddr, sync::OnceLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use actix_web::{HttpRequest, http::StatusCode, web::Data};
 
-use crate::{engine::Engine, store::Store, telemetry::Metrics};
+use crate::{engine::Engine, jwt::Issuers, store::Store, telemetry::Metrics};
 
 use self::{error::Error, failures::Failures};
 
@@ -60,6 +63,8 @@ pub use self::{
 struct Api {
     engine: Engine,
     store: Store,
+    /// Whose tokens are believed.
+    issuers: Arc<Issuers>,
     metrics: Metrics,
     readiness: Readiness,
     options: HttpOptions,

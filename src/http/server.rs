@@ -2,7 +2,14 @@
 //!
 //! Signals are not its business: whoever runs it stops it.
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, sync::OnceLock, thread, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{Arc, OnceLock},
+    thread,
+    time::Duration,
+};
 
 use actix_cors::Cors;
 use actix_web::{
@@ -17,7 +24,7 @@ use actix_web::{
 };
 
 use super::{Api, HttpOptions, Readiness, exchange::exchange, failures::Failures, routes, tls};
-use crate::{engine::Engine, store::Store, telemetry::Metrics};
+use crate::{engine::Engine, jwt::Issuers, store::Store, telemetry::Metrics};
 
 /// How long a connection is read from after an answer that did not wait for the whole body, so that the caller gets
 /// to see the answer.
@@ -80,6 +87,7 @@ impl Server {
         options: HttpOptions,
         engine: Engine,
         store: Store,
+        issuers: Arc<Issuers>,
         metrics: Metrics,
         readiness: Readiness,
     ) -> Result<Self, ServerError> {
@@ -93,7 +101,7 @@ impl Server {
         let (admin, origins) = (options.admin_listen, options.cors_origins.clone());
         let failures = Failures::new(options.failures);
         let admin_address = OnceLock::new();
-        let api = Data::new(Api { engine, store, metrics, readiness, options, failures, admin_address });
+        let api = Data::new(Api { engine, store, issuers, metrics, readiness, options, failures, admin_address });
         let shared = api.clone();
         let http = HttpServer::new(move || {
             App::new()

@@ -1,0 +1,119 @@
+//! Whose tokens (JSON web tokens) are believed, and what their claims mean.
+
+use std::time::Duration;
+
+use super::value::Value;
+
+/// What a token's role may be taken for.
+pub const JWT_ROLES: [&str; 7] = ["owner", "admin", "editor", "evaluator", "ingester", "auditor", "operator"];
+
+/// An issuer of tokens.
+#[derive(Clone)]
+pub struct JwtSettings {
+    /// Who it is; `None`: no token is believed.
+    pub issuer: Option<String>,
+    /// What its tokens must be made for.
+    pub audience: Vec<String>,
+    /// What they are signed with.
+    pub algorithm: Option<JwtAlgorithm>,
+    /// Where its public keys are.
+    pub jwks: Option<String>,
+    /// Time between two looks at them.
+    pub refresh_interval: Duration,
+    /// Claim with the tenant's id.
+    pub tenant_claim: String,
+    /// Claim with the role.
+    pub role_claim: String,
+    /// What its values mean, each as `value=role`; none: the roles of a tenant are called by their names.
+    pub roles: Vec<String>,
+}
+
+impl Default for JwtSettings {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            audience: Vec::new(),
+            algorithm: None,
+            jwks: None,
+            refresh_interval: Duration::from_secs(15 * 60),
+            tenant_claim: "tenant_id".to_owned(),
+            role_claim: "role".to_owned(),
+            roles: Vec::new(),
+        }
+    }
+}
+
+impl JwtSettings {
+    /// What each value of the role claim means.
+    pub fn roles(&self) -> Vec<(&str, &str)> {
+        if self.roles.is_empty() {
+            return JWT_ROLES.iter().filter(|role| **role != "operator").map(|role| (*role, *role)).collect();
+        }
+        // The last `=`: values of others' making may have one.
+        self.roles.iter().filter_map(|entry| entry.rsplit_once('=')).collect()
+    }
+}
+
+/// What tokens may be signed with. None of them has a key that both sides know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JwtAlgorithm {
+    /// RSA with PKCS #1 v1.5 and SHA-256, of 2048 bits and more.
+    Rs256,
+    /// ECDSA over P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl Value for Option<JwtAlgorithm> {
+    const EXPECTS: &'static str = "`RS256`, `ES256` or `EdDSA`";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "RS256" => Some(Some(JwtAlgorithm::Rs256)),
+            "ES256" => Some(Some(JwtAlgorithm::Es256)),
+            "EdDSA" => Some(Some(JwtAlgorithm::EdDsa)),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        let name = match self {
+            None => "",
+            Some(JwtAlgorithm::Rs256) => "RS256",
+            Some(JwtAlgorithm::Es256) => "ES256",
+            Some(JwtAlgorithm::EdDsa) => "EdDSA",
+        };
+        name.to_owned()
+    }
+}
+
+/// Everything that is wrong with settings of which each alone is right.
+pub(super) fn contradictions(settings: &JwtSettings) -> Vec<String> {
+    let needed = [
+        ("TENET_JWT_AUDIENCE", !settings.audience.is_empty()),
+        ("TENET_JWT_ALGORITHM", settings.algorithm.is_some()),
+        ("TENET_JWT_JWKS", settings.jwks.is_some()),
+    ];
+    let is_issued = settings.issuer.is_some();
+    let mut mistakes: Vec<String> = needed
+        .iter()
+        .filter(|(_, is_set)| *is_set != is_issued)
+        .map(|(variable, _)| match is_issued {
+            true => format!("`TENET_JWT_ISSUER` is set and `{variable}` is not; an issuer needs both"),
+            false => {
+                format!("`{variable}` is set and `TENET_JWT_ISSUER` is not; name the issuer whose tokens it is for")
+            }
+        })
+        .collect();
+    mistakes.extend(settings.roles.iter().filter_map(|entry| {
+        let known = entry.rsplit_once('=').is_some_and(|(value, role)| !value.is_empty() && JWT_ROLES.contains(&role));
+        (!known).then(|| {
+            format!(
+                "`TENET_JWT_ROLES` has `{entry}`, which is no `value=role`; a role is one of {}",
+                JWT_ROLES.map(|role| format!("`{role}`")).join(", ")
+            )
+        })
+    }));
+    mistakes
+}
