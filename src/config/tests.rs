@@ -123,6 +123,32 @@ fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn an_issuer_of_tokens_needs_its_audience_algorithm_and_keys() {
+    let whole = [
+        ("TENET_JWT_ISSUER", "https://issuer.example"),
+        ("TENET_JWT_AUDIENCE", "tenet"),
+        ("TENET_JWT_ALGORITHM", "EdDSA"),
+        ("TENET_JWT_JWKS", "/etc/tenet/jwks.json"),
+    ];
+    assert_eq!(mistakes(&served(&whole), Purpose::Serve), Vec::<String>::new());
+    for missing in 1..whole.len() {
+        let rest: Vec<_> = whole.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, pair)| *pair).collect();
+        refused(&served(&rest), &["`TENET_JWT_ISSUER` is set", whole[missing].0]);
+        refused(&served(&[whole[missing]]), &["`TENET_JWT_ISSUER` is not", whole[missing].0]);
+    }
+    let with = |more| served(&[&whole[..], &[more]].concat());
+    assert_eq!(mistakes(&with(("TENET_JWT_ROLES", "cn=a=owner,b=operator")), Purpose::Serve), Vec::<String>::new());
+    for wrong in ["root", "=owner", "a=root", "a=Owner"] {
+        refused(&with(("TENET_JWT_ROLES", wrong)), &["TENET_JWT_ROLES", wrong, "`operator`"]);
+    }
+    for wrong in ["HS256", "none", "rs256", "RS512"] {
+        let sources = served(&[whole[0], whole[1], whole[3], ("TENET_JWT_ALGORITHM", wrong)]);
+        let found = mistakes(&sources, Purpose::Serve);
+        assert!(found.iter().any(|mistake| mistake.contains("`RS256`, `ES256` or `EdDSA`")), "{found:#?}");
+    }
+}
+
+#[test]
 fn a_value_out_of_bounds_or_form_is_refused() {
     refused(&served(&[("TENET_POOL_SIZE", "0")]), &["out of bounds", "from 1 to 1000"]);
     refused(&served(&[("TENET_BODY_LIMIT", "1B")]), &["out of bounds", "from 1024 bytes to"]);

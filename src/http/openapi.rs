@@ -120,7 +120,7 @@ impl Modify for Everywhere {
         let components = document.components.get_or_insert_default();
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.description =
-            Some("A tenant's key, or the operator's. In development on loopback none is needed.".to_owned());
+            Some("A tenant's key, the operator's, or a token (JWT) of the issuer that the service believes. In development on loopback none is needed.".to_owned());
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
         split_evaluate_body(components);
         for (path, item) in &mut document.paths.paths {

@@ -4,11 +4,11 @@
 use serde_json::{Value, json};
 use tenet::{
     client::{Client, Method},
-    config::Secret,
+    config::{JwtAlgorithm, Secret},
 };
 
 use super::{NOBODY, send};
-use crate::support::TestApp;
+use crate::support::{TestApp, TokenIssuer};
 
 /// What stands in every text of the tenant that is attacked.
 const CANARY: &str = "globex-canary";
@@ -44,7 +44,11 @@ fn permission(operation: &str) -> &'static str {
 
 fn permits(scope: &str, permission: &str) -> bool {
     match scope {
-        "admin" => permission != "operate",
+        "admin" | "owner" => permission != "operate",
+        "editor" => ["evaluate", "read", "write"].contains(&permission),
+        "evaluator" => permission == "evaluate",
+        "ingester" => permission == "ingest",
+        "auditor" => permission == "read",
         "write" => ["read", "write"].contains(&permission),
         scope => scope == permission,
     }
@@ -82,7 +86,12 @@ async fn key(app: &TestApp, tenant: &str, scope: &str) -> Value {
 }
 
 /// Each credential, with the scope that it has, if it is valid.
-async fn credentials(app: &TestApp, own: &Target, other: &Target) -> Vec<(Client, Option<&'static str>)> {
+async fn credentials(
+    app: &TestApp,
+    issuer: &TokenIssuer,
+    own: &Target,
+    other: &Target,
+) -> Vec<(Client, Option<&'static str>)> {
     let nobody = Client::new(app.client.url()).unwrap();
     let with = |key: String| nobody.clone().with_key(Some(Secret::new(key)));
     let mut credentials = vec![(nobody.clone(), None), (with("garbage".to_owned()), None)];
@@ -101,6 +110,13 @@ async fn credentials(app: &TestApp, own: &Target, other: &Target) -> Vec<(Client
         let made = key(app, &own.tenant, scope).await;
         credentials.push((with(made["key"].as_str().unwrap().to_owned()), Some(scope)));
     }
+    for role in ["owner", "editor", "evaluator", "ingester", "auditor"] {
+        credentials.push((with(issuer.token(&own.tenant, role)), Some(role)));
+    }
+    // The signature of its own token under the claims of the other's.
+    let [ours, theirs] = [own, other].map(|target| issuer.token(&target.tenant, "owner"));
+    let (message, (_, signature)) = (theirs.rsplit_once('.').unwrap().0, ours.rsplit_once('.').unwrap());
+    credentials.push((with(format!("{message}.{signature}")), None));
     credentials
 }
 
@@ -115,9 +131,10 @@ async fn everything(app: &TestApp, tenant: &str) -> String {
 
 #[tokio::test]
 async fn an_attacker_with_every_credential_learns_and_changes_nothing_of_another_tenant() {
-    let app = TestApp::start().await;
+    let issuer = TokenIssuer::new(JwtAlgorithm::EdDsa);
+    let app = TestApp::builder().settings(|settings| settings.jwt = issuer.settings()).start().await;
     let (own, other) = (target(&app, "acme-twin").await, target(&app, CANARY).await);
-    let credentials = credentials(&app, &own, &other).await;
+    let credentials = credentials(&app, &issuer, &own, &other).await;
     let document = app.client.get("/api-docs/openapi.json").await.unwrap().json::<Value>().unwrap();
     let before = everything(&app, &other.tenant).await;
     let rounds = if std::env::var("TENET_PROOFS").is_ok_and(|proofs| proofs == "full") { 20 } else { 1 };

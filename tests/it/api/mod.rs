@@ -8,6 +8,7 @@ mod evaluate;
 mod health;
 mod refusals;
 mod tenants;
+mod tokens;
 
 use serde_json::{Value, json};
 use tenet::client::{Client, Method, Response};
