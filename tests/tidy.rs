@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Crates and parts of the standard library that belong to some modules alone.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("sqlx", &["store"]),
     ("ractor", &["engine"]),
     ("actix_web", &["http"]),
@@ -25,7 +25,6 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("utoipa_swagger_ui", &["http"]),
     ("hyper", &["client"]),
     ("jsonwebtoken", &["jwt"]),
-    ("ring", &["jwt"]),
     ("clap", &["cli"]),
     ("std::env", &["config"]),
     ("std::process::Command", &["cluster"]),

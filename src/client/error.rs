@@ -47,6 +47,22 @@ pub enum Error {
         /// After how long.
         after: Duration,
     },
+    /// The answer has another status than the one that is asked for.
+    #[error("`{url}` answered with status {status}")]
+    Refused {
+        /// Where.
+        url: String,
+        /// The status.
+        status: u16,
+    },
+    /// The file of those who are trusted to sign certificates cannot be used.
+    #[error("`{file}` holds no authorities that can be used: {reason}")]
+    AuthoritiesInvalid {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
     /// The body is not the JSON expected.
     #[error("the answer (status {status}) is not the JSON expected: {source}")]
     NotJson {

@@ -1,9 +1,11 @@
 //! A small HTTP/1.1 client for our own commands and tests: connections are kept and made anew when they are gone.
 //!
 //! It speaks plain HTTP to a service nearby. It is no general client: no TLS, no redirects, no cookies, no proxies.
+//! Apart from it stands [`Published`], which gets one document over TLS.
 
 mod connection;
 mod error;
+mod fetch;
 mod response;
 mod target;
 #[cfg(test)]
@@ -20,6 +22,7 @@ use connection::Connection;
 use target::Target;
 
 pub use error::Error;
+pub use fetch::Published;
 pub use hyper::{HeaderMap, Method, body::Bytes};
 pub use response::Response;
 

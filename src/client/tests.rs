@@ -114,3 +114,78 @@ async fn an_answer_that_is_no_json_says_its_status() {
     let error = client.get("/").await.unwrap().json::<serde_json::Value>().unwrap_err();
     assert!(error.to_string().contains("(status 200) is not the JSON expected"), "{error}");
 }
+
+/// A server over TLS that answers every request with what its path names; its address, and a file with its authority.
+async fn published() -> (String, std::path::PathBuf) {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = std::env::temp_dir().join(format!("tenet-test-{}.pem", uuid::Uuid::now_v7().simple()));
+    std::fs::write(&file, own.cert.pem()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Who does not believe us ends it here.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut buffer = [0; 4096];
+            let count = stream.read(&mut buffer).await.unwrap();
+            let request = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            let path = request.split(' ').nth(1).unwrap();
+            let answer = match path {
+                "/moved" => "HTTP/1.1 302 Found\r\nlocation: /keys\r\ncontent-length: 0\r\n\r\n".to_owned(),
+                "/silent" => String::new(),
+                "/many" => format!("HTTP/1.1 200 OK\r\ncontent-length: 101\r\n\r\n{}", "x".repeat(101)),
+                "/endless" => format!(
+                    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n64\r\n{0}\r\n64\r\n{0}\r\n",
+                    "x".repeat(100)
+                ),
+                path => format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{path}", path.len()),
+            };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            tokio::spawn(async move { while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {} });
+        }
+    });
+    (address, file)
+}
+
+#[tokio::test]
+async fn what_is_published_is_fetched_from_whom_is_trusted_and_from_nowhere_else() {
+    let (address, file) = published().await;
+    let at = |path: &str| Published::new(&format!("https://{address}{path}"), Some(&file)).unwrap();
+    let fetch = async |published: &Published| published.fetch(100, Duration::from_secs(5)).await;
+    assert_eq!(fetch(&at("/keys?a=b")).await.unwrap(), "/keys?a=b");
+    assert_eq!(fetch(&at("")).await.unwrap(), "/");
+    assert!(matches!(fetch(&at("/moved")).await, Err(Error::Refused { status: 302, .. })));
+    assert!(matches!(fetch(&at("/many")).await, Err(Error::BodyUnreadable(_))));
+    assert!(matches!(fetch(&at("/endless")).await, Err(Error::BodyUnreadable(_))));
+    let silent = at("/silent").fetch(100, Duration::from_millis(100)).await;
+    assert!(matches!(silent, Err(Error::TimedOut { .. })));
+
+    let untrusted = |published: Result<Bytes, Error>| {
+        let Err(Error::Unreachable { source, .. }) = published else { panic!("{published:?}") };
+        assert!(source.to_string().contains("invalid peer certificate"), "{source}");
+    };
+    let unnamed = format!("https://{}/", address.replace("localhost", "127.0.0.1"));
+    untrusted(fetch(&Published::new(&unnamed, Some(&file)).unwrap()).await);
+    untrusted(fetch(&Published::new(&format!("https://{address}/"), None).unwrap()).await);
+    let (_, other) = published().await;
+    untrusted(fetch(&Published::new(&format!("https://{address}/"), Some(&other)).unwrap()).await);
+    for file in [file, other] {
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_fetched_over_tls_is_refused_at_once() {
+    for url in ["http://localhost/keys", "https://user@localhost/keys", "https://", "/keys", ""] {
+        assert!(matches!(Published::new(url, None), Err(Error::UrlInvalid { .. })), "{url}");
+    }
+    for file in ["/dev/null", "/nowhere.pem"] {
+        let published = Published::new("https://localhost/", Some(std::path::Path::new(file)));
+        assert!(matches!(published, Err(Error::AuthoritiesInvalid { .. })), "{file}");
+    }
+}

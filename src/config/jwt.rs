@@ -1,6 +1,6 @@
 //! Whose tokens (JSON web tokens) are believed, and what their claims mean.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::value::Value;
 
@@ -18,6 +18,8 @@ pub struct JwtSettings {
     pub algorithm: Option<JwtAlgorithm>,
     /// Where its public keys are.
     pub jwks: Option<String>,
+    /// File with those who may have signed the certificate of their address.
+    pub authorities: Option<PathBuf>,
     /// Time between two looks at them.
     pub refresh_interval: Duration,
     /// Claim with the tenant's id.
@@ -35,6 +37,7 @@ impl Default for JwtSettings {
             audience: Vec::new(),
             algorithm: None,
             jwks: None,
+            authorities: None,
             refresh_interval: Duration::from_secs(15 * 60),
             tenant_claim: "tenant_id".to_owned(),
             role_claim: "role".to_owned(),
@@ -106,6 +109,17 @@ pub(super) fn contradictions(settings: &JwtSettings) -> Vec<String> {
             }
         })
         .collect();
+    let jwks = settings.jwks.as_deref().unwrap_or_default();
+    let is_address = jwks.starts_with("https://");
+    if jwks.contains("://") && !is_address {
+        mistakes.push(format!("`TENET_JWT_JWKS` is `{jwks}`; it must be the path of a file or begin with `https://`"));
+    }
+    if settings.authorities.is_some() && !is_address {
+        mistakes.push(
+            "`TENET_JWT_AUTHORITIES` is set and `TENET_JWT_JWKS` is no `https://` address; nobody is asked for a certificate"
+                .to_owned(),
+        );
+    }
     mistakes.extend(settings.roles.iter().filter_map(|entry| {
         let known = entry.rsplit_once('=').is_some_and(|(value, role)| !value.is_empty() && JWT_ROLES.contains(&role));
         (!known).then(|| {

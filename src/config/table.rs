@@ -191,7 +191,12 @@ pub const SETTINGS: &[Setting] = &[
     setting!(
         "TENET_JWT_JWKS",
         jwt.jwks,
-        "The issuer's public keys (JWKS): the path of a file. Required with an issuer."
+        "The issuer's public keys (JWKS): the path of a file, or an `https://` address. Required with an issuer. A file must be there at the start; while an address has never answered, tokens are 503."
+    ),
+    setting!(
+        "TENET_JWT_AUTHORITIES",
+        jwt.authorities,
+        "PEM file with the authorities one of which must have signed the certificate of that address. Without it those that browsers trust."
     ),
     setting!(
         "TENET_JWT_REFRESH_INTERVAL",

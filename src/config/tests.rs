@@ -141,6 +141,10 @@ fn an_issuer_of_tokens_needs_its_audience_algorithm_and_keys() {
     for wrong in ["root", "=owner", "a=root", "a=Owner"] {
         refused(&with(("TENET_JWT_ROLES", wrong)), &["TENET_JWT_ROLES", wrong, "`operator`"]);
     }
+    for wrong in ["http://issuer.example/jwks", "file:///jwks.json", "HTTPS://issuer.example/jwks"] {
+        refused(&served(&[whole[0], whole[1], whole[2], ("TENET_JWT_JWKS", wrong)]), &["TENET_JWT_JWKS", "`https://`"]);
+    }
+    refused(&with(("TENET_JWT_AUTHORITIES", "/etc/ca.pem")), &["TENET_JWT_AUTHORITIES", "no `https://` address"]);
     for wrong in ["HS256", "none", "rs256", "RS512"] {
         let sources = served(&[whole[0], whole[1], whole[3], ("TENET_JWT_ALGORITHM", wrong)]);
         let found = mistakes(&sources, Purpose::Serve);

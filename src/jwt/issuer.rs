@@ -58,7 +58,7 @@ impl Issuer {
             algorithm,
             validation,
             mapping: Mapping::new(name, settings),
-            source: Source::new(jwks),
+            source: Source::new(jwks, settings)?,
             refresh_interval: settings.refresh_interval,
             keys: ArcSwap::default(),
             looked_at: Mutex::default(),

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How long it is waited before an issuer whose keys were never seen is asked again.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Why the keys of an issuer are not there.
 #[derive(Debug, thiserror::Error)]
@@ -116,14 +116,14 @@ impl Issuers {
             return Ok(None);
         };
         let (mut generation, mut keys) = (self.verified.generation(), issuer.keys());
+        if keys.is_empty() {
+            return Err(NotYet);
+        }
         if keys.get(id).is_none() {
             if issuer.look_for_unknown().await {
                 self.verified.keys_changed();
             }
             (generation, keys) = (self.verified.generation(), issuer.keys());
-        }
-        if keys.is_empty() {
-            return Err(NotYet);
         }
         let Some((principal, until)) = keys.get(id).and_then(|key| issuer.check(token, &header, key)) else {
             return Ok(None);

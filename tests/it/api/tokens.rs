@@ -1,16 +1,28 @@
 //! Tokens of an issuer: what is refused, and what the others open.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use serde_json::{Value, json};
 use tenet::{
     client::{Client, Method, Response},
     config::{JwtAlgorithm, Secret},
     domain::{Permission, Permissions, Role},
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+    time::sleep,
+};
+use tokio_rustls::TlsAcceptor;
 
 use super::{NOBODY, body, problem, send};
-use crate::support::{AUDIENCE, ISSUER, Key, TestApp, TokenIssuer, base64, forge_hmac, now};
+use crate::support::{AUDIENCE, ISSUER, Key, TestApp, TokenIssuer, base64, forge_hmac, free_address, now};
 
 const ALGORITHMS: [JwtAlgorithm; 3] = [JwtAlgorithm::Rs256, JwtAlgorithm::Es256, JwtAlgorithm::EdDsa];
 
@@ -345,5 +357,59 @@ async fn who_sends_many_invalid_tokens_is_told_to_wait() {
         problem(&rules(&app, &tenant, &wrong).await, status);
         assert_eq!(rules(&app, &tenant, &issuer.token(&tenant, "owner")).await.status, 200);
     }
+    app.stop().await;
+}
+
+/// Answers whoever comes to `address` over TLS with `document`.
+fn publish(address: SocketAddr, own: &rcgen::CertifiedKey<rcgen::KeyPair>, document: Vec<u8>) -> JoinHandle<()> {
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        let listener = TcpListener::bind(address).await.unwrap();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await.unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", document.len());
+            stream.write_all(&[head.as_bytes(), &document].concat()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    })
+}
+
+#[tokio::test]
+async fn keys_at_an_address_are_fetched_when_it_answers_and_kept_when_it_does_not() {
+    let issuer = TokenIssuer::new(JwtAlgorithm::Rs256);
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let authorities = issuer.file().with_extension("pem");
+    std::fs::write(&authorities, own.cert.pem()).unwrap();
+    let address: SocketAddr = free_address().parse().unwrap();
+    let mut settings = issuer.settings();
+    settings.jwks = Some(format!("https://localhost:{}/jwks.json", address.port()));
+    settings.authorities = Some(authorities);
+    settings.refresh_interval = Duration::from_millis(100);
+    let app = TestApp::builder().settings(|all| all.jwt = settings).start().await;
+    let tenant = app.create_tenant("acme-corp").await;
+    let right = issuer.token(&tenant, "auditor");
+    assert_eq!(problem(&rules(&app, &tenant, &right).await, 503)["code"], "issuer_unavailable");
+    assert_eq!(rules(&app, &tenant, "no.token.at-all").await.status, 401);
+    assert_eq!(rules(&app, &tenant, crate::support::OPERATOR_KEY).await.status, 200);
+
+    let published = publish(address, &own, std::fs::read(issuer.file()).unwrap());
+    let began = Instant::now();
+    while rules(&app, &tenant, &right).await.status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(10), "the keys are not fetched");
+        sleep(Duration::from_millis(20)).await;
+    }
+    let second = issuer.key.token(&with(&issuer.header(), "kid", "second"), &TokenIssuer::claims(&tenant, "owner"));
+    assert_eq!(rules(&app, &tenant, &second).await.status, 401);
+    published.abort();
+    sleep(Duration::from_millis(300)).await;
+    // One that was not seen before: not what is remembered of tokens is asked here.
+    assert_eq!(rules(&app, &tenant, &issuer.token(&tenant, "editor")).await.status, 200);
     app.stop().await;
 }
