@@ -103,5 +103,10 @@ pub fn batch(bed: &Bed, report: &mut Report) {
     let answer = send(&lines_path, "application/x-ndjson", unmatched.repeat(400_000));
     assert_eq!(answer.iter().filter(|byte| **byte == b'\n').count(), 400_000);
     let grown = memory_bytes(tenet.id()) - before;
-    report.figure("one NDJSON request of 400,000 facts: memory grows by", grown / 1e6, "MB", "it has 9 MB, its answer more");
+    report.figure(
+        "one NDJSON request of 400,000 facts: memory grows by",
+        grown / 1e6,
+        "MB",
+        "it has 9 MB, its answer more",
+    );
 }

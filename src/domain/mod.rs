@@ -4,6 +4,8 @@
 
 mod access;
 mod api_key;
+mod audit;
+mod author;
 mod change;
 mod derived_field;
 mod id;
@@ -18,6 +20,8 @@ mod token;
 
 pub use access::{Permission, Permissions, Principal, Role, Scope};
 pub use api_key::{ApiKey, ApiKeyDraft};
+pub use audit::{AuditAction, AuditChain, AuditDraft, AuditFault, AuditHash, AuditRow};
+pub use author::Author;
 pub use change::{Change, ChangeOptions, OnBroken};
 pub use derived_field::{DerivedField, DerivedFieldDraft, DerivedFieldPatch};
 pub use id::{ApiKeyId, DerivedFieldId, Epoch, NodeId, Revision, RuleId, SchemaVersion, TenantId};

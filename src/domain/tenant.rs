@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Name, Revision, TenantId};
@@ -77,4 +78,25 @@ pub struct TenantPatch {
     pub pinned: Option<bool>,
     /// A new idle time, or none of its own.
     pub idle_stop_seconds: Option<Option<u32>>,
+}
+
+impl Tenant {
+    /// What can be changed about it, as the audit log has it.
+    pub fn settings(&self) -> Value {
+        let Self { name, tier, status, pinned, idle_stop_seconds, .. } = self;
+        json!({"name": name, "tier": tier, "status": status, "pinned": pinned, "idleStopSeconds": idle_stop_seconds})
+    }
+}
+
+impl TenantPatch {
+    /// Changes `tenant`.
+    pub fn apply(&self, tenant: &mut Tenant) {
+        if let Some(name) = &self.name {
+            tenant.name = name.clone();
+        }
+        tenant.tier = self.tier.unwrap_or(tenant.tier);
+        tenant.status = self.status.unwrap_or(tenant.status);
+        tenant.pinned = self.pinned.unwrap_or(tenant.pinned);
+        tenant.idle_stop_seconds = self.idle_stop_seconds.unwrap_or(tenant.idle_stop_seconds);
+    }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod api_keys;
+mod audit;
 mod auth;
 mod batch;
 mod body;

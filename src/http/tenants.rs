@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, Error, answer,
-    auth::Caller,
+    auth::{By, Caller},
     body::{Body, Document},
     document::present,
     path::TenantPath,
@@ -82,9 +82,14 @@ impl Parameters for (TenantFilter, PageQuery) {
     post, path = "/api/v1/tenants", tag = "tenants", operation_id = "createTenant", request_body = TenantBody,
     responses((status = 201, description = "The tenant.", body = Tenant))
 )]
-pub async fn create(api: Data<Api>, _: Query<()>, Body(body): Body<TenantBody>) -> Result<HttpResponse, Error> {
+pub async fn create(
+    By(author): By,
+    api: Data<Api>,
+    _: Query<()>,
+    Body(body): Body<TenantBody>,
+) -> Result<HttpResponse, Error> {
     let name = Name::parse(&body.name, "name").map_err(Error::invalid_one)?;
-    let tenant = api.engine.create_tenant(&TenantDraft { name, tier: body.tier }).await?;
+    let tenant = api.engine.create_tenant(&TenantDraft { name, tier: body.tier }, &author).await?;
     answer::created(format!("/api/v1/tenants/{}", tenant.id), tenant.revision, &tenant)
 }
 
@@ -130,7 +135,7 @@ pub async fn show(
     request_body = TenantPatchBody, responses((status = 200, description = "The tenant.", body = Tenant))
 )]
 pub async fn change(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     TenantPath(id): TenantPath,
     _: Query<()>,
@@ -144,22 +149,23 @@ pub async fn change(
         return Err(Error::invalid_one(Detail::new("invalid_value", message).at("idleStopSeconds")));
     }
     let patch = TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds };
-    let options = ChangeOptions { if_match, actor: caller.actor(), ..ChangeOptions::default() };
+    let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = api.engine.change(id.id(), Change::Tenant(patch), options).await?;
     answer::ok(changed.revision, &Tenant { revision: changed.revision, ..changed.amendment.after.tenant })
 }
 
-/// Deletes a tenant and everything of it.
+/// Deletes a tenant and everything of it but its audit log.
 #[utoipa::path(
     delete, path = "/api/v1/tenants/{tenantId}", tag = "tenants", operation_id = "deleteTenant",
     responses((status = 204, description = "The tenant is gone."))
 )]
 pub async fn delete(
+    By(author): By,
     api: Data<Api>,
     TenantPath(id): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let revision = api.engine.delete_tenant(id.id(), if_match).await?;
+    let revision = api.engine.delete_tenant(id.id(), if_match, &author).await?;
     Ok(answer::deleted(revision))
 }

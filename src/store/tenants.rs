@@ -1,9 +1,12 @@
 //! Tenants: the one table that is read across tenants. What others may see of it is decided here, by id.
 
+use serde_json::Value;
 use sqlx::{FromRow, Row, postgres::PgRow};
 
-use super::{Error, Page, PageRequest, Store, tx::TenantTx};
-use crate::domain::{Name, Revision, Tenant, TenantDraft, TenantId, TenantPatch, TenantStatus, Tier};
+use super::{Error, Page, PageRequest, Store, audit, tx::TenantTx};
+use crate::domain::{
+    AuditAction, AuditDraft, Author, Name, Revision, Tenant, TenantDraft, TenantId, TenantPatch, TenantStatus, Tier,
+};
 
 /// Where a tenant stands, as the change log tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,26 +72,32 @@ fn status_text(status: TenantStatus) -> &'static str {
 
 impl Store {
     /// Makes a tenant.
-    pub async fn create_tenant(&self, draft: &TenantDraft) -> Result<Tenant, Error> {
+    pub async fn create_tenant(&self, draft: &TenantDraft, author: &Author) -> Result<Tenant, Error> {
         const OPERATION: &str = "create tenant";
+        let id = TenantId::generate();
+        let mut tx = TenantTx::write(&self.requests, &self.role, id).await?;
         let query = sqlx::query_as(
             "insert into tenants (id, name, tier) values ($1, $2, $3)
              returning id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at",
         )
-        .bind(TenantId::generate().0)
+        .bind(id.0)
         .bind(draft.name.as_str())
         .bind(tier_text(draft.tier));
-        let mut connection = self.requests.acquire(OPERATION).await?;
-        let inserted = self.requests.observer().timed(OPERATION, query.fetch_one(&mut *connection)).await;
-        inserted.map(|TenantRow(tenant)| tenant).map_err(|error| named(error, &draft.name))
+        let inserted = tx.optional(OPERATION, query).await.map_err(|error| named(error, &draft.name))?;
+        let TenantRow(tenant) = inserted.ok_or_else(|| Error::of(OPERATION, sqlx::Error::RowNotFound))?;
+        let made = about(AuditAction::TenantCreate, None, Some(tenant.settings()));
+        audit::append(&mut tx, author, tenant.revision, vec![made]).await?;
+        tx.commit(OPERATION).await?;
+        Ok(tenant)
     }
 
-    /// Deletes a tenant and everything of it, if it stands at `if_match` or none is given.
+    /// Deletes a tenant and everything of it but its audit log, if it stands at `if_match` or none is given.
     /// `Ok(None)`: there is none. `Ok(Some(Err(revision)))`: it stands at another revision.
     pub async fn delete_tenant(
         &self,
         id: TenantId,
         if_match: Option<Revision>,
+        author: &Author,
     ) -> Result<Option<Result<Revision, Revision>>, Error> {
         const OPERATION: &str = "delete tenant";
         let mut tx = TenantTx::write(&self.requests, &self.role, id).await?;
@@ -101,9 +110,12 @@ impl Store {
             return Ok(Some(Err(tenant.revision)));
         }
         tx.execute(OPERATION, sqlx::query("delete from tenants where id = $1").bind(id.0)).await?;
-        tx.commit(OPERATION).await?;
         // What `tenet_record_tenant` records it with.
-        Ok(Some(Ok(Revision(tenant.revision.0 + 1))))
+        let revision = Revision(tenant.revision.0 + 1);
+        let deleted = about(AuditAction::TenantDelete, Some(tenant.settings()), None);
+        audit::append(&mut tx, author, revision, vec![deleted]).await?;
+        tx.commit(OPERATION).await?;
+        Ok(Some(Ok(revision)))
     }
 
     /// A tenant.
@@ -187,6 +199,10 @@ impl Store {
         let head = |(id, revision): (_, Option<_>)| Head { tenant_id: TenantId(id), revision: revision.map(Revision) };
         Ok(rows.into_iter().map(head).collect())
     }
+}
+
+fn about(action: AuditAction, before: Option<Value>, after: Option<Value>) -> AuditDraft {
+    AuditDraft { action, resource: "tenant".to_owned(), before, after }
 }
 
 const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants where id = $1";

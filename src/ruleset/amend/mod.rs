@@ -7,6 +7,7 @@
 mod derived_fields;
 mod difference;
 mod draft;
+mod record;
 mod rules;
 mod schemas;
 mod settle;
@@ -15,6 +16,7 @@ mod text;
 use std::sync::Arc;
 
 use draft::Draft;
+pub use record::record;
 
 use crate::{
     domain::{

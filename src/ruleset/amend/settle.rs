@@ -151,7 +151,7 @@ fn log(
         action: draft.schema_action?,
         from_version: snapshot.schema.as_ref().map(|schema| schema.version),
         to_version: draft.after.schema.as_ref()?.version,
-        actor: options.actor.clone(),
+        actor: options.author.actor.clone(),
         rules_recompiled: report.compiled,
         rules_failed: deactivated.len(),
         details: json!({ "deactivated": deactivated.iter().map(logged).collect::<Vec<_>>() }),

@@ -28,7 +28,7 @@ fn field(name: &str, expression: &str) -> DerivedFieldDraft {
 }
 
 fn refusing() -> ChangeOptions {
-    ChangeOptions { actor: "operator".to_owned(), ..ChangeOptions::default() }
+    ChangeOptions { author: crate::domain::Author::command("operator"), ..ChangeOptions::default() }
 }
 
 fn deactivating() -> ChangeOptions {

@@ -1,5 +1,6 @@
 //! `/api/v1/tenants`.
 
+mod audit;
 mod derived_fields;
 mod rules;
 mod runtime;
