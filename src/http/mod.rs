@@ -25,6 +25,7 @@ mod path;
 mod precondition;
 mod problem;
 mod query;
+mod quotas;
 mod readiness;
 mod routes;
 mod rule_bodies;

@@ -8,7 +8,7 @@ use actix_web::{
 
 use super::{
     Error, api_keys, audit, auth, batch, derived_fields, evaluate, exchange::RoutePattern, health, metrics, openapi,
-    rules, runtime, schema, swagger, tenants,
+    quotas, rules, runtime, schema, swagger, tenants,
 };
 use crate::domain::Permission::{self, Administer, Audit, Evaluate, Open, Operate, Read, Write};
 
@@ -58,6 +58,7 @@ pub fn table() -> Vec<Entry> {
             .get(Administer, api_keys::list),
         Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}").on(Method::DELETE, Administer, api_keys::delete),
         Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate").on(Method::POST, Administer, api_keys::rotate),
+        Entry::at("/api/v1/tenants/{tenantId}/quotas").get(Read, quotas::show),
         Entry::at("/api/v1/tenants/{tenantId}/audit").get(Audit, audit::list),
         Entry::at("/api/v1/tenants/{tenantId}/runtime").get(Read, runtime::show),
         Entry::at("/api/v1/tenants/{tenantId}/runtime/load").on(Method::POST, Operate, runtime::load),

@@ -12,6 +12,7 @@ use super::{
     path::TenantPath,
     precondition::IfMatch,
     query::{Given, PageQuery, Parameters, Query},
+    quotas::QuotasPatchBody,
 };
 use crate::{
     config::limits::IDLE_STOP_SECONDS_MAX,
@@ -58,6 +59,10 @@ pub struct TenantPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 31_536_000)]
     idle_stop_seconds: Option<Option<u32>>,
+    /// Quotas of its own.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    quotas: Option<QuotasPatchBody>,
 }
 
 impl Document for TenantBody {}
@@ -148,7 +153,9 @@ pub async fn change(
         let message = format!("an idle time is 1 to {IDLE_STOP_SECONDS_MAX} seconds");
         return Err(Error::invalid_one(Detail::new("invalid_value", message).at("idleStopSeconds")));
     }
-    let patch = TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds };
+    let quotas = body.quotas.unwrap_or_default().patch()?;
+    let patch =
+        TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds, quotas };
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = api.engine.change(id.id(), Change::Tenant(patch), options).await?;
     answer::ok(changed.revision, &Tenant { revision: changed.revision, ..changed.amendment.after.tenant })

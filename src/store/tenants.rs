@@ -1,11 +1,12 @@
 //! Tenants: the one table that is read across tenants. What others may see of it is decided here, by id.
 
 use serde_json::Value;
-use sqlx::{FromRow, Row, postgres::PgRow};
+use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 
 use super::{Error, Page, PageRequest, Store, audit, tx::TenantTx};
 use crate::domain::{
-    AuditAction, AuditDraft, Author, Name, Revision, Tenant, TenantDraft, TenantId, TenantPatch, TenantStatus, Tier,
+    AuditAction, AuditDraft, Author, Name, Quota, QuotaOverrides, Revision, Tenant, TenantDraft, TenantId, TenantPatch,
+    TenantStatus, Tier,
 };
 
 /// Where a tenant stands, as the change log tells.
@@ -31,11 +32,19 @@ impl FromRow<'_, PgRow> for TenantRow {
             idle_stop_seconds: row
                 .try_get::<Option<i32>, _>("idle_stop_seconds")?
                 .and_then(|time| time.try_into().ok()),
+            quotas: quotas(&row.try_get::<Json<Value>, _>("quotas")?.0),
             revision: Revision(row.try_get("revision")?),
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
         }))
     }
+}
+
+/// What this version does not know is for a later one.
+fn quotas(stored: &Value) -> QuotaOverrides {
+    let limits = stored.as_object().into_iter().flatten();
+    let limits = limits.filter_map(|(name, limit)| Some((Quota::named(name)?, limit.as_u64()?)));
+    QuotaOverrides(limits.collect())
 }
 
 fn tier(text: &str) -> Result<Tier, sqlx::Error> {
@@ -78,7 +87,7 @@ impl Store {
         let mut tx = TenantTx::write(&self.requests, &self.role, id).await?;
         let query = sqlx::query_as(
             "insert into tenants (id, name, tier) values ($1, $2, $3)
-             returning id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at",
+             returning id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at",
         )
         .bind(id.0)
         .bind(draft.name.as_str())
@@ -133,7 +142,7 @@ impl Store {
         const LIST: &str = "tenants";
         let prefix = name_prefix.unwrap_or_default();
         let query = sqlx::query_as(
-            "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants
+            "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants
              where name >= $1 and ($2::text is null or name < $2) and ($3::text is null or name > $3)
              order by name limit $4",
         )
@@ -151,7 +160,7 @@ impl Store {
     pub async fn tenants_by_id(&self, after: Option<TenantId>, rows: u32) -> Result<Vec<Tenant>, Error> {
         const OPERATION: &str = "list tenants by id";
         let query = sqlx::query_as(
-            "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants
+            "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants
              where ($1::uuid is null or id > $1) order by id limit $2",
         )
         .bind(after.map(|tenant| tenant.0))
@@ -166,7 +175,7 @@ impl Store {
         const OPERATION: &str = "get tenants";
         let ids: Vec<uuid::Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
         let query = sqlx::query_as(
-            "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants
+            "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants
              where id = any ($1)",
         )
         .bind(ids);
@@ -205,7 +214,7 @@ fn about(action: AuditAction, before: Option<Value>, after: Option<Value>) -> Au
     AuditDraft { action, resource: "tenant".to_owned(), before, after }
 }
 
-const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants where id = $1";
+const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants where id = $1";
 
 /// The tenant of `tx`.
 pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
@@ -217,7 +226,7 @@ pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
 /// inserted: `for update` would keep those waiting as well.
 pub(super) async fn lock(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
     let query = sqlx::query_as(
-        "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants where id = $1
+        "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants where id = $1
          for no key update",
     )
     .bind(tx.tenant.0);
@@ -228,7 +237,8 @@ pub(super) async fn lock(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
 pub(super) async fn update(tx: &mut TenantTx, patch: &TenantPatch) -> Result<(), Error> {
     let query = sqlx::query(
         "update tenants set name = coalesce($2, name), tier = coalesce($3, tier), status = coalesce($4, status),
-            pinned = coalesce($5, pinned), idle_stop_seconds = case when $6 then $7 else idle_stop_seconds end
+            pinned = coalesce($5, pinned), idle_stop_seconds = case when $6 then $7 else idle_stop_seconds end,
+            quotas = jsonb_strip_nulls(quotas || $8)
          where id = $1",
     )
     .bind(tx.tenant.0)
@@ -237,7 +247,8 @@ pub(super) async fn update(tx: &mut TenantTx, patch: &TenantPatch) -> Result<(),
     .bind(patch.status.map(status_text))
     .bind(patch.pinned)
     .bind(patch.idle_stop_seconds.is_some())
-    .bind(patch.idle_stop_seconds.flatten().and_then(|time| i32::try_from(time).ok()));
+    .bind(patch.idle_stop_seconds.flatten().and_then(|time| i32::try_from(time).ok()))
+    .bind(Json(&patch.quotas));
     let updated = tx.execute("update tenant", query).await;
     match (updated, &patch.name) {
         (Err(error), Some(name)) => Err(named(error, name)),
