@@ -58,12 +58,16 @@ bench-actors: rust ## Measure the actors: each figure beside its baseline, drawn
 	@scripts/get-postgres
 	cargo bench --bench actors -- $(if $(filter command line,$(origin ARGS)),$(ARGS),--plot $(CURDIR)/docs/pictures/actors.svg)
 
+.PHONY: bench-peers
+bench-peers: rust ## Count the instructions of rules beside those of another engine (ARGS= for part of a rule's name)
+	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --target-dir target -- $(ARGS)
+
 # How long `make fuzz` goes on, in seconds, and from which seed.
 DURATION ?= 3600
 SEED ?= $(shell date +%s)000000
 
 .PHONY: fuzz
-fuzz: rust ## Compare the ways to evaluate on fresh expressions for DURATION= seconds, from SEED= on
+fuzz: rust ## Compare the ways to evaluate on fresh expressions each for DURATION= seconds, from SEED= on
 	@echo "seed $(SEED), $(DURATION) seconds"
 	TENET_FUZZ_SECONDS=$(DURATION) TENET_SEED=$(SEED) cargo test --profile ci --test cel_differential --test cel_bytes --no-fail-fast -- --nocapture & \
 	differential=$$!; \

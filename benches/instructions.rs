@@ -1,7 +1,6 @@
 //! Instructions per piece of work, ours beside what it is measured against, counted by valgrind's callgrind.
 //!
-//! Each piece of work runs in a process of its own, so often and twice as often: the difference leaves out what starting
-//! takes. `cargo bench --bench instructions [PART OF A NAME]`; without valgrind it says so and measures nothing.
+//! `cargo bench --bench instructions [PART OF A NAME]`; without valgrind it says so and measures nothing.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -9,11 +8,12 @@
     reason = "a bench that meets the unexpected must fail, and this is how"
 )]
 
+mod counting;
 mod expressions;
 mod many_rules;
 mod snapshot;
 
-use std::{hint::black_box, process::Command};
+use std::hint::black_box;
 
 use serde_json::{Value, json};
 use tenet::{
@@ -21,6 +21,7 @@ use tenet::{
     ruleset::{Query, Return, RuleSet, UnknownFacts},
 };
 
+use counting::{Wanted, Ways, instructions};
 use expressions::{
     EXISTS, Hand, LONG, MATCHES, SHORT, by_hand, count_alone, counting_rules, env, items_json, ours, theirs,
 };
@@ -29,13 +30,6 @@ use snapshot::{snapshot, ten_rules};
 
 const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
 const TEN_FACTS: &str = r#"{"id":"ord-20260131-0042","customer_id":88412,"total":120.5,"currency":"EUR","item_count":3,"is_gift":false,"channel":"web","country":"DE","placed_at":"2026-01-31T23:59:59Z","discount":0.15}"#;
-
-/// Work: run so often.
-type Work = fn(usize);
-
-/// Groups of work: the first of each is ours.
-/// Ways to do one thing, each with its name, how often it is done, and what it does.
-type Ways = &'static [(&'static str, usize, Work)];
 
 const WORK: &[(&str, Ways)] = &[
     (
@@ -255,38 +249,15 @@ fn forty_facts() -> String {
     format!("{{{},{rest}}}", fields.join(","))
 }
 
-/// The instructions of a process that does a piece of work so often.
-fn count(group: usize, work: usize, times: usize) -> u64 {
-    let counted = (WORK[group].0 == INDEX_ALONE).then(|| format!("--toggle-collect={INDEX}"));
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .args(counted)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--work", &group.to_string(), &work.to_string(), &times.to_string()])
-        .output();
-    let Ok(output) = output else { panic!("valgrind cannot be run: install it to count instructions") };
-    let text = String::from_utf8_lossy(&output.stderr);
-    let collected = text.lines().find_map(|line| line.split_once("Collected : "));
-    let count = collected.unwrap_or_else(|| panic!("{text}")).1.trim().parse().unwrap();
-    assert!(count > 0, "nothing was counted: is {INDEX} still called so?");
-    count
-}
-
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [mode, group, work, times] = arguments.as_slice()
-        && mode == "--work"
-    {
-        let number = |text: &String| text.parse::<usize>().unwrap();
-        return WORK[number(group)].1[number(work)].2(number(times));
-    }
-    let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let Some(wanted) = Wanted::of_arguments(WORK) else { return };
     for (group, (name, works)) in WORK.iter().enumerate() {
-        if wanted.is_some_and(|wanted| !name.contains(wanted.as_str())) {
+        if !wanted.has(name) {
             continue;
         }
+        let part = (*name == INDEX_ALONE).then_some(INDEX);
         for (work, (who, times, _)) in works.iter().enumerate() {
-            let each = (count(group, work, 2 * times) - count(group, work, *times)) / *times as u64;
+            let each = instructions(group, work, *times, part);
             println!("{name:36} {who:22} {each:>12} instructions");
         }
     }

@@ -12,8 +12,9 @@
 
 use std::sync::Arc;
 
-use tenet::cel::{
-    Activation, Env, Frame, Limits, MapValue, ObjectField, ObjectType, ObjectValue, Program, Size, Type, Value,
+use tenet::{
+    cel::{Activation, Env, Frame, Limits, MapValue, ObjectField, ObjectType, ObjectValue, Program, Size, Type, Value},
+    config::limits::{LIST_ITEMS_DEFAULT_MAX, STRING_CHARS_DEFAULT_MAX},
 };
 
 /// Facts that each expression is evaluated on.
@@ -30,18 +31,19 @@ fn no_evaluation_costs_more_than_was_estimated() {
     let is_full = std::env::var("TENET_PROOFS").is_ok_and(|size| size == "full");
     let count = number("CEL_ESTIMATE_EXPRESSIONS", if is_full { 200_000 } else { 6_000 });
     let seed = number("CEL_ESTIMATE_SEED", 1);
-    let (mut held, mut tight, mut refused) = (0_u64, 0_u64, 0_u64);
+    let (mut held, mut typed, mut tight, mut refused) = (0_u64, 0_u64, 0_u64, 0_u64);
     for number in 0..count {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (number + 1));
         let tenant = Tenant::any(&mut random);
         let source = Generator { random: &mut random, locals: Vec::new(), names: 0 }.expression('b', 4);
-        // Some of them are too long, or have a type that the checker finds by guessing.
+        // Some of them are too long.
         let Ok(program) = tenant.env.compile(&source) else {
             refused += 1;
             continue;
         };
         let reads_derived = program.references().iter().any(|path| path.starts_with("derived"));
-        let estimate = program.cost_units() + if reads_derived { tenant.derived.cost_units() } else { 0 };
+        let derived = if reads_derived { tenant.derived.cost_units() } else { 0 };
+        let estimate = program.cost_units().saturating_add(derived);
         for _ in 0..FACTS_EACH {
             let activation = tenant.activation(&mut random);
             let (_, cost) = program.evaluate_within(&activation, LIMITS);
@@ -52,13 +54,21 @@ fn no_evaluation_costs_more_than_was_estimated() {
                 tenant.bounds
             );
             held += 1;
-            tight += u64::from(cost.saturating_mul(2) >= estimate);
+            // Of what is `dyn` the schema bounds nothing: its estimates cannot be near.
+            let has_dyn = source.contains("facts.any") || (reads_derived && tenant.has_dyn_derived);
+            if !has_dyn {
+                typed += 1;
+                tight += u64::from(cost.saturating_mul(2) >= estimate);
+            }
         }
     }
-    println!("{held} evaluations keep to their estimates, {tight} take half of them or more; {refused} refused");
-    assert!(refused < count / 20, "too many expressions are refused: {refused}");
+    println!(
+        "{held} evaluations keep to their estimates; {tight} of {typed} without `dyn` take half of them or more; {refused} refused"
+    );
+    assert!(refused < count / 100, "too many expressions are refused: {refused}");
     assert!(held > count, "too few expressions can be estimated: {held}");
-    assert!(tight > held / 4, "the estimates are far above what is taken: {tight} of {held}");
+    assert!(held - typed > count / 10, "too few read what is `dyn`: {}", held - typed);
+    assert!(tight > typed / 4, "the estimates are far above what is taken: {tight} of {typed}");
 }
 
 /// The bounds of one schema.
@@ -77,6 +87,7 @@ struct Tenant {
     item: Arc<ObjectType>,
     frame: Arc<Frame>,
     derived: Program,
+    has_dyn_derived: bool,
 }
 
 impl Bounds {
@@ -122,6 +133,7 @@ impl Tenant {
         let item_size = Size::of_type(&Type::Object(Arc::clone(&item)));
         let fields = vec![
             field("age", Type::Int, Size::scalar()),
+            field("any", Type::Dyn, Size::of_type(&Type::Dyn)),
             field("counts", Type::map(Type::String, Type::Int), Size::map(items, Bounds::key(), Size::scalar())),
             field(
                 "groups",
@@ -151,7 +163,8 @@ impl Tenant {
         let env = Env::new(vec![variable("facts", &facts), variable("derived", &object)]).with_limits(LIMITS);
         let deferred = vec![(env.slot("derived.x").unwrap(), env.compile(&text).unwrap())];
         let frame = Arc::new(Frame::new(&env, deferred));
-        Self { bounds, env, facts, item, frame, derived }
+        let has_dyn_derived = text.contains("facts.any");
+        Self { bounds, env, facts, item, frame, derived, has_dyn_derived }
     }
 
     fn activation(&self, random: &mut Random) -> Activation {
@@ -169,6 +182,7 @@ impl Tenant {
         let Bounds { characters, items, inner_items } = self.bounds;
         let inner_texts = |random: &mut Random| list(random, inner_items, &mut |random| text(random, characters));
         match name {
+            "any" => anything(random),
             "age" => Value::Int([0, 1, 7, i64::MAX][random.below(4)]),
             "member" => Value::Bool(random.below(2) == 0),
             "name" => text(random, characters),
@@ -216,6 +230,23 @@ fn map(random: &mut Random, items: usize, make: &mut dyn FnMut(&mut Random) -> V
     Value::Map(Arc::new(map))
 }
 
+/// A value of which the schema says nothing. The estimate takes it for no larger than a map from texts to texts, each with
+/// the bounds that hold where a schema is silent.
+fn anything(random: &mut Random) -> Value {
+    let characters = [3, 20, 20, STRING_CHARS_DEFAULT_MAX as usize][random.below(4)];
+    let items = LIST_ITEMS_DEFAULT_MAX as usize;
+    match random.below(8) {
+        0 => Value::Int(3),
+        1 => Value::Double(0.5),
+        2 => text(random, characters),
+        3 => list(random, items, &mut |random| text(random, characters)),
+        4 => list(random, items, &mut |random| Value::Int([1, 2, 3][random.below(3)])),
+        5 => map(random, items, &mut |random| text(random, characters)),
+        6 => list(random, 10, &mut |random| list(random, 9, &mut |random| text(random, characters))),
+        _ => map(random, 10, &mut |random| map(random, 9, &mut |_| Value::Bool(true))),
+    }
+}
+
 /// A small generator of numbers: the same on every machine.
 struct Random(u64);
 
@@ -231,7 +262,7 @@ impl Random {
 
 /// How expressions of a kind are made: `{t}` is an expression of kind `t`, `@t` a new name of that kind, which what
 /// stands behind `^` may use. Kinds: `b` bool, `i` int, `d` double, `t` text, `y` bytes, `I` ints, `T` texts, `O` items,
-/// `o` an item, `R` rows of texts, `C` a map of ints, `G` a map of texts, `P` an optional text.
+/// `o` an item, `A` anything, `R` rows of texts, `C` a map of ints, `G` a map of texts, `P` an optional text.
 const FORMS: &[(char, &[&str], &[&str])] = &[
     (
         'b',
@@ -281,6 +312,14 @@ const FORMS: &[(char, &[&str], &[&str])] = &[
             "bool({t})",
             "([{t}, {t}] == {T})",
             "({'a': {t}} == {'a': {t}})",
+            "({A} == {A})",
+            "({A} != {t})",
+            "({A} < {A})",
+            "({A} in {A})",
+            "({t} in {A})",
+            "{A}.exists(@A, ^{b})",
+            "{A}.all(@i, @A, ^{b})",
+            "{A}.contains({t})",
         ],
     ),
     (
@@ -304,6 +343,8 @@ const FORMS: &[(char, &[&str], &[&str])] = &[
             "({b} ? {i} : {i})",
             "{O}.filter(@o, ^{b}).size()",
             "cel.bind(@i, {i}, ^{i})",
+            "size({A})",
+            "int({A})",
         ],
     ),
     ('d', &["1.5", "facts.score"], &["({d} + {d})", "double({i})", "({b} ? {d} : {d})", "double({t})"]),
@@ -341,6 +382,10 @@ const FORMS: &[(char, &[&str], &[&str])] = &[
             "{G}['a'][0]",
             "cel.bind(@t, {t}, ^({t} + {t}))",
             "{I}.map(@i, ^string({i}))[0]",
+            "string({A})",
+            "{A}.upperAscii()",
+            "{A}.replace({t}, {A})",
+            "'%s'.format([{A}])",
         ],
     ),
     ('y', &["b'abc'", "facts.raw"], &["bytes({t})", "({y} + {y})", "base64.decode({t})"]),
@@ -393,6 +438,24 @@ const FORMS: &[(char, &[&str], &[&str])] = &[
             "[{P}].unwrapOpt()",
             "[?{P}, {t}]",
             "{G}['00000000000000000000']",
+            "{A}.map(@A, ^{t})",
+            "{A}.split({t})",
+        ],
+    ),
+    (
+        'A',
+        &["facts.any", "facts.any", "facts.any[0]", "facts.?any.orValue('a')"],
+        &[
+            "({A} + {A})",
+            "dyn([{A}, dyn({t})])",
+            "{A}['00000000000000000000']",
+            "{A}[?0].orValue({A})",
+            "dyn({A}.map(@A, ^{A}))",
+            "dyn({A}.filter(@A, ^{b}))",
+            "dyn({A}.transformMap(@t, @A, ^{A}))",
+            "dyn({A}.reverse())",
+            "({b} ? {A} : dyn({T}))",
+            "cel.bind(@A, {A}, ^({A} + {A}))",
         ],
     ),
     ('O', &["facts.items"], &["{O}.filter(@o, ^{b})", "({O} + {O})", "{O}.sortBy(@o, ^{t})", "{O}.reverse()"]),

@@ -80,7 +80,8 @@ fn sources(directory: &str, extension: &str) -> Vec<Source> {
 
 fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(directory) else { return };
-    for path in entries.map(|entry| entry.unwrap().path()) {
+    // What a crate of its own below one of ours has built is not written by us.
+    for path in entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("target")) {
         if path.is_dir() { collect(&path, found) } else { found.push(path) }
     }
 }

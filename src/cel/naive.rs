@@ -7,6 +7,7 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use super::{
+    Program, Repeated,
     activation::{Activation, Slot},
     check::{self, Access, Checked, CheckedKind, Loop, LoopKind},
     env::Env,
@@ -24,12 +25,6 @@ use generator::{Case, Coverage, Dialect, Extent, FACTS_EACH};
 
 /// A value, or the code of an error.
 type Naive = Result<Value, &'static str>;
-
-/// The value of `source`.
-fn evaluate(env: &Env, source: &str, activation: &Activation) -> Naive {
-    let checked = check::check(env, source, &parse::parse(source).unwrap()).unwrap();
-    Walk { activation, locals: Vec::new() }.value(&checked)
-}
 
 struct Walk<'a> {
     activation: &'a Activation,
@@ -329,8 +324,27 @@ fn the_plan_gives_what_a_naive_walk_of_the_checked_tree_gives() {
     thread.spawn(|| compare(Extent::of(2_000, 30_000))).unwrap().join().unwrap();
 }
 
+/// The same values, faults with their places, and costs, with means that suffice and with half of them: for the whole, and
+/// for a part of another expression.
+fn shares(programs: &[Program], activation: &Activation, limits: Limits, repeated: &Repeated) -> u64 {
+    let memo = repeated.memo();
+    let mut compared = 0;
+    for program in programs.iter().chain(programs) {
+        let (outcome, cost) = program.evaluate_within(activation, limits);
+        let shared = program.evaluate_sharing(activation, limits, memo.as_ref());
+        assert_eq!(format!("{:?}", (outcome, cost)), format!("{shared:?}"), "{}", program.source());
+        let half = Limits { cost_max: cost / 2, ..limits };
+        let expected = program.evaluate_within(activation, half);
+        let shared = program.evaluate_sharing(activation, half, memo.as_ref());
+        assert_eq!(format!("{expected:?}"), format!("{shared:?}"), "{}", program.source());
+        compared += u64::from(memo.is_some());
+    }
+    compared
+}
+
 fn compare(mut extent: Extent) {
     let (mut coverage, mut cases, mut agree, mut values, mut stopped) = (Coverage::default(), 0, 0, 0, 0);
+    let mut shared = 0;
     for seed in extent.by_ref() {
         let case = Case::of(seed, Dialect::Whole, &mut coverage);
         cases += 1;
@@ -343,6 +357,10 @@ fn compare(mut extent: Extent) {
                 continue;
             }
         };
+        let checked = check::check(&env, &case.source, &parse::parse(&case.source).unwrap()).unwrap();
+        let mut programs = vec![program.clone()];
+        programs.extend(env.compile(&format!("[{}]", case.source)).ok());
+        let repeated = Repeated::of(programs.iter().chain(&programs));
         for facts in &case.facts {
             let mut activation = Activation::new(&env);
             for (name, value) in facts {
@@ -353,7 +371,8 @@ fn compare(mut extent: Extent) {
                 stopped += 1;
                 continue;
             }
-            let naive = evaluate(&env, &case.source, &activation);
+            shared += shares(&programs, &activation, env.limits(), &repeated);
+            let naive = Walk { activation: &activation, locals: Vec::new() }.value(&checked);
             let is_sound = case.has_dyn || !matches!(planned, Err("no_such_overload"));
             assert!(is_sound, "it was checked, and has no overload, on {facts:?}\n  {}", case.replay());
             let is_equal = match (&planned, &naive) {
@@ -365,9 +384,10 @@ fn compare(mut extent: Extent) {
             values += u64::from(planned.is_ok());
         }
     }
-    println!("{cases} cases, {agree} evaluations agree, {values} with a value; {stopped} stopped");
+    println!("{cases} cases, {agree} evaluations agree, {values} with a value; {stopped} stopped; {shared} shared");
     if extent.is_large() {
         coverage.check(Dialect::Whole);
+        assert!(shared > agree, "too little is shared: {shared}");
         assert!(agree * 100 > cases * FACTS_EACH as u64 * 90 && values * 2 > agree, "{agree} agree, {values} values");
     }
 }

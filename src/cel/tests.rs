@@ -1,6 +1,7 @@
 //! The language through its facade, case by case.
 
 mod library;
+mod overloads;
 
 use std::sync::Arc;
 

@@ -3,7 +3,6 @@
 use super::{
     Checked, CheckedKind, Checker, checked,
     names::{Path, root},
-    unify::never_fits,
 };
 use crate::{
     cel::{
@@ -116,6 +115,11 @@ impl Checker<'_> {
         arguments: Vec<Checked>,
         name_range: Range,
     ) -> Checked {
+        if matches!(function.name, "math.greatest" | "math.least")
+            && let Some(failed) = self.no_numbers(range, function.name, &arguments)
+        {
+            return failed;
+        }
         let result = match function.name {
             "math.greatest" | "math.least" if arguments.len() > 2 => self.extremum(&arguments),
             _ => self.overload(&function.overloads, is_member, &arguments),
@@ -148,66 +152,6 @@ impl Checker<'_> {
             }
             None => self.no_overload(range, name, overloads, is_member, arguments, name_range),
         }
-    }
-
-    /// The type that the overloads fitting `arguments` give: `dyn` where they differ.
-    fn overload(&mut self, overloads: &[Overload], is_member: bool, arguments: &[Checked]) -> Option<Type> {
-        let mut result: Option<Type> = None;
-        for overload in overloads {
-            if overload.is_member != is_member || overload.parameters.len() != arguments.len() {
-                continue;
-            }
-            // Most overloads fall away here, before anything is made for them.
-            let types = arguments.iter().map(|argument| &argument.value_type);
-            if overload.parameters.iter().zip(types.clone()).any(|(to, from)| never_fits(to, from)) {
-                continue;
-            }
-            let value_type = if overload.is_generic {
-                let mut names = Vec::new();
-                let parameters = overload.parameters.iter();
-                let parameters: Vec<_> =
-                    parameters.map(|parameter| self.variables.instantiate(parameter, &mut names)).collect();
-                let value_type = self.variables.instantiate(&overload.result, &mut names);
-                if !self.variables.assign_all(parameters.iter().zip(types)) {
-                    continue;
-                }
-                // What an argument known at run time only says nothing of, nothing said later may narrow.
-                if arguments.iter().any(|argument| self.variables.resolve(&argument.value_type, false) == Type::Dyn) {
-                    for (_, free) in &names {
-                        if self.variables.resolve(free, false) == *free {
-                            self.variables.assign(free, &Type::Dyn);
-                        }
-                    }
-                }
-                self.variables.resolve(&value_type, false)
-            } else {
-                if !self.variables.assign_all(overload.parameters.iter().zip(types)) {
-                    continue;
-                }
-                overload.result.clone()
-            };
-            result = Some(match result {
-                Some(known) if known == value_type => known,
-                Some(_) => Type::Dyn,
-                None => value_type,
-            });
-        }
-        result
-    }
-
-    fn extremum(&mut self, arguments: &[Checked]) -> Option<Type> {
-        let mut joined: Option<Type> = None;
-        for argument in arguments {
-            let argument = self.variables.resolve(&argument.value_type, true);
-            if !argument.is_numeric() && argument != Type::Dyn {
-                return None;
-            }
-            joined = Some(match joined {
-                Some(known) if known != argument => Type::Dyn,
-                _ => argument,
-            });
-        }
-        joined
     }
 
     fn no_overload(

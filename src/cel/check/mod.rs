@@ -5,6 +5,7 @@
 mod call;
 mod macros;
 mod names;
+mod overloads;
 mod tree;
 mod unify;
 

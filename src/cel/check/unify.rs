@@ -8,8 +8,10 @@ use crate::cel::types::Type;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
     found: Vec<Option<Type>>,
-    /// What stood in `found` before each change since the assignment that is under way began.
+    /// What stood in `found` before each change since the assignment or trial that is under way began.
     undo: Vec<(u32, Option<Type>)>,
+    /// Whether assignments may still be taken back though they fit.
+    is_trial: bool,
 }
 
 impl Variables {
@@ -48,16 +50,50 @@ impl Variables {
 
     /// Whether every type of `from` fits its counterpart in `to`; what that says of variables is kept only then.
     pub(super) fn assign_all<'t>(&mut self, pairs: impl IntoIterator<Item = (&'t Type, &'t Type)>) -> bool {
-        self.undo.clear();
+        let before = self.undo.len();
         let fits = pairs.into_iter().all(|(to, from)| self.fits(to, from));
         if !fits {
-            for (variable, before) in self.undo.drain(..).rev() {
-                if let Some(place) = self.found.get_mut(variable as usize) {
-                    *place = before;
-                }
-            }
+            self.take_back(before);
+        } else if !self.is_trial {
+            self.undo.clear();
         }
         fits
+    }
+
+    fn take_back(&mut self, before: usize) {
+        for (variable, known) in self.undo.drain(before..).rev() {
+            if let Some(place) = self.found.get_mut(variable as usize) {
+                *place = known;
+            }
+        }
+    }
+
+    /// What `look` finds out; nothing that it assigns stays.
+    pub(super) fn trial<R>(&mut self, look: impl FnOnce(&mut Self) -> R) -> R {
+        self.is_trial = true;
+        let found = look(self);
+        self.take_back(0);
+        self.is_trial = false;
+        found
+    }
+
+    /// Adds the variables in `value` of which nothing is known yet.
+    pub(super) fn add_free(&self, value: &Type, free: &mut Vec<Type>) {
+        match value {
+            Type::Variable(variable) => match self.get(*variable) {
+                Some(known) => self.add_free(known, free),
+                None if !free.contains(value) => free.push(value.clone()),
+                None => {}
+            },
+            ground if is_ground(ground) => {}
+            Type::List(inner) | Type::Optional(inner) | Type::Type(inner) => self.add_free(inner, free),
+            Type::Map(key, value) => {
+                self.add_free(key, free);
+                self.add_free(value, free);
+            }
+            Type::Abstract(_, parameters) => parameters.iter().for_each(|parameter| self.add_free(parameter, free)),
+            _ => {}
+        }
     }
 
     pub(super) fn assign(&mut self, to: &Type, from: &Type) -> bool {

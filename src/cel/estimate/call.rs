@@ -136,10 +136,11 @@ impl Case<'_> {
     fn of_replacing_matches(&self, pattern: u64) -> (u64, Size) {
         let (bytes, replacement) = (self.size(0).bytes, self.size(2).bytes);
         let matches = bytes.saturating_add(1);
-        // Each match makes room for the replacement; each group that it names, for a part of the match.
-        let room = matches.saturating_mul(replacement.saturating_add(16)).saturating_add(bytes);
-        let result = matches.saturating_mul(replacement.saturating_mul(2).saturating_add(1));
-        let made = cost::of_bytes(room).saturating_add(cost::of_bytes(result));
+        // Each match makes room for the replacement, and each group that is named there for a part of the match.
+        let room = matches.saturating_mul(replacement.saturating_add(16));
+        let groups = bytes.saturating_mul(replacement / 2);
+        let result = matches.saturating_mul(replacement).saturating_add(groups).saturating_add(bytes);
+        let made = cost::of_bytes(room).saturating_add(cost::of_bytes(groups)).saturating_add(cost::of_bytes(bytes));
         (pattern.saturating_add(cost::of_bytes(bytes)).saturating_add(made), Size::bytes(result))
     }
 
@@ -183,7 +184,9 @@ impl Case<'_> {
             }
             "flatten" => self.of_flattening(),
             "first" | "last" => (0, first.item().optional()),
-            "optional.unwrap" | "unwrapOpt" | "slice" | "reverse" if first.has_items() => (items, first),
+            "optional.unwrap" | "unwrapOpt" | "slice" => (items, first),
+            // A text or a list: what `flatten` gives may have the size of either.
+            "reverse" if first.has_items() => (items.saturating_add(cost::of_bytes(first.bytes)), first),
             // Work in proportion to the texts, and to the numbers of a list.
             _ => {
                 let count = self.all_items().saturating_add(self.sizes.len() as u64);

@@ -100,7 +100,8 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         match arguments {
             [Value::Int(value)] => Ok(Value::Int(value.signum())),
             [Value::Uint(value)] => Ok(Value::Uint(u64::from(*value > 0))),
-            [Value::Double(value)] if value.is_nan() || *value == 0.0 => Ok(Value::Double(*value)),
+            // A negative zero has no sign of its own.
+            [Value::Double(value)] if *value == 0.0 => Ok(Value::Double(0.0)),
             [Value::Double(value)] => Ok(Value::Double(value.signum())),
             _ => Err(no_overload("math.sign", arguments)),
         }

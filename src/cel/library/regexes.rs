@@ -98,17 +98,19 @@ fn replace(run: &Run<'_>, pattern: &Regex, arguments: &[Value]) -> Outcome {
     for captures in pattern.captures_iter(text).take(limit) {
         let Some(found) = captures.get(0) else { continue };
         result.push_str(text.get(end..found.start()).unwrap_or_default());
-        expand(replacement, &captures, &mut result)?;
-        run.allocate(replacement.len() + found.len() + 16)?;
+        run.allocate(replacement.len() + 16)?;
+        expand(run, replacement, &captures, &mut result)?;
         end = found.end();
     }
     result.push_str(text.get(end..).unwrap_or_default());
-    run.allocate(result.len())?;
+    run.allocate(text.len())?;
     Ok(Value::from(result))
 }
 
 /// Writes the replacement with `\1` standing for a group and `\\` for a backslash.
-fn expand(replacement: &str, captures: &Captures<'_>, result: &mut String) -> Result<(), Fault> {
+///
+/// A group is paid for before it is copied: a replacement may name it thousands of times.
+fn expand(run: &Run<'_>, replacement: &str, captures: &Captures<'_>, result: &mut String) -> Result<(), Fault> {
     let mut characters = replacement.chars();
     while let Some(character) = characters.next() {
         if character != '\\' {
@@ -122,7 +124,9 @@ fn expand(replacement: &str, captures: &Captures<'_>, result: &mut String) -> Re
                 if index >= captures.len() {
                     return Err(invalid(format!("the pattern has no group {index}")));
                 }
-                result.push_str(captures.get(index).map_or("", |found| found.as_str()));
+                let group = captures.get(index).map_or("", |found| found.as_str());
+                run.allocate(group.len())?;
+                result.push_str(group);
             }
             _ => return Err(invalid("in a replacement, a backslash stands before a digit or another backslash")),
         }

@@ -1,6 +1,10 @@
 //! Compiling a stored snapshot, with as much as possible carried over from the set before.
 
-use std::{cell::OnceCell, collections::HashMap, sync::Arc};
+use std::{
+    cell::{Cell, OnceCell},
+    collections::HashMap,
+    sync::Arc,
+};
 
 use super::{
     Broken, CompileReport, CompiledSchema, RuleEntry, RuleSet, RuleState, Small,
@@ -21,6 +25,9 @@ use crate::{
 
 /// Rules of a set that is decided without its index.
 const SMALL_MAX: usize = 16;
+/// Expressions that are looked for among all of the previous set before it is worth while to hash those, which takes as
+/// long as a dozen of them.
+const SCANS_MAX: usize = 16;
 
 impl RuleSet {
     /// Compiles what is stored; what `previous` has compiled already under the same types is carried over. A rule
@@ -176,6 +183,8 @@ pub(super) struct Compiler<'a> {
     previous: Option<&'a RuleSet>,
     rules: OnceCell<Sources<'a>>,
     derived: OnceCell<Sources<'a>>,
+    /// Expressions of rules that were looked for so far.
+    scans: Cell<usize>,
     reused: usize,
 }
 
@@ -190,7 +199,8 @@ impl<'a> Compiler<'a> {
             _ => false,
         };
         let previous = previous.filter(same_schema);
-        Self { shared, previous, rules: OnceCell::new(), derived: OnceCell::new(), reused: 0 }
+        let (rules, derived) = (OnceCell::new(), OnceCell::new());
+        Self { shared, previous, rules, derived, scans: Cell::new(0), reused: 0 }
     }
 
     /// The rule of the previous set at this place, if nothing about it changed.
@@ -260,13 +270,17 @@ impl<'a> Compiler<'a> {
     fn known(&self, expression: &str, role: Role) -> Option<&'a Arc<Compiled>> {
         let previous = self.previous?;
         let sources = match role {
-            Role::Rule => self.rules.get_or_init(|| {
-                let ready = previous.rules.iter().filter_map(|rule| match &rule.state {
+            Role::Rule => {
+                let mut ready = previous.rules.iter().filter_map(|rule| match &rule.state {
                     RuleState::Ready(compiled) => Some(compiled),
                     RuleState::Inactive | RuleState::Broken(_) => None,
                 });
-                ready.map(|compiled| (compiled.program.source(), compiled)).collect()
-            }),
+                let scans = self.scans.replace(self.scans.get().saturating_add(1));
+                if scans < SCANS_MAX {
+                    return ready.find(|compiled| compiled.program.source() == expression);
+                }
+                self.rules.get_or_init(|| ready.map(|compiled| (compiled.program.source(), compiled)).collect())
+            }
             Role::DerivedField => self.derived.get_or_init(|| {
                 previous.derived.usable().map(|(.., compiled)| (compiled.program.source(), compiled)).collect()
             }),

@@ -243,6 +243,21 @@ fn an_expression_is_checked_without_being_stored() {
 }
 
 #[test]
+fn rules_are_carried_over_wherever_they_stand() {
+    // Few are looked for one by one, many by their hashes.
+    for moved in [3, 60] {
+        let rules = |snapshot: Snapshot, from: usize| {
+            (from..moved).fold(snapshot, |snapshot, n| snapshot.rule(&format!("r{n}"), &format!("facts.age > {n}")))
+        };
+        let first = compile(&rules(tenant(), 0));
+        let report = RuleSet::compile(&rules(tenant().rule("new", "facts.vip"), 0), Some(&first)).report();
+        assert_eq!((report.compiled, report.reused), (1, moved));
+        let report = RuleSet::compile(&rules(tenant(), 1), Some(&first)).report();
+        assert_eq!((report.compiled, report.reused), (0, moved - 1));
+    }
+}
+
+#[test]
 fn only_what_changed_is_compiled_again() {
     let snapshot = tenant().field("m", "facts.vip").rule("a", "facts.age > 1").rule("b", "derived.m");
     let first = compile(&snapshot);

@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run compile`, in `tests/fuzz`.
+//! `cargo +nightly fuzz run --fuzz-dir tests/fuzz compile`.
 #![no_main]
 
 #[path = "../targets.rs"]

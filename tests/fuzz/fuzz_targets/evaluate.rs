@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run evaluate`, in `tests/fuzz`.
+//! `cargo +nightly fuzz run --fuzz-dir tests/fuzz evaluate`.
 #![no_main]
 
 #[path = "../targets.rs"]
