@@ -46,7 +46,6 @@ struct Inner {
     is_conjuncts: bool,
     /// Its sub-expressions that others may have too.
     shareables: Option<Box<Shareables>>,
-    /// What may not be shown of it, if that is anything.
     sensitive: Option<Box<Sensitive>>,
     /// What the straight-line code costs, which is paid for before it runs.
     units: u64,
@@ -166,7 +165,7 @@ impl Program {
         self.inner.is_conjuncts
     }
 
-    /// Whether its value comes from a sensitive field, and may not be shown.
+    /// Whether its value may not be shown.
     pub fn is_sensitive(&self) -> bool {
         self.inner.sensitive.as_ref().is_some_and(|sensitive| sensitive.is_whole())
     }
@@ -363,8 +362,8 @@ impl Program {
             Ok(()) => step(&run.within(&run.scope(run::Bound::Trace(&notes)))),
             Err(fault) => Err(fault),
         };
-        let sensitive = self.inner.sensitive.as_deref();
-        trace::entries(&checked, (source, sensitive), notes.into_inner(), (checked.range, outcome))
+        let words = (source, self.inner.sensitive.as_deref());
+        trace::entries(&checked, words, notes.into_inner(), (checked.range, outcome))
     }
 }
 

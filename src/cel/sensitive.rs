@@ -43,7 +43,7 @@ impl Sensitive {
             return Self::default();
         }
         let mut search = Search { env, locals: HashMap::new(), ranges: Vec::new() };
-        let is_whole = search.visit(checked).is_shown();
+        let is_whole = search.visit(checked).is_masked();
         search.ranges.sort_unstable();
         search.ranges.dedup();
         Self { ranges: search.ranges.into(), is_whole }
@@ -81,7 +81,7 @@ struct Taint {
 }
 
 impl Taint {
-    fn is_shown(self) -> bool {
+    fn is_masked(self) -> bool {
         self.comes_from || self.holds
     }
 }
@@ -96,10 +96,16 @@ struct Search<'a> {
 impl Search<'_> {
     fn visit(&mut self, node: &Checked) -> Taint {
         let taint = Taint { comes_from: self.comes_from(node), holds: holds(&node.value_type) };
-        if taint.is_shown() {
+        if taint.is_masked() {
             self.ranges.push(node.range);
         }
         taint
+    }
+
+    /// Visits every node; answers whether anything of them may not be shown.
+    fn visit_all<'c>(&mut self, nodes: impl Iterator<Item = &'c Checked>) -> bool {
+        let taints: Vec<Taint> = nodes.map(|node| self.visit(node)).collect();
+        taints.into_iter().any(Taint::is_masked)
     }
 
     fn comes_from(&mut self, node: &Checked) -> bool {
@@ -114,7 +120,7 @@ impl Search<'_> {
                 comes_from || (*mode != Access::Test && is_field_sensitive(&operand.value_type, field))
             }
             CheckedKind::Index { operand, index, .. } => {
-                let index = self.visit(index).is_shown();
+                let index = self.visit(index).is_masked();
                 // The element's own type tells what it holds.
                 self.visit(operand).comes_from || index
             }
@@ -122,25 +128,25 @@ impl Search<'_> {
                 let range = self.visit(&parts.range).comes_from;
                 self.locals.insert(parts.first, range);
                 self.locals.extend(parts.second.map(|second| (second, range)));
-                let inner = parts.predicate.iter().chain(&parts.transform);
-                inner.fold(range, |comes_from, part| self.visit(part).is_shown() || comes_from)
+                let inner = self.visit_all(parts.predicate.iter().chain(&parts.transform));
+                range || inner
             }
             CheckedKind::Bind { bindings, body } => {
                 for (local, value) in bindings {
                     let comes_from = self.visit(value).comes_from;
                     self.locals.insert(*local, comes_from);
                 }
-                self.visit(body).is_shown()
+                self.visit(body).is_masked()
             }
             CheckedKind::MapOptional { operand, local, body, .. } => {
                 let comes_from = self.visit(operand).comes_from;
                 self.locals.insert(*local, comes_from);
-                self.visit(body).is_shown() || comes_from
+                self.visit(body).is_masked() || comes_from
             }
             _ => {
                 let mut children = Vec::new();
                 node.children(&mut |child| children.push(child));
-                children.into_iter().fold(false, |comes_from, child| self.visit(child).is_shown() || comes_from)
+                self.visit_all(children.into_iter())
             }
         }
     }

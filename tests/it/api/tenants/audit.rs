@@ -18,6 +18,31 @@ fn actions(rows: &[Value]) -> Vec<&str> {
     rows.iter().map(|row| row["action"].as_str().unwrap()).collect()
 }
 
+/// What [`every_change_of_a_tenant_is_told_with_what_it_was_and_is`] does, in its order.
+const EACH: [&str; 21] = [
+    "tenant.create",
+    "schema.create",
+    "derived_field.create",
+    "derived_field.change",
+    "rule.create",
+    "rule.change",
+    "rule.delete",
+    "rule.create",
+    "derived_field.delete",
+    "schema.create",
+    "schema.activate",
+    "api_key.create",
+    "api_key.change",
+    "api_key.create",
+    "api_key.delete",
+    "tenant.change",
+    "tenant.change",
+    "runtime.load",
+    "runtime.reload",
+    "runtime.release",
+    "runtime.stop",
+];
+
 #[tokio::test]
 async fn every_change_of_a_tenant_is_told_with_what_it_was_and_is() {
     let app = TestApp::start().await;
@@ -52,29 +77,7 @@ async fn every_change_of_a_tenant_is_told_with_what_it_was_and_is() {
     }
 
     let rows = log(&app, &tenant, "").await;
-    let mut expected = [
-        "tenant.create",
-        "schema.create",
-        "derived_field.create",
-        "derived_field.change",
-        "rule.create",
-        "rule.change",
-        "rule.delete",
-        "rule.create",
-        "derived_field.delete",
-        "schema.create",
-        "schema.activate",
-        "api_key.create",
-        "api_key.change",
-        "api_key.create",
-        "api_key.delete",
-        "tenant.change",
-        "tenant.change",
-        "runtime.load",
-        "runtime.reload",
-        "runtime.release",
-        "runtime.stop",
-    ];
+    let mut expected = EACH;
     expected.reverse();
     assert_eq!(actions(&rows), expected);
     for (index, row) in rows.iter().rev().enumerate() {
