@@ -140,15 +140,20 @@ fn known_fault(
     let is_about = |name: &str| case.source.contains(name);
     match (code, theirs) {
         (Some("no_such_overload"), Ok(_))
-            if case.has_dyn && ["or(", "orValue(", "optFlatMap("].into_iter().any(is_about) =>
+            if case.has_dyn && ["or(", "orValue(", "optFlatMap(", "?dyn("].into_iter().any(is_about) =>
         {
-            Some("`or`, `orValue` and `optFlatMap` take what is no optional, if it is known at run time only")
+            Some("what takes an optional takes what is none, if that is known at run time only")
         }
         (Some("index_out_of_range"), Ok(_)) if is_about("ndexOf(") => {
             Some("an empty text is found beyond the end of another")
         }
         (None, Err(::cel::ExecutionError::UnsupportedKeyType(_))) if case.source.contains("{?") => {
             Some("an optional entry that is not there must have a key that could be one")
+        }
+        (None, Err(::cel::ExecutionError::NoSuchOverload(error)))
+            if case.has_dyn && error.to_string().contains("@in") =>
+        {
+            Some("what can be no key is in no map, and need not be an error if it is known at run time only")
         }
         (None, Ok(_)) if case.loops_over_map => Some("a loop meets the entries of a map in an order of its own"),
         _ => None,

@@ -347,7 +347,7 @@ fn every_requirement_is_listed_once() {
         ("TENANT", 7),
         ("MIGRATION", 9),
         ("INTEG", 9),
-        ("SECURITY", 10),
+        ("SECURITY", 12),
         ("PERF-PERSIST", 3),
         ("RELOAD", 7),
     ];

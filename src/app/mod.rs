@@ -31,6 +31,7 @@ const SIGNAL_REPEATS: Duration = Duration::from_millis(300);
 /// A service that accepts requests.
 pub struct App {
     address: SocketAddr,
+    admin_address: Option<SocketAddr>,
     serving: JoinHandle<std::io::Result<()>>,
     stopper: Stopper,
     readiness: Readiness,
@@ -60,11 +61,11 @@ impl App {
         let stop_deadline = settings.http.shutdown_deadline;
         let server =
             Server::bind(HttpOptions::from(&settings.http), engine.clone(), store.clone(), metrics, readiness.clone())?;
-        let (address, stopper) = (server.address(), server.stopper());
+        let (address, admin_address, stopper) = (server.address(), server.admin_address(), server.stopper());
         let serving = tokio::spawn(server.run());
         tokio::spawn(announce_listening(engine.clone(), readiness.clone()));
         tokio::spawn(announce_pinned(engine.clone(), readiness.clone()));
-        Ok(Self { address, serving, stopper, readiness, engine, store, stop_deadline })
+        Ok(Self { address, admin_address, serving, stopper, readiness, engine, store, stop_deadline })
     }
 
     /// Warns of a login that may do more than it needs. Not for a database that was started for this process alone.
@@ -81,6 +82,11 @@ impl App {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for operators, if they have an address of their own.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// Serves until SIGTERM or SIGINT, then stops gracefully; a second signal ends it at once.

@@ -15,7 +15,7 @@ use super::{
     memo::Memo,
     meter::Meter,
     parse,
-    plan::{self, Condition, Planner, Sought, Step, Truth},
+    plan::{self, Asked, Condition, Planner, Step, Truth},
     reads::{find, reads, references},
     run::{self, Fault, Limits, Outcome, Run},
     sensitive::Sensitive,
@@ -281,12 +281,12 @@ impl Program {
         }
     }
 
-    /// What the expression asks of slots, if it is a condition that asks for no more; see [`Condition::sought`].
-    pub(super) fn sought(&self) -> Option<(bool, Vec<Sought>)> {
-        match &self.inner.root {
-            Root::Straight(condition) => condition.sought(),
-            Root::Truth(_) | Root::Value(..) => None,
-        }
+    /// The tests of slots that the expression consists of, if it is a condition that does, and whether all of them must
+    /// hold, or any.
+    pub(super) fn tests(&self) -> Option<(bool, Vec<(Slot, Asked)>)> {
+        let Root::Straight(condition) = &self.inner.root else { return None };
+        let (is_all, terms) = condition.terms();
+        Some((is_all, terms.iter().map(Condition::asked_of_slot).collect::<Option<_>>()?))
     }
 
     #[inline(never)]

@@ -1,106 +1,122 @@
-//! Several conditions decided together: what they ask of one slot is asked at once.
+//! Conditions decided together: each slot that they read is looked at once.
 //!
-//! Only where nothing can go wrong: each slot must hold a value of its type. Then every test is true or false, and a
-//! condition is a pattern in the bits that they give. Where it is otherwise, nobody is told anything, and each condition
-//! must be asked by itself.
+//! Only where nothing can go wrong: each slot must hold a value of its type. Then every test is true or false, and the
+//! value of a slot tells by its class which conditions it leaves undecided. Where it is otherwise, nobody is told
+//! anything, and each condition must be asked by itself.
 
 use super::{
     activation::{Activation, Slot, State},
-    plan::{Column, Sought},
+    plan::{Asked, Column},
     program::Program,
 };
+
+/// Conditions on a sheet: a bit for each.
+const ROWS_MAX: usize = u64::BITS as usize;
+/// Classes of the values of one slot; what has more takes more room than it is worth.
+const CLASSES_MAX: usize = 256;
 
 /// Conditions over slots.
 #[derive(Debug)]
 pub struct Sheet {
-    columns: Box<[(Slot, Column)]>,
-    rows: Box<[Row]>,
+    columns: Box<[OfSlot]>,
+    /// For each class of the values of each column the conditions that they do not decide: `&&` is decided by what is
+    /// false, and `||` by what is true.
+    undecided_by: Box<[u64]>,
+    /// The conditions that are decided by values.
+    undecided: u64,
+    /// Those that are `||`.
+    any_rows: u64,
 }
 
-/// A condition: the tests that it is made of, and the results for which `&&` is true or `||` is false.
+/// What is asked of one slot.
 #[derive(Debug)]
-struct Row {
-    tests: u64,
-    results: u64,
+struct OfSlot {
+    slot: Slot,
+    column: Column,
+    /// Where its classes begin among those of all columns.
+    first: usize,
+}
+
+/// A test, and the condition that it is a term of.
+struct Term {
+    slot: Slot,
+    asked: Asked,
+    row: u64,
     is_all: bool,
 }
 
-/// The results of all tests, a bit for each.
-#[derive(Debug, Clone, Copy)]
-pub struct Results<'s> {
-    rows: &'s [Row],
-    bits: u64,
-}
-
 impl Sheet {
-    /// The sheet of `programs`; `None` if one asks for more than tests of slots, or all for too many.
+    /// The sheet of `programs`; `None` if there are more than 64, one asks for more than tests of slots, or all for too
+    /// many.
     pub fn of<'p>(programs: impl Iterator<Item = &'p Program>) -> Option<Self> {
-        let mut columns: Vec<(Slot, Column)> = Vec::new();
-        let mut patterns = Vec::new();
-        for program in programs {
-            let (is_all, sought) = program.sought()?;
-            let mut tests = Vec::with_capacity(sought.len());
-            for Sought { slot, test, wanted } in sought {
-                let column = match columns.iter().position(|(of, column)| *of == slot && column.takes(&test)) {
-                    Some(column) => column,
-                    None => {
-                        columns.push((slot, Column::for_test(&test)));
-                        columns.len() - 1
-                    }
-                };
-                let (_, tests_of_slot) = columns.get_mut(column)?;
-                tests.push((column, tests_of_slot.place(test)?, wanted));
+        let (mut rows, mut any_rows) = (0, 0);
+        let mut terms: Vec<Term> = Vec::new();
+        for (place, program) in programs.enumerate() {
+            if place >= ROWS_MAX {
+                return None;
             }
-            patterns.push((is_all, tests));
+            let row = 1 << place;
+            let (is_all, of_row) = program.tests()?;
+            terms.extend(of_row.into_iter().map(|(slot, asked)| Term { slot, asked, row, is_all }));
+            rows |= row;
+            any_rows |= if is_all { 0 } else { row };
         }
-        // The results of later columns are shifted in below those of earlier ones.
-        let mut below = 0;
-        let mut shifts = vec![0; columns.len()];
-        for (shift, (_, column)) in shifts.iter_mut().zip(&columns).rev() {
-            *shift = below;
-            below += column.len();
-        }
-        if below > u64::BITS as usize {
-            return None;
-        }
-        let row = |(is_all, tests): (bool, Vec<(usize, usize, bool)>)| {
-            let mut row = Row { tests: 0, results: 0, is_all };
-            for (column, place, wanted) in tests {
-                let (_, of_slot) = columns.get(column)?;
-                let bit = 1 << (shifts.get(column)? + of_slot.len() - 1 - place);
-                let result = if wanted == is_all { bit } else { 0 };
-                // Two terms that ask for opposites of one test.
-                if row.tests & bit != 0 && row.results & bit != result {
-                    return None;
-                }
-                row.tests |= bit;
-                row.results |= result;
+        let (mut columns, mut undecided_by, mut undecided) = (Vec::new(), Vec::new(), rows);
+        // What asks for more of a slot than a value comes first, and what asks for a value then asks for nothing.
+        terms.sort_by_key(|term| matches!(term.asked, Asked::Presence));
+        while let Some(Term { slot, asked, .. }) = terms.first() {
+            let slot = *slot;
+            let others = terms.iter().filter(|term| term.slot == slot).map(|term| &term.asked);
+            let column = Column::new(asked, others);
+            let (here, elsewhere) = terms.into_iter().partition(|term| term.slot == slot && column.takes(&term.asked));
+            terms = elsewhere;
+            let of_classes = undecided_by_classes(&column, &here)?;
+            if let (Column::Presence, [of_all]) = (&column, &*of_classes)
+                && columns.iter().any(|known: &OfSlot| known.slot == slot)
+            {
+                undecided &= of_all;
+                continue;
             }
-            Some(row)
-        };
-        let rows = patterns.into_iter().map(row).collect::<Option<_>>()?;
-        Some(Self { columns: columns.into(), rows })
+            columns.push(OfSlot { slot, column, first: undecided_by.len() });
+            undecided_by.extend(of_classes);
+        }
+        Some(Self { columns: columns.into(), undecided_by: undecided_by.into(), undecided, any_rows })
     }
 
-    /// What the conditions are, if every slot that they read holds a value of its type.
+    /// Which conditions hold, a bit for each from the lowest on, if every slot that they read holds a value of its type.
     #[inline]
-    pub fn results(&self, activation: &Activation) -> Option<Results<'_>> {
+    pub fn truths(&self, activation: &Activation) -> Option<u64> {
         let slots = activation.slots();
-        let mut bits = 0;
-        for (slot, column) in &self.columns {
-            let Some(State::Present(value)) = slots.get(slot.index()) else { return None };
-            bits = column.results(value, bits)?;
+        let mut undecided = self.undecided;
+        for OfSlot { slot, column, first } in &self.columns {
+            let Some(class) = slots.get(slot.index()).and_then(|state| column.class_here(state)) else {
+                return self.truths_in_full(slots);
+            };
+            undecided &= self.undecided_by.get(first.wrapping_add(class))?;
         }
-        Some(Results { rows: &self.rows, bits })
+        Some(undecided ^ self.any_rows)
+    }
+
+    /// The same, where a value must be searched for, or is missing. From the start: so nothing is kept for it meanwhile.
+    #[inline(never)]
+    fn truths_in_full(&self, slots: &[State]) -> Option<u64> {
+        let mut undecided = self.undecided;
+        for OfSlot { slot, column, first } in &self.columns {
+            let class = column.class(slots.get(slot.index())?)?;
+            undecided &= self.undecided_by.get(first.wrapping_add(class))?;
+        }
+        Some(undecided ^ self.any_rows)
     }
 }
 
-impl<'s> Results<'s> {
-    /// Whether each condition holds, in their order.
-    #[inline]
-    pub fn iter(self) -> impl ExactSizeIterator<Item = bool> + use<'s> {
-        self.rows.iter().map(move |row| (self.bits & row.tests == row.results) == row.is_all)
-    }
+/// For each class of values the conditions that `terms`, those of the column, do not decide.
+fn undecided_by_classes(column: &Column, terms: &[Term]) -> Option<Vec<u64>> {
+    let examples = column.examples();
+    let undecided = |example| {
+        let decided = terms.iter().filter(|term| term.asked.holds(example) != Some(term.is_all));
+        decided.fold(u64::MAX, |undecided, term| undecided & !term.row)
+    };
+    (examples.len() <= CLASSES_MAX).then(|| examples.iter().map(undecided).collect())
 }
 
 #[cfg(test)]
@@ -110,7 +126,7 @@ mod tests {
     use super::*;
     use crate::cel::{Env, ObjectField, ObjectType, Type, Value};
 
-    const TERMS: [&str; 16] = [
+    const TERMS: [&str; 20] = [
         "facts.a >= 1",
         "facts.a < 1",
         "facts.a == 2",
@@ -127,6 +143,10 @@ mod tests {
         "!facts.b",
         "facts.e",
         "2 <= facts.a",
+        "facts.s in ['x', 'y', 'longer than a kez']",
+        "facts.s in ['']",
+        "has(facts.d)",
+        "facts.d < -0.0",
     ];
 
     fn env() -> Env {
@@ -139,6 +159,10 @@ mod tests {
         let programs: Vec<_> = sources.iter().map(|source| env().compile_bool(source).unwrap()).collect();
         let sheet = Sheet::of(programs.iter());
         (programs, sheet)
+    }
+
+    fn bits(truths: u64, count: usize) -> Vec<bool> {
+        (0..count).map(|place| truths >> place & 1 == 1).collect()
     }
 
     fn any_value() -> impl Strategy<Value = Option<Value>> {
@@ -175,9 +199,9 @@ mod tests {
                     prop_assert!(activation.set_path(&path, value));
                 }
             }
-            if let Some(results) = sheet.as_ref().and_then(|sheet| sheet.results(&activation)) {
+            if let Some(truths) = sheet.as_ref().and_then(|sheet| sheet.truths(&activation)) {
                 let alone: Vec<_> = programs.iter().map(|program| program.holds(&activation).map_err(|error| *error)).collect();
-                prop_assert_eq!(results.iter().map(Ok).collect::<Vec<_>>(), alone);
+                prop_assert_eq!(bits(truths, programs.len()).into_iter().map(Ok).collect::<Vec<_>>(), alone);
             }
         }
     }
@@ -191,21 +215,24 @@ mod tests {
         for (name, value) in [("a", Value::Int(2)), ("b", true.into()), ("d", Value::Double(1.5)), ("s", "x".into())] {
             assert!(activation.set_path(&format!("facts.{name}"), value));
         }
-        assert!(sheet.results(&activation).is_none(), "a slot is empty");
+        assert!(sheet.truths(&activation).is_none(), "a slot is empty");
         assert!(activation.set_path("facts.e", Value::Bool(true)));
-        let expected = [1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 1].map(|truth| truth == 1);
-        assert_eq!(sheet.results(&activation).unwrap().iter().collect::<Vec<_>>(), expected);
+        let expected = [1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 1, 1, 0, 1, 0].map(|truth| truth == 1);
+        assert_eq!(bits(sheet.truths(&activation).unwrap(), all.len()), expected);
         assert!(activation.set_path("facts.d", Value::Double(f64::NAN)));
-        assert!(sheet.results(&activation).is_none(), "NaN is in no order");
+        assert!(sheet.truths(&activation).is_none(), "NaN is in no order");
     }
 
     #[test]
     fn what_asks_for_more_has_none() {
         let has_sheet = |sources: &[String]| sheet(sources).1.is_some();
-        for more in ["facts.a + 1 > 2", "facts.b && !facts.b", "has(facts.a)", "facts.b && (facts.e || facts.a > 1)"] {
+        for more in ["facts.a + 1 > 2", "!has(facts.a)", "facts.b && (facts.e || facts.a > 1)"] {
             assert!(!has_sheet(&["facts.b".to_owned(), more.to_owned()]), "{more}");
         }
         let ages = |count: i64| (0..count).map(|age| format!("facts.a >= {age}")).collect::<Vec<_>>();
         assert!(has_sheet(&ages(64)) && !has_sheet(&ages(65)));
+        let words =
+            |count: usize| [format!("facts.s in {:?}", (0..count).map(|word| word.to_string()).collect::<Vec<_>>())];
+        assert!(has_sheet(&words(255)) && !has_sheet(&words(256)));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! If `DATABASE_URL` is set, that server is used and none is started.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -14,7 +14,7 @@ use crate::{
     telemetry,
 };
 
-use super::{block_on, demo, exit, health, migrate};
+use super::{block_on, demo, exit, health, migrate, own_key};
 
 /// Flags of `tenet dev`.
 #[derive(Args)]
@@ -42,9 +42,9 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     // Before there is a runtime: the server must not be the child of a thread that may end before we do.
     let cluster = match settings.database.url {
         Some(_) => None,
-        None => Some(start_cluster(flags.data_dir, &mut settings)?),
+        None => Some(start_cluster(flags.data_dir.clone(), &mut settings)?),
     };
-    let served = block_on(serve(settings, cluster.as_ref(), flags.demo));
+    let served = block_on(serve(settings, cluster.as_ref(), &flags.data_dir, flags.demo));
     let stopped = cluster.map_or(Ok(()), Cluster::stop);
     served?;
     Ok(stopped?)
@@ -70,7 +70,13 @@ fn start_cluster(data_dir: PathBuf, settings: &mut Settings) -> anyhow::Result<C
     Ok(cluster)
 }
 
-async fn serve(settings: Settings, cluster: Option<&Cluster>, demo: bool) -> anyhow::Result<()> {
+async fn serve(mut settings: Settings, cluster: Option<&Cluster>, data_dir: &Path, demo: bool) -> anyhow::Result<()> {
+    if settings.http.operator_key.is_none() {
+        let (key, file) = own_key::read_or_make(data_dir)?;
+        tracing::info!(file = %file.display(), "no key is asked for on this machine; the operator's own is in this file");
+        settings.http.operator_key = Some(key);
+        settings.http.keys_optional = true;
+    }
     migrate::up(&settings).await?;
     let key = settings.http.operator_key.clone();
     let listen = settings.http.listen;

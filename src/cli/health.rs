@@ -35,7 +35,13 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
         Some(url) => url.clone(),
         None => {
             let sources = Sources::of_process(Vec::new(), None)?;
-            local_url(Settings::read(&sources, Purpose::Look)?.http.listen)
+            let http = Settings::read(&sources, Purpose::Look)?.http;
+            if http.tls_certificate.is_some() && http.admin_listen.is_none() {
+                bail!(
+                    "`TENET_LISTEN` speaks TLS alone: set `TENET_ADMIN_LISTEN`, such as `127.0.0.1:8081`, or give `--url`"
+                );
+            }
+            local_url(http.admin_listen.unwrap_or(http.listen))
         }
     };
     let path = if flags.ready { "/readyz" } else { "/healthz" };

@@ -14,6 +14,7 @@ mod input;
 mod keys;
 mod load;
 mod migrate;
+mod own_key;
 mod report;
 mod rule_file;
 mod serve;

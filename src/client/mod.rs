@@ -128,7 +128,9 @@ impl Client {
         body: impl Into<Bytes>,
     ) -> Result<Response, Error> {
         let mut request = Request::builder().method(method).uri(self.target.path(path));
-        request = request.header(header::HOST, self.target.authority());
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            request = request.header(header::HOST, self.target.authority());
+        }
         if let Some(key) = &self.key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", key.expose()));
         }

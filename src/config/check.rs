@@ -31,6 +31,8 @@ pub(super) fn contradictions(settings: &Settings, purpose: Purpose) -> Vec<Strin
         Purpose::Look => return mistakes,
     }
     mistakes.extend(key_length(settings));
+    mistakes.extend(tls_pair(settings));
+    mistakes.extend(origin_forms(&settings.http.cors_origins));
     mistakes.extend(url_form("DATABASE_URL", settings.database.url.as_ref()));
     mistakes.extend(url_form("DATABASE_MIGRATION_URL", settings.database.migration_url.as_ref()));
     mistakes.extend(role_form(&settings.database.role));
@@ -70,6 +72,29 @@ fn key_length(settings: &Settings) -> Option<String> {
     (chars < OPERATOR_KEY_CHARS_MIN).then(|| {
         format!("`TENET_OPERATOR_KEY` has {chars} characters; it needs {OPERATOR_KEY_CHARS_MIN} or more, at random")
     })
+}
+
+fn tls_pair(settings: &Settings) -> Option<String> {
+    let http = &settings.http;
+    (http.tls_certificate.is_some() != http.tls_key.is_some()).then(|| {
+        "one of `TENET_TLS_CERTIFICATE` and `TENET_TLS_KEY` is set and the other is not; set both, or none".to_owned()
+    })
+}
+
+fn origin_forms(origins: &[String]) -> Vec<String> {
+    let is_origin = |origin: &str| {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', '?', '#', '@', ' ']))
+    };
+    let wrong = origins.iter().filter(|origin| !is_origin(origin));
+    wrong
+        .map(|origin| {
+            format!(
+                "`TENET_CORS_ORIGINS` has `{origin}`, which is no origin; one is a scheme, a name and perhaps a port, \
+                 such as `https://console.example.org`"
+            )
+        })
+        .collect()
 }
 
 fn url_form(variable: &str, url: Option<&Secret>) -> Option<String> {

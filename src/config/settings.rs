@@ -5,6 +5,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -28,6 +29,16 @@ pub struct Settings {
 pub struct HttpSettings {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where operators and collectors of metrics come; `None`: to `listen` as well.
+    pub admin_listen: Option<SocketAddr>,
+    /// File with the certificate that `listen` is served with.
+    pub tls_certificate: Option<PathBuf>,
+    /// File with its key.
+    pub tls_key: Option<PathBuf>,
+    /// Names that are answered under; none: any.
+    pub hosts: Vec<String>,
+    /// Origins of pages that may call from a browser.
+    pub cors_origins: Vec<String>,
     /// What an operator proves itself with; `None` only on loopback, for development.
     pub operator_key: Option<Secret>,
     /// What the hashes of keys are made with.
@@ -35,6 +46,12 @@ pub struct HttpSettings {
     /// Whether operators prove themselves with keys that are stored in the database. Not read from outside: `tenet
     /// serve` says so.
     pub keys_stored: bool,
+    /// Whether a caller without a key may do everything. Not read from outside: `tenet dev` says so, on loopback.
+    pub keys_optional: bool,
+    /// Credentials of an address that may be invalid, in a minute.
+    pub auth_failures_per_address: usize,
+    /// Credentials that name a key and may be invalid, in a minute.
+    pub auth_failures_per_key: usize,
     /// Threads that answer requests; 0 is one per core.
     pub workers: usize,
     /// Connections at once; more wait to be accepted.
@@ -110,9 +127,17 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin_listen: None,
+            tls_certificate: None,
+            tls_key: None,
+            hosts: Vec::new(),
+            cors_origins: Vec::new(),
             operator_key: None,
             key_pepper: None,
             keys_stored: false,
+            keys_optional: false,
+            auth_failures_per_address: 60,
+            auth_failures_per_key: 20,
             workers: 0,
             connections_max: 2_000,
             body_limit: ByteSize(256 << 10),

@@ -79,6 +79,27 @@ const fn unit<T: Value>(_field: fn(&Settings) -> &T) -> &'static str {
 pub const SETTINGS: &[Setting] = &[
     setting!("TENET_LISTEN", http.listen, "Address and port to serve on."),
     setting!(
+        "TENET_ADMIN_LISTEN",
+        http.admin_listen,
+        "A second address, for inside: `/metrics` and everything that asks for an operator are then served there alone, in plain HTTP. `tenet health` asks there, too."
+    ),
+    setting!(
+        "TENET_TLS_CERTIFICATE",
+        http.tls_certificate,
+        "PEM file with the certificate, and those that lead to its root, that `TENET_LISTEN` is served with (TLS 1.2 and 1.3). Read at the start."
+    ),
+    setting!("TENET_TLS_KEY", http.tls_key, "PEM file with the certificate's private key."),
+    setting!(
+        "TENET_HOSTS",
+        http.hosts,
+        "Names that the service answers under, without ports, separated by commas; a request with another `Host` is 421. Without it any name is answered under, or, where no key is asked for, names of this machine alone."
+    ),
+    setting!(
+        "TENET_CORS_ORIGINS",
+        http.cors_origins,
+        "Origins of web pages that may call from a browser, such as `https://console.example.org`, separated by commas. Without it none may."
+    ),
+    setting!(
         "TENET_OPERATOR_KEY",
         http.operator_key,
         "Key with which an operator may do everything (`Authorization: Bearer <key>`); 16 characters at least. `tenet serve` requires it, or one made with `tenet keys create --operator`.",
@@ -89,6 +110,18 @@ pub const SETTINGS: &[Setting] = &[
         http.key_pepper,
         "Secret that the hashes of stored keys are made with (HMAC-SHA-256), so that a copy of the database alone is not enough to test a guess. The same on every node; another one makes all stored keys invalid.",
         secret
+    ),
+    setting!(
+        "TENET_AUTH_FAILURES_PER_ADDRESS",
+        http.auth_failures_per_address,
+        "Invalid credentials that are answered 401 per address (IPv6: per /64) and minute; beyond it they are answered 429. Valid ones never are.",
+        1..=1_000_000_000
+    ),
+    setting!(
+        "TENET_AUTH_FAILURES_PER_KEY",
+        http.auth_failures_per_key,
+        "The same for each key that they name, wherever they come from.",
+        1..=1_000_000_000
     ),
     setting!("TENET_HTTP_WORKERS", http.workers, "Threads that answer requests; 0 is one per core.", 0..=1_024),
     setting!(

@@ -4,6 +4,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -54,6 +55,43 @@ impl Value for SocketAddr {
 
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Value for Option<SocketAddr> {
+    const EXPECTS: &'static str = SocketAddr::EXPECTS;
+
+    fn parse(text: &str) -> Option<Self> {
+        SocketAddr::parse(text).map(Some)
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(String::new, Value::show)
+    }
+}
+
+impl Value for Option<PathBuf> {
+    const EXPECTS: &'static str = "the path of a file";
+
+    fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Some(PathBuf::from(text)))
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(String::new, |path| path.display().to_string())
+    }
+}
+
+impl Value for Vec<String> {
+    const EXPECTS: &'static str = "texts separated by commas";
+
+    fn parse(text: &str) -> Option<Self> {
+        let parts: Self = text.split(',').map(|part| part.trim().to_owned()).collect();
+        parts.iter().all(|part| !part.is_empty()).then_some(parts)
+    }
+
+    fn show(&self) -> String {
+        self.join(",")
     }
 }
 

@@ -10,6 +10,8 @@ use super::{ApiKeyId, TenantId};
 pub enum Permission {
     /// Nothing: no credential is looked at.
     Open,
+    /// Nothing either, but it is meant for whoever runs the service: its metrics.
+    Observe,
     /// To decide facts of a tenant.
     Evaluate,
     /// To send a tenant's events.
@@ -112,7 +114,7 @@ impl Role {
 
 /// Permissions held together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Permissions(u8);
+pub struct Permissions(u16);
 
 impl Permissions {
     /// What these scopes permit together.
@@ -126,7 +128,7 @@ impl Permissions {
     }
 }
 
-fn bit(permission: Permission) -> u8 {
+fn bit(permission: Permission) -> u16 {
     1 << permission as u8
 }
 

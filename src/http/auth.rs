@@ -4,6 +4,7 @@
 use std::{
     fmt,
     future::{Ready, ready},
+    time::Instant,
 };
 
 use actix_web::{
@@ -13,7 +14,7 @@ use actix_web::{
 };
 
 use super::{Api, Error, exchange};
-use crate::domain::{Author, Permission, Principal, TenantId};
+use crate::domain::{Author, Permission, Principal, TenantId, Token};
 
 /// Whoever was let in.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +91,10 @@ impl FromRequest for By {
 /// Lets a request in, or says why not: 401 to nobody, 404 for what is not the caller's, 403 for what the caller may not
 /// do with its own. Nothing of the request but its head has been read, and nothing looked up.
 pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), Error> {
-    if permission == Permission::Open {
+    if matches!(permission, Permission::Observe | Permission::Operate) && !Api::of(request)?.is_for_operators(request) {
+        return Err(Error::not_found("route_not_found", "such path here; operators have an address of their own"));
+    }
+    if matches!(permission, Permission::Open | Permission::Observe) {
         return Ok(());
     }
     let principal = identify(request).await?;
@@ -109,23 +113,33 @@ pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), 
 
 async fn identify(request: &HttpRequest) -> Result<Principal, Error> {
     let api = Api::of(request)?;
-    if api.options.is_open() {
-        return Ok(Principal::Operator { key: None });
-    }
     let mut credentials = request.headers().get_all(header::AUTHORIZATION);
     let Some(credential) = credentials.next() else {
+        if api.options.is_open {
+            return Ok(Principal::Operator { key: None });
+        }
         return Err(Error::unauthenticated("no key: send `Authorization: Bearer <key>`"));
     };
     if credentials.next().is_some() {
-        return Err(Error::unauthenticated("two keys: send one `Authorization` header"));
+        return Err(refuse(request, api, None, "two keys: send one `Authorization` header"));
     }
     let Some(token) = credential.to_str().ok().and_then(bearer) else {
-        return Err(Error::unauthenticated("the credential is not `Bearer <key>`"));
+        return Err(refuse(request, api, None, "the credential is not `Bearer <key>`"));
     };
     if api.options.operator_key.as_ref().is_some_and(|key| key.matches(token)) {
         return Ok(Principal::Operator { key: None });
     }
-    api.engine.authenticate(token).await?.ok_or_else(|| Error::unauthenticated("the key is not valid"))
+    let principal = api.engine.authenticate(token).await?;
+    principal.ok_or_else(|| refuse(request, api, Some(token), "the key is not valid"))
+}
+
+/// Counts a credential that is not valid: 401, or 429 to who sends too many of them.
+fn refuse(request: &HttpRequest, api: &Api, token: Option<&str>, detail: &str) -> Error {
+    let address = request.peer_addr().map(|address| address.ip());
+    let key = token.and_then(Token::parse).map(|token| token.holder());
+    let wait = api.failures.note(address, key, Instant::now());
+    api.metrics.credential_refused(wait.is_some());
+    wait.map_or_else(|| Error::unauthenticated(detail), Error::too_many_failures)
 }
 
 /// The token of `Bearer <token>`; the scheme's case does not matter.

@@ -3,7 +3,7 @@
 //! The body is problem details (RFC 9457). It is written by `exchange.rs`, which knows the request's id; causes from
 //! inside go to the log and never to the client.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -117,11 +117,25 @@ impl Error {
         Self::new(ErrorKind::Forbidden, "forbidden", "the key does not permit this")
     }
 
+    /// Too many credentials were not valid: 429, and when to come again.
+    pub fn too_many_failures(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail = format!("too many keys from this address, or with this id, were not valid; wait {seconds} s");
+        let wait = (header::RETRY_AFTER, seconds.to_string());
+        Self { header: Some(wait), ..Self::new(ErrorKind::Busy, "too_many_failures", detail) }
+    }
+
     /// The path is known, the method is not: 405 with those that are.
     pub fn method_not_allowed(method: &Method, allowed: &str) -> Self {
         let detail = format!("this resource does not know `{}`; it knows {allowed}", method.as_str().escape_default());
         let allow = (header::ALLOW, allowed.to_owned());
         Self { header: Some(allow), ..Self::with_status(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
+    }
+
+    /// The service does not answer under the name that the request asks: 421.
+    pub fn misdirected() -> Self {
+        let detail = "this service does not answer under the name in `Host`; `TENET_HOSTS` says which it knows";
+        Self::with_status(StatusCode::MISDIRECTED_REQUEST, "misdirected", detail)
     }
 
     /// The body did not arrive in time: 408.
@@ -202,7 +216,8 @@ impl Error {
         if let Some((name, value)) = &self.header {
             response.insert_header((name.clone(), value.as_str()));
         }
-        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        let says_when = self.header.as_ref().is_some_and(|(name, _)| name == header::RETRY_AFTER);
+        if !says_when && matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
         if self.status == StatusCode::REQUEST_TIMEOUT {

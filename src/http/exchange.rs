@@ -8,7 +8,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{
         StatusCode,
-        header::{self, HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
     web::Data,
@@ -50,20 +50,27 @@ pub async fn exchange<B: MessageBody + 'static>(
     request.extensions_mut().insert(RequestId(id.clone()));
     let unread = Unread::hold(&mut request);
     let in_flight = InFlight::new(&api.metrics);
-    let outcome = AssertUnwindSafe(next.call(request).instrument(span.clone())).catch_unwind().await;
+    let answer = async {
+        match api.options.hosts.admit(request.request()) {
+            Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+            Err(error) => Ok(request.error_response(error)),
+        }
+    };
+    let outcome = AssertUnwindSafe(answer.instrument(span.clone())).catch_unwind().await;
     drop(in_flight);
     let _entered = span.enter();
     let Ok(response) = outcome else {
         tracing::error!("the request ended in a panic");
         return Err(Panicked { id }.into());
     };
-    let mut response = in_our_words(response?.map_into_boxed_body(), &id);
+    let mut response = in_our_words(response?, &id);
     if let Some(unread) = unread {
         response = unread.until_sent(response);
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    protect(&api, response.headers_mut());
     count(&api, &response, begun);
     Ok(response)
 }
@@ -107,6 +114,17 @@ fn log(error: &Error, status: StatusCode) {
             tracing::warn!(code = error.code(), cause, "the request cannot be served now");
         }
         _ => {}
+    }
+}
+
+/// What keeps a browser from making more of an answer than it is.
+fn protect(api: &Api, headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if api.options.tls.is_some() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
 }
 

@@ -16,7 +16,9 @@ mod document;
 mod error;
 mod evaluate;
 mod exchange;
+mod failures;
 mod health;
+mod hosts;
 mod metrics;
 mod ndjson;
 mod openapi;
@@ -36,17 +38,21 @@ mod server;
 mod strict;
 mod swagger;
 mod tenants;
+mod tls;
 mod unread;
+
+use std::{net::SocketAddr, sync::OnceLock};
 
 use actix_web::{HttpRequest, http::StatusCode, web::Data};
 
 use crate::{engine::Engine, store::Store, telemetry::Metrics};
 
-use self::error::Error;
+use self::{error::Error, failures::Failures};
 
 pub use self::{
+    failures::FailureLimits,
     openapi::document as openapi_document,
-    options::{HttpLimits, HttpOptions, OperatorKey},
+    options::{HttpLimits, HttpOptions, OperatorKey, TlsFiles},
     readiness::{Part, Phase, Readiness},
     server::{Server, ServerError, Stop, Stopper},
 };
@@ -59,9 +65,17 @@ struct Api {
     metrics: Metrics,
     readiness: Readiness,
     options: HttpOptions,
+    failures: Failures,
+    /// Where it listens for operators, once it does.
+    admin_address: OnceLock<SocketAddr>,
 }
 
 impl Api {
+    /// Whether the request came in where operators and collectors of metrics are served.
+    fn is_for_operators(&self, request: &HttpRequest) -> bool {
+        self.admin_address.get().is_none_or(|admin| request.app_config().local_addr() == *admin)
+    }
+
     /// The one that the request's server was opened with.
     fn of(request: &HttpRequest) -> Result<&Data<Self>, Error> {
         request.app_data().ok_or_else(|| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))

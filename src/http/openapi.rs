@@ -110,7 +110,7 @@ pub fn document() -> &'static str {
 
 /// Serves the document. It promises to ask for a key only where one is asked for.
 pub async fn show(api: Data<Api>) -> HttpResponse {
-    let text: &'static str = if !api.options.is_open() { &TEXT } else { &OPEN_TEXT };
+    let text: &'static str = if api.options.is_open { &OPEN_TEXT } else { &TEXT };
     HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(Bytes::from_static(text.as_bytes()))
 }
 
@@ -176,7 +176,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
         (413, "The body is too large.", has_body),
         (415, "The body is of another type.", has_body),
         (422, "The request can be read, and cannot be accepted.", true),
-        (429, "Too many changes of the tenant are waiting.", changes),
+        (429, "Too many invalid credentials, or too many changes of the tenant that wait.", true),
         (500, "The service failed.", true),
         (503, "Something that the service needs is away.", true),
     ];

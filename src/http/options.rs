@@ -1,10 +1,11 @@
 //! What the HTTP door is told when it is opened. Reads no environment: the settings are mapped to it elsewhere.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::{FailureLimits, hosts::Hosts};
 use crate::config::HttpSettings;
 
 /// Where to listen, whom to let in and how much to take.
@@ -12,14 +13,33 @@ use crate::config::HttpSettings;
 pub struct HttpOptions {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The key that may do everything. `None`: no key is asked for, which is for loopback addresses alone.
+    /// A key that may do everything, beside those that are stored.
     pub operator_key: Option<OperatorKey>,
-    /// Whether keys of operators are stored in the database, so that one is asked for even if none is set here.
-    pub keys_stored: bool,
+    /// Whether a caller without a key may do everything, which is for loopback addresses alone.
+    pub is_open: bool,
     /// Threads that answer; `None`: one for each core.
     pub workers: Option<usize>,
+    /// Where operators and collectors of metrics come instead; `None`: to the same place as everybody.
+    pub admin_listen: Option<SocketAddr>,
+    /// The certificate that `listen` is served with.
+    pub tls: Option<TlsFiles>,
+    /// The names that are answered under.
+    pub hosts: Hosts,
+    /// The pages that may call from a browser, by origin.
+    pub cors_origins: Vec<String>,
+    /// How many credentials may be wrong.
+    pub failures: FailureLimits,
     /// How much is taken, and for how long it is waited.
     pub limits: HttpLimits,
+}
+
+/// Where certificate and key of the service are, as PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and those that lead to its root.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// How much is taken of one request, and how long it is waited for.
@@ -69,11 +89,28 @@ impl Default for HttpLimits {
 
 impl From<&HttpSettings> for HttpOptions {
     fn from(settings: &HttpSettings) -> Self {
+        let is_open = settings.keys_optional || (settings.operator_key.is_none() && !settings.keys_stored);
         Self {
             listen: settings.listen,
             operator_key: settings.operator_key.as_ref().map(|key| OperatorKey::new(key.expose())),
-            keys_stored: settings.keys_stored,
+            is_open,
             workers: (settings.workers > 0).then_some(settings.workers),
+            admin_listen: settings.admin_listen,
+            tls: settings
+                .tls_certificate
+                .clone()
+                .zip(settings.tls_key.clone())
+                .map(|(certificate, key)| TlsFiles { certificate, key }),
+            hosts: match settings.hosts.as_slice() {
+                [] if is_open => Hosts::Loopback,
+                [] => Hosts::Any,
+                names => Hosts::Named(names.iter().map(|name| name.to_ascii_lowercase()).collect()),
+            },
+            cors_origins: settings.cors_origins.clone(),
+            failures: FailureLimits {
+                per_address: u32::try_from(settings.auth_failures_per_address).unwrap_or(u32::MAX),
+                per_key: u32::try_from(settings.auth_failures_per_key).unwrap_or(u32::MAX),
+            },
             limits: HttpLimits {
                 body_bytes_max: settings.body_limit.0,
                 rules_body_bytes_max: settings.rules_body_limit.0,
@@ -87,13 +124,6 @@ impl From<&HttpSettings> for HttpOptions {
                 ..HttpLimits::default()
             },
         }
-    }
-}
-
-impl HttpOptions {
-    /// Whether no key is asked for, and whoever comes may do everything.
-    pub fn is_open(&self) -> bool {
-        self.operator_key.is_none() && !self.keys_stored
     }
 }
 

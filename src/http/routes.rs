@@ -10,7 +10,7 @@ use super::{
     Error, api_keys, audit, auth, batch, derived_fields, evaluate, exchange::RoutePattern, health, metrics, openapi,
     quotas, rules, runtime, schema, swagger, tenants,
 };
-use crate::domain::Permission::{self, Administer, Audit, Evaluate, Open, Operate, Read, Write};
+use crate::domain::Permission::{self, Administer, Audit, Evaluate, Observe, Open, Operate, Read, Write};
 
 /// All routes. Of two paths that fit, the first one answers.
 pub fn table() -> Vec<Entry> {
@@ -69,7 +69,7 @@ pub fn table() -> Vec<Entry> {
         Entry::at("/api/v1/runtime/nodes").get(Operate, runtime::nodes),
         Entry::at("/healthz").get(Open, health::alive),
         Entry::at("/readyz").get(Open, health::ready),
-        Entry::at("/metrics").get(Open, metrics::show),
+        Entry::at("/metrics").get(Observe, metrics::show),
         Entry::at("/api-docs/openapi.json").get(Open, openapi::show),
         Entry::at("/swagger").get(Open, swagger::redirect),
         Entry::at("/swagger/{file:.*}").get(Open, swagger::show),

@@ -2,17 +2,21 @@
 //!
 //! Signals are not its business: whoever runs it stops it.
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::OnceLock, thread, time::Duration};
 
+use actix_cors::Cors;
 use actix_web::{
     App, HttpServer,
     dev::{self, ServerHandle},
-    http::KeepAlive,
-    middleware::from_fn,
+    http::{
+        KeepAlive, Method,
+        header::{self, HeaderName},
+    },
+    middleware::{Condition, from_fn},
     web::Data,
 };
 
-use super::{Api, HttpOptions, Readiness, exchange::exchange, routes};
+use super::{Api, HttpOptions, Readiness, exchange::exchange, failures::Failures, routes, tls};
 use crate::{engine::Engine, store::Store, telemetry::Metrics};
 
 /// How long a connection is read from after an answer that did not wait for the whole body, so that the caller gets
@@ -23,9 +27,13 @@ const LINGER: Duration = Duration::from_secs(3);
 /// framework closes those of which it has read nothing.
 const SETTLE: Duration = Duration::from_millis(250);
 
+/// How long a browser need not ask again what a page may do.
+const PREFLIGHT_SECONDS: usize = 3_600;
+
 /// A server that has its port. It answers once it runs.
 pub struct Server {
     address: SocketAddr,
+    admin_address: Option<SocketAddr>,
     server: dev::Server,
 }
 
@@ -46,8 +54,16 @@ pub enum Stop {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// Everyone who can reach it could do everything.
-    #[error("no operator key is set, and `{0}` is not a loopback address: set `TENET_OPERATOR_KEY`")]
+    #[error("no key is asked for, and `{0}` is not a loopback address: set `TENET_OPERATOR_KEY`")]
     OperatorKeyMissing(SocketAddr),
+    /// The certificate or its key cannot be used.
+    #[error("cannot serve TLS with `{file}`: {reason}")]
+    Certificate {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
     /// The address cannot be had.
     #[error("cannot listen on `{address}`")]
     Bind {
@@ -68,14 +84,23 @@ impl Server {
         readiness: Readiness,
     ) -> Result<Self, ServerError> {
         let address = options.listen;
-        if options.is_open() && !address.ip().is_loopback() {
+        if options.is_open && !address.ip().is_loopback() {
             return Err(ServerError::OperatorKeyMissing(address));
         }
         let limits = options.limits.clone();
         let workers = options.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZeroUsize::get));
-        let api = Data::new(Api { engine, store, metrics, readiness, options });
+        let tls = options.tls.as_ref().map(tls::config).transpose()?;
+        let (admin, origins) = (options.admin_listen, options.cors_origins.clone());
+        let failures = Failures::new(options.failures);
+        let admin_address = OnceLock::new();
+        let api = Data::new(Api { engine, store, metrics, readiness, options, failures, admin_address });
+        let shared = api.clone();
         let http = HttpServer::new(move || {
-            App::new().app_data(api.clone()).wrap(from_fn(exchange)).configure(routes::configure)
+            App::new()
+                .app_data(shared.clone())
+                .wrap(from_fn(exchange))
+                .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+                .configure(routes::configure)
         })
         .workers(workers)
         .disable_signals()
@@ -84,11 +109,23 @@ impl Server {
         .keep_alive(KeepAlive::Timeout(limits.keep_alive))
         .max_connections(limits.connections_max.div_ceil(workers))
         .tcp_nodelay(true)
-        .shutdown_timeout(limits.stop_deadline.as_secs())
-        .bind(address)
-        .map_err(|source| ServerError::Bind { address, source })?;
+        .shutdown_timeout(limits.stop_deadline.as_secs());
+        let http = match tls {
+            Some(tls) => http.bind_rustls_0_23(address, tls),
+            None => http.bind(address),
+        };
+        let mut http = http.map_err(|source| ServerError::Bind { address, source })?;
         let address = http.addrs().first().copied().unwrap_or(address);
-        Ok(Self { address, server: http.run() })
+        if let Some(admin) = admin {
+            http = http.bind(admin).map_err(|source| ServerError::Bind { address: admin, source })?;
+            let _ = api.admin_address.set(http.addrs().last().copied().unwrap_or(admin));
+        }
+        Ok(Self { address, admin_address: api.admin_address.get().copied(), server: http.run() })
+    }
+
+    /// Where it listens for operators, if not at [`Self::address`].
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// Where it listens.
@@ -105,6 +142,24 @@ impl Server {
     pub async fn run(self) -> io::Result<()> {
         self.server.await
     }
+}
+
+/// What pages of these origins may do; a browser sends no credential by itself, so that a page needs a key to do anything.
+fn cors(origins: &[String]) -> Cors {
+    let request_id = HeaderName::from_static("x-request-id");
+    origins
+        .iter()
+        .fold(Cors::default(), |cors, origin| cors.allowed_origin(origin))
+        .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allowed_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            request_id.clone(),
+        ])
+        .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, request_id])
+        .max_age(PREFLIGHT_SECONDS)
 }
 
 impl Stopper {

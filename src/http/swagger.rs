@@ -9,6 +9,10 @@ use super::Error;
 
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/api-docs/openapi.json")));
 
+/// The page loads what this service serves, and nothing frames it.
+const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
 /// Leads to the page, whose files are found relative to it.
 pub async fn redirect() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/swagger/")).finish()
@@ -20,6 +24,10 @@ pub async fn show(request: HttpRequest) -> Result<HttpResponse, Error> {
     let found = utoipa_swagger_ui::serve(file, CONFIG.clone()).ok().flatten();
     let file = found.ok_or_else(|| Error::not_found("route_not_found", "such file"))?;
     let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header((header::CACHE_CONTROL, "no-cache"));
     if file.gzpipped {
         response.insert_header((header::CONTENT_ENCODING, "gzip"));
     }

@@ -50,15 +50,32 @@ pub struct Decision<'a> {
 }
 
 /// What became of rules, in order.
+pub struct Results<'a> {
+    rules: &'a [Arc<RuleEntry>],
+    answers: Answers<'a>,
+    matched_count: usize,
+}
+
+/// Where the results stand.
+enum Answers<'a> {
+    Listed(List<'a>),
+    /// In the bits of those of the rules at these places that are answered.
+    Truths {
+        places: &'a [u32],
+        truths: u64,
+        answered: u64,
+    },
+}
+
+/// Results one by one.
 ///
 /// A rule that was decided is its place and a bool, and whatever more there is to say of some is kept apart. The room
 /// for it is used again by the next decision of the thread.
-pub struct Results<'a> {
-    rules: &'a [Arc<RuleEntry>],
+#[derive(Default)]
+struct List<'a> {
     answers: Vec<Answer>,
     /// What more there is to say, by the position of the answer, in order.
     more: Vec<(usize, More<'a>)>,
-    matched_count: usize,
 }
 
 /// A rule's place among those of its set, and whether it matched.
@@ -81,54 +98,31 @@ thread_local! {
 }
 
 impl<'a> Results<'a> {
-    /// No results yet, of `most` at most.
-    pub(super) fn of(rules: &'a [Arc<RuleEntry>], most: usize) -> Self {
-        let mut answers = ANSWERS.take();
-        answers.clear();
-        answers.reserve(most);
-        Self { rules, answers, more: Vec::new(), matched_count: 0 }
-    }
-
-    /// Adds that of a rule that has nothing but a truth value.
+    /// Those of the rules at `places`, of which `truths` has a bit for each from the lowest on.
     #[inline]
-    pub(super) fn decided(&mut self, place: u32, matched: bool) {
-        self.matched_count += usize::from(matched);
-        self.answers.push(Answer { place, matched });
-    }
-
-    /// Adds those of rules that have nothing but truth values.
-    #[inline]
-    pub(super) fn decided_all(&mut self, answers: impl Iterator<Item = (u32, bool)>) {
-        let mut matched_count = self.matched_count;
-        self.answers.extend(answers.map(|(place, matched)| {
-            matched_count += usize::from(matched);
-            Answer { place, matched }
-        }));
-        self.matched_count = matched_count;
-    }
-
-    /// Adds that of a rule, with whatever there is.
-    pub(super) fn add(&mut self, place: u32, matched: bool, error: Option<RuleError>, trace: Option<Vec<TraceEntry>>) {
-        if error.is_some() || trace.is_some() {
-            self.more.push((self.answers.len(), More { unknown: None, error, trace }));
+    pub(super) fn of_truths(rules: &'a [Arc<RuleEntry>], places: &'a [u32], truths: u64, returns: Return) -> Self {
+        let answered = match returns {
+            Return::All => u64::MAX,
+            Return::Matched => truths,
+        };
+        Self {
+            rules,
+            answers: Answers::Truths { places, truths, answered },
+            matched_count: truths.count_ones() as usize,
         }
-        self.decided(place, matched);
-    }
-
-    /// Adds that of what is no rule of the set.
-    pub(super) fn add_unknown(&mut self, text: &'a str, error: RuleError) {
-        self.more.push((self.answers.len(), More { unknown: Some(text), error: Some(error), trace: None }));
-        self.decided(u32::MAX, false);
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.answers.len()
+        match &self.answers {
+            Answers::Listed(list) => list.answers.len(),
+            Answers::Truths { places, answered, .. } => places.len().min(answered.count_ones() as usize),
+        }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.answers.is_empty()
+        self.len() == 0
     }
 
     /// How many matched.
@@ -136,10 +130,24 @@ impl<'a> Results<'a> {
         self.matched_count
     }
 
+    fn answers(&self) -> impl Iterator<Item = Answer> {
+        let (listed, places, truths, answered) = match &self.answers {
+            Answers::Listed(list) => (&*list.answers, &[][..], 0, 0),
+            Answers::Truths { places, truths, answered } => (&[][..], *places, *truths, *answered),
+        };
+        let told = places.iter().enumerate().filter(move |(bit, _)| answered >> bit & 1 == 1);
+        let told = told.map(move |(bit, place)| Answer { place: *place, matched: truths >> bit & 1 == 1 });
+        listed.iter().copied().chain(told)
+    }
+
+    fn more(&self) -> &[(usize, More<'a>)] {
+        if let Answers::Listed(list) = &self.answers { &list.more } else { &[] }
+    }
+
     /// Them all.
     pub fn iter(&self) -> impl Iterator<Item = RuleResult<'_>> {
-        let mut more = self.more.iter().peekable();
-        self.answers.iter().enumerate().map(move |(position, answer)| {
+        let mut more = self.more().iter().peekable();
+        self.answers().enumerate().map(move |(position, answer)| {
             let more = more.next_if(|(of, _)| *of == position).map(|(_, more)| more);
             let rule = self.rules.get(answer.place as usize);
             let trace = more.and_then(|more| more.trace.as_deref());
@@ -159,7 +167,7 @@ impl<'a> Results<'a> {
 
     /// The errors of those that have one.
     pub fn errors(&self) -> impl Iterator<Item = &RuleError> {
-        self.more.iter().filter_map(|(_, more)| more.error.as_ref())
+        self.more().iter().filter_map(|(_, more)| more.error.as_ref())
     }
 }
 
@@ -170,7 +178,55 @@ fn missing(trace: &[TraceEntry]) -> Vec<String> {
     missing.into_iter().cloned().collect()
 }
 
-impl Drop for Results<'_> {
+/// Results that are being listed.
+pub(super) struct Listing<'a> {
+    list: List<'a>,
+    matched_count: usize,
+}
+
+impl<'a> Listing<'a> {
+    /// No results yet, of `most` at most.
+    pub(super) fn of(most: usize) -> Self {
+        let mut answers = ANSWERS.take();
+        answers.clear();
+        answers.reserve(most);
+        Self { list: List { answers, more: Vec::new() }, matched_count: 0 }
+    }
+
+    /// Adds that of a rule that has nothing but a truth value.
+    #[inline]
+    pub(super) fn decided(&mut self, place: u32, matched: bool) {
+        self.matched_count += usize::from(matched);
+        self.list.answers.push(Answer { place, matched });
+    }
+
+    /// Adds that of a rule, with whatever there is.
+    pub(super) fn add(&mut self, place: u32, matched: bool, error: Option<RuleError>, trace: Option<Vec<TraceEntry>>) {
+        if error.is_some() || trace.is_some() {
+            self.list.more.push((self.list.answers.len(), More { unknown: None, error, trace }));
+        }
+        self.decided(place, matched);
+    }
+
+    /// Adds that of what is no rule of the set.
+    pub(super) fn add_unknown(&mut self, text: &'a str, error: RuleError) {
+        let more = More { unknown: Some(text), error: Some(error), trace: None };
+        self.list.more.push((self.list.answers.len(), more));
+        self.decided(u32::MAX, false);
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.list.answers.len()
+    }
+
+    /// The results, of rules of `rules`.
+    pub(super) fn finish(self, rules: &'a [Arc<RuleEntry>]) -> Results<'a> {
+        Results { rules, answers: Answers::Listed(self.list), matched_count: self.matched_count }
+    }
+}
+
+impl Drop for List<'_> {
     fn drop(&mut self) {
         // Room for very many is better given back.
         if self.answers.capacity() <= ANSWERS_KEPT_MAX {
@@ -196,7 +252,7 @@ impl Results<'_> {
     /// Appends them as JSON: what serializing gives, with less work where a rule has nothing but a truth value.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.push(b'[');
-        for (position, (answer, result)) in self.answers.iter().zip(self.iter()).enumerate() {
+        for (position, (answer, result)) in self.answers().zip(self.iter()).enumerate() {
             if position > 0 {
                 out.push(b',');
             }

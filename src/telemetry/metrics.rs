@@ -50,6 +50,7 @@ struct Http {
     requests: Family<RouteLabels, Counter>,
     seconds: HistogramFamily<RouteLabels>,
     in_flight: Gauge,
+    refused: Family<AnswerLabels, Counter>,
 }
 
 struct Decisions {
@@ -71,6 +72,11 @@ struct Database {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
     route: &'static str,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabels {
     status: &'static str,
 }
 
@@ -135,6 +141,12 @@ impl Metrics {
     /// A request was answered, or given up.
     pub fn request_ended(&self) {
         self.0.http.in_flight.dec();
+    }
+
+    /// A credential was not valid, and answered 401, or 429 where there were too many.
+    pub fn credential_refused(&self, is_limited: bool) {
+        let status = if is_limited { "429" } else { "401" };
+        self.0.http.refused.get_or_create(&AnswerLabels { status }).inc();
     }
 
     /// A request of a tenant that exists was answered with `status`.
@@ -277,11 +289,14 @@ impl Http {
             requests: Family::default(),
             seconds: Family::new_with_constructor(request_histogram),
             in_flight: Gauge::default(),
+            refused: Family::default(),
         };
         registry.register("http_requests", "Requests answered, by route and class of status", http.requests.clone());
         let help = "Time from request to answer, by route and class of status";
         registry.register_with_unit("http_request", help, Unit::Seconds, http.seconds.clone());
         registry.register("http_requests_in_flight", "Requests not answered yet", http.in_flight.clone());
+        let help = "Credentials that were not valid, by the answer: 401, or 429 to who sent too many";
+        registry.register("invalid_credentials", help, http.refused.clone());
         http
     }
 }

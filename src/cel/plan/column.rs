@@ -1,111 +1,157 @@
-//! Tests of one slot, done together: the value is looked at once.
+//! The values of a slot, told apart by its tests: a value is looked at once, and the results of all tests are known.
+//!
+//! Constants divide the values of a type into classes, within which every test has one result.
 
-use super::{
-    spans::{Doubles, Ints},
-    text::Word,
-};
-use crate::cel::{activation::Slot, value::Value};
+use super::{asked::Asked, text::Word};
+use crate::cel::{activation::State, value::Value};
 
-/// A test of a slot, and the result for which a condition asks.
-#[derive(Debug)]
-pub(in crate::cel) struct Sought {
-    pub slot: Slot,
-    pub test: Asked,
-    pub wanted: bool,
-}
+/// Up to this many constants are compared one by one, which is faster than searching.
+const LINEAR_MAX: usize = 16;
 
-/// What is asked of a value, without what is wanted.
-#[derive(Debug)]
-pub(in crate::cel) enum Asked {
-    /// Whether it is true.
-    Flag,
-    /// Whether it lies within.
-    Int(Ints),
-    Double(Doubles),
-    /// Whether it is this text.
-    Text(Word),
-}
-
-/// Tests of values of one type. None of them is there twice.
+/// What values of one type are told apart by.
 #[derive(Debug)]
 pub(in crate::cel) enum Column {
+    /// Nothing: values of any type.
+    Presence,
     Flag,
-    Ints(Vec<Ints>),
-    Doubles(Vec<Doubles>),
-    Texts(Vec<Word>),
-}
-
-/// The place of a test among others, where it is put unless it is there.
-fn place<T: PartialEq>(tests: &mut Vec<T>, test: T) -> usize {
-    tests.iter().position(|other| *other == test).unwrap_or_else(|| {
-        tests.push(test);
-        tests.len() - 1
-    })
-}
-
-/// The results of tests, the first in the highest bit, below those that are known.
-#[inline(always)]
-fn shifted<T>(tests: &[T], bits: u64, holds: impl Fn(&T) -> bool) -> u64 {
-    tests.iter().fold(bits, |bits, test| bits << 1 | u64::from(holds(test)))
+    /// The least int of each class but the first, ascending.
+    Ints(Box<[i64]>),
+    /// The least double of each class but the first, ascending.
+    Doubles(Box<[f64]>),
+    /// Texts of which each is a class, sorted by their keys; all others are the last.
+    Texts(Box<[Word]>),
 }
 
 impl Column {
-    /// No tests yet, of values of the type that `test` is for.
-    pub fn for_test(test: &Asked) -> Self {
+    /// The column for `test` and others like it.
+    pub fn new<'a>(test: &'a Asked, others: impl Iterator<Item = &'a Asked>) -> Self {
+        let tests = std::iter::once(test).chain(others);
         match test {
-            Asked::Flag => Self::Flag,
-            Asked::Int(_) => Self::Ints(Vec::new()),
-            Asked::Double(_) => Self::Doubles(Vec::new()),
-            Asked::Text(_) => Self::Texts(Vec::new()),
+            Asked::Presence => Self::Presence,
+            Asked::Flag(_) => Self::Flag,
+            Asked::Int(_) => {
+                let spans = tests.filter_map(|test| if let Asked::Int(span) = test { Some(span) } else { None });
+                let mut borders: Vec<i64> = spans.flat_map(|span| span.borders()).collect();
+                borders.sort_unstable();
+                borders.dedup();
+                Self::Ints(borders.into())
+            }
+            Asked::Double(_) => {
+                let spans = tests.filter_map(|test| if let Asked::Double(span) = test { Some(span) } else { None });
+                let mut borders: Vec<f64> = spans.flat_map(|span| span.borders()).collect();
+                borders.sort_unstable_by(f64::total_cmp);
+                // By value, so that the two zeros are one.
+                borders.dedup();
+                Self::Doubles(borders.into())
+            }
+            Asked::Text(_) | Asked::OneOf(_) => {
+                let mut words: Vec<Word> = tests.flat_map(words).collect();
+                words.sort_unstable_by(Word::order);
+                words.dedup();
+                Self::Texts(words.into())
+            }
         }
     }
 
-    /// Whether `test` is for values of this type.
+    /// Whether `test` is of the values that this column is for.
     pub fn takes(&self, test: &Asked) -> bool {
         matches!(
             (self, test),
-            (Self::Flag, Asked::Flag)
+            (Self::Presence, Asked::Presence)
+                | (Self::Flag, Asked::Flag(_))
                 | (Self::Ints(_), Asked::Int(_))
                 | (Self::Doubles(_), Asked::Double(_))
-                | (Self::Texts(_), Asked::Text(_))
+                | (Self::Texts(_), Asked::Text(_) | Asked::OneOf(_))
         )
     }
 
-    /// Where `test` stands among those here; `None` if it is for others.
-    pub fn place(&mut self, test: Asked) -> Option<usize> {
-        Some(match (self, test) {
-            (Self::Flag, Asked::Flag) => 0,
-            (Self::Ints(tests), Asked::Int(test)) => place(tests, test),
-            (Self::Doubles(tests), Asked::Double(test)) => place(tests, test),
-            (Self::Texts(tests), Asked::Text(test)) => place(tests, test),
-            _ => return None,
-        })
-    }
-
-    /// How many tests there are.
-    pub fn len(&self) -> usize {
+    /// A value of each class, in their order.
+    pub fn examples(&self) -> Vec<Value> {
+        // Which text is none of the others does not matter: it is not compared.
         match self {
-            Self::Flag => 1,
-            Self::Ints(tests) => tests.len(),
-            Self::Doubles(tests) => tests.len(),
-            Self::Texts(tests) => tests.len(),
+            Self::Presence => vec![Value::Null],
+            Self::Flag => vec![Value::Bool(false), Value::Bool(true)],
+            Self::Ints(borders) => std::iter::once(&i64::MIN).chain(borders).copied().map(Value::Int).collect(),
+            Self::Doubles(borders) => {
+                std::iter::once(&f64::NEG_INFINITY).chain(borders).copied().map(Value::Double).collect()
+            }
+            Self::Texts(words) => {
+                let longest = words.iter().map(|word| word.text().len()).max().unwrap_or_default();
+                let other = Value::from("-".repeat(longest + 1));
+                words.iter().map(|word| Value::String(word.text().clone())).chain([other]).collect()
+            }
         }
     }
 
-    /// The results for `value`, below `bits`; `None` if it is of another type, or in no order.
+    /// The class of what stands in a slot, if it is told sooner than searched for; `None` says no more than that it is
+    /// to be searched for.
     #[inline(always)]
-    pub fn results(&self, value: &Value, bits: u64) -> Option<u64> {
-        Some(match (self, value) {
-            (Self::Flag, Value::Bool(value)) => bits << 1 | u64::from(*value),
-            (Self::Ints(tests), Value::Int(value)) => shifted(tests, bits, |test| test.has(*value)),
-            (Self::Doubles(tests), Value::Double(value)) if !value.is_nan() => {
-                shifted(tests, bits, |test| test.has(*value))
-            }
-            (Self::Texts(tests), Value::String(text)) => {
-                let key = Word::key_of(text);
-                shifted(tests, bits, |test| test.has(key, text))
-            }
+    pub fn class_here(&self, state: &State) -> Option<usize> {
+        Some(match (self, state) {
+            (Self::Flag, State::Present(Value::Bool(value))) => usize::from(*value),
+            (Self::Ints(borders), State::Present(Value::Int(value))) => rank(borders, *value)?,
+            (Self::Doubles(borders), State::Present(Value::Double(value))) if !value.is_nan() => rank(borders, *value)?,
+            (Self::Texts(words), State::Present(Value::String(text))) => place(words, text)?,
+            (Self::Presence, State::Present(_)) => 0,
             _ => return None,
         })
+    }
+
+    /// The class of what stands in a slot; `None` if that is no value, or one of another type or in no order.
+    pub fn class(&self, state: &State) -> Option<usize> {
+        Some(match (self, state) {
+            (Self::Ints(borders), State::Present(Value::Int(value))) => {
+                borders.partition_point(|border| border <= value)
+            }
+            (Self::Doubles(borders), State::Present(Value::Double(value))) if !value.is_nan() => {
+                borders.partition_point(|border| border <= value)
+            }
+            (Self::Texts(words), State::Present(Value::String(text))) => search(words, text),
+            _ => return self.class_here(state),
+        })
+    }
+}
+
+/// How many of `borders` are not above `value`, if they are few.
+#[inline(always)]
+fn rank<T: PartialOrd>(borders: &[T], value: T) -> Option<usize> {
+    if borders.len() > LINEAR_MAX {
+        return None;
+    }
+    // Not by `position`, which would count twice.
+    let mut below = 0;
+    while borders.get(below).is_some_and(|border| *border <= value) {
+        below += 1;
+    }
+    Some(below)
+}
+
+/// Where `text` stands in `words`, or behind them if it is none: if they are few, and it is short.
+#[inline(always)]
+fn place(words: &[Word], text: &str) -> Option<usize> {
+    if words.len() > LINEAR_MAX {
+        return None;
+    }
+    let key = Word::whole_key(text)?;
+    let mut before = 0;
+    while words.get(before).is_some_and(|word| !word.is_short(key, text.len())) {
+        before += 1;
+    }
+    Some(before)
+}
+
+/// Where `text` stands in `words`, or behind them if it is none.
+fn search(words: &[Word], text: &str) -> usize {
+    let key = Word::key_of(text);
+    let before = words.partition_point(|word| word.is_before(key));
+    let rest = words.get(before..).unwrap_or_default();
+    rest.iter().position(|word| word.has(key, text)).map_or(words.len(), |place| before + place)
+}
+
+fn words(test: &Asked) -> Vec<Word> {
+    match test {
+        Asked::Text(word) => vec![word.asked()],
+        Asked::OneOf(words) => words.iter().collect(),
+        _ => Vec::new(),
     }
 }

@@ -5,7 +5,6 @@
 
 use super::{
     BoolStep,
-    column::{Asked, Sought},
     place::{Place, mismatch},
     spans::{Doubles, Ints},
     text::{Word, Words},
@@ -77,10 +76,10 @@ impl From<Result<bool, Fault>> for Truth {
 /// A test of what stands somewhere.
 #[derive(Debug)]
 pub(in crate::cel) struct Leaf<P, T> {
-    place: P,
+    pub(super) place: P,
     /// Where the place is named.
     range: Range,
-    test: T,
+    pub(super) test: T,
 }
 
 /// Where a value stands.
@@ -232,26 +231,6 @@ impl Condition {
         self.truth(run).result()
     }
 
-    /// What it asks of slots, and whether all of it must be as wanted, or any; `None` if it asks for more.
-    pub(in crate::cel) fn sought(&self) -> Option<(bool, Vec<Sought>)> {
-        match self {
-            Self::All(terms) => Some((true, terms.iter().map(Self::one_sought).collect::<Option<_>>()?)),
-            Self::Any(terms) => Some((false, terms.iter().map(Self::one_sought).collect::<Option<_>>()?)),
-            term => Some((true, vec![term.one_sought()?])),
-        }
-    }
-
-    fn one_sought(&self) -> Option<Sought> {
-        let (slot, (test, wanted)) = match self {
-            Self::Flag(leaf) => (leaf.place, (Asked::Flag, leaf.test)),
-            Self::Int(leaf) => (leaf.place, map_first(leaf.test.asked(), Asked::Int)),
-            Self::Double(leaf) => (leaf.place, map_first(leaf.test.asked(), Asked::Double)),
-            Self::Text(leaf) => (leaf.place, map_first(leaf.test.asked(), Asked::Text)),
-            _ => return None,
-        };
-        Some(Sought { slot, test, wanted })
-    }
-
     /// Whether testing it costs nothing beyond its straight-line code.
     pub(in crate::cel) fn is_straight(&self) -> bool {
         match self {
@@ -270,10 +249,6 @@ impl Condition {
             other => Self::Step(Box::new(move |run| other.test(run).map(|value| !value))),
         }
     }
-}
-
-fn map_first<A, B, C>((first, second): (A, C), map: fn(A) -> B) -> (B, C) {
-    (map(first), second)
 }
 
 /// `&&` of what shows in the slots. A term that does not show leaves all of it open: the others are asked again, once.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BoolStep, Planner, Step, condition::Condition, insert, logic::Turns, place::Place};
+use super::{BoolStep, Planner, Step, condition::Condition, element::Element, insert, place::Place, search::Search};
 use crate::cel::{
     check::{Checked, Loop, LoopKind},
     cost,
@@ -25,7 +25,7 @@ enum Origin {
 
 /// The elements of a loop.
 #[derive(Clone, Copy)]
-enum Items<'a> {
+pub(super) enum Items<'a> {
     List(&'a [Value]),
     Map(&'a MapValue),
 }
@@ -60,7 +60,7 @@ impl Source {
 }
 
 impl<'a> Items<'a> {
-    fn len(self) -> usize {
+    pub(super) fn len(self) -> usize {
         match self {
             Self::List(items) => items.len(),
             Self::Map(map) => map.len(),
@@ -70,14 +70,14 @@ impl<'a> Items<'a> {
 
 /// The variables of a loop.
 #[derive(Clone, Copy)]
-struct Variables {
-    first: u32,
-    second: Option<u32>,
+pub(super) struct Variables {
+    pub(super) first: u32,
+    pub(super) second: Option<u32>,
 }
 
 impl Variables {
     /// Runs `turn` with the variables bound to the entry at `index`, whose key and element it gets too.
-    fn bind<R>(
+    pub(super) fn bind<R>(
         self,
         run: &Run<'_>,
         items: Items<'_>,
@@ -102,7 +102,34 @@ impl Variables {
     }
 }
 
+/// The condition of a loop.
+pub(super) struct Predicate {
+    pub(super) condition: Condition,
+    /// The same, if it shows in an element that is bound to a variable alone.
+    pub(super) element: Option<Element>,
+}
+
+impl Predicate {
+    /// Whether it holds for `element` of a list, if that shows in it.
+    #[inline]
+    fn shown(&self, items: Items<'_>, index: usize) -> Option<bool> {
+        match (items, &self.element) {
+            (Items::List(items), Some(element)) => element.holds(items.get(index)?),
+            _ => None,
+        }
+    }
+}
+
 impl Planner {
+    fn predicate(self, node: &Checked, variables: Variables) -> Predicate {
+        let condition = self.truth(node);
+        let element = match variables.second {
+            None => Element::of(&condition, variables.first),
+            Some(_) => None,
+        };
+        Predicate { condition, element }
+    }
+
     fn source(self, node: &Checked) -> Source {
         let origin = match Place::of(node) {
             Some(place) if !self.is_traced => Origin::Place(place),
@@ -122,36 +149,26 @@ impl Planner {
             LoopKind::ExistsOne => return Some(self.exists_one(parts, units)),
             _ => return None,
         };
-        let (source, predicate) = (self.source(&parts.range), self.truth(predicate));
-        Some(Box::new(move |run| {
-            source.visit(run, |items| {
-                if let (Items::List(items), None) = (items, variables.second) {
-                    return each(run, items, variables.first, units, &predicate, decisive);
-                }
-                let mut turns = Turns::new(decisive);
-                for index in 0..items.len() {
-                    run.charge(units)?;
-                    let outcome = variables.bind(run, items, index, |run, _, _| predicate.test(run));
-                    if turns.take(outcome)? {
-                        return Ok(decisive);
-                    }
-                }
-                turns.end()
-            })
-        }))
+        let predicate = self.predicate(predicate, variables);
+        let (source, search) = (self.source(&parts.range), Search { predicate, variables, units, decisive });
+        Some(Box::new(move |run| source.visit(run, |items| search.run(run, items))))
     }
 
     fn exists_one(self, parts: &Loop, units: u64) -> BoolStep {
         let variables = Variables { first: parts.first, second: parts.second };
         let source = self.source(&parts.range);
-        let predicate = parts.predicate.as_ref().map(|predicate| self.truth(predicate));
+        let predicate = parts.predicate.as_ref().map(|predicate| self.predicate(predicate, variables));
         Box::new(move |run| {
             source.visit(run, |items| {
                 let mut count = 0_usize;
                 for index in 0..items.len() {
                     let Some(predicate) = &predicate else { break };
                     run.charge(units)?;
-                    count += usize::from(variables.bind(run, items, index, |run, _, _| predicate.test(run))?);
+                    let holds = match predicate.shown(items, index) {
+                        Some(holds) => holds,
+                        None => variables.bind(run, items, index, |run, _, _| predicate.condition.test(run))?,
+                    };
+                    count += usize::from(holds);
                 }
                 Ok(count == 1)
             })
@@ -163,11 +180,12 @@ impl Planner {
         if let Some(step) = self.quick_loop(parts) {
             return Box::new(move |run| step(run).map(Value::Bool));
         }
+        let variables = Variables { first: parts.first, second: parts.second };
         let build = Build {
             kind: parts.kind,
-            variables: Variables { first: parts.first, second: parts.second },
+            variables,
             units: cost::of_turn(parts),
-            predicate: parts.predicate.as_ref().map(|predicate| self.truth(predicate)),
+            predicate: parts.predicate.as_ref().map(|predicate| self.predicate(predicate, variables)),
             transform: parts.transform.as_ref().map(|transform| self.value(transform)),
             range,
         };
@@ -176,33 +194,12 @@ impl Planner {
     }
 }
 
-/// Whether `predicate` is `decisive` for an element of a list.
-#[inline]
-fn each(
-    run: &Run<'_>,
-    items: &[Value],
-    variable: u32,
-    units: u64,
-    predicate: &Condition,
-    decisive: bool,
-) -> Result<bool, Fault> {
-    let mut turns = Turns::new(decisive);
-    for item in items {
-        run.charge(units)?;
-        let scope = run.scope(Bound::One(variable, item));
-        if turns.take(predicate.truth_here(&run.within(&scope)).result())? {
-            return Ok(decisive);
-        }
-    }
-    turns.end()
-}
-
 /// A loop that makes a list or a map.
 struct Build {
     kind: LoopKind,
     variables: Variables,
     units: u64,
-    predicate: Option<Condition>,
+    predicate: Option<Predicate>,
     transform: Option<Step>,
     range: Range,
 }
@@ -213,6 +210,11 @@ impl Build {
         let mut map = MapValue::default();
         for index in 0..source.len() {
             run.charge(self.units)?;
+            if let Some(predicate) = &self.predicate
+                && predicate.shown(source, index) == Some(false)
+            {
+                continue;
+            }
             let entry = self.variables.bind(run, source, index, |run, key, element| self.turn(run, key, element))?;
             if let Some((key, value)) = entry {
                 self.keep(run, key, value, &mut items, &mut map).map_err(|fault| fault.at(self.range))?;
@@ -224,7 +226,7 @@ impl Build {
     /// What becomes of one entry: its key and its new value, or nothing.
     fn turn(&self, run: &Run<'_>, key: &Value, element: &Value) -> Result<Option<(Value, Value)>, Fault> {
         if let Some(predicate) = &self.predicate
-            && !predicate.test(run)?
+            && !predicate.condition.test(run)?
         {
             return Ok(None);
         }

@@ -3,13 +3,16 @@
 //! Each closure does one thing that was decided here: which slot, which overload, which constant. Straight-line code is
 //! paid for where it is entered, at the root or for each turn of a loop; work in proportion to a size, where it is done.
 
+mod asked;
 mod column;
 mod condition;
+mod element;
 mod fold;
 mod logic;
 mod loops;
 mod numbers;
 mod place;
+mod search;
 mod spans;
 mod text;
 
@@ -26,7 +29,8 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-pub(super) use column::{Column, Sought};
+pub(super) use asked::Asked;
+pub(super) use column::Column;
 pub(super) use condition::{Condition, Truth};
 pub(super) use fold::fold;
 

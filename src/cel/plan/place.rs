@@ -71,6 +71,11 @@ impl Place {
 }
 
 impl Field {
+    /// Where it stands in an object.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
     #[inline]
     fn of<'a>(&self, operand: &'a Value) -> Result<&'a Value, Fault> {
         match operand {

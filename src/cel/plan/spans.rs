@@ -22,14 +22,16 @@ impl Ints {
         Self { low, width: high.wrapping_sub(low).cast_unsigned(), wanted: true }
     }
 
-    /// The test of whether an int is one of these, and whether that is wanted.
-    pub(super) fn asked(&self) -> (Self, bool) {
-        (Self { wanted: true, ..self.clone() }, self.wanted)
+    /// Where these begin, and where the others go on behind them.
+    pub(super) fn borders(&self) -> impl Iterator<Item = i64> + use<> {
+        let begin = (self.low > i64::MIN).then_some(self.low);
+        let end = self.low.wrapping_add_unsigned(self.width).checked_add(1);
+        begin.into_iter().chain(end)
     }
 
     /// Whether an int is one of these.
     #[inline(always)]
-    pub(super) fn has(&self, value: i64) -> bool {
+    fn has(&self, value: i64) -> bool {
         value.wrapping_sub(self.low).cast_unsigned() <= self.width
     }
 
@@ -113,14 +115,16 @@ impl Doubles {
 }
 
 impl Doubles {
-    /// The test of whether a double is one of these, and whether that is wanted.
-    pub(super) fn asked(&self) -> (Self, bool) {
-        (Self { wanted: true, is_ordered: true, ..self.clone() }, self.wanted)
+    /// Where these begin, and where the others go on behind them.
+    pub(super) fn borders(&self) -> impl Iterator<Item = f64> + use<> {
+        let begin = (self.low > f64::NEG_INFINITY).then_some(self.low);
+        let end = (self.high < f64::INFINITY).then(|| self.high.next_up());
+        begin.into_iter().chain(end)
     }
 
     /// Whether a double is one of these.
     #[inline(always)]
-    pub(super) fn has(&self, value: f64) -> bool {
+    fn has(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }
 }

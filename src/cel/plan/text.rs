@@ -1,6 +1,6 @@
 //! Tests of texts against constants, and membership in constant lists: no text is copied.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use super::{
     BoolStep, Checked, CheckedKind, Planner,
@@ -30,12 +30,12 @@ pub(in crate::cel) struct Word {
 }
 
 /// Constants of which a text must be one, sorted by their keys.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::cel) struct Words {
     /// The length of all, if they have one, and so short a one that a key is the whole text; none is as long otherwise.
     length: usize,
-    keys: Box<[u64]>,
-    texts: Box<[Arc<str>]>,
+    keys: Arc<[u64]>,
+    texts: Arc<[Arc<str>]>,
 }
 
 /// Up to eight bytes of a text as a number: two texts of one length that is no longer are equal if these are.
@@ -62,15 +62,41 @@ impl Word {
         Self { key: key(text), text: Arc::clone(text), wanted }
     }
 
-    /// The test of whether a text is this one, and whether that is wanted.
-    pub(super) fn asked(&self) -> (Self, bool) {
-        (Self { wanted: true, ..self.clone() }, self.wanted)
+    /// The test of whether a text is the constant.
+    pub(super) fn asked(&self) -> Self {
+        Self { wanted: true, ..self.clone() }
+    }
+
+    pub(super) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// By key, then by text.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        (self.key, &self.text).cmp(&(other.key, &other.text))
+    }
+
+    /// Whether it stands before all texts with this key.
+    pub(super) fn is_before(&self, key: u64) -> bool {
+        self.key < key
     }
 
     /// What texts are compared by first.
     #[inline(always)]
     pub(super) fn key_of(text: &str) -> u64 {
         key(text)
+    }
+
+    /// The key of a text that is no longer than that.
+    #[inline(always)]
+    pub(super) fn whole_key(text: &str) -> Option<u64> {
+        (text.len() <= KEY_BYTES).then(|| key(text))
+    }
+
+    /// Whether it is the text of this length that has this key, and is no longer than that.
+    #[inline(always)]
+    pub(super) fn is_short(&self, key: u64, length: usize) -> bool {
+        self.text.len() == length && self.key == key
     }
 
     /// Whether it is `text`, which has this key.
@@ -107,6 +133,11 @@ impl Words {
         }
     }
 
+    /// The test of whether a text is it, for each of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Word> {
+        self.texts.iter().map(|text| Word::new(text, true))
+    }
+
     /// Whether `text` is among many, or among texts of several lengths.
     #[inline(never)]
     fn search(&self, key: u64, text: &str) -> bool {
@@ -115,7 +146,7 @@ impl Words {
             let known = self.texts.get(known..).unwrap_or_default();
             return known.binary_search_by(|other| (self::key(other), &**other).cmp(&(key, text))).is_ok();
         }
-        self.keys.iter().zip(&self.texts).any(|(known, other)| *known == key && **other == *text)
+        self.keys.iter().zip(self.texts.iter()).any(|(known, other)| *known == key && **other == *text)
     }
 }
 
@@ -130,7 +161,7 @@ impl Test for Words {
         if self.keys.len() > LINEAR_MAX {
             return Some(self.keys.binary_search(&key).is_ok());
         }
-        for known in &self.keys {
+        for known in &*self.keys {
             if *known == key {
                 return Some(true);
             }

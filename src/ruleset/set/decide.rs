@@ -13,7 +13,7 @@ use crate::{
     cel::{Activation, EvaluationError, Limits, Memo, Meter, Run, TraceEntry},
     config::limits::DECISION_COST_MAX,
     domain::RuleId,
-    ruleset::{Decision, Facts, Query, Results, Return, RuleError, index::Candidate},
+    ruleset::{Decision, Facts, Query, Results, Return, RuleError, decision::Listing, index::Candidate},
 };
 
 /// A rule that a query asks for.
@@ -43,9 +43,14 @@ impl RuleSet {
     /// Evaluates the rules that `query` asks for. The facts must have been read by this set, or by one of the same
     /// schema.
     pub fn decide<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
-        if let Some(decision) = self.decide_at_once(facts, query) {
-            return decision;
+        match self.decide_at_once(facts, query) {
+            Some(decision) => decision,
+            None => self.decide_by_running(facts, query),
         }
+    }
+
+    #[inline(never)]
+    fn decide_by_running<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
         let activation = self.activation(facts);
         with_care(|guard| self.decide_on(activation.as_deref(), query, guard))
     }
@@ -59,15 +64,8 @@ impl RuleSet {
             return None;
         }
         let (sheet, places) = &**sheet;
-        let truths = sheet.results(facts.activation())?;
-        let mut results = Results::of(&self.rules, places.len());
-        let answers = places.iter().copied().zip(truths.iter());
-        match query.returns {
-            Return::All => results.decided_all(answers),
-            Return::Matched => {
-                answers.filter(|(_, matched)| *matched).for_each(|(place, _)| results.decided(place, true))
-            }
-        }
+        let truths = sheet.truths(facts.activation())?;
+        let results = Results::of_truths(&self.rules, places, truths, query.returns);
         Some(Decision { evaluated: self.active, matched_count: results.matched_count(), results, cost: *cost })
     }
 
@@ -88,7 +86,7 @@ impl RuleSet {
     fn decide_small(&self, activation: &Activation, returns: Return, cost: u64) -> Decision<'_> {
         let meter = Meter::of(Limits::default());
         let run = Run::new(activation, &meter);
-        let mut results = Results::of(&self.rules, self.rules.len());
+        let mut results = Listing::of(self.rules.len());
         for (place, rule) in (0..).zip(self.rules.iter()) {
             let RuleState::Ready(compiled) = &rule.state else {
                 if let Some(error) = refusal(&rule.state) {
@@ -105,7 +103,7 @@ impl RuleSet {
                 Err(error) => results.add(place, false, Some((*error).into()), None),
             }
         }
-        Decision { evaluated: self.active, matched_count: results.matched_count(), results, cost }
+        self.decision(results, self.active, cost)
     }
 
     /// Evaluates the rules that the index does not rule out; the others are false.
@@ -119,7 +117,7 @@ impl RuleSet {
         self.index.candidates(activation, &mut candidates);
         let is_wanted = |rule: &RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
         let budget = Budget::of_a_decision(self);
-        let answer = |results: &mut Results<'a>, candidate: Candidate, rule| {
+        let answer = |results: &mut Listing<'a>, candidate: Candidate, rule| {
             if candidate.is_true() && budget.pays_for(rule) {
                 return results.decided(candidate.rule(), true);
             }
@@ -130,7 +128,7 @@ impl RuleSet {
         };
         let (results, evaluated) = match query.returns {
             Return::All => {
-                let mut results = Results::of(&self.rules, self.active);
+                let mut results = Listing::of(self.active);
                 let mut ahead = candidates.iter().copied().peekable();
                 for (place, rule) in (0..).zip(self.rules.iter()) {
                     let candidate = ahead.next_if(|candidate| candidate.rule() == place);
@@ -146,7 +144,7 @@ impl RuleSet {
                 (results, evaluated)
             }
             Return::Matched => {
-                let mut results = Results::of(&self.rules, candidates.len());
+                let mut results = Listing::of(candidates.len());
                 for candidate in &candidates {
                     let rule = self.rules.get(candidate.rule() as usize).filter(|rule| is_wanted(rule));
                     if let Some(rule) = rule {
@@ -161,7 +159,7 @@ impl RuleSet {
             }
         };
         CANDIDATES.set(candidates);
-        Decision { matched_count: results.matched_count(), results, evaluated, cost: budget.spent() }
+        self.decision(results, evaluated, budget.spent())
     }
 
     /// Evaluates every rule asked for.
@@ -176,7 +174,7 @@ impl RuleSet {
         let budget = Budget::of_a_decision(self);
         let mentions = self.mentions(query);
         let evaluated = mentions.len();
-        let mut results = Results::of(&self.rules, evaluated);
+        let mut results = Listing::of(evaluated);
         for mention in mentions {
             let (place, rule) = match mention {
                 Mention::Known(place, rule) => (place, rule),
@@ -194,7 +192,12 @@ impl RuleSet {
                 results.add(place, matched, error, trace);
             }
         }
-        Decision { matched_count: results.matched_count(), results, evaluated, cost: budget.spent() }
+        self.decision(results, evaluated, budget.spent())
+    }
+
+    fn decision<'a>(&'a self, results: Listing<'a>, evaluated: usize, cost: u64) -> Decision<'a> {
+        let results = results.finish(&self.rules);
+        Decision { matched_count: results.matched_count(), results, evaluated, cost }
     }
 
     /// The rules asked for, in the order of the answer.

@@ -3,6 +3,7 @@
 mod api_keys;
 mod attack;
 mod auth;
+mod door;
 mod evaluate;
 mod health;
 mod refusals;

@@ -39,6 +39,9 @@ impl TestApp {
         settings.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         settings.http.operator_key = Some(Secret::new(OPERATOR_KEY));
         settings.http.workers = 2;
+        // Whoever attacks in a test does it from one address.
+        settings.http.auth_failures_per_address = 1_000_000_000;
+        settings.http.auth_failures_per_key = 1_000_000_000;
         TestAppBuilder { settings }
     }
 
