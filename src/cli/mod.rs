@@ -63,7 +63,17 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let result = match Arguments::parse().command {
+    execute(Arguments::parse().command)
+}
+
+/// Runs the command that a process would run if it were started with these arguments, the first of which names it. Ends
+/// the process if they are wrong.
+pub fn run_as(arguments: &[&str]) -> ExitCode {
+    execute(Arguments::parse_from(arguments).command)
+}
+
+fn execute(command: Command) -> ExitCode {
+    let result = match command {
         Command::Dev(flags) => dev::run(flags),
         Command::Serve(flags) => serve::run(flags),
         Command::Migrate(flags) => migrate::run(flags),

@@ -193,15 +193,19 @@ impl Store {
         Ok(ids.into_iter().map(TenantId).collect())
     }
 
-    /// The revisions of these tenants; those that are gone have none.
-    pub async fn heads(&self, tenants: &[TenantId]) -> Result<Vec<Head>, Error> {
+    /// The revisions of those of these tenants that stand at another one than is said here, or of which none is said;
+    /// those that are gone have none. Mostly none do, and the rest is not sent.
+    pub async fn heads_unlike(&self, tenants: &[(TenantId, Option<Revision>)]) -> Result<Vec<Head>, Error> {
         const OPERATION: &str = "compare revisions";
-        let ids: Vec<uuid::Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
+        let (ids, revisions): (Vec<uuid::Uuid>, Vec<Option<i64>>) =
+            tenants.iter().map(|(tenant, revision)| (tenant.0, revision.map(|revision| revision.0))).unzip();
         let query = sqlx::query_as(
-            "select asked.id, tenants.revision
-             from unnest($1::uuid[]) as asked (id) left join tenants on tenants.id = asked.id",
+            "select said.id, tenants.revision
+             from unnest($1::uuid[], $2::bigint[]) as said (id, revision) left join tenants on tenants.id = said.id
+             where said.revision is null or tenants.revision is distinct from said.revision",
         )
-        .bind(ids);
+        .bind(ids)
+        .bind(revisions);
         let mut connection = self.loads.acquire(OPERATION).await?;
         let rows: Vec<(uuid::Uuid, Option<i64>)> =
             self.loads.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
@@ -214,7 +218,8 @@ fn about(action: AuditAction, before: Option<Value>, after: Option<Value>) -> Au
     AuditDraft { action, resource: "tenant".to_owned(), before, after }
 }
 
-const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants where id = $1";
+/// The tenant of a transaction.
+pub(super) const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants where id = $1";
 
 /// The tenant of `tx`.
 pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {

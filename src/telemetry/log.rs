@@ -18,6 +18,8 @@ use crate::config::{LogFormat, TelemetrySettings};
 pub fn start_logging(settings: &TelemetrySettings) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(&settings.log_filter)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Told on standard error as well, so that whoever logs would panic if nobody reads that any more.
+    let lines = lines.log_internal_errors(false);
     // A second set-up in one process changes nothing.
     let _ = match settings.log_format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),

@@ -63,8 +63,13 @@ async fn rows_edited_by_hand_count_for_each_tenant_concerned() {
     run(&mut owner, "begin; update rules set active = true; savepoint s; delete from rules; rollback to s; commit")
         .await;
     run(&mut owner, "update rules set active = true where false").await;
-    let heads = store.heads(&[acme.id, globex.id]).await.unwrap();
+    let heads = store.heads_unlike(&[(acme.id, None), (globex.id, None)]).await.unwrap();
+    assert_eq!(heads.len(), 2);
     assert!(heads.iter().all(|head| head.revision == Some(Revision(4))), "{heads:?}");
+    let known = [(acme.id, Some(Revision(4))), (globex.id, Some(Revision(3)))];
+    let told: Vec<TenantId> =
+        store.heads_unlike(&known).await.unwrap().into_iter().map(|head| head.tenant_id).collect();
+    assert_eq!(told, [globex.id], "nothing is told of those who know");
     run(
         &mut owner,
         format!("insert into derived_fields (tenant_id, name, expression) values ('{}', 'a', '1')", acme.id),
@@ -103,7 +108,7 @@ async fn a_deletion_is_recorded_and_outlives_the_tenant() {
         Some(Ok(Revision(3)))
     );
     assert_eq!(store.delete_tenant(acme.id, None, &Author::default()).await.unwrap(), None);
-    assert_eq!(store.heads(&[acme.id]).await.unwrap()[0].revision, None);
+    assert_eq!(store.heads_unlike(&[(acme.id, Some(Revision(1)))]).await.unwrap()[0].revision, None);
     let mut owner = psql(&database).await;
     assert_eq!(
         log(&mut owner, acme.id).await,
