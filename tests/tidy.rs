@@ -348,7 +348,7 @@ fn every_requirement_is_listed_once() {
         ("TENANT", 7),
         ("MIGRATION", 9),
         ("INTEG", 9),
-        ("SECURITY", 9),
+        ("SECURITY", 13),
         ("PERF-PERSIST", 3),
         ("RELOAD", 8),
         ("ACTOR", 13),

@@ -3,6 +3,7 @@
 //! Exit codes: 0 it is done; 1 it failed; 2 the command line or the settings are wrong; 3 there is no PostgreSQL to
 //! run on.
 
+mod audit;
 mod check;
 mod demo;
 mod dev;
@@ -46,6 +47,8 @@ enum Command {
     Migrate(migrate::Flags),
     /// Make, list and revoke keys, on the database itself
     Keys(keys::Flags),
+    /// Look through the audit logs for rows changed or removed by hand
+    Audit(audit::Flags),
     /// Ask a running service whether it is well
     Health(health::Flags),
     /// Watch the tenants and nodes of a running service
@@ -75,6 +78,7 @@ fn execute(command: Command) -> ExitCode {
         Command::Serve(flags) => serve::run(flags),
         Command::Migrate(flags) => migrate::run(flags),
         Command::Keys(flags) => keys::run(flags),
+        Command::Audit(flags) => audit::run(flags),
         Command::Health(flags) => health::run(&flags),
         Command::Top(flags) => top::run(flags),
         Command::Load(flags) => load::run(flags),

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     config::limits,
-    domain::{Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantStatus},
+    domain::{Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantStatus},
     error::Detail,
     ruleset::{Amendment, Broken, Decision, Refusal, amend},
     store::Store,
@@ -232,14 +232,19 @@ impl Engine {
     }
 
     /// Makes a tenant.
-    pub async fn create_tenant(&self, draft: &TenantDraft) -> Result<Tenant, Error> {
-        Ok(self.inner.shared.store.create_tenant(draft).await?)
+    pub async fn create_tenant(&self, draft: &TenantDraft, author: &Author) -> Result<Tenant, Error> {
+        Ok(self.inner.shared.store.create_tenant(draft, author).await?)
     }
 
-    /// Deletes a tenant and everything of it. From the answer on this node knows no such tenant.
-    pub async fn delete_tenant(&self, tenant: TenantId, if_match: Option<Revision>) -> Result<Revision, Error> {
+    /// Deletes a tenant and everything of it but its audit log. From the answer on this node knows no such tenant.
+    pub async fn delete_tenant(
+        &self,
+        tenant: TenantId,
+        if_match: Option<Revision>,
+        author: &Author,
+    ) -> Result<Revision, Error> {
         let _turn = self.inner.writers.turn(tenant).await.ok_or(Error::TenantBusy)?;
-        let revision = match self.inner.shared.store.delete_tenant(tenant, if_match).await? {
+        let revision = match self.inner.shared.store.delete_tenant(tenant, if_match, author).await? {
             None => return Err(Error::TenantNotFound),
             Some(Err(current)) => return Err(Error::RevisionMismatch { current }),
             Some(Ok(revision)) => revision,
@@ -267,11 +272,12 @@ impl Engine {
         }
         let served = shared.registry.entry(tenant).and_then(|entry| entry.resident.set());
         let snapshot = transaction.snapshot().clone();
+        let author = options.author.clone();
         let compile = move || amend(&snapshot, served.as_deref().map(|set| &**set), &change, &options);
         let mut amendment = tokio::task::spawn_blocking(compile)
             .await
             .map_err(|_| Error::Internal("compiling the change panicked"))??;
-        let revision = transaction.commit(&amendment.operations).await?;
+        let revision = transaction.commit(&amendment.operations, &author).await?;
         amendment.after.tenant.revision = revision;
         if amendment.after.tenant.pinned {
             // From the answer on it is in memory here; elsewhere within seconds.

@@ -141,6 +141,7 @@ mod tests {
         ]
         .map(|keys| read(&keys).unwrap());
         assert!(one == same);
-        assert!(one != other && one != more && more != one);
+        assert!([&other, &more].iter().all(|keys| **keys != one));
+        assert!(one != more, "from either side");
     }
 }

@@ -72,15 +72,15 @@ mod tests {
     fn a_token_is_known_until_it_ends_or_keys_change() {
         let verified = Verified::default();
         let generation = verified.generation();
-        verified.keep(hash("live"), Principal::Operator, now() + 100, generation);
-        verified.keep(hash("past"), Principal::Operator, now() - 1, generation);
-        assert_eq!(verified.get(&hash("live")), Some(Principal::Operator));
+        verified.keep(hash("live"), Principal::Operator { key: None }, now() + 100, generation);
+        verified.keep(hash("past"), Principal::Operator { key: None }, now() - 1, generation);
+        assert_eq!(verified.get(&hash("live")), Some(Principal::Operator { key: None }));
         assert_eq!(verified.get(&hash("past")), None);
         assert_eq!(verified.get(&hash("other")), None);
         verified.keys_changed();
         assert_eq!(verified.get(&hash("live")), None);
         // One that was being checked meanwhile.
-        verified.keep(hash("live"), Principal::Operator, now() + 100, generation);
+        verified.keep(hash("live"), Principal::Operator { key: None }, now() + 100, generation);
         assert_eq!(verified.get(&hash("live")), None);
     }
 
@@ -88,7 +88,7 @@ mod tests {
     fn many_tokens_take_bounded_memory() {
         let verified = Verified::default();
         for number in 0..VERIFIED_JWTS_MAX + 1_000 {
-            verified.keep(hash(&number.to_string()), Principal::Operator, u64::MAX, 0);
+            verified.keep(hash(&number.to_string()), Principal::Operator { key: None }, u64::MAX, 0);
         }
         assert_eq!(verified.entries.len(), VERIFIED_JWTS_MAX);
     }

@@ -19,6 +19,7 @@ fn permission(operation: &str) -> &'static str {
         "evaluate" | "evaluateForTenant" | "evaluateBatch" => "evaluate",
         "createTenant" | "changeTenant" | "deleteTenant" | "loadTenant" | "stopTenant" | "reloadTenant"
         | "releaseTenant" | "listTenantRuntimes" | "listNodes" => "operate",
+        "listAudit" => "audit",
         "createApiKey" | "listApiKeys" | "deleteApiKey" | "rotateApiKey" => "administer",
         "createSchema"
         | "putSchema"
@@ -48,7 +49,7 @@ fn permits(scope: &str, permission: &str) -> bool {
         "editor" => ["evaluate", "read", "write"].contains(&permission),
         "evaluator" => permission == "evaluate",
         "ingester" => permission == "ingest",
-        "auditor" => permission == "read",
+        "auditor" => ["audit", "read"].contains(&permission),
         "write" => ["read", "write"].contains(&permission),
         scope => scope == permission,
     }
@@ -106,7 +107,7 @@ async fn credentials(
     let path = format!("/api/v1/tenants/{}/api-keys/{}", own.tenant, revoked["id"].as_str().unwrap());
     assert_eq!(send(&app.client, Method::DELETE, &path, &[], &Value::Null).await.status, 204);
     credentials.push((with(revoked["key"].as_str().unwrap().to_owned()), None));
-    for scope in ["evaluate", "ingest", "read", "write", "admin"] {
+    for scope in ["evaluate", "ingest", "read", "audit", "write", "admin"] {
         let made = key(app, &own.tenant, scope).await;
         credentials.push((with(made["key"].as_str().unwrap().to_owned()), Some(scope)));
     }
@@ -123,7 +124,7 @@ async fn credentials(
 /// Everything of a tenant, as the operator sees it.
 async fn everything(app: &TestApp, tenant: &str) -> String {
     let mut all = String::new();
-    for part in ["", "/schema", "/schema/changelog", "/rules", "/derived-fields"] {
+    for part in ["", "/schema", "/schema/changelog", "/rules", "/derived-fields", "/audit"] {
         all.push_str(&app.client.get(&format!("/api/v1/tenants/{tenant}{part}")).await.unwrap().text());
     }
     all

@@ -258,6 +258,7 @@ async fn each_role_may_what_the_table_says_to_its_own_tenant() {
     let requests = [
         (Permission::Evaluate, Method::POST, "evaluate", facts),
         (Permission::Read, Method::GET, "rules", Value::Null),
+        (Permission::Audit, Method::GET, "audit", Value::Null),
         (Permission::Write, Method::POST, "rules", json!({})),
         (Permission::Administer, Method::GET, "api-keys", Value::Null),
         (Permission::Operate, Method::POST, "runtime/load", Value::Null),
@@ -308,6 +309,10 @@ async fn claims_are_named_by_the_settings_and_so_are_operators() {
     body(&editor.post_json(&format!("/api/v1/tenants/{tenant}/schema"), &schema).await.unwrap(), 201);
     let log = body(&editor.get(&format!("/api/v1/tenants/{tenant}/schema/changelog")).await.unwrap(), 200);
     assert!(log.to_string().contains(&format!("jwt:{ISSUER}#alice")), "{log}");
+    let path = format!("/api/v1/tenants/{tenant}/audit");
+    let audit = body(&app.client.get(&path).await.unwrap(), 200);
+    let who = |row: &&Value| row["actor"] == format!("jwt:{ISSUER}#alice");
+    assert_eq!(audit["items"].as_array().unwrap().iter().filter(who).count(), 1, "{audit}");
     problem(&editor.post_json("/api/v1/tenants", &json!({"name": "globex"})).await.unwrap(), 403);
 
     let operator = client(&app, &token("cn=platform,dc=example"));

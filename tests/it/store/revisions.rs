@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgListener};
 use tenet::{
-    domain::{Revision, TenantId, TenantPatch, Tier},
+    domain::{Author, Revision, TenantId, TenantPatch, Tier},
     ruleset::Operation,
 };
 
@@ -99,9 +99,15 @@ async fn a_deletion_is_recorded_and_outlives_the_tenant() {
     let store = connect(&database).await;
     let acme = tenant(&store, "acme").await;
     change(&store, &acme, &[Operation::InsertRule(rule("adult"))]).await;
-    assert_eq!(store.delete_tenant(acme.id, Some(Revision(1))).await.unwrap(), Some(Err(Revision(2))));
-    assert_eq!(store.delete_tenant(acme.id, Some(Revision(2))).await.unwrap(), Some(Ok(Revision(3))));
-    assert_eq!(store.delete_tenant(acme.id, None).await.unwrap(), None);
+    assert_eq!(
+        store.delete_tenant(acme.id, Some(Revision(1)), &Author::default()).await.unwrap(),
+        Some(Err(Revision(2)))
+    );
+    assert_eq!(
+        store.delete_tenant(acme.id, Some(Revision(2)), &Author::default()).await.unwrap(),
+        Some(Ok(Revision(3)))
+    );
+    assert_eq!(store.delete_tenant(acme.id, None, &Author::default()).await.unwrap(), None);
     assert_eq!(store.heads_unlike(&[(acme.id, Some(Revision(1)))]).await.unwrap()[0].revision, None);
     let mut owner = psql(&database).await;
     assert_eq!(
@@ -139,7 +145,7 @@ async fn each_revision_is_notified_once() {
     let acme = tenant(&store, "acme").await;
     let operations = [Operation::InsertRule(rule("one")), Operation::InsertRule(rule("two"))];
     change(&store, &acme, &operations).await;
-    store.delete_tenant(acme.id, None).await.unwrap();
+    store.delete_tenant(acme.id, None, &Author::default()).await.unwrap();
     tenant(&store, "last").await;
     let mut heard = Vec::new();
     while heard.len() < 4 {
@@ -186,7 +192,7 @@ async fn the_time_of_a_change_is_the_snapshots_time() {
     let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
     let taken_at = transaction.snapshot().taken_at;
     let renamed = tenet::domain::Rule { name: name("grown up"), ..adult.clone() };
-    transaction.commit(&[Operation::UpdateRule(renamed)]).await.unwrap();
+    transaction.commit(&[Operation::UpdateRule(renamed)], &Author::default()).await.unwrap();
     let (tenant, stored) = store.rule(acme.id, adult.id).await.unwrap().unwrap();
     assert_eq!(stored.unwrap().updated_at, taken_at);
     assert_eq!(tenant.updated_at, taken_at);
