@@ -110,6 +110,7 @@ impl Issuers {
         let Ok(header) = decode_header(token) else { return Ok(None) };
         // Which issuer to ask. That it is the one is known only once its key has been found to have signed it.
         let Ok(claims) = insecure_decode_claims::<Claims>(token) else { return Ok(None) };
+        // One text: the library would take a list that has it.
         let name = claims::text(&claims, "iss");
         let Some(issuer) = self.issuers.iter().find(|issuer| Some(issuer.name()) == name) else { return Ok(None) };
         let (Some(id), true) = (&header.kid, claims::is_plain(&header) && header.alg == issuer.algorithm()) else {
@@ -125,7 +126,7 @@ impl Issuers {
             }
             (generation, keys) = (self.verified.generation(), issuer.keys());
         }
-        let Some((principal, until)) = keys.get(id).and_then(|key| issuer.check(token, &header, key)) else {
+        let Some((principal, until)) = keys.get(id).and_then(|key| issuer.check(token, key)) else {
             return Ok(None);
         };
         self.verified.keep(hash, principal.clone(), until, generation);
