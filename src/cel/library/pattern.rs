@@ -18,9 +18,11 @@ const COMPUTED_SIZE_MAX: u64 = 1_000;
 const SMALL_SIZE: u64 = 128;
 /// A search for one more match may look at all the rest of the text to find that a short match is the best: this part of
 /// it is charged, of what is beyond [`REST_FREE`] bytes.
-const REST_PART: u64 = 64;
-/// Bytes that are looked at in a few microseconds.
-const REST_FREE: u64 = 4_096;
+const REST_PART: u64 = 4;
+/// Bytes that are looked at in some microseconds.
+const REST_FREE: u64 = 16_384;
+/// Units for a match beyond the first, with its groups.
+const MATCH_UNITS: u64 = 16;
 
 /// A pattern, ready to be searched for.
 #[derive(Debug, Clone)]
@@ -49,7 +51,7 @@ impl Pattern {
 
     /// The cost of going on after a match with `rest` bytes of text left.
     pub(in crate::cel) fn next_search(&self, rest: usize) -> u64 {
-        work(self.factor, (rest as u64).saturating_sub(REST_FREE) / REST_PART)
+        MATCH_UNITS + work(self.factor, (rest as u64).saturating_sub(REST_FREE) / REST_PART)
     }
 }
 
@@ -64,7 +66,8 @@ pub(in crate::cel) fn searches_estimate(constant: Option<&str>, bytes: u64) -> u
     let beyond = bytes.saturating_sub(REST_FREE);
     let rests = beyond.saturating_mul(beyond.saturating_add(1)) / 2;
     let more = work(factor_of(constant), rests / REST_PART + 1).saturating_add(1);
-    search_estimate(constant, bytes).saturating_add(more)
+    let matches = bytes.saturating_add(1).saturating_mul(MATCH_UNITS);
+    search_estimate(constant, bytes).saturating_add(more).saturating_add(matches)
 }
 
 fn factor_of(constant: Option<&str>) -> u64 {
