@@ -78,7 +78,8 @@ async fn serve(mut settings: Settings, cluster: Option<&Cluster>, data_dir: &Pat
         settings.http.keys_optional = true;
     }
     migrate::up(&settings).await?;
-    let key = settings.http.operator_key.clone();
+    // Where none is asked for the requests are shown without one: they are there to be copied.
+    let key = settings.http.operator_key.clone().filter(|_| !settings.http.keys_optional);
     let listen = settings.http.listen;
     let app = App::start(settings).await.map_err(|error| exit::port_in_use(error, listen))?;
     // The private server knows one login, and it is made for us.

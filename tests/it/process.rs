@@ -140,6 +140,8 @@ async fn the_demo_prints_a_request_and_its_decision_and_keeps_serving() {
     for part in ["acme-corp", "facts.age >= 18", "is_premium", "matched"] {
         assert!(printed.contains(part), "`{part}` is not in:\n{printed}");
     }
+    // Copied as they are, the requests are answered: no key is set that they could name.
+    assert!(!printed.contains("Authorization"), "{printed}");
     // All of it is ours: nobody has to be warned of anything.
     assert!(!printed.contains(" WARN "), "{printed}");
     let tenants = client.get("/api/v1/tenants").await.unwrap();
