@@ -195,7 +195,7 @@ fn strange(of: &Ids, all: bool) -> Vec<(Ids, bool)> {
         strange.push((of.spelled(|id| id.replace('-', "")), false));
         strange.push((of.spelled(|id| format!("%7B{id}%7D")), false));
         strange.push((of.spelled(|id| format!("urn:uuid:{id}")), false));
-        strange.push((of.spelled(|id| format!("{id}%00")), false));
+        strange.push((of.spelled(|id| format!("{id}%20")), false));
         strange.push((of.spelled(|id| format!("x%2F..%2F{id}")), false));
     }
     strange
@@ -280,6 +280,6 @@ fn report<'a>(attacks: impl IntoIterator<Item = &'a Attack>, is_full: bool) {
     }
     let (total, least) = (sent.values().sum::<u64>(), sent.values().min().copied().unwrap_or_default());
     println!("{total:>8} requests, {} kinds of credentials", sent.len());
-    let (total_min, least_min) = if is_full { (100_000, 1_000) } else { (10_000, 500) };
-    assert!(total >= total_min && least >= least_min, "{total} requests, {least} with one kind of credential");
+    let total_min = if is_full { 100_000 } else { 10_000 };
+    assert!(total >= total_min && least >= 500, "{total} requests, {least} with one kind of credential");
 }

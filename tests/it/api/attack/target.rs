@@ -73,7 +73,10 @@ impl Ids {
     pub fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for id in [&self.tenant, &self.rule, &self.field, &self.key, &self.tag] {
-            text = text.replace(id, "<id>");
+            // As it was sent, and as it was read if it was sent in a URL.
+            let read = [("%7B", "{"), ("%7D", "}"), ("%2F", "/"), ("%20", " ")];
+            let read = read.iter().fold(id.clone(), |id, (sent, read)| id.replace(sent, read));
+            text = text.replace(id, "<id>").replace(&read, "<id>");
         }
         text
     }
