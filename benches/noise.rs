@@ -22,7 +22,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use tenet::{
     cluster::{self, Cluster, ClusterOptions, Purpose},
-    domain::{Change, ChangeOptions, Name, RuleDraft, SchemaDefinition, TenantDraft, TenantId, Tier},
+    domain::{Author, Change, ChangeOptions, Name, RuleDraft, SchemaDefinition, TenantDraft, TenantId, Tier},
     engine::{Engine, EngineOptions},
     ruleset::{Query, UnknownFacts},
     store::{
@@ -115,7 +115,7 @@ fn draft(name: &str, expression: &str) -> RuleDraft {
 
 async fn tenant(engine: &Engine, name: &str, schema: &Value, rules: Vec<RuleDraft>) -> TenantId {
     let draft = TenantDraft { name: Name::parse(name, "name").unwrap(), tier: Tier::Free };
-    let tenant = engine.create_tenant(&draft).await.unwrap().id;
+    let tenant = engine.create_tenant(&draft, &Author::default()).await.unwrap().id;
     for change in [Change::CreateSchema(SchemaDefinition::parse(schema).unwrap()), Change::ReplaceRules(rules)] {
         engine.change(tenant, change, ChangeOptions::default()).await.unwrap();
     }

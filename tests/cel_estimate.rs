@@ -109,7 +109,7 @@ impl Bounds {
 }
 
 fn field(name: &str, value_type: Type, size: Size) -> ObjectField {
-    ObjectField { name: name.into(), value_type, size }
+    ObjectField { name: name.into(), value_type, size, is_sensitive: false }
 }
 
 fn variable(name: &str, object: &Arc<ObjectType>) -> (String, Type) {

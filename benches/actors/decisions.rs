@@ -3,7 +3,10 @@
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
-use tenet::ruleset::{Query, RuleSet, UnknownFacts};
+use tenet::{
+    engine::LiveSet,
+    ruleset::{Query, RuleSet, UnknownFacts},
+};
 
 use super::{
     bed::{Bed, FACTS, Node, Rules},
@@ -29,8 +32,8 @@ pub struct Ask(String, RpcReplyPort<usize>);
 
 impl Actor for Mailbox {
     type Msg = Ask;
-    type State = Option<Arc<RuleSet>>;
-    type Arguments = Option<Arc<RuleSet>>;
+    type State = Option<Arc<LiveSet>>;
+    type Arguments = Option<Arc<LiveSet>>;
 
     async fn pre_start(&self, _: ActorRef<Ask>, set: Self::Arguments) -> Result<Self::State, ActorProcessingErr> {
         Ok(set)

@@ -97,8 +97,9 @@ pub fn batch(bed: &Bed, report: &mut Report) {
         }
     });
     report.figure("the same as NDJSON", lines, "decisions/CPU s", aimed);
-    // Facts that nothing matches: the client keeps the answer as a whole, and takes no more than it has room for.
-    let unmatched = "{\"facts\":{\"age\":1}}\n";
+    // Facts that nothing matches, and that no rule misses: the client keeps the answer as a whole, and takes no more
+    // than it has room for.
+    let unmatched = r#"{"facts":{"age":1,"country":"FR","is_premium":false,"purchase_amount":1.5}}"#.to_owned() + "\n";
     let before = memory_bytes(tenet.id());
     let answer = send(&lines_path, "application/x-ndjson", unmatched.repeat(400_000));
     assert_eq!(answer.iter().filter(|byte| **byte == b'\n').count(), 400_000);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tenet::domain::{
-    Epoch, Name, Revision, Rule, RuleId, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId,
-    TenantStatus, Tier,
+    Epoch, Name, QuotaOverrides, Revision, Rule, RuleId, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant,
+    TenantId, TenantStatus, Tier,
 };
 
 /// A tenant with this schema and these rules.
@@ -26,10 +26,11 @@ pub fn snapshot(schema: &Value, expressions: impl Iterator<Item = String>) -> Sn
         tenant: Tenant {
             id: TenantId::generate(),
             name: Name::stored("bench".to_owned()),
-            tier: Tier::Free,
+            tier: Tier::Enterprise,
             status: TenantStatus::Active,
             pinned: false,
             idle_stop_seconds: None,
+            quotas: QuotaOverrides::default(),
             revision: Revision(1),
             created_at: now,
             updated_at: now,

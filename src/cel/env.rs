@@ -11,6 +11,7 @@ use super::{
     library::Overload,
     program::{Program, SlotRead},
     run::Limits,
+    sensitive,
     types::{ObjectType, Type},
 };
 use crate::error::Detail;
@@ -26,6 +27,10 @@ struct Inner {
     variables: BTreeMap<String, Variable>,
     functions: HashMap<String, Vec<Overload>>,
     slots: u32,
+    /// The slots of sensitive fields, sorted.
+    sensitive: Vec<Slot>,
+    /// Whether any field is sensitive, a slot's own or one inside.
+    has_sensitive: bool,
     container: String,
     /// Whether a name with a point in it may stand for a variable or a declared function.
     is_qualified: bool,
@@ -48,6 +53,11 @@ impl Env {
         let mut inner = Inner::default();
         for (name, value_type) in variables {
             let slot = Slot(inner.slots);
+            if let Type::Object(object) = &value_type {
+                let fields = (slot.0..).map(Slot).zip(&object.fields);
+                inner.sensitive.extend(fields.filter(|(_, field)| field.is_sensitive).map(|(slot, _)| slot));
+            }
+            inner.has_sensitive |= sensitive::holds(&value_type);
             inner.slots += match &value_type {
                 Type::Object(object) => u32::try_from(object.fields.len()).unwrap_or(u32::MAX),
                 _ => 1,
@@ -118,6 +128,16 @@ impl Env {
 
     pub(super) fn limits(&self) -> Limits {
         self.inner.limits
+    }
+
+    /// Whether any field is sensitive.
+    pub(super) fn has_sensitive(&self) -> bool {
+        self.inner.has_sensitive
+    }
+
+    /// Whether a slot is a sensitive field's.
+    pub(super) fn is_sensitive(&self, slot: Slot) -> bool {
+        self.inner.sensitive.binary_search(&slot).is_ok()
     }
 
     pub(super) fn is_checked(&self) -> bool {

@@ -26,6 +26,7 @@ mod reads;
 mod run;
 mod share;
 mod sheet;
+mod sensitive;
 mod size;
 #[cfg(test)]
 mod tests;

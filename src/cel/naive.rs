@@ -300,7 +300,7 @@ fn call(function: &Function, arguments: &[Value]) -> Naive {
             let activation = Activation::new(&Env::new(Vec::new()));
             let limits = Limits { cost_max: u64::MAX, memory_bytes_max: u64::MAX };
             let meter = Meter::of(limits);
-            (function.body)(&Run::new(&activation, &meter), arguments).map_err(|fault| fault.into_error("").code)
+            (function.body)(&Run::new(&activation, &meter), arguments).map_err(|fault| fault.into_error("", None).code)
         }
     }
 }

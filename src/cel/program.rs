@@ -18,6 +18,7 @@ use super::{
     plan::{self, Asked, Condition, Planner, Step, Truth},
     reads::{find, reads, references},
     run::{self, Fault, Limits, Outcome, Run},
+    sensitive::Sensitive,
     share::{self, Shareable, Shareables},
     size::Size,
     trace,
@@ -45,6 +46,7 @@ struct Inner {
     is_conjuncts: bool,
     /// Its sub-expressions that others may have too.
     shareables: Option<Box<Shareables>>,
+    sensitive: Option<Box<Sensitive>>,
     /// What the straight-line code costs, which is paid for before it runs.
     units: u64,
     root: Root,
@@ -105,6 +107,7 @@ impl Program {
     }
 
     fn plan(env: &Env, source: &str, is_condition: bool, mut checked: Checked) -> Self {
+        let sensitive = env.has_sensitive().then(|| Box::new(Sensitive::of(env, &checked)));
         plan::fold(&mut checked);
         let locals = locals(&checked);
         let units = cost::of_block(&checked);
@@ -124,6 +127,7 @@ impl Program {
                 conjuncts,
                 is_conjuncts: are_all && matches!(root, Root::Straight(_)),
                 shareables,
+                sensitive,
                 units,
                 root,
             }),
@@ -159,6 +163,11 @@ impl Program {
     /// [`Self::straight_cost`].
     pub fn is_conjuncts(&self) -> bool {
         self.inner.is_conjuncts
+    }
+
+    /// Whether its value may not be shown.
+    pub fn is_sensitive(&self) -> bool {
+        self.inner.sensitive.as_ref().is_some_and(|sensitive| sensitive.is_whole())
     }
 
     /// Its sub-expressions that others may have too.
@@ -339,7 +348,7 @@ impl Program {
 
     #[cold]
     fn error(&self, fault: Fault) -> EvaluationError {
-        fault.into_error(&self.inner.source)
+        fault.into_error(&self.inner.source, self.inner.sensitive.as_deref())
     }
 
     /// The value of every sub-expression that was evaluated, in the order of the source; one for each turn of a loop.
@@ -353,7 +362,8 @@ impl Program {
             Ok(()) => step(&run.within(&run.scope(run::Bound::Trace(&notes)))),
             Err(fault) => Err(fault),
         };
-        trace::entries(&checked, source, notes.into_inner(), (checked.range, outcome))
+        let words = (source, self.inner.sensitive.as_deref());
+        trace::entries(&checked, words, notes.into_inner(), (checked.range, outcome))
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     memo::{Kept, Memo},
     meter::{Expenses, Meter},
     parse::Range,
+    sensitive::Sensitive,
     types::ObjectType,
     value::{ObjectValue, Value},
 };
@@ -78,7 +79,8 @@ impl Fault {
         self
     }
 
-    pub(super) fn into_error(self, source: &str) -> EvaluationError {
+    /// The fault in `source`'s words, without what may not be shown of it.
+    pub(super) fn into_error(self, source: &str, sensitive: Option<&Sensitive>) -> EvaluationError {
         let Content { code, message, range, missing, within } = *self.0;
         let is_absence = code == "no_such_field";
         let missing = missing.or_else(|| range.filter(|_| is_absence).map(|range| range.text(source).into()));
@@ -87,7 +89,11 @@ impl Fault {
             (Some(missing), None) => format!("`{missing}` is missing"),
             (None, _) => message.into_owned(),
         };
-        EvaluationError { code, message, span: range.map(|range| range.span(source)), missing, within }
+        let error = EvaluationError { code, message, span: range.map(|range| range.span(source)), missing, within };
+        match sensitive {
+            Some(sensitive) => sensitive.error(range, error),
+            None => error,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     cost,
     parse::Range,
     run::{Fault, Noted},
+    sensitive::Sensitive,
     value::Value,
 };
 use crate::config::limits::{TRACE_ENTRIES_MAX, TRACE_VALUE_WEIGHT_MAX};
@@ -26,7 +27,12 @@ enum Joint {
 }
 
 /// The entries of a trace, in the order of the source.
-pub(super) fn entries(checked: &Checked, source: &str, mut notes: Vec<Noted>, outcome: Noted) -> Vec<TraceEntry> {
+pub(super) fn entries(
+    checked: &Checked,
+    (source, sensitive): (&str, Option<&Sensitive>),
+    mut notes: Vec<Noted>,
+    outcome: Noted,
+) -> Vec<TraceEntry> {
     // The whole comes last, and must not be missing where there is no more room.
     if notes.last().is_none_or(|last| last.0 != checked.range) {
         notes.truncate(TRACE_ENTRIES_MAX - 1);
@@ -42,14 +48,18 @@ pub(super) fn entries(checked: &Checked, source: &str, mut notes: Vec<Noted>, ou
     let decided = decided(&notes, &joint, &is_part);
     let mut entries: Vec<_> = notes.into_iter().zip(decided).collect();
     entries.sort_by_key(|((range, _), _)| (range.start, std::cmp::Reverse(range.end)));
+    let masked = |range: Range, value: serde_json::Value| match sensitive {
+        Some(sensitive) => sensitive.value(range, value),
+        None => value,
+    };
     let entry = |((range, value), decided): (Noted, bool)| {
         let is_absent = joint(range) == Joint::Presence && matches!(value, Ok(Value::Bool(false)));
         let text = range.text(source).to_owned();
         let presence = || text.strip_prefix("has(").and_then(|rest| rest.strip_suffix(')')).map(str::trim);
         let (value, missing) = match value {
-            Ok(value) => (shown(&value), if is_absent { presence().map(str::to_owned) } else { None }),
+            Ok(value) => (masked(range, shown(&value)), if is_absent { presence().map(str::to_owned) } else { None }),
             Err(fault) => {
-                let error = fault.into_error(source);
+                let error = fault.into_error(source, sensitive);
                 let value = serde_json::json!({ "error": { "code": error.code, "message": error.message } });
                 (value, error.missing.map(String::from))
             }

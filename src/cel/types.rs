@@ -63,12 +63,14 @@ pub struct ObjectField {
     pub value_type: Type,
     /// How large its value can be; for the cost estimate.
     pub size: Size,
+    /// Whether neither its value nor what is computed from it may be shown.
+    pub is_sensitive: bool,
 }
 
 impl ObjectField {
     /// A field whose value is as large as one of its type can be where nothing is said.
     pub fn new(name: impl Into<String>, value_type: Type) -> Self {
-        Self { name: name.into(), size: Size::of_type(&value_type), value_type }
+        Self { name: name.into(), size: Size::of_type(&value_type), value_type, is_sensitive: false }
     }
 }
 

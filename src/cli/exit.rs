@@ -1,6 +1,10 @@
 //! How a command that failed says so: one message for people, and an exit code for scripts.
 
-use std::{io, net::SocketAddr, process::ExitCode};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+};
 
 use anyhow::Error;
 
@@ -8,7 +12,8 @@ use crate::{client, cluster, config::Mistakes, load};
 
 /// Prints why a command failed, and answers its exit code.
 pub(super) fn report(error: &Error) -> ExitCode {
-    eprintln!("error: {}", message(error));
+    // Nobody may be there to read it; the code still tells.
+    let _ = writeln!(io::stderr(), "error: {}", message(error));
     ExitCode::from(code(error))
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use crate::{
     app,
     config::{Purpose, Secret, Settings, Sources},
-    domain::{ApiKeyDraft, ApiKeyId, Holder, Name, Scope, TenantId, Token},
+    domain::{ApiKeyDraft, ApiKeyId, Author, Holder, Name, Scope, TenantId, Token},
     store::{KeyMade, PageRequest, Store},
     telemetry::Metrics,
 };
@@ -36,7 +36,7 @@ enum Action {
         /// What the key is called
         #[arg(long, default_value = "made by tenet keys")]
         name: String,
-        /// What a tenant's key is good for: evaluate, ingest, read, write, admin
+        /// What a tenant's key is good for: evaluate, ingest, read, audit, write, admin
         #[arg(long, value_name = "SCOPES", value_delimiter = ',', conflicts_with = "operator")]
         scopes: Vec<String>,
         /// After how many days a tenant's key ends; without it, when it is revoked
@@ -106,7 +106,7 @@ async fn act(store: &Store, pepper: Option<&Secret>, action: Action) -> anyhow::
             let key: ApiKeyId = id.parse().with_context(|| format!("`{id}` is no key's id"))?;
             let revoked = match whose.tenant()? {
                 None => store.delete_operator_key(key).await?,
-                Some(tenant) => store.delete_api_key(tenant, key).await?.is_some(),
+                Some(tenant) => store.delete_api_key(tenant, key, &author()).await?.is_some(),
             };
             if !revoked {
                 bail!("there is no such key");
@@ -115,6 +115,11 @@ async fn act(store: &Store, pepper: Option<&Secret>, action: Action) -> anyhow::
             Ok(())
         }
     }
+}
+
+/// As whom the audit log knows whoever has a shell and the database's password.
+fn author() -> Author {
+    Author::command("tenet keys")
 }
 
 fn draft(name: Name, names: &[String], days: Option<u32>) -> anyhow::Result<ApiKeyDraft> {
@@ -141,7 +146,7 @@ async fn create_for_tenant(
 ) -> anyhow::Result<Token> {
     let id = ApiKeyId::generate();
     let token = Token::generate(Holder::Tenant(tenant, id))?;
-    match store.create_api_key(tenant, id, token.digest(pepper), &draft).await? {
+    match store.create_api_key(tenant, id, token.digest(pepper), &draft, &author()).await? {
         KeyMade::Made(..) => Ok(token),
         KeyMade::NoTenant | KeyMade::NoKey => bail!("there is no such tenant"),
         KeyMade::TooMany => bail!("the tenant has as many keys as it may: revoke one"),

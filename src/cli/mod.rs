@@ -3,6 +3,7 @@
 //! Exit codes: 0 it is done; 1 it failed; 2 the command line or the settings are wrong; 3 there is no PostgreSQL to
 //! run on.
 
+mod audit;
 mod check;
 mod demo;
 mod dev;
@@ -46,6 +47,8 @@ enum Command {
     Migrate(migrate::Flags),
     /// Make, list and revoke keys, on the database itself
     Keys(keys::Flags),
+    /// Look through the audit logs for rows changed or removed by hand
+    Audit(audit::Flags),
     /// Ask a running service whether it is well
     Health(health::Flags),
     /// Watch the tenants and nodes of a running service
@@ -60,11 +63,22 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let result = match Arguments::parse().command {
+    execute(Arguments::parse().command)
+}
+
+/// Runs the command that a process would run if it were started with these arguments, the first of which names it. Ends
+/// the process if they are wrong.
+pub fn run_as(arguments: &[&str]) -> ExitCode {
+    execute(Arguments::parse_from(arguments).command)
+}
+
+fn execute(command: Command) -> ExitCode {
+    let result = match command {
         Command::Dev(flags) => dev::run(flags),
         Command::Serve(flags) => serve::run(flags),
         Command::Migrate(flags) => migrate::run(flags),
         Command::Keys(flags) => keys::run(flags),
+        Command::Audit(flags) => audit::run(flags),
         Command::Health(flags) => health::run(&flags),
         Command::Top(flags) => top::run(flags),
         Command::Load(flags) => load::run(flags),

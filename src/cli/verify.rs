@@ -16,7 +16,7 @@ use super::rule_file::{self, RuleFile, TestCase};
 use crate::{
     config::{limits, nearest},
     domain::{
-        Change, ChangeOptions, DerivedField, DerivedFieldId, Epoch, Name, Revision, RuleDraft, Schema,
+        Change, ChangeOptions, DerivedField, DerivedFieldId, Epoch, Name, QuotaOverrides, Revision, RuleDraft, Schema,
         SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus, Tier, quote::quoted,
     },
     error::{Detail, Subject},
@@ -86,10 +86,11 @@ pub(super) fn snapshot(definition: SchemaDefinition) -> Snapshot {
         tenant: Tenant {
             id: TenantId(Uuid::nil()),
             name: Name::stored("checked".to_owned()),
-            tier: Tier::Free,
+            tier: Tier::Enterprise,
             status: TenantStatus::Active,
             pinned: false,
             idle_stop_seconds: None,
+            quotas: QuotaOverrides::default(),
             revision: Revision(1),
             created_at: at,
             updated_at: at,

@@ -18,6 +18,8 @@ pub enum Permission {
     Ingest,
     /// To read what a tenant has stored.
     Read,
+    /// To read who changed what of a tenant.
+    Audit,
     /// To change a tenant's schema, derived fields and rules.
     Write,
     /// To see a tenant's keys, to make and to revoke them.
@@ -36,6 +38,8 @@ pub enum Scope {
     Ingest,
     /// Reading schema, derived fields, rules and how the tenant is doing.
     Read,
+    /// Reading who changed what.
+    Audit,
     /// Reading and changing these.
     Write,
     /// Everything that a tenant may do, its keys among it.
@@ -56,13 +60,13 @@ pub enum Role {
     Evaluator,
     /// Sends events.
     Ingester,
-    /// Reads.
+    /// Reads, and learns who changed what.
     Auditor,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 5] = [Self::Evaluate, Self::Ingest, Self::Read, Self::Write, Self::Admin];
+    pub const ALL: [Self; 6] = [Self::Evaluate, Self::Ingest, Self::Read, Self::Audit, Self::Write, Self::Admin];
 
     /// What it is called outside.
     pub fn name(self) -> &'static str {
@@ -70,6 +74,7 @@ impl Scope {
             Self::Evaluate => "evaluate",
             Self::Ingest => "ingest",
             Self::Read => "read",
+            Self::Audit => "audit",
             Self::Write => "write",
             Self::Admin => "admin",
         }
@@ -82,13 +87,14 @@ impl Scope {
 
     /// The table: what each scope permits.
     fn permits(self) -> &'static [Permission] {
-        use Permission::{Administer, Evaluate, Ingest, Read, Write};
+        use Permission::{Administer, Audit, Evaluate, Ingest, Read, Write};
         match self {
             Self::Evaluate => &[Evaluate],
             Self::Ingest => &[Ingest],
             Self::Read => &[Read],
+            Self::Audit => &[Audit],
             Self::Write => &[Read, Write],
-            Self::Admin => &[Evaluate, Ingest, Read, Write, Administer],
+            Self::Admin => &[Evaluate, Ingest, Read, Audit, Write, Administer],
         }
     }
 }
@@ -101,7 +107,7 @@ impl Role {
             Self::Editor => &[Scope::Write, Scope::Evaluate],
             Self::Evaluator => &[Scope::Evaluate],
             Self::Ingester => &[Scope::Ingest],
-            Self::Auditor => &[Scope::Read],
+            Self::Auditor => &[Scope::Read, Scope::Audit],
         }
     }
 }
@@ -130,7 +136,10 @@ fn bit(permission: Permission) -> u16 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Principal {
     /// Whoever runs the service: may do everything.
-    Operator,
+    Operator {
+        /// The key, unless it is the one of the settings, or none is asked for.
+        key: Option<ApiKeyId>,
+    },
     /// A tenant, by one of its keys: may do what the key permits, to this tenant.
     Tenant {
         /// The tenant.
@@ -146,7 +155,7 @@ impl Principal {
     /// Whether it may, to whatever it can reach.
     pub fn may(&self, permission: Permission) -> bool {
         match self {
-            Self::Operator => true,
+            Self::Operator { .. } => true,
             Self::Tenant { permissions, .. } => permission == Permission::Open || permissions.permit(permission),
         }
     }
@@ -154,7 +163,7 @@ impl Principal {
     /// The tenant that it is bound to; the operator is bound to none.
     pub fn tenant(&self) -> Option<TenantId> {
         match self {
-            Self::Operator => None,
+            Self::Operator { .. } => None,
             Self::Tenant { tenant, .. } => Some(*tenant),
         }
     }
@@ -162,8 +171,17 @@ impl Principal {
     /// The name under which its changes are logged.
     pub fn actor(&self) -> String {
         match self {
-            Self::Operator => "operator".to_owned(),
+            Self::Operator { key: None } => "operator".to_owned(),
+            Self::Operator { key: Some(key) } => format!("operator:{key}"),
             Self::Tenant { key, .. } => format!("key:{key}"),
+        }
+    }
+
+    /// The stored key that it has shown, if it was one.
+    pub fn key(&self) -> Option<ApiKeyId> {
+        match self {
+            Self::Operator { key } => *key,
+            Self::Tenant { key, .. } => Some(*key),
         }
     }
 }
@@ -172,10 +190,11 @@ impl Principal {
 mod tests {
     use super::*;
 
-    const EACH: [Permission; 6] = [
+    const EACH: [Permission; 7] = [
         Permission::Evaluate,
         Permission::Ingest,
         Permission::Read,
+        Permission::Audit,
         Permission::Write,
         Permission::Administer,
         Permission::Operate,
@@ -184,12 +203,12 @@ mod tests {
     #[test]
     fn what_each_role_may() {
         for (role, expected) in [
-            (Role::Owner, [true, true, true, true, true, false]),
-            (Role::Admin, [true, true, true, true, true, false]),
-            (Role::Editor, [true, false, true, true, false, false]),
-            (Role::Evaluator, [true, false, false, false, false, false]),
-            (Role::Ingester, [false, true, false, false, false, false]),
-            (Role::Auditor, [false, false, true, false, false, false]),
+            (Role::Owner, [true, true, true, true, true, true, false]),
+            (Role::Admin, [true, true, true, true, true, true, false]),
+            (Role::Editor, [true, false, true, false, true, false, false]),
+            (Role::Evaluator, [true, false, false, false, false, false, false]),
+            (Role::Ingester, [false, true, false, false, false, false, false]),
+            (Role::Auditor, [false, false, true, true, false, false, false]),
         ] {
             let permissions = Permissions::of(role.scopes());
             assert_eq!(EACH.map(|permission| permissions.permit(permission)), expected, "{role:?}");
@@ -201,7 +220,7 @@ mod tests {
         let permissions = Permissions::of(&Scope::ALL);
         let principal = Principal::Tenant { tenant: TenantId::generate(), key: ApiKeyId::generate(), permissions };
         assert!(!principal.may(Permission::Operate));
-        assert!(EACH.iter().all(|permission| Principal::Operator.may(*permission)));
+        assert!(EACH.iter().all(|permission| Principal::Operator { key: None }.may(*permission)));
     }
 
     #[test]

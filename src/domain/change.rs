@@ -1,7 +1,7 @@
 //! Changes to what a tenant has stored. Each is one transaction and one revision.
 
 use super::{
-    DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch, Revision, RuleDraft, RuleId, RulePatch, Schema,
+    Author, DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch, Revision, RuleDraft, RuleId, RulePatch, Schema,
     SchemaDefinition, TenantPatch,
 };
 
@@ -53,6 +53,6 @@ pub struct ChangeOptions {
     pub on_broken: OnBroken,
     /// Whether callers that send their facts flat may be broken (one object becoming several).
     pub accept_breaking: bool,
-    /// Who asks, for the changelog.
-    pub actor: String,
+    /// Who asks, for the logs.
+    pub author: Author,
 }

@@ -4,11 +4,14 @@
 
 mod access;
 mod api_key;
+mod audit;
+mod author;
 mod change;
 mod derived_field;
 mod id;
 mod name;
 mod node;
+mod quota;
 pub mod quote;
 mod rule;
 mod schema;
@@ -18,11 +21,14 @@ mod token;
 
 pub use access::{Permission, Permissions, Principal, Role, Scope};
 pub use api_key::{ApiKey, ApiKeyDraft};
+pub use audit::{AuditAction, AuditChain, AuditDraft, AuditFault, AuditHash, AuditRow};
+pub use author::Author;
 pub use change::{Change, ChangeOptions, OnBroken};
 pub use derived_field::{DerivedField, DerivedFieldDraft, DerivedFieldPatch};
 pub use id::{ApiKeyId, DerivedFieldId, Epoch, NodeId, Revision, RuleId, SchemaVersion, TenantId};
 pub use name::{Name, identifier_error};
 pub use node::{Node, Vitals};
+pub use quota::{Quota, QuotaExceeded, QuotaOverrides, QuotaPatch};
 pub use rule::{Rule, RuleDraft, RulePatch};
 pub use schema::{Bounds, Field, FieldType, ObjectDefinition, Schema, SchemaDefinition};
 pub use snapshot::Snapshot;

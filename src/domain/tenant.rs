@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Name, Revision, TenantId};
+use super::{Name, Quota, QuotaOverrides, QuotaPatch, Revision, TenantId};
 
 /// What a tenant pays for; the tiers' bulkheads and quotas hang on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
@@ -47,6 +48,9 @@ pub struct Tenant {
     /// How long a node keeps it in memory unused; `null` is as long as the service's setting says.
     #[schema(required = true)]
     pub idle_stop_seconds: Option<u32>,
+    /// The quotas that are its own; all others are its tier's.
+    #[schema(example = json!({"rules": 2000}))]
+    pub quotas: QuotaOverrides,
     /// Counts its changes, from 1.
     pub revision: Revision,
     /// When it was made.
@@ -77,4 +81,36 @@ pub struct TenantPatch {
     pub pinned: Option<bool>,
     /// A new idle time, or none of its own.
     pub idle_stop_seconds: Option<Option<u32>>,
+    /// Quotas of its own.
+    pub quotas: QuotaPatch,
+}
+
+impl Tenant {
+    /// What can be changed about it, as the audit log has it.
+    pub fn settings(&self) -> Value {
+        let Self { name, tier, status, pinned, idle_stop_seconds, quotas, .. } = self;
+        json!({
+            "name": name, "tier": tier, "status": status, "pinned": pinned, "idleStopSeconds": idle_stop_seconds,
+            "quotas": quotas,
+        })
+    }
+
+    /// How much it may use.
+    pub fn quota(&self, quota: Quota) -> u64 {
+        self.quotas.0.get(&quota).copied().unwrap_or_else(|| quota.of_tier(self.tier))
+    }
+}
+
+impl TenantPatch {
+    /// Changes `tenant`.
+    pub fn apply(&self, tenant: &mut Tenant) {
+        if let Some(name) = &self.name {
+            tenant.name = name.clone();
+        }
+        tenant.tier = self.tier.unwrap_or(tenant.tier);
+        tenant.status = self.status.unwrap_or(tenant.status);
+        tenant.pinned = self.pinned.unwrap_or(tenant.pinned);
+        tenant.idle_stop_seconds = self.idle_stop_seconds.unwrap_or(tenant.idle_stop_seconds);
+        tenant.quotas.apply(&self.quotas);
+    }
 }

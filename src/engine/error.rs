@@ -1,7 +1,7 @@
 //! Why the engine did not do what it was asked.
 
 use crate::{
-    domain::Revision,
+    domain::{Quota, QuotaExceeded, Revision},
     error::{Detail, ErrorKind},
     ruleset::{Broken, Refusal},
     store,
@@ -55,6 +55,9 @@ pub enum Error {
     /// The tenant has as many as it may.
     #[error("a tenant has at most {1} {0}")]
     TooMany(&'static str, usize),
+    /// It goes beyond a quota of the tenant.
+    #[error("{0}")]
+    QuotaExceeded(QuotaExceeded),
     /// Too many writers of this tenant are waiting.
     #[error("too many changes of this tenant are waiting")]
     TenantBusy,
@@ -97,6 +100,8 @@ impl Error {
             | Self::BreaksFlatCallers => ErrorKind::Conflict,
             Self::RevisionMismatch { .. } => ErrorKind::Precondition,
             Self::Invalid(_) | Self::TooMany(..) => ErrorKind::Unacceptable,
+            Self::QuotaExceeded(exceeded) if exceeded.quota == Quota::RequestBytes => ErrorKind::TooLarge,
+            Self::QuotaExceeded(_) => ErrorKind::Unacceptable,
             Self::TenantBusy => ErrorKind::Busy,
             Self::RevisionNotReached { .. } | Self::LoadFailed | Self::Overloaded | Self::Stopping => {
                 ErrorKind::Unavailable
@@ -125,6 +130,7 @@ impl Error {
             Self::Breaks(_) => "would_break",
             Self::BreaksFlatCallers => "breaks_flat_callers",
             Self::TooMany(..) => "too_many",
+            Self::QuotaExceeded(_) => "quota_exceeded",
             Self::TenantBusy => "tenant_busy",
             Self::RevisionNotReached { .. } => "revision_not_reached",
             Self::LoadFailed => "load_failed",
@@ -147,6 +153,7 @@ impl From<Refusal> for Error {
             Refusal::Invalid(details) => Self::Invalid(details),
             Refusal::Breaks(broken) => Self::Breaks(broken),
             Refusal::BreaksFlatCallers => Self::BreaksFlatCallers,
+            Refusal::QuotaExceeded(exceeded) => Self::QuotaExceeded(exceeded),
             Refusal::TooMany(what, most) => Self::TooMany(what, most),
         }
     }

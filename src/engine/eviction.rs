@@ -27,6 +27,23 @@ pub struct Room {
     pub bytes_max: u64,
 }
 
+/// Beyond what there may be, room is made for one in so many more: looking at all of them for each that comes would take
+/// the supervisor's turn.
+const SPARE: u64 = 64;
+
+impl Room {
+    /// Whether so many tenants, with so many bytes, are more than there may be.
+    pub fn is_exceeded(&self, count: usize, bytes: u64) -> bool {
+        count > self.count_max || bytes > self.bytes_max
+    }
+
+    /// With some to spare for those that come next.
+    fn with_spare(self) -> Self {
+        let spare = self.count_max / usize::try_from(SPARE).unwrap_or(usize::MAX);
+        Self { count_max: self.count_max - spare, bytes_max: self.bytes_max - self.bytes_max / SPARE }
+    }
+}
+
 /// Who is to leave. In each list those used least recently come first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Leaving {
@@ -34,6 +51,8 @@ pub struct Leaving {
     pub idle: Vec<TenantId>,
     /// There is no room for them.
     pub surplus: Vec<TenantId>,
+    /// Whether there is more in memory than may be even without them: the others stay whatever happens.
+    pub is_crowded_still: bool,
 }
 
 /// Says who is to leave at `now_ms`. The one used last always stays: alone, it would be loaded again at once.
@@ -42,7 +61,7 @@ pub fn choose(mut seats: Vec<Seat>, now_ms: u64, room: Room) -> Leaving {
     let last_used = seats.iter().map(|seat| (seat.used_at_ms, seat.tenant)).max();
     seats.retain(|seat| !seat.stays);
     let idle = |seat: &Seat| now_ms.saturating_sub(seat.used_at_ms) >= seat.idle_stop_ms;
-    let crowded = count > room.count_max || bytes > room.bytes_max;
+    let crowded = room.is_exceeded(count, bytes);
     if crowded || seats.iter().any(idle) {
         seats.sort_unstable_by_key(|seat| (seat.used_at_ms, seat.tenant));
     }
@@ -54,7 +73,7 @@ pub fn choose(mut seats: Vec<Seat>, now_ms: u64, room: Room) -> Leaving {
         leaving.idle.push(seat.tenant);
     }
     for seat in used {
-        if count <= room.count_max && bytes <= room.bytes_max {
+        if !crowded || !room.with_spare().is_exceeded(count, bytes) {
             break;
         }
         if Some((seat.used_at_ms, seat.tenant)) != last_used {
@@ -63,6 +82,7 @@ pub fn choose(mut seats: Vec<Seat>, now_ms: u64, room: Room) -> Leaving {
             leaving.surplus.push(seat.tenant);
         }
     }
+    leaving.is_crowded_still = room.is_exceeded(count, bytes);
     leaving
 }
 
@@ -102,8 +122,9 @@ mod tests {
     #[test]
     fn beyond_the_count_the_least_recently_used_leave() {
         let all = seats(&[7, 3, 9, 5]);
-        assert_eq!(choose(all.clone(), 10, ROOM).surplus, [all[1].tenant]);
-        assert_eq!(choose(all.clone(), 10, Room { count_max: 1, ..ROOM }).surplus, [1, 3, 0].map(|n| all[n].tenant));
+        let room = Room { bytes_max: u64::MAX, ..ROOM };
+        assert_eq!(choose(all.clone(), 10, room).surplus, [all[1].tenant]);
+        assert_eq!(choose(all.clone(), 10, Room { count_max: 1, ..room }).surplus, [1, 3, 0].map(|n| all[n].tenant));
     }
 
     #[test]
@@ -118,10 +139,21 @@ mod tests {
     fn one_that_stays_leaves_neither_idle_nor_crowded() {
         let mut all = seats(&[1, 2, 3, 4]);
         all[0].stays = true;
-        assert_eq!(choose(all.clone(), 10, ROOM).surplus, [all[1].tenant]);
+        let room = Room { bytes_max: u64::MAX, ..ROOM };
+        assert_eq!(choose(all.clone(), 10, room).surplus, [all[1].tenant]);
         assert_eq!(choose(all.clone(), 9_999, ROOM).idle, [1, 2, 3].map(|n| all[n].tenant));
         all.iter_mut().for_each(|seat| seat.stays = true);
-        assert_eq!(choose(all, 9_999, Room { count_max: 0, bytes_max: 0 }), Leaving::default());
+        let nobody = Leaving { is_crowded_still: true, ..Leaving::default() };
+        assert_eq!(choose(all, 9_999, Room { count_max: 0, bytes_max: 0 }), nobody);
+    }
+
+    #[test]
+    fn room_is_made_for_some_more_and_only_where_there_was_none() {
+        let all = seats(&(0..200).collect::<Vec<_>>());
+        let room = |count_max| Room { count_max, bytes_max: u64::MAX };
+        assert_eq!(choose(all.clone(), 200, room(200)), Leaving::default());
+        let leaving = choose(all, 200, room(199));
+        assert_eq!((leaving.surplus.len(), leaving.is_crowded_still), (1 + 199 / 64, false));
     }
 
     proptest! {
@@ -137,16 +169,17 @@ mod tests {
                 (seat.memory_bytes, seat.stays) = (*bytes, *stays);
             }
             let room = Room { count_max, bytes_max };
-            let Leaving { idle, surplus } = choose(all.clone(), 100, room);
+            let Leaving { idle, surplus, is_crowded_still } = choose(all.clone(), 100, room);
             prop_assert!(idle.is_empty());
-            let fits = |gone: &[TenantId]| {
+            let fits = |room: Room, gone: &[TenantId]| {
                 let left: Vec<_> = all.iter().filter(|seat| !gone.contains(&seat.tenant)).collect();
-                left.len() <= count_max && left.iter().map(|seat| seat.memory_bytes).sum::<u64>() <= bytes_max
+                !room.is_exceeded(left.len(), left.iter().map(|seat| seat.memory_bytes).sum())
             };
             let free = all.iter().filter(|seat| !seat.stays).count();
-            prop_assert!(fits(&surplus) || surplus.len() + 1 >= free);
+            prop_assert_eq!(is_crowded_still, !fits(room, &surplus));
+            prop_assert!(!is_crowded_still || surplus.len() + 1 >= free);
             if let Some((_, fewer)) = surplus.split_last() {
-                prop_assert!(!fits(fewer));
+                prop_assert!(!fits(room, &[]) && !fits(room.with_spare(), fewer));
             }
             let used = |tenant: &TenantId| all.iter().find(|seat| seat.tenant == *tenant).unwrap().used_at_ms;
             prop_assert!(surplus.is_sorted_by_key(used));

@@ -20,7 +20,7 @@ use super::{
     reload::Want,
 };
 use crate::{
-    domain::{Revision, TenantId},
+    domain::Revision,
     store::{self, ChangeCursor, Head, Heard, Listener, Poll, Reconciler},
 };
 
@@ -162,9 +162,8 @@ async fn catch_up(
 
 /// Compares every tenant in memory with the database.
 async fn compare_all(shared: &Shared) -> Result<(), store::Error> {
-    let tenants: Vec<TenantId> = shared.registry.revisions().into_iter().map(|(tenant, _)| tenant).collect();
-    for chunk in tenants.chunks(COMPARE_CHUNK) {
-        for head in shared.store.heads(chunk).await? {
+    for chunk in shared.registry.revisions().chunks(COMPARE_CHUNK) {
+        for head in shared.store.heads_unlike(chunk).await? {
             look_into(shared, head, catch_up::compared);
         }
     }

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::clock::millis;
+
 /// When this node last compared itself with the database.
 #[derive(Debug)]
 pub struct Freshness {
@@ -45,30 +47,27 @@ impl Freshness {
         self.listening.load(Ordering::Relaxed)
     }
 
-    /// Milliseconds since the last comparison.
-    pub fn age_ms(&self, now: Instant) -> u64 {
-        self.millis_at(now).saturating_sub(self.synchronised_at_ms())
+    /// Milliseconds since the last comparison, at `now_ms` since this node began.
+    pub fn age_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.synchronised_at_ms())
     }
 
     /// Whether the promised bound is exceeded, for all tenants.
-    pub fn is_stale(&self, now: Instant) -> bool {
-        self.age_ms(now) > self.stale_after_ms
+    pub fn is_stale(&self, now_ms: u64) -> bool {
+        self.age_ms(now_ms) > self.stale_after_ms
     }
 
     /// Whether the promised bound is exceeded for a tenant that may be behind since `behind_since_ms`, in milliseconds
     /// since this node began: the database may answer, and the tenant not load.
-    pub fn is_stale_since(&self, behind_since_ms: u64, now: Instant) -> bool {
+    pub fn is_stale_since(&self, behind_since_ms: u64, now_ms: u64) -> bool {
         let since_ms = self.synchronised_at_ms().min(behind_since_ms);
-        self.millis_at(now).saturating_sub(since_ms) > self.stale_after_ms
+        now_ms.saturating_sub(since_ms) > self.stale_after_ms
     }
 
-    fn millis_at(&self, at: Instant) -> u64 {
+    /// `at` in milliseconds since this node began.
+    pub fn millis_at(&self, at: Instant) -> u64 {
         millis(at.saturating_duration_since(self.began))
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -82,10 +81,10 @@ mod tests {
         let at = |ms| began + Duration::from_millis(ms);
         let freshness = Freshness::new(Duration::from_secs(2), began);
         freshness.synchronised(at(5_000));
-        assert!(!freshness.is_stale(at(7_000)));
-        assert!(freshness.is_stale(at(7_001)));
-        assert!(!freshness.is_stale_since(NOT_BEHIND, at(7_000)));
-        assert!(!freshness.is_stale_since(4_000, at(6_000)));
-        assert!(freshness.is_stale_since(4_000, at(6_001)));
+        assert!(!freshness.is_stale(7_000));
+        assert!(freshness.is_stale(7_001));
+        assert!(!freshness.is_stale_since(NOT_BEHIND, 7_000));
+        assert!(!freshness.is_stale_since(4_000, 6_000));
+        assert!(freshness.is_stale_since(4_000, 6_001));
     }
 }

@@ -1,7 +1,7 @@
 //! The handle: what the doors may ask of the engine.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,9 @@ use tokio::{
 use tracing::{error, warn};
 
 use super::{
-    EngineOptions, Error, Shared, follow,
+    EngineOptions, Error, LiveSet, Shared,
+    clock::Clock,
+    follow,
     freshness::Freshness,
     heartbeat,
     hints::NOT_BEHIND,
@@ -23,16 +25,15 @@ use super::{
     publication::Version,
     registry::Registry,
     reload::Want,
-    resident::Resident,
     supervisor::{self, Supervisor},
     tenant::{Missing, Waiter},
     writers::Writers,
 };
 use crate::{
     config::limits,
-    domain::{Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantStatus},
+    domain::{Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantStatus},
     error::Detail,
-    ruleset::{Amendment, Broken, Decision, Refusal, RuleSet, amend},
+    ruleset::{Amendment, Broken, Decision, Refusal, amend},
     store::Store,
     telemetry::Metrics,
 };
@@ -73,20 +74,16 @@ pub(super) struct Inner {
 #[derive(Debug, Clone)]
 pub struct Served {
     /// The set.
-    pub set: Arc<RuleSet>,
+    pub set: Arc<LiveSet>,
     /// Whether it may be older than the promised bound: the database has been out of reach for longer, or this tenant
     /// is known to be behind for longer.
     pub stale: bool,
-    /// Where decisions are counted, if the tenant is still in memory.
-    resident: Option<Arc<Resident>>,
 }
 
 impl Served {
     /// Counts a decision made with the set.
     pub fn decided(&self, decision: &Decision<'_>, took: Duration) {
-        if let Some(resident) = &self.resident {
-            resident.decided(decision, took);
-        }
+        self.set.decided(decision, took);
     }
 }
 
@@ -126,11 +123,14 @@ pub struct Health {
 impl Engine {
     /// Starts the supervisor and begins to follow the database.
     pub async fn start(store: Store, metrics: Metrics, options: EngineOptions) -> Result<Self, Error> {
+        let clock = Clock::start();
         let shared = Arc::new(Shared {
-            freshness: Freshness::new(options.stale_after, Instant::now()),
+            freshness: Freshness::new(options.stale_after, clock.began()),
             keys: Keys::default(),
-            registry: Registry::new(),
+            registry: Registry::new(clock),
+            clock,
             loads: Semaphore::new(limits::LOADS_MAX),
+            crowded: AtomicBool::new(false),
             supervisor: OnceLock::new(),
             store,
             metrics,
@@ -146,7 +146,7 @@ impl Engine {
         parts.spawn(follow::purge(shared.clone()));
         parts.spawn(keys::recheck(shared.clone()));
         parts.spawn(keys::note_uses(shared.clone()));
-        parts.spawn(sweep(supervisor.clone(), sweep_interval(shared.options.idle_stop)));
+        parts.spawn(sweep(shared.clone(), sweep_interval(shared.options.idle_stop)));
         let node = NodeId::generate();
         parts.spawn(heartbeat::beat(shared.clone(), node));
         let (pinned_sender, pinned_loaded) = watch::channel(false);
@@ -172,35 +172,32 @@ impl Engine {
     /// the setting allows. A suspended tenant has none to decide with.
     pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
         let shared = &self.inner.shared;
-        let mut now = Instant::now();
-        let served = shared.registry.serving(tenant, now);
-        // First the time, then the set: one that is published in between makes it too early, not too late.
-        let (resident, set, behind_since_ms) = match served {
+        let mut now_ms = shared.clock.now_ms();
+        let (set, behind_since_ms) = match shared.registry.serving(tenant, now_ms) {
             Some(served) if min_revision.is_none_or(|revision| served.set.revision() >= revision) => {
-                shared.metrics.resident_hit();
-                (Some(served.resident), served.set, served.behind_since_ms)
+                (served.set, served.behind_since_ms)
             }
             served => {
+                shared.metrics.resident_miss();
                 let set = self.wait_for(tenant, min_revision, served.map(|served| served.set)).await?;
-                now = Instant::now();
-                let resident = shared.registry.entry(tenant).map(|entry| entry.resident);
-                let behind_since_ms = resident.as_ref().map_or(NOT_BEHIND, |resident| resident.hints.behind_since_ms());
-                (resident, set, behind_since_ms)
+                now_ms = shared.clock.now_ms();
+                let entry = shared.registry.entry(tenant);
+                (set, entry.map_or(NOT_BEHIND, |entry| entry.resident.hints.behind_since_ms()))
             }
         };
         if set.tenant().status == TenantStatus::Suspended {
             return Err(Error::TenantSuspended);
         }
-        let stale = shared.freshness.is_stale_since(behind_since_ms, now);
-        Ok(Served { set, stale, resident })
+        let stale = shared.freshness.is_stale_since(behind_since_ms, now_ms);
+        Ok(Served { set, stale })
     }
 
     async fn wait_for(
         &self,
         tenant: TenantId,
         min_revision: Option<Revision>,
-        served: Option<Arc<RuleSet>>,
-    ) -> Result<Arc<RuleSet>, Error> {
+        served: Option<Arc<LiveSet>>,
+    ) -> Result<Arc<LiveSet>, Error> {
         let set = match served {
             Some(set) => set,
             None => self.ensure(tenant, None, FIRST_LOAD_WAIT).await?.ok_or(Error::LoadFailed)?,
@@ -219,7 +216,7 @@ impl Engine {
         tenant: TenantId,
         revision_min: Option<Revision>,
         wait: Duration,
-    ) -> Result<Option<Arc<RuleSet>>, Error> {
+    ) -> Result<Option<Arc<LiveSet>>, Error> {
         let permit = self.inner.waiting.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter { revision_min, reply, _permit: Some(permit) };
@@ -235,14 +232,19 @@ impl Engine {
     }
 
     /// Makes a tenant.
-    pub async fn create_tenant(&self, draft: &TenantDraft) -> Result<Tenant, Error> {
-        Ok(self.inner.shared.store.create_tenant(draft).await?)
+    pub async fn create_tenant(&self, draft: &TenantDraft, author: &Author) -> Result<Tenant, Error> {
+        Ok(self.inner.shared.store.create_tenant(draft, author).await?)
     }
 
-    /// Deletes a tenant and everything of it. From the answer on this node knows no such tenant.
-    pub async fn delete_tenant(&self, tenant: TenantId, if_match: Option<Revision>) -> Result<Revision, Error> {
+    /// Deletes a tenant and everything of it but its audit log. From the answer on this node knows no such tenant.
+    pub async fn delete_tenant(
+        &self,
+        tenant: TenantId,
+        if_match: Option<Revision>,
+        author: &Author,
+    ) -> Result<Revision, Error> {
         let _turn = self.inner.writers.turn(tenant).await.ok_or(Error::TenantBusy)?;
-        let revision = match self.inner.shared.store.delete_tenant(tenant, if_match).await? {
+        let revision = match self.inner.shared.store.delete_tenant(tenant, if_match, author).await? {
             None => return Err(Error::TenantNotFound),
             Some(Err(current)) => return Err(Error::RevisionMismatch { current }),
             Some(Ok(revision)) => revision,
@@ -270,11 +272,12 @@ impl Engine {
         }
         let served = shared.registry.entry(tenant).and_then(|entry| entry.resident.set());
         let snapshot = transaction.snapshot().clone();
-        let compile = move || amend(&snapshot, served.as_deref(), &change, &options);
+        let author = options.author.clone();
+        let compile = move || amend(&snapshot, served.as_deref().map(|set| &**set), &change, &options);
         let mut amendment = tokio::task::spawn_blocking(compile)
             .await
             .map_err(|_| Error::Internal("compiling the change panicked"))??;
-        let revision = transaction.commit(&amendment.operations).await?;
+        let revision = transaction.commit(&amendment.operations, &author).await?;
         amendment.after.tenant.revision = revision;
         if amendment.after.tenant.pinned {
             // From the answer on it is in memory here; elsewhere within seconds.
@@ -317,10 +320,10 @@ impl Engine {
         let options = ChangeOptions::default();
         let accepting = ChangeOptions { accept_breaking: true, ..ChangeOptions::default() };
         let look = move || {
-            let strict = amend(&snapshot, served.as_deref(), &change, &options);
+            let served = served.as_deref().map(|set| &**set);
+            let strict = amend(&snapshot, served, &change, &options);
             let breaks_flat_callers = matches!(strict, Err(Refusal::BreaksFlatCallers));
-            let result =
-                if breaks_flat_callers { amend(&snapshot, served.as_deref(), &change, &accepting) } else { strict };
+            let result = if breaks_flat_callers { amend(&snapshot, served, &change, &accepting) } else { strict };
             (result.map(drop), breaks_flat_callers)
         };
         let (result, breaks_flat_callers) =
@@ -340,7 +343,7 @@ impl Engine {
         let shared = &self.inner.shared;
         Health {
             listening: shared.freshness.is_listening(),
-            synchronised_ago_ms: shared.freshness.age_ms(Instant::now()),
+            synchronised_ago_ms: shared.freshness.age_ms(shared.clock.now_ms()),
             resident_tenants: shared.registry.len(),
         }
     }
@@ -372,11 +375,11 @@ fn sweep_interval(idle_stop: Duration) -> Duration {
     (idle_stop / 10).clamp(Duration::from_millis(10), Duration::from_secs(10))
 }
 
-async fn sweep(supervisor: ActorRef<supervisor::Msg>, every: Duration) {
+async fn sweep(shared: Arc<Shared>, every: Duration) {
     let mut ticks = interval(every);
     loop {
         ticks.tick().await;
-        if supervisor.cast(supervisor::Msg::Sweep).is_err() {
+        if shared.tell(supervisor::Msg::Sweep).is_err() {
             return;
         }
     }

@@ -1,9 +1,6 @@
 //! This node's row among the nodes: written again every few seconds, so that others see that it lives and how it does.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
@@ -33,8 +30,8 @@ pub(super) async fn beat(shared: Arc<Shared>, id: NodeId) {
 }
 
 fn vitals(shared: &Shared) -> Vitals {
-    let now_ms = shared.registry.now_ms();
-    let mut vitals = Vitals { synchronised_ago_ms: shared.freshness.age_ms(Instant::now()), ..Vitals::default() };
+    let now_ms = shared.clock.now_ms();
+    let mut vitals = Vitals { synchronised_ago_ms: shared.freshness.age_ms(now_ms), ..Vitals::default() };
     shared.registry.each(|_, resident| {
         vitals.resident_tenants += 1;
         vitals.memory_bytes += resident.memory_bytes();

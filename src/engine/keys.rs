@@ -184,7 +184,7 @@ impl Engine {
 
 fn principal(holder: Holder, stored: &StoredKey) -> Principal {
     match holder {
-        Holder::Operator(_) => Principal::Operator,
+        Holder::Operator(key) => Principal::Operator { key: Some(key) },
         Holder::Tenant(tenant, key) => Principal::Tenant { tenant, key, permissions: Permissions::of(&stored.scopes) },
     }
 }

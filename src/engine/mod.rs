@@ -5,6 +5,7 @@
 //! published set and run on the caller's task: no mailbox, no SQL.
 
 mod catch_up;
+mod clock;
 mod error;
 mod eviction;
 mod exit;
@@ -14,6 +15,8 @@ mod handle;
 mod heartbeat;
 mod hints;
 mod keys;
+mod live;
+mod mail;
 mod operate;
 mod options;
 mod publication;
@@ -28,20 +31,24 @@ mod tenant;
 mod tests;
 mod writers;
 
-use std::sync::OnceLock;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use ractor::ActorRef;
 use tokio::sync::Semaphore;
 
-use self::{freshness::Freshness, keys::Keys, registry::Registry, reload::Want};
+use self::{clock::Clock, freshness::Freshness, keys::Keys, registry::Registry, reload::Want};
 use crate::{domain::TenantId, store::Store, telemetry::Metrics};
 
 pub use self::{
     error::Error,
     handle::{Changed, Checked, Engine, Health, Served},
     keys::Pepper,
+    live::{LiveSet, Used},
     options::{Compiler, EngineOptions},
-    resident::{Failure, LastLoad, Used},
+    resident::{Failure, LastLoad},
     runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
 };
 
@@ -51,12 +58,15 @@ pub struct Shared {
     store: Store,
     metrics: Metrics,
     options: EngineOptions,
+    clock: Clock,
     registry: Registry,
     freshness: Freshness,
     /// Keys that are known to be valid.
     keys: Keys,
     /// Loads that may be under way at once.
     loads: Semaphore,
+    /// Whether the supervisor knows that there is more in memory than may be, and has not made room yet.
+    crowded: AtomicBool,
     /// Set by the supervisor when it starts.
     supervisor: OnceLock<ActorRef<supervisor::Msg>>,
 }
@@ -70,6 +80,15 @@ impl Shared {
             self.metrics.mailbox_taken();
             Error::Stopping
         })
+    }
+
+    /// A tenant has come into memory, or takes more of it: if that is more than may be, has the supervisor make room.
+    fn make_room(&self) {
+        let (count, bytes) = (self.registry.len(), self.registry.memory_bytes());
+        if self.options.room().is_exceeded(count, bytes) && !self.crowded.swap(true, Ordering::Relaxed) {
+            // A supervisor that does not run ends the process anyway.
+            let _ = self.tell(supervisor::Msg::Sweep);
+        }
     }
 
     /// Passes on that the database may hold something newer of a tenant in memory.

@@ -40,7 +40,7 @@ impl Engine {
     pub async fn reload_tenant(&self, tenant: TenantId) -> Result<(), Error> {
         let Some(entry) = self.inner.shared.registry.entry(tenant) else { return self.load_tenant(tenant).await };
         let (reply, reloaded) = oneshot::channel();
-        let asked = entry.actor.cast(tenant::Msg::Reload(reply)).is_ok();
+        let asked = entry.send(tenant::Msg::Reload(reply)).is_ok();
         let answer = if asked { timeout(FIRST_LOAD_WAIT, reloaded).await } else { Ok(Ok(Err(Missing::Load))) };
         match answer {
             Ok(Ok(Ok(()))) => Ok(()),

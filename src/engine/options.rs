@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::Pepper;
+use super::{Pepper, eviction::Room};
 use crate::{domain::Snapshot, ruleset::RuleSet};
 
 /// The engine's settings. Their meaning for operators stands in `docs/configuration.md`.
@@ -24,6 +24,13 @@ pub struct EngineOptions {
     pub pepper: Pepper,
     /// What makes rule sets of what is stored.
     pub compiler: Compiler,
+}
+
+impl EngineOptions {
+    /// How much there may be in memory.
+    pub(super) fn room(&self) -> Room {
+        Room { count_max: self.residents_max, bytes_max: self.resident_bytes_max }
+    }
 }
 
 impl Default for EngineOptions {

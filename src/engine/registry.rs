@@ -1,8 +1,11 @@
 //! Which tenants are in memory, and what each serves: the one place that decisions look at.
 
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use dashmap::DashMap;
@@ -10,33 +13,45 @@ use foldhash::quality::RandomState;
 use ractor::{ActorId, ActorRef};
 
 use super::{
+    clock::{Clock, millis},
     eviction::Seat,
     handle::FIRST_LOAD_WAIT,
+    live::LiveSet,
+    mail::{self, Letter},
     reload::{self, Want},
     resident::Resident,
     tenant,
 };
-use crate::{
-    domain::{Revision, TenantId},
-    ruleset::RuleSet,
-};
+use crate::domain::{Revision, TenantId};
 
 /// A tenant in memory together with the actor that keeps it.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// What it serves.
+    /// What is known of it.
     pub resident: Arc<Resident>,
     /// Who keeps it.
-    pub actor: ActorRef<tenant::Msg>,
+    pub actor: ActorRef<Letter>,
+    /// What it serves: as in the resident, and here for decisions, which have come this far and need nothing else.
+    set: Option<Arc<LiveSet>>,
+}
+
+impl Entry {
+    /// A tenant with its actor, which serves what it served before.
+    pub fn new(resident: Arc<Resident>, actor: ActorRef<Letter>) -> Self {
+        Self { set: resident.set(), resident, actor }
+    }
+
+    /// Sends to its actor. One that has failed takes nothing: then the message comes back.
+    pub fn send(&self, message: tenant::Msg) -> Result<(), Option<tenant::Msg>> {
+        mail::send(&self.actor, &self.resident, message)
+    }
 }
 
 /// What a decision needs of a tenant in memory.
 #[derive(Debug)]
 pub struct Serving {
     /// What it serves.
-    pub set: Arc<RuleSet>,
-    /// Where decisions are counted.
-    pub resident: Arc<Resident>,
+    pub set: Arc<LiveSet>,
     /// Since when it may be behind, on the clock of the node's freshness.
     pub behind_since_ms: u64,
 }
@@ -47,31 +62,40 @@ pub struct Registry {
     entries: DashMap<TenantId, Entry, RandomState>,
     /// Tenants that have been removed, and whose actor has not ended yet: how many such actors.
     leaving: DashMap<TenantId, usize>,
-    began: Instant,
+    memory_bytes: Arc<AtomicU64>,
+    clock: Clock,
 }
 
 impl Registry {
-    /// An empty one.
-    pub fn new() -> Self {
-        Self { entries: DashMap::default(), leaving: DashMap::new(), began: Instant::now() }
+    /// An empty one, whose last uses are times of `clock`.
+    pub fn new(clock: Clock) -> Self {
+        Self { entries: DashMap::default(), leaving: DashMap::new(), memory_bytes: Arc::default(), clock }
     }
 
-    /// Milliseconds since the registry was made: the clock of the last uses.
+    /// The time by the clock of the last uses.
     pub fn now_ms(&self) -> u64 {
-        self.ms_at(Instant::now())
+        self.clock.now_ms()
     }
 
-    fn ms_at(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// `tenant`, with what it serves, if it is in memory and loaded. Counts as a use of it: one relaxed store.
-    pub fn serving(&self, tenant: TenantId, now: Instant) -> Option<Serving> {
+    /// `tenant`, with what it serves, if it is in memory and loaded. Counts as a use of it at `now_ms`.
+    #[inline]
+    pub fn serving(&self, tenant: TenantId, now_ms: u64) -> Option<Serving> {
         let entry = self.entries.get(&tenant)?;
-        entry.resident.used(self.ms_at(now));
+        entry.resident.used(now_ms);
         // First the time: a set that is published in between makes it too early, not too late.
         let behind_since_ms = entry.resident.hints.behind_since_ms();
-        Some(Serving { set: entry.resident.set()?, resident: entry.resident.clone(), behind_since_ms })
+        Some(Serving { set: entry.set.clone()?, behind_since_ms })
+    }
+
+    /// Decisions of `tenant` are made with `set` from now on, if `resident` is still what is known of it.
+    pub fn serve(&self, tenant: TenantId, resident: &Arc<Resident>, set: Arc<LiveSet>) {
+        let Some(mut entry) = self.entries.get_mut(&tenant) else { return };
+        if Arc::ptr_eq(&entry.resident, resident) {
+            let before = entry.set.replace(set);
+            // Many rules take a while to drop, and others of the registry would wait for it.
+            drop(entry);
+            drop(before);
+        }
     }
 
     /// The tenant, if it is in memory.
@@ -81,7 +105,7 @@ impl Registry {
 
     /// A place for a tenant that is about to get an actor.
     pub fn vacancy(&self) -> Arc<Resident> {
-        Arc::new(Resident::new(self.now_ms()))
+        Arc::new(Resident::new(self.now_ms(), self.memory_bytes.clone()))
     }
 
     /// Adds a tenant, or gives one another actor.
@@ -120,7 +144,7 @@ impl Registry {
         let is_news = reload::is_news(want, entry.resident.revision());
         if is_news && entry.resident.hint(want, self.now_ms(), known_ms) {
             // An actor that has failed is told when it is started again.
-            let _ = entry.actor.cast(tenant::Msg::Hinted);
+            let _ = entry.send(tenant::Msg::Hinted);
         }
         entry.resident.is_quarantined() && (want == Want::Fresh || entry.resident.take_untried())
     }
@@ -166,6 +190,11 @@ impl Registry {
         self.leaving.iter().map(|entry| *entry.key()).collect()
     }
 
+    /// What the rules of all tenants take, as estimated, those among them whose actor has not ended yet.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
     /// How many tenants are in memory.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -180,7 +209,7 @@ fn seat(tenant: TenantId, entry: &Entry, idle_stop: Duration, now_ms: u64) -> Se
     Seat {
         tenant,
         used_at_ms: resident.used_at_ms(),
-        idle_stop_ms: u64::try_from(own.unwrap_or(idle_stop).as_millis()).unwrap_or(u64::MAX),
+        idle_stop_ms: millis(own.unwrap_or(idle_stop)),
         memory_bytes: resident.memory_bytes(),
         stays: set.is_none() && is_awaited(resident.used_at_ms(), now_ms)
             || resident.is_quarantined()
@@ -191,5 +220,5 @@ fn seat(tenant: TenantId, entry: &Entry, idle_stop: Duration, now_ms: u64) -> Se
 /// Whether callers may wait for the first load of a tenant that was asked for at `used_at_ms`. One that was stopped
 /// meanwhile would begin again, and never end where loads take longer than the time between two stops.
 pub fn is_awaited(used_at_ms: u64, now_ms: u64) -> bool {
-    now_ms.saturating_sub(used_at_ms) < u64::try_from(FIRST_LOAD_WAIT.as_millis()).unwrap_or(u64::MAX)
+    now_ms.saturating_sub(used_at_ms) < millis(FIRST_LOAD_WAIT)
 }

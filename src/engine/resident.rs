@@ -13,16 +13,18 @@ use std::{
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 
-use super::{hints::Hints, reload::Want};
-use crate::{
-    domain::Revision,
-    ruleset::{CompileReport, Decision, RuleSet},
+use super::{
+    hints::Hints,
+    live::{LiveSet, Usage},
+    mail::Mailbox,
+    reload::Want,
 };
+use crate::{domain::Revision, ruleset::CompileReport};
 
 /// One tenant in memory. Outlives a failed actor, so that decisions go on while another one takes its place.
 #[derive(Debug)]
 pub struct Resident {
-    set: ArcSwapOption<RuleSet>,
+    set: ArcSwapOption<LiveSet>,
     used_at_ms: AtomicU64,
     /// What its actor is to look into.
     pub hints: Hints,
@@ -33,31 +35,13 @@ pub struct Resident {
     /// Since when it has been known to serve an older revision than is stored; 0 if it never was.
     behind_since_ms: AtomicU64,
     memory_bytes: AtomicU64,
+    /// The bytes of all tenants of the registry, among which these are as long as this exists.
+    total_bytes: Arc<AtomicU64>,
     quarantined: AtomicBool,
-    usage: Usage,
+    /// Messages for its actor.
+    pub mailbox: Mailbox,
+    usage: Arc<Usage>,
     record: Mutex<Record>,
-}
-
-/// What decisions have taken since the tenant came into memory.
-#[derive(Debug, Default)]
-struct Usage {
-    decisions: AtomicU64,
-    rules: AtomicU64,
-    cost: AtomicU64,
-    time_ns: AtomicU64,
-}
-
-/// The same, read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Used {
-    /// Decisions made.
-    pub decisions: u64,
-    /// Rules evaluated in them.
-    pub rules_evaluated: u64,
-    /// Units of cost that they took.
-    pub cost: u64,
-    /// Time that they took.
-    pub time: Duration,
 }
 
 /// What happened to a tenant since it came into memory, for operators.
@@ -94,8 +78,8 @@ pub struct Failure {
 }
 
 impl Resident {
-    /// One that serves nothing yet, and counts as used at `now_ms`.
-    pub fn new(now_ms: u64) -> Self {
+    /// One that serves nothing yet, and counts as used at `now_ms`. What it will take counts among `total_bytes`.
+    pub fn new(now_ms: u64, total_bytes: Arc<AtomicU64>) -> Self {
         Self {
             set: ArcSwapOption::empty(),
             used_at_ms: AtomicU64::new(now_ms),
@@ -104,14 +88,16 @@ impl Resident {
             tried: AtomicI64::new(0),
             behind_since_ms: AtomicU64::new(0),
             memory_bytes: AtomicU64::new(0),
+            total_bytes,
             quarantined: AtomicBool::new(false),
-            usage: Usage::default(),
+            mailbox: Mailbox::default(),
+            usage: Arc::default(),
             record: Mutex::default(),
         }
     }
 
     /// What is served now.
-    pub fn set(&self) -> Option<Arc<RuleSet>> {
+    pub fn set(&self) -> Option<Arc<LiveSet>> {
         self.set.load_full()
     }
 
@@ -121,8 +107,10 @@ impl Resident {
     }
 
     /// Serves `set` from now on. Only the tenant's actor calls this.
-    pub fn publish(&self, set: Arc<RuleSet>) {
-        self.memory_bytes.store(set.memory_bytes(), Ordering::Relaxed);
+    pub fn publish(&self, set: Arc<LiveSet>) {
+        let bytes = set.memory_bytes();
+        self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.total_bytes.fetch_sub(self.memory_bytes.swap(bytes, Ordering::Relaxed), Ordering::Relaxed);
         let (revision, epoch) = (set.revision().0, set.epoch());
         let before = self.set.swap(Some(set));
         if before.is_some_and(|before| before.epoch() != epoch) {
@@ -133,9 +121,11 @@ impl Resident {
         }
     }
 
-    /// Notes a use: one relaxed store.
+    /// Notes a use: one relaxed store, and none where it was noted already, so that cores need not take turns with it.
     pub fn used(&self, now_ms: u64) {
-        self.used_at_ms.store(now_ms, Ordering::Relaxed);
+        if self.used_at_ms() != now_ms {
+            self.used_at_ms.store(now_ms, Ordering::Relaxed);
+        }
     }
 
     /// When it was used last, on the registry's clock.
@@ -148,23 +138,9 @@ impl Resident {
         self.memory_bytes.load(Ordering::Relaxed)
     }
 
-    /// Counts a decision.
-    pub fn decided(&self, decision: &Decision<'_>, took: Duration) {
-        let time_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.usage.decisions.fetch_add(1, Ordering::Relaxed);
-        self.usage.rules.fetch_add(u64::try_from(decision.evaluated).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.usage.cost.fetch_add(decision.cost, Ordering::Relaxed);
-        self.usage.time_ns.fetch_add(time_ns, Ordering::Relaxed);
-    }
-
-    /// What decisions have taken.
-    pub fn usage(&self) -> Used {
-        Used {
-            decisions: self.usage.decisions.load(Ordering::Relaxed),
-            rules_evaluated: self.usage.rules.load(Ordering::Relaxed),
-            cost: self.usage.cost.load(Ordering::Relaxed),
-            time: Duration::from_nanos(self.usage.time_ns.load(Ordering::Relaxed)),
-        }
+    /// Where decisions are counted.
+    pub fn usage(&self) -> &Arc<Usage> {
+        &self.usage
     }
 
     /// How long it has been known at `now_ms` to serve an older revision than is stored.
@@ -219,5 +195,11 @@ impl Resident {
             self.known.fetch_max(revision.0, Ordering::Relaxed);
         }
         self.hints.keep(want, known_ms)
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        self.total_bytes.fetch_sub(self.memory_bytes(), Ordering::Relaxed);
     }
 }

@@ -1,15 +1,13 @@
 //! How tenants are doing on this node: what operators see. Nothing is decided by it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Instant,
-};
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Engine, Error, Shared,
-    resident::{Failure, LastLoad, Resident, Used},
+    live::Used,
+    resident::{Failure, LastLoad, Resident},
 };
 use crate::{
     domain::{Revision, Tenant, TenantId},
@@ -93,14 +91,27 @@ pub struct ResidentRuntime {
     pub last_error: Option<Failure>,
 }
 
+/// What there is in memory, all together.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    /// How many tenants are in each state.
+    states: HashMap<RuntimeState, usize>,
+    /// What their rules take.
+    memory_bytes: u64,
+    /// Messages that their actors have not begun with.
+    messages: usize,
+    /// Those of the actor that has the most.
+    messages_max: usize,
+}
+
 impl Shared {
     /// As decisions are marked.
     fn is_stale(&self, resident: &Resident) -> bool {
-        self.freshness.is_stale_since(resident.hints.behind_since_ms(), Instant::now())
+        self.freshness.is_stale_since(resident.hints.behind_since_ms(), self.clock.now_ms())
     }
 
     fn state_of(&self, resident: &Resident) -> RuntimeState {
-        let lag_ms = resident.lag_ms(self.registry.now_ms());
+        let lag_ms = resident.lag_ms(self.clock.now_ms());
         if resident.is_quarantined() {
             RuntimeState::Quarantined
         } else if resident.revision().is_none() {
@@ -112,15 +123,18 @@ impl Shared {
         }
     }
 
-    /// How many tenants in memory are in each state, and what their rules take.
-    pub(super) fn census(&self) -> (HashMap<RuntimeState, usize>, u64) {
-        let (mut states, mut bytes) = (HashMap::new(), 0);
+    /// Looks at all tenants in memory.
+    pub(super) fn census(&self) -> Census {
+        let mut census = Census::default();
         self.registry.each(|_, resident| {
-            *states.entry(self.state_of(resident)).or_insert(0) += 1;
-            bytes += resident.memory_bytes();
+            *census.states.entry(self.state_of(resident)).or_insert(0) += 1;
+            census.memory_bytes += resident.memory_bytes();
+            let messages = resident.mailbox.messages();
+            census.messages += messages;
+            census.messages_max = census.messages_max.max(messages);
         });
-        states.insert(RuntimeState::Stopping, self.registry.leaving().len());
-        (states, bytes)
+        census.states.insert(RuntimeState::Stopping, self.registry.leaving().len());
+        census
     }
 
     fn runtime(&self, tenant_id: TenantId, stored: Option<Tenant>) -> TenantRuntime {
@@ -129,7 +143,7 @@ impl Shared {
             let state = if leaving { RuntimeState::Stopping } else { RuntimeState::Cold };
             return TenantRuntime { stored, tenant_id, state, resident: None };
         };
-        let (resident, now_ms) = (&entry.resident, self.registry.now_ms());
+        let (resident, now_ms) = (&entry.resident, self.clock.now_ms());
         let set = resident.set();
         let record = resident.record().clone();
         let unused_ms = i64::try_from(now_ms.saturating_sub(resident.used_at_ms())).unwrap_or(i64::MAX);
@@ -139,7 +153,7 @@ impl Shared {
             rules_active: set.as_ref().map_or(0, |set| set.active_rules()),
             rules_broken: set.as_ref().map_or(0, |set| set.broken().len()),
             memory_bytes: resident.memory_bytes(),
-            used: resident.usage(),
+            used: resident.usage().read(),
             last_used_at: Utc::now() - TimeDelta::try_milliseconds(unused_ms).unwrap_or_default(),
             last_load: record.last_load,
             restarts: record.restarts,
@@ -150,14 +164,15 @@ impl Shared {
 }
 
 impl Engine {
-    /// Writes down how many tenants are in memory, for the metrics.
+    /// Writes down what there is in memory, for the metrics.
     pub fn take_census(&self) {
         let shared = &self.inner.shared;
-        let (states, bytes) = shared.census();
+        let Census { states, memory_bytes, messages, messages_max } = shared.census();
         for state in RuntimeState::ALL.into_iter().filter(|state| *state != RuntimeState::Cold) {
             shared.metrics.resident_tenants(state.name(), states.get(&state).copied().unwrap_or(0));
         }
-        shared.metrics.memory_bytes(bytes);
+        shared.metrics.memory_bytes(memory_bytes);
+        shared.metrics.tenant_mailboxes(messages, messages_max);
     }
 
     /// How a tenant is doing on this node. One in memory is told of also while the database does not answer.

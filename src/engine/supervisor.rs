@@ -3,15 +3,18 @@
 //! Because all of that happens in its turn, a tenant never has two actors, and a request that crosses a stop is either
 //! forwarded before it or starts another actor after it.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::{
-    Shared,
-    eviction::{self, Room},
+    Shared, eviction,
     exit::Exit,
     jitter_permille,
     registry::Entry,
@@ -79,7 +82,8 @@ pub enum Msg {
         /// Sent when an actor has been started, if one had to be.
         reply: oneshot::Sender<()>,
     },
-    /// From the engine's timer: let go of tenants that nobody uses, and of those beyond the cap.
+    /// From the engine's timer, and from a load after which there is more in memory than may be: let go of tenants that
+    /// nobody uses, and of those beyond the caps.
     Sweep,
 }
 
@@ -168,7 +172,7 @@ impl State {
             },
         };
         // A failed actor takes nothing; it waits to be started again.
-        if let Err(MessagingErr::SendErr(tenant::Msg::Ensure(waiter))) = entry.actor.cast(tenant::Msg::Ensure(waiter)) {
+        if let Err(Some(tenant::Msg::Ensure(waiter))) = entry.send(tenant::Msg::Ensure(waiter)) {
             refuse(waiter);
         }
     }
@@ -179,7 +183,7 @@ impl State {
         match TenantActor::spawn_linked(None, TenantActor, args, myself.get_cell()).await {
             Ok((actor, _)) => {
                 self.tenants.insert(actor.get_id(), tenant);
-                let entry = Entry { resident, actor };
+                let entry = Entry::new(resident, actor);
                 // In the registry before its first load begins, so that no hint about it is missed.
                 self.shared.registry.insert(tenant, entry.clone());
                 Some(entry)
@@ -199,7 +203,7 @@ impl State {
             if !failed {
                 self.shared.registry.begin_leaving(tenant);
             }
-            let _ = entry.actor.cast(tenant::Msg::Stop(exit));
+            let _ = entry.send(tenant::Msg::Stop(exit));
         }
     }
 
@@ -281,12 +285,13 @@ impl State {
 
     fn sweep(&mut self) {
         // While the database is away, a tenant let go of could not come back.
-        if self.shared.freshness.is_stale(Instant::now()) {
+        if self.shared.freshness.is_stale(self.shared.clock.now_ms()) {
             return;
         }
-        let Shared { options, registry, metrics, .. } = &*self.shared.clone();
-        let room = Room { count_max: options.residents_max, bytes_max: options.resident_bytes_max };
-        let leaving = eviction::choose(registry.seats(options.idle_stop), registry.now_ms(), room);
+        let Shared { options, registry, metrics, crowded, .. } = &*self.shared.clone();
+        let leaving = eviction::choose(registry.seats(options.idle_stop), registry.now_ms(), options.room());
+        // Where nobody can leave, loads need not ask again: the timer does.
+        crowded.store(leaving.is_crowded_still, Ordering::Relaxed);
         for tenant in leaving.surplus {
             self.stop(tenant, registry.remove(tenant), Exit::Evicted);
             metrics.departure(Departure::Evicted);

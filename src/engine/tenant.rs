@@ -22,13 +22,15 @@ use super::{
     Shared,
     exit::Exit,
     jitter_permille,
+    live::LiveSet,
+    mail::{self, Letter},
     publication::{Publication, Version, publication},
     reload::{self, Action, Input, Want},
     resident::{LastLoad, Resident},
     supervisor,
 };
 use crate::{
-    domain::{Revision, TenantId},
+    domain::{Revision, Snapshot, TenantId},
     ruleset::RuleSet,
     store,
 };
@@ -36,6 +38,10 @@ use crate::{
 /// How long reading a tenant may take: ten thousand rules take a fiftieth of it. A load that never ended would be one
 /// that no hint could follow.
 const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Bytes of expressions that are compiled on the thread that read them: it takes less than a decision may, and the way to
+/// another thread and back would take longer.
+const COMPILED_IN_PLACE_MAX: usize = 1_000;
 
 /// What a tenant's actor is sent.
 #[derive(Debug)]
@@ -63,7 +69,7 @@ pub struct Waiter {
     /// The revision it needs at least.
     pub revision_min: Option<Revision>,
     /// Where the answer goes.
-    pub reply: oneshot::Sender<Result<Arc<RuleSet>, Missing>>,
+    pub reply: oneshot::Sender<Result<Arc<LiveSet>, Missing>>,
     /// Its place among all requests that wait; given back with the answer.
     pub _permit: Option<OwnedSemaphorePermit>,
 }
@@ -71,7 +77,7 @@ pub struct Waiter {
 /// A load that ended well.
 #[derive(Debug)]
 pub struct Loaded {
-    set: Arc<RuleSet>,
+    set: Arc<LiveSet>,
     took: Duration,
     /// How long before `read_at` its last change was begun, both by the database's clock.
     age: Duration,
@@ -129,16 +135,21 @@ pub struct State {
 pub struct TenantActor;
 
 impl Actor for TenantActor {
-    type Msg = Msg;
+    type Msg = Letter;
     type State = State;
     type Arguments = Args;
 
-    async fn pre_start(&self, _myself: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(&self, _myself: ActorRef<Letter>, args: Args) -> Result<State, ActorProcessingErr> {
         Ok(State { args, reload: reload::State::Idle, waiters: Vec::new(), reloads: Vec::new(), reloading: Vec::new() })
     }
 
-    async fn handle(&self, myself: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
-        match message {
+    async fn handle(
+        &self,
+        myself: ActorRef<Letter>,
+        letter: Letter,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match letter.open() {
             Msg::Ensure(waiter) => state.ensure(&myself, waiter),
             Msg::Hinted => state.hinted(&myself),
             Msg::Loaded(Ok(Some(loaded))) => state.loaded(&myself, loaded),
@@ -161,20 +172,20 @@ impl Actor for TenantActor {
 }
 
 impl State {
-    fn ensure(&mut self, myself: &ActorRef<Msg>, waiter: Waiter) {
+    fn ensure(&mut self, myself: &ActorRef<Letter>, waiter: Waiter) {
         let Some(waiter) = answer_if_served(waiter, self.args.resident.set()) else { return };
         let want = waiter.revision_min.map_or(Want::Fresh, Want::AtLeast);
         self.waiters.push(waiter);
         self.advance(myself, Input::Hint(want));
     }
 
-    fn hinted(&mut self, myself: &ActorRef<Msg>) {
+    fn hinted(&mut self, myself: &ActorRef<Letter>) {
         if let Some(want) = self.args.resident.hints.take() {
             self.advance(myself, Input::Hint(want));
         }
     }
 
-    fn loaded(&mut self, myself: &ActorRef<Msg>, loaded: Loaded) {
+    fn loaded(&mut self, myself: &ActorRef<Letter>, loaded: Loaded) {
         self.publish(loaded);
         for reply in self.reloading.drain(..) {
             let _ = reply.send(Ok(()));
@@ -195,9 +206,9 @@ impl State {
         let report = set.report();
         let load = LastLoad { at: Utc::now(), took, revision: set.revision(), report };
         self.args.resident.record().last_load = Some(load);
-        let current = self.args.resident.set().map(|current| Version::from(&*current));
+        let current = self.args.resident.set().map(|current| Version::from(&**current));
         let is_newer = current.is_some_and(|current| current.revision < set.revision());
-        match publication(current, Version::from(&*set)) {
+        match publication(current, Version::from(&**set)) {
             Publication::Known if self.reloading.is_empty() => return,
             Publication::Known | Publication::Publish => {}
             Publication::Regression => {
@@ -212,13 +223,15 @@ impl State {
             warn!(%tenant, revision = %set.revision(), subject = ?broken.subject, "does not compile, set aside");
         }
         debug!(%tenant, revision = %set.revision(), compiled = report.compiled, reused = report.reused, "published");
-        self.args.resident.publish(set);
+        self.args.resident.publish(set.clone());
+        self.args.shared.registry.serve(tenant, &self.args.resident, set);
+        self.args.shared.make_room();
         if is_newer {
             self.args.shared.metrics.propagation(age + read_at.elapsed());
         }
     }
 
-    fn gone(&mut self, myself: &ActorRef<Msg>) {
+    fn gone(&mut self, myself: &ActorRef<Letter>) {
         for waiter in self.waiters.drain(..) {
             let _ = waiter.reply.send(Err(Missing::Tenant));
         }
@@ -230,7 +243,7 @@ impl State {
         let _ = self.args.shared.tell(gone);
     }
 
-    fn failed(&mut self, myself: &ActorRef<Msg>, error: &LoadError) {
+    fn failed(&mut self, myself: &ActorRef<Letter>, error: &LoadError) {
         self.args.shared.metrics.load_failure();
         self.args.resident.failed(format!("loading the rule set failed: {error}"));
         warn!(tenant = %self.args.tenant, error = error as &dyn std::error::Error, "loading the rule set failed");
@@ -249,7 +262,7 @@ impl State {
         self.advance(myself, Input::Failed { jitter_permille: jitter_permille() });
     }
 
-    fn stop(&mut self, myself: &ActorRef<Msg>, exit: Exit) {
+    fn stop(&mut self, myself: &ActorRef<Letter>, exit: Exit) {
         for waiter in self.waiters.drain(..) {
             let ensure = supervisor::Msg::Ensure { tenant: self.args.tenant, waiter };
             let _ = self.args.shared.tell(ensure);
@@ -258,7 +271,7 @@ impl State {
         myself.stop(None);
     }
 
-    fn advance(&mut self, myself: &ActorRef<Msg>, input: Input) {
+    fn advance(&mut self, myself: &ActorRef<Letter>, input: Input) {
         self.waiters.retain(|waiter| !waiter.reply.is_closed());
         let (next, action) = reload::step(self.reload, self.args.resident.revision(), input);
         self.reload = next;
@@ -268,13 +281,14 @@ impl State {
         match action {
             Some(Action::Load) => self.begin_load(myself.clone()),
             Some(Action::RetryAfter(wait)) => {
-                myself.send_after(wait, || Msg::RetryDue);
+                let resident = self.args.resident.clone();
+                myself.send_after(wait, move || Letter::new(Msg::RetryDue, &resident));
             }
             None => {}
         }
     }
 
-    fn begin_load(&mut self, myself: ActorRef<Msg>) {
+    fn begin_load(&mut self, myself: ActorRef<Letter>) {
         self.reloading.append(&mut self.reloads);
         let anew = !self.reloading.is_empty();
         let shared = self.args.shared.clone();
@@ -284,13 +298,13 @@ impl State {
             let loaded = AssertUnwindSafe(load(&shared, tenant, &resident, anew)).catch_unwind().await;
             let result = loaded.unwrap_or_else(|panic| Err(LoadError::Panic(words_of(&*panic))));
             // An actor that has stopped meanwhile has handed its callers on.
-            let _ = myself.cast(Msg::Loaded(result));
+            let _ = mail::send(&myself, &resident, Msg::Loaded(result));
         });
     }
 }
 
 /// Answers a caller if `served` will do, and gives it back otherwise.
-fn answer_if_served(waiter: Waiter, served: Option<Arc<RuleSet>>) -> Option<Waiter> {
+fn answer_if_served(waiter: Waiter, served: Option<Arc<LiveSet>>) -> Option<Waiter> {
     match served {
         Some(set) if waiter.revision_min.is_none_or(|revision| set.revision() >= revision) => {
             let _ = waiter.reply.send(Ok(set));
@@ -300,8 +314,7 @@ fn answer_if_served(waiter: Waiter, served: Option<Arc<RuleSet>>) -> Option<Wait
     }
 }
 
-/// Reads a tenant in one snapshot and compiles it, off the threads that answer requests: what has changed, or all of it
-/// `anew`.
+/// Reads a tenant in one snapshot and compiles it: what has changed, or all of it `anew`.
 async fn load(shared: &Shared, tenant: TenantId, resident: &Resident, anew: bool) -> Result<Option<Loaded>, LoadError> {
     // Never closed.
     let _permit = shared.loads.acquire().await;
@@ -313,18 +326,30 @@ async fn load(shared: &Shared, tenant: TenantId, resident: &Resident, anew: bool
     let Some(snapshot) = timeout(SNAPSHOT_DEADLINE, shared.store.snapshot(tenant)).await?? else { return Ok(None) };
     let age = (snapshot.taken_at - snapshot.tenant.updated_at).to_std().unwrap_or_default();
     resident.trying(snapshot.revision());
-    let compiler = shared.options.compiler.clone();
-    let compile = move || Arc::new(compiler.compile(&snapshot, previous.as_deref()));
-    let compiled = tokio::task::spawn_blocking(compile).await;
-    let set = compiled.map_err(|error| {
-        LoadError::Panic(error.try_into_panic().map_or_else(|error| error.to_string(), |panic| words_of(&*panic)))
-    })?;
+    let rules = compile(shared, snapshot, previous).await?;
+    let set = Arc::new(LiveSet::new(rules, resident.usage().clone()));
     if is_reload {
         shared.metrics.reload(began.elapsed());
     } else {
         shared.metrics.cold_load(began.elapsed());
     }
     Ok(Some(Loaded { set, took: began.elapsed(), age, read_at }))
+}
+
+/// Compiles, off the threads that answer requests unless there is little to compile.
+async fn compile(shared: &Shared, snapshot: Snapshot, previous: Option<Arc<LiveSet>>) -> Result<RuleSet, LoadError> {
+    let rules = snapshot.rules.iter().map(|rule| rule.expression.len());
+    let derived_fields = snapshot.derived_fields.iter().map(|field| field.expression.len());
+    let is_little = rules.chain(derived_fields).sum::<usize>() <= COMPILED_IN_PLACE_MAX;
+    let compiler = shared.options.compiler.clone();
+    let compile = move || compiler.compile(&snapshot, previous.as_deref().map(|previous| &**previous));
+    if is_little {
+        // A panic ends the load, and is caught where that was begun.
+        return Ok(compile());
+    }
+    tokio::task::spawn_blocking(compile).await.map_err(|error| {
+        LoadError::Panic(error.try_into_panic().map_or_else(|error| error.to_string(), |panic| words_of(&*panic)))
+    })
 }
 
 /// What a panic said.

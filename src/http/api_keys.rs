@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{
     Api, Error,
     answer::{self, RevisedList},
+    auth::By,
     body::{Body, Document},
     path::{ApiKeyPath, TenantPath, api_key_not_found},
     query::{PageQuery, Query},
@@ -133,6 +134,7 @@ fn made(tenant: TenantId, token: &Token, made: KeyMade) -> Result<HttpResponse, 
     request_body = ApiKeyBody, responses((status = 201, description = "The key.", body = NewApiKey))
 )]
 pub async fn create(
+    By(author): By,
     api: Data<Api>,
     TenantPath(scope): TenantPath,
     _: Query<()>,
@@ -140,7 +142,8 @@ pub async fn create(
 ) -> Result<HttpResponse, Error> {
     let (tenant, draft) = (scope.id(), body.draft()?);
     let (id, token) = new_token(tenant)?;
-    let stored = api.store.create_api_key(tenant, id, token.digest(api.engine.pepper()), &draft).await?;
+    let digest = token.digest(api.engine.pepper());
+    let stored = api.store.create_api_key(tenant, id, digest, &draft, &author).await?;
     made(tenant, &token, stored)
 }
 
@@ -167,8 +170,13 @@ pub async fn list(
     delete, path = "/api/v1/tenants/{tenantId}/api-keys/{keyId}", tag = "api keys", operation_id = "deleteApiKey",
     responses((status = 204, description = "The key is gone."))
 )]
-pub async fn delete(api: Data<Api>, ApiKeyPath(scope, id): ApiKeyPath, _: Query<()>) -> Result<HttpResponse, Error> {
-    let revision = api.store.delete_api_key(scope.id(), id).await?.ok_or_else(api_key_not_found)?;
+pub async fn delete(
+    By(author): By,
+    api: Data<Api>,
+    ApiKeyPath(scope, id): ApiKeyPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    let revision = api.store.delete_api_key(scope.id(), id, &author).await?.ok_or_else(api_key_not_found)?;
     api.engine.forget_keys(scope.id());
     Ok(answer::deleted(revision))
 }
@@ -180,6 +188,7 @@ pub async fn delete(api: Data<Api>, ApiKeyPath(scope, id): ApiKeyPath, _: Query<
     responses((status = 201, description = "The new key.", body = NewApiKey))
 )]
 pub async fn rotate(
+    By(author): By,
     api: Data<Api>,
     ApiKeyPath(scope, old): ApiKeyPath,
     _: Query<()>,
@@ -193,7 +202,7 @@ pub async fn rotate(
     }
     let (id, token) = new_token(tenant)?;
     let digest = token.digest(api.engine.pepper());
-    let stored = api.store.rotate_api_key(tenant, old, id, digest, overlap_seconds).await?;
+    let stored = api.store.rotate_api_key(tenant, old, id, digest, overlap_seconds, &author).await?;
     api.engine.forget_keys(tenant);
     made(tenant, &token, stored)
 }

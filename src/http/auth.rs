@@ -13,12 +13,16 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
-use super::{Api, Error};
-use crate::domain::{Permission, Principal, TenantId, Token};
+use super::{Api, Error, exchange};
+use crate::domain::{Author, Permission, Principal, TenantId, Token};
 
 /// Whoever was let in.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller(Principal);
+
+/// Whom a request's changes are put down to.
+#[derive(Debug, Clone)]
+pub struct By(pub Author);
 
 /// A tenant that the caller may act on, in what its permission covers. Only authentication makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +44,10 @@ impl fmt::Display for TenantScope {
 }
 
 impl Caller {
-    /// The name under which changes are logged.
-    pub fn actor(&self) -> String {
-        self.0.actor()
+    /// Whom a request's changes are put down to.
+    pub fn author(&self, request: &HttpRequest) -> Author {
+        let address = request.peer_addr().map(|address| address.ip().to_canonical());
+        Author::of_request(&self.0, exchange::id_of(request), address)
     }
 
     /// The tenant that the caller is bound to; the operator is bound to none.
@@ -74,6 +79,15 @@ impl FromRequest for Caller {
     }
 }
 
+impl FromRequest for By {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Caller::of(request).map(|caller| Self(caller.author(request))))
+    }
+}
+
 /// Lets a request in, or says why not: 401 to nobody, 404 for what is not the caller's, 403 for what the caller may not
 /// do with its own. Nothing of the request but its head has been read, and nothing looked up.
 pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), Error> {
@@ -102,7 +116,7 @@ async fn identify(request: &HttpRequest) -> Result<Principal, Error> {
     let mut credentials = request.headers().get_all(header::AUTHORIZATION);
     let Some(credential) = credentials.next() else {
         if api.options.is_open {
-            return Ok(Principal::Operator);
+            return Ok(Principal::Operator { key: None });
         }
         return Err(Error::unauthenticated("no key: send `Authorization: Bearer <key>`"));
     };
@@ -113,7 +127,7 @@ async fn identify(request: &HttpRequest) -> Result<Principal, Error> {
         return Err(refuse(request, api, None, "the credential is not `Bearer <key>`"));
     };
     if api.options.operator_key.as_ref().is_some_and(|key| key.matches(token)) {
-        return Ok(Principal::Operator);
+        return Ok(Principal::Operator { key: None });
     }
     let principal = api.engine.authenticate(token).await?;
     principal.ok_or_else(|| refuse(request, api, Some(token), "the key is not valid"))

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     config::limits,
-    domain::{Revision, SchemaVersion, TenantId},
+    domain::{Quota, Revision, SchemaVersion, TenantId},
     engine::Served,
     error::Detail,
 };
@@ -214,6 +214,8 @@ async fn document(
     .ask()?;
     let tenant = scope.id();
     let served = decide::serve(api, tenant, ask.min_revision).await?;
+    decide::within(&served, Quota::RequestBytes, text.len())?;
+    decide::within(&served, Quota::BatchItems, items.len())?;
     let revision = served.set.revision();
     let batch = Batch { api: api.clone(), tenant, ask, served, items, next: Some(0), begun: Instant::now() };
     Ok(HttpResponse::Ok()
@@ -329,7 +331,8 @@ impl From<Error> for ItemRefusal {
 
 /// Decides one item, written as an object with `facts`.
 pub fn decide_item<'a>(api: &Api, served: &'a Served, ask: &'a Ask, item: &[u8], path: &str) -> Item<'a> {
-    let decided = document::envelope::<BatchItem>(item, path)
+    let decided = decide::within(served, Quota::RequestBytes, item.len())
+        .and_then(|()| document::envelope::<BatchItem>(item, path))
         .and_then(|item| decide::decide(api, served, ask, item.facts.get(), ITEM_DEPTH));
     match decided {
         Ok(outcome) => Item::Decided(outcome),

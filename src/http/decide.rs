@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{Api, Error, strict};
 use crate::{
     config::limits,
-    domain::{Revision, TenantId},
+    domain::{Quota, Revision, TenantId},
     engine::{self, Served},
     error::Detail,
     ruleset::{Decision, Facts, Query, Results, Return, RuleSet, UnknownFacts},
@@ -97,6 +97,12 @@ pub async fn serve(api: &Api, tenant: TenantId, min_revision: Option<Revision>) 
     Ok(served)
 }
 
+/// Whether so many bytes, or items, are within the tenant's quota.
+pub fn within(served: &Served, quota: Quota, used: usize) -> Result<(), Error> {
+    let limit = served.set.tenant().quota(quota);
+    quota.allows(limit, used as u64).map_err(|exceeded| engine::Error::QuotaExceeded(exceeded).into())
+}
+
 /// What one set of facts is answered with, beside where it was decided.
 #[derive(Debug)]
 pub struct Outcome<'a> {
@@ -161,7 +167,7 @@ fn read(set: &RuleSet, ask: &Ask, text: &str, depth: usize) -> Result<Facts, Err
         // A NUL character can only be written as this.
         Ok(facts) if is_shallow(&facts) && !text.contains("\\u0000") => Ok(facts),
         facts => {
-            strict::check(text.as_bytes(), "facts", depth)?;
+            strict::check_showing(text.as_bytes(), "facts", depth, &|steps| set.shown_steps(steps))?;
             if !text.starts_with('{') {
                 return Err(Error::invalid_one(Detail::new("wrong_type", "facts are an object of facts").at("facts")));
             }
@@ -189,7 +195,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Epoch, Name, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantStatus, Tier};
+    use crate::domain::{
+        Epoch, Name, QuotaOverrides, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantStatus, Tier,
+    };
 
     #[test]
     fn a_revision_to_wait_for_is_positive() {
@@ -206,11 +214,12 @@ mod tests {
         let tenant = Tenant {
             id: TenantId(Uuid::from_u128(1)),
             name: Name::stored("acme".to_owned()),
-            tier: Tier::Free,
+            tier: Tier::Enterprise,
             status: TenantStatus::Active,
             revision: Revision(1),
             pinned: false,
             idle_stop_seconds: None,
+            quotas: QuotaOverrides::default(),
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,
         };

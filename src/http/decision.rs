@@ -96,7 +96,7 @@ pub struct TraceItem {
     end_column: u32,
     /// The sub-expression.
     text: String,
-    /// Its value, or the error it ended with.
+    /// Its value, or the error it ended with; `"(sensitive)"` where it comes from a sensitive fact.
     #[schema(value_type = serde_json::Value)]
     value: serde_json::Value,
     /// Whether it decided the result.

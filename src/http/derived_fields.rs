@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{
     Api, Error,
     answer::{self, List, Revised, RevisedList},
-    auth::Caller,
+    auth::By,
     body::{Body, Document},
     document::present,
     path::{DerivedFieldPath, TenantPath, derived_field_not_found},
@@ -16,7 +16,7 @@ use super::{
     rule_bodies::check_description,
 };
 use crate::{
-    domain::{Change, ChangeOptions, DerivedField, DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch},
+    domain::{Author, Change, ChangeOptions, DerivedField, DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch},
     engine::Changed,
     ruleset::Outcome,
     store::PageRequest,
@@ -96,14 +96,14 @@ fn written(changed: Changed, id: DerivedFieldId) -> Result<Revised<DerivedField>
     responses((status = 201, description = "The derived field.", body = Revised<DerivedField>))
 )]
 pub async fn create(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
     Body(body): Body<DerivedFieldBody>,
 ) -> Result<HttpResponse, Error> {
-    let options = ChangeOptions { if_match, actor: caller.actor(), ..ChangeOptions::default() };
+    let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = api.engine.change(tenant.id(), Change::CreateDerivedField(body.draft()?), options).await?;
     let Outcome::DerivedField(id) = changed.amendment.outcome else { return Err(derived_field_not_found()) };
     let field = written(changed, id)?;
@@ -151,14 +151,14 @@ pub async fn show(
     responses((status = 200, description = "The derived field.", body = Revised<DerivedField>))
 )]
 pub async fn change(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     Query(query): Query<BreakQuery>,
     IfMatch(if_match): IfMatch,
     Body(body): Body<DerivedFieldPatchBody>,
 ) -> Result<HttpResponse, Error> {
-    let options = options(caller, if_match, &query);
+    let options = options(author, if_match, &query);
     let change = Change::PatchDerivedField(id, body.patch()?);
     let field = written(api.engine.change(tenant.id(), change, options).await?, id)?;
     answer::ok(field.revision, &field)
@@ -171,17 +171,17 @@ pub async fn change(
     responses((status = 204, description = "The derived field is gone."))
 )]
 pub async fn delete(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     Query(query): Query<BreakQuery>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let options = options(caller, if_match, &query);
+    let options = options(author, if_match, &query);
     let changed = api.engine.change(tenant.id(), Change::DeleteDerivedField(id), options).await?;
     Ok(answer::deleted(changed.revision))
 }
 
-fn options(caller: Caller, if_match: Option<crate::domain::Revision>, query: &BreakQuery) -> ChangeOptions {
-    ChangeOptions { if_match, on_broken: query.on_broken, actor: caller.actor(), ..ChangeOptions::default() }
+fn options(author: Author, if_match: Option<crate::domain::Revision>, query: &BreakQuery) -> ChangeOptions {
+    ChangeOptions { if_match, on_broken: query.on_broken, author, ..ChangeOptions::default() }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
+    domain::QuotaExceeded,
     engine,
     error::{Detail, ErrorKind},
     ruleset::Broken,
@@ -300,6 +301,10 @@ impl From<engine::Error> for Error {
             engine::Error::Breaks(broken) => Self { errors: details_of(broken), ..Self::new(kind, code, message) },
             engine::Error::RevisionMismatch { current } | engine::Error::RevisionNotReached { current } => {
                 Self::new(kind, code, message).extend("currentRevision", current.0)
+            }
+            engine::Error::QuotaExceeded(QuotaExceeded { quota, limit, used }) => {
+                let error = Self::new(kind, code, message).extend("quota", quota.name());
+                error.extend("limit", limit).extend("used", used)
             }
             engine::Error::Internal(_) => Self { cause: Some(message), ..Self::new(kind, code, INTERNAL) },
             _ => Self::new(kind, code, message),

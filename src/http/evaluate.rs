@@ -21,7 +21,7 @@ use super::{
     query::Query,
 };
 use crate::{
-    domain::{Revision, SchemaVersion, TenantId},
+    domain::{Quota, Revision, SchemaVersion, TenantId},
     error::Detail,
 };
 
@@ -94,7 +94,7 @@ pub async fn by_body(
         }
     };
     path::concerns(&request, scope);
-    evaluate(&api, scope, body).await
+    evaluate(&api, scope, body, text.len()).await
 }
 
 /// Decides facts of the tenant that the path names.
@@ -114,10 +114,10 @@ pub async fn by_path(
         let detail = Detail::new("unknown_field", "the path names the tenant; leave it out here").at("tenantId");
         return Err(Error::invalid_one(detail));
     }
-    evaluate(&api, tenant, body).await
+    evaluate(&api, tenant, body, text.len()).await
 }
 
-async fn evaluate(api: &Api, scope: TenantScope, body: EvaluateBody<'_>) -> Result<HttpResponse, Error> {
+async fn evaluate(api: &Api, scope: TenantScope, body: EvaluateBody<'_>, bytes: usize) -> Result<HttpResponse, Error> {
     let ask = Given {
         rules: body.rules,
         tags: body.tags,
@@ -129,6 +129,7 @@ async fn evaluate(api: &Api, scope: TenantScope, body: EvaluateBody<'_>) -> Resu
     .ask()?;
     let tenant = scope.id();
     let served = decide::serve(api, tenant, ask.min_revision).await?;
+    decide::within(&served, Quota::RequestBytes, bytes)?;
     let begun = Instant::now();
     let set = &served.set;
     let outcome = decide::decide(api, &served, &ask, body.facts.get(), 1)?;

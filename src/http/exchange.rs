@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 use actix_web::{
-    HttpMessage, HttpResponse, ResponseError,
+    HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -30,6 +30,14 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 #[derive(Debug, Clone, Copy)]
 pub struct RoutePattern(pub &'static str);
 
+/// A request's id, for whoever has to write it down.
+struct RequestId(String);
+
+/// The request's id.
+pub fn id_of(request: &HttpRequest) -> Option<String> {
+    request.extensions().get::<RequestId>().map(|id| id.0.clone())
+}
+
 /// Runs a request.
 pub async fn exchange<B: MessageBody + 'static>(
     mut request: ServiceRequest,
@@ -39,6 +47,7 @@ pub async fn exchange<B: MessageBody + 'static>(
     let api = Api::of(request.request())?.clone();
     let id = request_id(&request);
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.path());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let unread = Unread::hold(&mut request);
     let in_flight = InFlight::new(&api.metrics);
     let answer = async {

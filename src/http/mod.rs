@@ -5,6 +5,7 @@
 
 mod answer;
 mod api_keys;
+mod audit;
 mod auth;
 mod batch;
 mod body;
@@ -26,6 +27,7 @@ mod path;
 mod precondition;
 mod problem;
 mod query;
+mod quotas;
 mod readiness;
 mod routes;
 mod rule_bodies;

@@ -22,8 +22,8 @@ use utoipa::{
 };
 
 use super::{
-    Api, api_keys, batch, body::JSON, derived_fields, error::PROBLEM_JSON, evaluate, health, metrics, problem::Problem,
-    rules, runtime, schema, tenants,
+    Api, api_keys, audit, batch, body::JSON, derived_fields, error::PROBLEM_JSON, evaluate, health, metrics,
+    problem::Problem, quotas, rules, runtime, schema, tenants,
 };
 
 /// The document.
@@ -39,6 +39,7 @@ use super::{
         tenants::show,
         tenants::change,
         tenants::delete,
+        quotas::show,
         schema::create,
         schema::put,
         schema::show,
@@ -64,6 +65,7 @@ use super::{
         api_keys::list,
         api_keys::delete,
         api_keys::rotate,
+        audit::list,
         runtime::show,
         runtime::load,
         runtime::stop,
@@ -83,6 +85,7 @@ use super::{
         (name = "derived fields", description = "CEL over facts, to be used in rules."),
         (name = "rules", description = "Boolean CEL expressions with a name."),
         (name = "api keys", description = "Who may call in a tenant's name."),
+        (name = "audit", description = "Who changed what."),
         (name = "runtime", description = "How tenants and nodes are doing."),
         (name = "operation", description = "How the service is."),
     ),
@@ -156,6 +159,8 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     let reads = *method == HttpMethod::Get;
     // Of this node, not of what is stored: no revision belongs to it.
     let of_node = path.contains("/runtime");
+    // The log also tells what is no change, and use is partly this node's: neither has a revision.
+    let is_untagged = of_node || path.ends_with("/audit") || path.ends_with("/quotas");
     let of_keys = path.contains("/api-keys");
     let changes = !reads && !evaluates && !checks && !of_node;
     let parameters = operation.parameters.get_or_insert_default();
@@ -178,7 +183,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     for (status, description, _) in problems.into_iter().filter(|(_, _, applies)| *applies) {
         operation.responses.responses.insert(status.to_string(), RefOr::T(problem(status, description)));
     }
-    if reads && of_tenant && !of_node {
+    if reads && of_tenant && !is_untagged {
         parameters
             .push(RefOr::T(header_parameter("If-None-Match", "Answer 304 if the tenant's revision is this one.")));
         let unchanged = ResponseBuilder::new().description("The caller has this revision already.").build();
@@ -187,7 +192,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if changes && of_tenant && !of_keys {
         parameters.push(RefOr::T(header_parameter("If-Match", "Change only if the tenant's revision is this one.")));
     }
-    if (of_tenant || evaluates) && !of_node {
+    if (of_tenant || evaluates) && !is_untagged {
         tag_answers(operation);
     }
     if path == "/api/v1/tenants/{tenantId}/evaluate"

@@ -30,6 +30,16 @@ pub struct Problem {
     /// Where the tenant stands, with `revision_mismatch` and `revision_not_reached`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_revision: Option<i64>,
+    /// Which quota it goes beyond, with `quota_exceeded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "rules")]
+    pub quota: Option<String>,
+    /// How much is allowed, with `quota_exceeded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// How much it is, or would be, with `quota_exceeded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
 }
 
 /// One thing wrong with an input.

@@ -3,6 +3,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use chrono::{DateTime, Datelike, Utc};
 use utoipa::IntoParams;
 
 use super::Error;
@@ -133,6 +134,19 @@ impl Given {
         found
     }
 
+    /// A parameter that is a time.
+    pub fn time(&mut self, name: &'static str) -> Option<DateTime<Utc>> {
+        let value = self.text(name)?;
+        let found = DateTime::parse_from_rfc3339(&value).ok().map(|time| time.to_utc());
+        // What PostgreSQL can hold ends before what can be written down.
+        let found = found.filter(|time| (0..10_000).contains(&time.year()));
+        if found.is_none() {
+            let message = format!("`{name}` is a time such as `2030-01-31T12:00:00Z`");
+            self.refuse("invalid_value", message, name);
+        }
+        found
+    }
+
     fn refuse(&mut self, code: &'static str, message: impl Into<String>, name: &str) {
         self.errors.push(Detail::new(code, message).at(name));
     }
@@ -226,6 +240,21 @@ mod tests {
         assert_eq!(read::<PageQuery>("limit=200&cursor=a%20b").unwrap().cursor.as_deref(), Some("a b"));
         for limit in ["0", "201", "-1", "ten", "", "99999999999999999999", "5.0"] {
             assert_eq!(codes::<PageQuery>(&format!("limit={limit}")), [("invalid_value", "limit".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn a_time_is_one_with_its_offset() {
+        struct Since(Option<DateTime<Utc>>);
+        impl Parameters for Since {
+            fn take(given: &mut Given) -> Self {
+                Self(given.time("since"))
+            }
+        }
+        let read_time = |text: &str| read::<Since>(&format!("since={text}")).map(|since| since.0.unwrap().to_rfc3339());
+        assert_eq!(read_time("2030-01-31T12:00:00%2B02:00").unwrap(), "2030-01-31T10:00:00+00:00");
+        for wrong in ["", "2030-01-31", "2030-01-31T12:00:00", "now", "%2B12030-01-31T12:00:00Z"] {
+            assert_eq!(read_time(wrong).unwrap_err().errors()[0].code, "invalid_value", "{wrong}");
         }
     }
 

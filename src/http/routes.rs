@@ -7,10 +7,10 @@ use actix_web::{
 };
 
 use super::{
-    Error, api_keys, auth, batch, derived_fields, evaluate, exchange::RoutePattern, health, metrics, openapi, rules,
-    runtime, schema, swagger, tenants,
+    Error, api_keys, audit, auth, batch, derived_fields, evaluate, exchange::RoutePattern, health, metrics, openapi,
+    quotas, rules, runtime, schema, swagger, tenants,
 };
-use crate::domain::Permission::{self, Administer, Evaluate, Observe, Open, Operate, Read, Write};
+use crate::domain::Permission::{self, Administer, Audit, Evaluate, Observe, Open, Operate, Read, Write};
 
 /// All routes. Of two paths that fit, the first one answers.
 pub fn table() -> Vec<Entry> {
@@ -58,6 +58,8 @@ pub fn table() -> Vec<Entry> {
             .get(Administer, api_keys::list),
         Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}").on(Method::DELETE, Administer, api_keys::delete),
         Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate").on(Method::POST, Administer, api_keys::rotate),
+        Entry::at("/api/v1/tenants/{tenantId}/quotas").get(Read, quotas::show),
+        Entry::at("/api/v1/tenants/{tenantId}/audit").get(Audit, audit::list),
         Entry::at("/api/v1/tenants/{tenantId}/runtime").get(Read, runtime::show),
         Entry::at("/api/v1/tenants/{tenantId}/runtime/load").on(Method::POST, Operate, runtime::load),
         Entry::at("/api/v1/tenants/{tenantId}/runtime/stop").on(Method::POST, Operate, runtime::stop),

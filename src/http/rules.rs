@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Api, Error,
     answer::{self, List, Revised, RevisedList},
-    auth::Caller,
+    auth::By,
     body::Body,
     path::{RulePath, TenantPath, rule_not_found},
     precondition::IfMatch,
@@ -16,7 +16,7 @@ use super::{
     rule_bodies::{ExpressionBody, RuleBody, RuleListBody, RulePatchBody},
 };
 use crate::{
-    domain::{Change, ChangeOptions, Revision, Rule, RuleId},
+    domain::{Author, Change, ChangeOptions, Revision, Rule, RuleId},
     engine::{self, Changed},
     error::{Detail, Span},
     ruleset::{Cost, Outcome},
@@ -97,8 +97,8 @@ impl From<Cost> for ExpressionCost {
     }
 }
 
-fn options(caller: Caller, IfMatch(if_match): IfMatch) -> ChangeOptions {
-    ChangeOptions { if_match, actor: caller.actor(), ..ChangeOptions::default() }
+fn options(author: Author, IfMatch(if_match): IfMatch) -> ChangeOptions {
+    ChangeOptions { if_match, author, ..ChangeOptions::default() }
 }
 
 /// The rule that a change was about.
@@ -113,7 +113,7 @@ fn written(changed: Changed, id: RuleId) -> Result<Revised<Rule>, Error> {
     request_body = RuleBody, responses((status = 201, description = "The rule.", body = Revised<Rule>))
 )]
 pub async fn create(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
@@ -121,7 +121,7 @@ pub async fn create(
     Body(body): Body<RuleBody>,
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft("").map_err(Error::invalid)?;
-    let changed = api.engine.change(tenant.id(), Change::CreateRule(draft), options(caller, if_match)).await?;
+    let changed = api.engine.change(tenant.id(), Change::CreateRule(draft), options(author, if_match)).await?;
     let Outcome::Rule(id) = changed.amendment.outcome else { return Err(rule_not_found()) };
     let rule = written(changed, id)?;
     answer::created(format!("/api/v1/tenants/{tenant}/rules/{id}"), rule.revision, &rule)
@@ -150,7 +150,7 @@ pub async fn list(
     request_body = RuleListBody, responses((status = 200, description = "All rules.", body = RevisedList<Rule>))
 )]
 pub async fn replace_all(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
@@ -158,7 +158,7 @@ pub async fn replace_all(
     Body(body): Body<RuleListBody>,
 ) -> Result<HttpResponse, Error> {
     let drafts = body.drafts().map_err(Error::invalid)?;
-    let changed = api.engine.change(tenant.id(), Change::ReplaceRules(drafts), options(caller, if_match)).await?;
+    let changed = api.engine.change(tenant.id(), Change::ReplaceRules(drafts), options(author, if_match)).await?;
     let (items, revision) = (changed.amendment.after.rules, changed.revision);
     answer::ok(revision, &RevisedList { items, next_cursor: None, revision })
 }
@@ -185,7 +185,7 @@ pub async fn show(
     request_body = RuleBody, responses((status = 200, description = "The rule.", body = Revised<Rule>))
 )]
 pub async fn replace(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
@@ -194,7 +194,7 @@ pub async fn replace(
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft("").map_err(Error::invalid)?;
     let change = Change::ReplaceRule(id, draft);
-    let rule = written(api.engine.change(tenant.id(), change, options(caller, if_match)).await?, id)?;
+    let rule = written(api.engine.change(tenant.id(), change, options(author, if_match)).await?, id)?;
     answer::ok(rule.revision, &rule)
 }
 
@@ -204,7 +204,7 @@ pub async fn replace(
     request_body = RulePatchBody, responses((status = 200, description = "The rule.", body = Revised<Rule>))
 )]
 pub async fn change(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
@@ -212,7 +212,7 @@ pub async fn change(
     Body(body): Body<RulePatchBody>,
 ) -> Result<HttpResponse, Error> {
     let change = Change::PatchRule(id, body.patch().map_err(Error::invalid)?);
-    let rule = written(api.engine.change(tenant.id(), change, options(caller, if_match)).await?, id)?;
+    let rule = written(api.engine.change(tenant.id(), change, options(author, if_match)).await?, id)?;
     answer::ok(rule.revision, &rule)
 }
 
@@ -222,13 +222,13 @@ pub async fn change(
     responses((status = 204, description = "The rule is gone."))
 )]
 pub async fn delete(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let changed = api.engine.change(tenant.id(), Change::DeleteRule(id), options(caller, if_match)).await?;
+    let changed = api.engine.change(tenant.id(), Change::DeleteRule(id), options(author, if_match)).await?;
     Ok(answer::deleted(changed.revision))
 }
 

@@ -9,12 +9,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Api, Error,
     answer::{self, List},
-    auth::TenantScope,
+    auth::{By, TenantScope},
     path::TenantPath,
     query::{Given, PageQuery, Parameters, Query},
 };
 use crate::{
-    domain::{Name, Node, Revision, TenantId},
+    domain::{AuditAction, AuditDraft, Author, Name, Node, Revision, TenantId},
     engine::{self, RuntimeState, TenantRuntime},
     store::PageRequest,
 };
@@ -200,6 +200,13 @@ async fn answer(api: &Api, tenant: TenantScope) -> Result<HttpResponse, Error> {
     answer::plain(StatusCode::OK, &RuntimeBody::from(api.engine.runtime(tenant.id()).await?))
 }
 
+/// Writes down what an operator asks for, before it is done: what cannot be written down is not done.
+async fn note(api: &Api, tenant: TenantScope, author: &Author, action: AuditAction) -> Result<(), Error> {
+    let draft = AuditDraft { action, resource: "runtime".to_owned(), before: None, after: None };
+    let is_there = api.store.note_audit(tenant.id(), author, draft).await?;
+    if is_there { Ok(()) } else { Err(Error::tenant_not_found()) }
+}
+
 /// Lists how tenants are doing on this node, in the order of their ids. With a state, a page may hold fewer than asked
 /// for and still not be the last.
 #[utoipa::path(
@@ -238,7 +245,13 @@ pub async fn show(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) 
     post, path = "/api/v1/tenants/{tenantId}/runtime/load", tag = "runtime", operation_id = "loadTenant",
     responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
 )]
-pub async fn load(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+pub async fn load(
+    By(author): By,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    note(&api, tenant, &author, AuditAction::RuntimeLoad).await?;
     api.engine.load_tenant(tenant.id()).await?;
     answer(&api, tenant).await
 }
@@ -248,7 +261,13 @@ pub async fn load(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) 
     post, path = "/api/v1/tenants/{tenantId}/runtime/stop", tag = "runtime", operation_id = "stopTenant",
     responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
 )]
-pub async fn stop(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+pub async fn stop(
+    By(author): By,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    note(&api, tenant, &author, AuditAction::RuntimeStop).await?;
     api.engine.stop_tenant(tenant.id()).await?;
     answer(&api, tenant).await
 }
@@ -258,7 +277,13 @@ pub async fn stop(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) 
     post, path = "/api/v1/tenants/{tenantId}/runtime/reload", tag = "runtime", operation_id = "reloadTenant",
     responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
 )]
-pub async fn reload(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+pub async fn reload(
+    By(author): By,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    note(&api, tenant, &author, AuditAction::RuntimeReload).await?;
     api.engine.reload_tenant(tenant.id()).await?;
     answer(&api, tenant).await
 }
@@ -268,7 +293,13 @@ pub async fn reload(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>
     post, path = "/api/v1/tenants/{tenantId}/runtime/release", tag = "runtime", operation_id = "releaseTenant",
     responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
 )]
-pub async fn release(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+pub async fn release(
+    By(author): By,
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    note(&api, tenant, &author, AuditAction::RuntimeRelease).await?;
     api.engine.release_tenant(tenant.id()).await?;
     answer(&api, tenant).await
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{
     Api, Error,
     answer::{self, BrokenItem, List, Revised, RevisedList},
-    auth::Caller,
+    auth::By,
     body::{Body, Document},
     path::{SchemaVersionPath, TenantPath, schema_version_not_found},
     precondition::IfMatch,
@@ -17,7 +17,7 @@ use super::{
     query::{PageQuery, Query, SchemaChangeQuery},
 };
 use crate::{
-    domain::{Change, ChangeOptions, Revision, Schema, SchemaDefinition, SchemaVersion, TenantId},
+    domain::{Author, Change, ChangeOptions, Revision, Schema, SchemaDefinition, SchemaVersion, TenantId},
     engine::{Changed, Checked},
     error::Detail,
     store::{ChangelogLine, PageRequest},
@@ -119,13 +119,8 @@ impl From<ChangelogLine> for ChangelogItem {
     }
 }
 
-fn options(caller: Caller, if_match: IfMatch, query: &SchemaChangeQuery) -> ChangeOptions {
-    ChangeOptions {
-        if_match: if_match.0,
-        on_broken: query.on_broken,
-        accept_breaking: query.accept_breaking,
-        actor: caller.actor(),
-    }
+fn options(author: Author, if_match: IfMatch, query: &SchemaChangeQuery) -> ChangeOptions {
+    ChangeOptions { if_match: if_match.0, on_broken: query.on_broken, accept_breaking: query.accept_breaking, author }
 }
 
 fn missing() -> Error {
@@ -144,7 +139,7 @@ fn written(changed: Changed) -> Result<Revised<SchemaItem>, Error> {
     request_body = SchemaBody, responses((status = 201, description = "The schema.", body = Revised<SchemaItem>))
 )]
 pub async fn create(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
@@ -152,7 +147,7 @@ pub async fn create(
     Body(body): Body<SchemaBody>,
 ) -> Result<HttpResponse, Error> {
     let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
-    let options = ChangeOptions { if_match, actor: caller.actor(), ..ChangeOptions::default() };
+    let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = api.engine.change(tenant.id(), Change::CreateSchema(definition), options).await?;
     let schema = written(changed)?;
     let location = format!("/api/v1/tenants/{tenant}/schema/versions/{}", schema.resource.version);
@@ -166,7 +161,7 @@ pub async fn create(
     responses((status = 200, description = "The schema.", body = Revised<SchemaItem>))
 )]
 pub async fn put(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     Query(query): Query<SchemaChangeQuery>,
@@ -174,7 +169,7 @@ pub async fn put(
     Body(body): Body<SchemaBody>,
 ) -> Result<HttpResponse, Error> {
     let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
-    let options = options(caller, if_match, &query);
+    let options = options(author, if_match, &query);
     let schema = written(api.engine.change(tenant.id(), Change::PutSchema(definition), options).await?)?;
     answer::ok(schema.revision, &schema)
 }
@@ -235,13 +230,13 @@ pub async fn version(
     responses((status = 200, description = "The version, in use.", body = Revised<SchemaItem>))
 )]
 pub async fn activate(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     SchemaVersionPath(tenant, version): SchemaVersionPath,
     Query(query): Query<SchemaChangeQuery>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let options = options(caller, if_match, &query);
+    let options = options(author, if_match, &query);
     // A version never changes once it is stored, so it may be read before the change locks the tenant.
     let (_, stored) = api.store.schema_version(tenant.id(), version).await?.ok_or_else(Error::tenant_not_found)?;
     let stored = stored.ok_or_else(schema_version_not_found)?;

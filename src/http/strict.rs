@@ -19,6 +19,16 @@ use crate::{
 
 /// Says what is wrong with `text` as a JSON document whose root is `depth` levels deep already, below `path`.
 pub fn check(text: &[u8], path: &str, depth: usize) -> Result<(), Error> {
+    check_showing(text, path, depth, &|steps| steps.len())
+}
+
+/// The same, in whose paths only as many steps are shown as `shown` says: of keys, and `None` for elements.
+pub fn check_showing(
+    text: &[u8],
+    path: &str,
+    depth: usize,
+    shown: &dyn Fn(&[Option<&str>]) -> usize,
+) -> Result<(), Error> {
     let fault = RefCell::new(None);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let node = Node { fault: &fault, depth };
@@ -30,7 +40,7 @@ pub fn check(text: &[u8], path: &str, depth: usize) -> Result<(), Error> {
             let message = format!("the document is more than {} levels deep", limits::JSON_DEPTH_MAX);
             Error::new(ErrorKind::Malformed, "json_too_deep", message)
         }
-        Some(fault) => Error::invalid_one(fault.detail(path)),
+        Some(fault) => Error::invalid_one(fault.detail(path, shown)),
     })
 }
 
@@ -73,9 +83,19 @@ enum Step {
 }
 
 impl Fault {
-    fn detail(&self, path: &str) -> Detail {
+    fn detail(&self, path: &str, shown: &dyn Fn(&[Option<&str>]) -> usize) -> Detail {
         let mut path = path.to_owned();
-        for step in self.steps.iter().rev() {
+        let key = |step: &'_ Step| match step {
+            Step::Key(key) => Some(key.clone()),
+            Step::Index(_) => None,
+        };
+        let keys: Vec<Option<String>> = self.steps.iter().rev().map(key).collect();
+        let shown = shown(&keys.iter().map(Option::as_deref).collect::<Vec<_>>());
+        for (number, step) in self.steps.iter().rev().enumerate() {
+            if number == shown {
+                path.push_str("[…]");
+                break;
+            }
             match step {
                 Step::Index(index) => path.push_str(&format!("[{index}]")),
                 Step::Key(key) => {

@@ -6,12 +6,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, Error, answer,
-    auth::Caller,
+    auth::{By, Caller},
     body::{Body, Document},
     document::present,
     path::TenantPath,
     precondition::IfMatch,
     query::{Given, PageQuery, Parameters, Query},
+    quotas::QuotasPatchBody,
 };
 use crate::{
     config::limits::IDLE_STOP_SECONDS_MAX,
@@ -58,6 +59,10 @@ pub struct TenantPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 31_536_000)]
     idle_stop_seconds: Option<Option<u32>>,
+    /// Quotas of its own.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    quotas: Option<QuotasPatchBody>,
 }
 
 impl Document for TenantBody {}
@@ -82,9 +87,14 @@ impl Parameters for (TenantFilter, PageQuery) {
     post, path = "/api/v1/tenants", tag = "tenants", operation_id = "createTenant", request_body = TenantBody,
     responses((status = 201, description = "The tenant.", body = Tenant))
 )]
-pub async fn create(api: Data<Api>, _: Query<()>, Body(body): Body<TenantBody>) -> Result<HttpResponse, Error> {
+pub async fn create(
+    By(author): By,
+    api: Data<Api>,
+    _: Query<()>,
+    Body(body): Body<TenantBody>,
+) -> Result<HttpResponse, Error> {
     let name = Name::parse(&body.name, "name").map_err(Error::invalid_one)?;
-    let tenant = api.engine.create_tenant(&TenantDraft { name, tier: body.tier }).await?;
+    let tenant = api.engine.create_tenant(&TenantDraft { name, tier: body.tier }, &author).await?;
     answer::created(format!("/api/v1/tenants/{}", tenant.id), tenant.revision, &tenant)
 }
 
@@ -130,7 +140,7 @@ pub async fn show(
     request_body = TenantPatchBody, responses((status = 200, description = "The tenant.", body = Tenant))
 )]
 pub async fn change(
-    caller: Caller,
+    By(author): By,
     api: Data<Api>,
     TenantPath(id): TenantPath,
     _: Query<()>,
@@ -143,23 +153,26 @@ pub async fn change(
         let message = format!("an idle time is 1 to {IDLE_STOP_SECONDS_MAX} seconds");
         return Err(Error::invalid_one(Detail::new("invalid_value", message).at("idleStopSeconds")));
     }
-    let patch = TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds };
-    let options = ChangeOptions { if_match, actor: caller.actor(), ..ChangeOptions::default() };
+    let quotas = body.quotas.unwrap_or_default().patch()?;
+    let patch =
+        TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds, quotas };
+    let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = api.engine.change(id.id(), Change::Tenant(patch), options).await?;
     answer::ok(changed.revision, &Tenant { revision: changed.revision, ..changed.amendment.after.tenant })
 }
 
-/// Deletes a tenant and everything of it.
+/// Deletes a tenant and everything of it but its audit log.
 #[utoipa::path(
     delete, path = "/api/v1/tenants/{tenantId}", tag = "tenants", operation_id = "deleteTenant",
     responses((status = 204, description = "The tenant is gone."))
 )]
 pub async fn delete(
+    By(author): By,
     api: Data<Api>,
     TenantPath(id): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let revision = api.engine.delete_tenant(id.id(), if_match).await?;
+    let revision = api.engine.delete_tenant(id.id(), if_match, &author).await?;
     Ok(answer::deleted(revision))
 }

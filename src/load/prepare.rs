@@ -54,7 +54,7 @@ pub(super) async fn tenants(workload: &Workload, options: &Options) -> Result<Ve
 }
 
 async fn tenant(client: &Client, name: &str) -> Result<Tenant, Error> {
-    let created = client.post_json("/api/v1/tenants", &json!({ "name": name })).await?;
+    let created = client.post_json("/api/v1/tenants", &json!({ "name": name, "tier": "enterprise" })).await?;
     let id = if created.status == 409 {
         let listed = client.get(&format!("/api/v1/tenants?namePrefix={}", in_query(name))).await?;
         let page: Page = accepted("finding a tenant again", &listed)?.json()?;

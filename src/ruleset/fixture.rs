@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::domain::{
-    DerivedField, DerivedFieldId, Epoch, Name, Revision, Rule, RuleId, Schema, SchemaDefinition, SchemaVersion,
-    Snapshot, Tenant, TenantId, TenantStatus, Tier,
+    DerivedField, DerivedFieldId, Epoch, Name, QuotaOverrides, Revision, Rule, RuleId, Schema, SchemaDefinition,
+    SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus, Tier,
 };
 
 /// When the tenant of the fixtures was made.
@@ -26,6 +26,7 @@ pub fn tenant_alone() -> Snapshot {
             status: TenantStatus::Active,
             pinned: false,
             idle_stop_seconds: None,
+            quotas: QuotaOverrides::default(),
             revision: Revision(7),
             created_at: beginning(),
             updated_at: beginning(),

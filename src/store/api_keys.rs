@@ -1,13 +1,17 @@
 //! Keys as rows: of tenants, each seen by its tenant alone, and of operators.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Error, Page, PageRequest, Store, tenants, tx::TenantTx};
+use super::{Error, Page, PageRequest, Store, audit, tenants, tx::TenantTx};
 use crate::{
     config::limits::API_KEYS_MAX,
-    domain::{ApiKey, ApiKeyDraft, ApiKeyId, Holder, KeyDigest, Name, Revision, Scope, TenantId},
+    domain::{
+        ApiKey, ApiKeyDraft, ApiKeyId, AuditAction, AuditDraft, Author, Holder, KeyDigest, Name, Revision, Scope,
+        TenantId,
+    },
 };
 
 /// What a presented key is compared with.
@@ -143,13 +147,14 @@ impl Store {
         id: ApiKeyId,
         digest: KeyDigest,
         draft: &ApiKeyDraft,
+        author: &Author,
     ) -> Result<KeyMade, Error> {
         let mut tx = TenantTx::write(&self.requests, &self.role, tenant).await?;
         if tenants::lock(&mut tx).await?.is_none() {
             tx.rollback().await?;
             return Ok(KeyMade::NoTenant);
         }
-        insert(tx, id, digest, draft).await
+        insert(tx, (id, digest), draft, author, Vec::new()).await
     }
 
     /// Makes a key with the name, scopes and end of another, which ends `overlap_seconds` from now at the latest.
@@ -160,6 +165,7 @@ impl Store {
         id: ApiKeyId,
         digest: KeyDigest,
         overlap_seconds: u32,
+        author: &Author,
     ) -> Result<KeyMade, Error> {
         let mut tx = TenantTx::write(&self.requests, &self.role, tenant).await?;
         if tenants::lock(&mut tx).await?.is_none() {
@@ -176,32 +182,46 @@ impl Store {
             tx.rollback().await?;
             return Ok(KeyMade::NoKey);
         };
-        let query = sqlx::query(
+        let query = sqlx::query_as(
             "update api_keys set expires_at = least(expires_at, now() + $3 * interval '1 second')
-             where tenant_id = $1 and id = $2",
+             where tenant_id = $1 and id = $2
+             returning id, name, scopes, expires_at, created_at, null::timestamptz as last_used_at",
         )
         .bind(tenant.0)
         .bind(old.0)
         .bind(f64::from(overlap_seconds));
-        tx.execute("end api key", query).await?;
+        let ended = tx.optional("end api key", query).await?.map(|ApiKeyRow(key)| audited(&key));
+        let ended = about(AuditAction::ApiKeyChange, old, Some(audited(&key)), ended);
         let draft = ApiKeyDraft { name: key.name, scopes: key.scopes, expires_at: key.expires_at };
-        insert(tx, id, digest, &draft).await
+        insert(tx, (id, digest), &draft, author, vec![ended]).await
     }
 
     /// Revokes a key; `None` if there is none.
-    pub async fn delete_api_key(&self, tenant: TenantId, id: ApiKeyId) -> Result<Option<Revision>, Error> {
+    pub async fn delete_api_key(
+        &self,
+        tenant: TenantId,
+        id: ApiKeyId,
+        author: &Author,
+    ) -> Result<Option<Revision>, Error> {
         const OPERATION: &str = "delete api key";
         let mut tx = TenantTx::write(&self.requests, &self.role, tenant).await?;
         if tenants::lock(&mut tx).await?.is_none() {
             tx.rollback().await?;
             return Ok(None);
         }
-        let query = sqlx::query("delete from api_keys where tenant_id = $1 and id = $2").bind(tenant.0).bind(id.0);
-        if tx.execute(OPERATION, query).await? == 0 {
+        let query = sqlx::query_as(
+            "delete from api_keys where tenant_id = $1 and id = $2
+             returning id, name, scopes, expires_at, created_at, null::timestamptz as last_used_at",
+        )
+        .bind(tenant.0)
+        .bind(id.0);
+        let Some(ApiKeyRow(key)) = tx.optional(OPERATION, query).await? else {
             tx.rollback().await?;
             return Ok(None);
-        }
+        };
         let head = tenants::read(&mut tx).await?.ok_or(Error::Gone { operation: OPERATION })?;
+        let deleted = about(AuditAction::ApiKeyDelete, id, Some(audited(&key)), None);
+        audit::append(&mut tx, author, head.revision, vec![deleted]).await?;
         tx.commit(OPERATION).await?;
         Ok(Some(head.revision))
     }
@@ -257,8 +277,23 @@ impl Store {
     }
 }
 
-/// Inserts a key under the tenant's lock, and commits.
-async fn insert(mut tx: TenantTx, id: ApiKeyId, digest: KeyDigest, draft: &ApiKeyDraft) -> Result<KeyMade, Error> {
+/// What the audit log says of a key: nothing that opens anything.
+fn audited(key: &ApiKey) -> Value {
+    json!({"name": key.name, "scopes": key.scopes, "expiresAt": key.expires_at})
+}
+
+fn about(action: AuditAction, key: ApiKeyId, before: Option<Value>, after: Option<Value>) -> AuditDraft {
+    AuditDraft { action, resource: format!("api-keys/{key}"), before, after }
+}
+
+/// Inserts a key under the tenant's lock, writes down what was `done` before and this, and commits.
+async fn insert(
+    mut tx: TenantTx,
+    (id, digest): (ApiKeyId, KeyDigest),
+    draft: &ApiKeyDraft,
+    author: &Author,
+    mut done: Vec<AuditDraft>,
+) -> Result<KeyMade, Error> {
     const OPERATION: &str = "create api key";
     let query = sqlx::query_as(
         "insert into api_keys (tenant_id, id, name, digest, scopes, expires_at)
@@ -277,6 +312,8 @@ async fn insert(mut tx: TenantTx, id: ApiKeyId, digest: KeyDigest, draft: &ApiKe
         return Ok(KeyMade::TooMany);
     };
     let head = tenants::read(&mut tx).await?.ok_or(Error::Gone { operation: OPERATION })?;
+    done.push(about(AuditAction::ApiKeyCreate, id, None, Some(audited(&key))));
+    audit::append(&mut tx, author, head.revision, done).await?;
     tx.commit(OPERATION).await?;
     Ok(KeyMade::Made(key, head.revision))
 }

@@ -1,9 +1,10 @@
-//! A change of one tenant: its row locked, everything read, the rows written, the revision read back.
+//! A change of one tenant: its row locked, everything read, the rows written, the revision read back, all of it
+//! told in the audit log.
 
-use super::{Error, Store, changelog, derived_fields, rules, schemas, snapshot, tenants, tx::TenantTx};
+use super::{Error, Store, audit, changelog, derived_fields, rules, schemas, snapshot, tenants, tx::TenantTx};
 use crate::{
-    domain::{DerivedField, DerivedFieldId, Revision, Rule, RuleId, Snapshot, TenantId},
-    ruleset::Operation,
+    domain::{Author, DerivedField, DerivedFieldId, Revision, Rule, RuleId, Snapshot, TenantId},
+    ruleset::{Operation, record},
 };
 
 /// A tenant's row, locked for one change. Dropped, nothing is changed.
@@ -33,8 +34,8 @@ impl ChangeTx {
         &self.snapshot
     }
 
-    /// Writes the rows and commits; answers the revision that the database counted.
-    pub async fn commit(self, operations: &[Operation]) -> Result<Revision, Error> {
+    /// Writes the rows, writes down that `author` did it, and commits; answers the revision that the database counted.
+    pub async fn commit(self, operations: &[Operation], author: &Author) -> Result<Revision, Error> {
         let Self { mut tx, snapshot } = self;
         if operations.is_empty() {
             tx.rollback().await?;
@@ -42,6 +43,7 @@ impl ChangeTx {
         }
         Rows::of(operations).write(&mut tx).await?;
         let tenant = tenants::read(&mut tx).await?.ok_or(Error::Gone { operation: "change tenant" })?;
+        audit::append(&mut tx, author, tenant.revision, record(&snapshot, operations)).await?;
         tx.commit("change tenant").await?;
         Ok(tenant.revision)
     }

@@ -33,6 +33,7 @@ struct PollRow {
     xmin: String,
     xmax: String,
     epoch: uuid::Uuid,
+    written_by: String,
     tenant_id: Option<uuid::Uuid>,
     revision: Option<i64>,
     kind: Option<String>,
@@ -97,9 +98,9 @@ impl Reconciler {
     /// One statement sees one moment. Without changes it answers one row that tells only of that moment.
     async fn ask(&self, link: &mut Link, since: Option<String>) -> Result<Vec<PollRow>, Error> {
         let query = sqlx::query_as(
-            "select pg_snapshot_xmin(moment)::text as xmin, pg_snapshot_xmax(moment)::text as xmax, epoch,
+            "select pg_snapshot_xmin(moment)::text as xmin, pg_snapshot_xmax(moment)::text as xmax, epoch, written_by,
                 tenant_id, revision, kind
-             from (select pg_current_snapshot() as moment, epoch from installation) as here
+             from (select pg_current_snapshot() as moment, epoch, xmin::text as written_by from installation) as here
              left join tenant_changes on xid >= $1::text::xid8
              order by tenant_id, revision",
         )
@@ -119,7 +120,7 @@ impl Reconciler {
 /// What the rows tell; `None` if they cannot be read.
 fn moment(system: &str, rows: Vec<PollRow>) -> Option<Moment> {
     let first = rows.first()?;
-    let place = Place { system: system.to_owned(), epoch: Epoch(first.epoch) };
+    let place = Place { system: system.to_owned(), epoch: Epoch(first.epoch), written_by: first.written_by.clone() };
     let (xmin, xmax) = (first.xmin.parse().ok()?, first.xmax.parse().ok()?);
     let change = |row: PollRow| {
         let is_deletion = row.kind.as_deref() == Some("deleted");

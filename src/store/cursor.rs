@@ -33,6 +33,9 @@ pub struct Place {
     pub system: String,
     /// What a restore begins anew.
     pub epoch: Epoch,
+    /// The transaction that wrote the row which holds the epoch. A restore in place writes that row again, whether it
+    /// begins an epoch or not, and breaks no connection.
+    pub written_by: String,
 }
 
 /// What one statement saw of the change log, and when.
@@ -111,7 +114,7 @@ mod tests {
     fn moment(xmin: u64, xmax: u64, revisions: &[i64]) -> Moment {
         let change =
             |revision: &i64| LoggedChange { tenant_id: TENANT, revision: Revision(*revision), is_deletion: false };
-        let place = Place { system: String::new(), epoch: Epoch(uuid::Uuid::nil()) };
+        let place = Place { system: String::new(), epoch: Epoch(uuid::Uuid::nil()), written_by: "1".to_owned() };
         Moment { place, xmin, xmax, changes: revisions.iter().map(change).collect() }
     }
 
@@ -138,6 +141,9 @@ mod tests {
         assert_eq!(cursor.advance(moment(6, 7, &[])), Poll::Changes(Vec::new()));
         let mut elsewhere = moment(8, 9, &[]);
         elsewhere.place.epoch = Epoch(uuid::Uuid::from_u128(2));
-        assert_eq!(cursor.advance(elsewhere), Poll::Discontinuity);
+        assert_eq!(cursor.advance(elsewhere.clone()), Poll::Discontinuity);
+        assert_eq!(cursor.advance(elsewhere.clone()), Poll::Changes(Vec::new()));
+        elsewhere.place.written_by = "2".to_owned();
+        assert_eq!(cursor.advance(elsewhere), Poll::Discontinuity, "restored in place, without a new epoch");
     }
 }

@@ -8,7 +8,7 @@ use super::{Error, Page, PageRequest, Store, tenants, tx::TenantTx};
 use crate::domain::{DerivedField, DerivedFieldId, Tenant, TenantId};
 
 /// A row of `derived_fields`.
-struct DerivedFieldRow(DerivedField);
+pub(super) struct DerivedFieldRow(pub(super) DerivedField);
 
 impl FromRow<'_, PgRow> for DerivedFieldRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
@@ -76,12 +76,13 @@ impl Store {
 }
 
 /// All derived fields, in creation order.
+pub(super) const SELECT_ALL: &str =
+    "select id, name, expression, description, value_type, dependencies, active, created_at, updated_at
+     from derived_fields where tenant_id = $1 order by created_at, id";
+
+/// All derived fields, in creation order.
 pub(super) async fn all(tx: &mut TenantTx) -> Result<Vec<DerivedField>, Error> {
-    let query = sqlx::query_as(
-        "select id, name, expression, description, value_type, dependencies, active, created_at, updated_at
-         from derived_fields where tenant_id = $1 order by created_at, id",
-    )
-    .bind(tx.tenant.0);
+    let query = sqlx::query_as(SELECT_ALL).bind(tx.tenant.0);
     let rows = tx.all("load derived fields", query).await?;
     Ok(rows.into_iter().map(|DerivedFieldRow(field)| field).collect())
 }

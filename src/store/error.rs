@@ -172,7 +172,9 @@ fn duplicate(operation: &'static str, constraint: Option<&str>) -> Option<Error>
         | "schema_changelog_pkey"
         | "api_keys_pkey" => Some(Error::IdTaken { operation }),
         // Two writers made the same version, or the same revision: possible only past the tenant's lock.
-        "schemas_version_key" | "schemas_active" | "tenant_changes_pkey" => Some(Error::Locked { operation }),
+        "schemas_version_key" | "schemas_active" | "tenant_changes_pkey" | "audit_log_pkey" => {
+            Some(Error::Locked { operation })
+        }
         _ => None,
     }
 }

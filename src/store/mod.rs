@@ -4,6 +4,7 @@
 //! database's triggers, so that a row edited by hand counts as well; nothing here counts.
 
 mod api_keys;
+mod audit;
 mod change;
 mod changelog;
 mod changes;
@@ -25,6 +26,7 @@ mod tenants;
 mod tx;
 
 pub use api_keys::{KeyMade, OperatorKeyRow, StoredKey};
+pub use audit::{AuditFilter, AuditReport};
 pub use change::ChangeTx;
 pub use changelog::ChangelogLine;
 pub use changes::Reconciler;

@@ -23,6 +23,8 @@ const GRANTS: &[(&str, &str)] = &[
     ("rules", "select, insert, update, delete"),
     ("derived_fields", "select, insert, update, delete"),
     ("schema_changelog", "select, insert, delete"),
+    ("audit_log", "select, insert"),
+    ("audit_heads", "select, insert, update"),
 ];
 
 /// Whether `name` can be a role's name without quoting: what all settings must be.
@@ -39,7 +41,8 @@ pub(super) async fn assume(connection: &mut PgConnection, role: &str) -> Result<
         "select current_user::text as name, r.rolsuper, r.rolbypassrls,
             exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
                 where pg_has_role(r.oid, c.relowner, 'member') and c.relkind = 'r' and n.nspname = current_schema()
-                    and c.relname in ('tenants', 'schemas', 'rules', 'derived_fields', 'api_keys')) as owner
+                    and c.relname in ('tenants', 'schemas', 'rules', 'derived_fields', 'api_keys',
+                        'audit_log')) as owner
         from pg_roles r where r.rolname = current_user",
     )
     .fetch_one(connection)

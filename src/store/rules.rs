@@ -22,7 +22,7 @@ pub struct RuleFilter {
 }
 
 /// A row of `rules`.
-struct RuleRow(Rule);
+pub(super) struct RuleRow(pub(super) Rule);
 
 impl FromRow<'_, PgRow> for RuleRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
@@ -102,12 +102,13 @@ impl Store {
 }
 
 /// All rules, active or not, in creation order.
+pub(super) const SELECT_ALL: &str =
+    "select id, name, expression, description, tags, active, created_at, updated_at from rules
+     where tenant_id = $1 order by created_at, id";
+
+/// All rules, active or not, in creation order.
 pub(super) async fn all(tx: &mut TenantTx) -> Result<Vec<Rule>, Error> {
-    let query = sqlx::query_as(
-        "select id, name, expression, description, tags, active, created_at, updated_at from rules
-         where tenant_id = $1 order by created_at, id",
-    )
-    .bind(tx.tenant.0);
+    let query = sqlx::query_as(SELECT_ALL).bind(tx.tenant.0);
     Ok(tx.all("load rules", query).await?.into_iter().map(|RuleRow(rule)| rule).collect())
 }
 

@@ -1,9 +1,13 @@
 //! Tenants: the one table that is read across tenants. What others may see of it is decided here, by id.
 
-use sqlx::{FromRow, Row, postgres::PgRow};
+use serde_json::Value;
+use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 
-use super::{Error, Page, PageRequest, Store, tx::TenantTx};
-use crate::domain::{Name, Revision, Tenant, TenantDraft, TenantId, TenantPatch, TenantStatus, Tier};
+use super::{Error, Page, PageRequest, Store, audit, tx::TenantTx};
+use crate::domain::{
+    AuditAction, AuditDraft, Author, Name, Quota, QuotaOverrides, Revision, Tenant, TenantDraft, TenantId, TenantPatch,
+    TenantStatus, Tier,
+};
 
 /// Where a tenant stands, as the change log tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +32,19 @@ impl FromRow<'_, PgRow> for TenantRow {
             idle_stop_seconds: row
                 .try_get::<Option<i32>, _>("idle_stop_seconds")?
                 .and_then(|time| time.try_into().ok()),
+            quotas: quotas(&row.try_get::<Json<Value>, _>("quotas")?.0),
             revision: Revision(row.try_get("revision")?),
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
         }))
     }
+}
+
+/// What this version does not know is for a later one.
+fn quotas(stored: &Value) -> QuotaOverrides {
+    let limits = stored.as_object().into_iter().flatten();
+    let limits = limits.filter_map(|(name, limit)| Some((Quota::named(name)?, limit.as_u64()?)));
+    QuotaOverrides(limits.collect())
 }
 
 fn tier(text: &str) -> Result<Tier, sqlx::Error> {
@@ -69,26 +81,32 @@ fn status_text(status: TenantStatus) -> &'static str {
 
 impl Store {
     /// Makes a tenant.
-    pub async fn create_tenant(&self, draft: &TenantDraft) -> Result<Tenant, Error> {
+    pub async fn create_tenant(&self, draft: &TenantDraft, author: &Author) -> Result<Tenant, Error> {
         const OPERATION: &str = "create tenant";
+        let id = TenantId::generate();
+        let mut tx = TenantTx::write(&self.requests, &self.role, id).await?;
         let query = sqlx::query_as(
             "insert into tenants (id, name, tier) values ($1, $2, $3)
-             returning id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at",
+             returning id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at",
         )
-        .bind(TenantId::generate().0)
+        .bind(id.0)
         .bind(draft.name.as_str())
         .bind(tier_text(draft.tier));
-        let mut connection = self.requests.acquire(OPERATION).await?;
-        let inserted = self.requests.observer().timed(OPERATION, query.fetch_one(&mut *connection)).await;
-        inserted.map(|TenantRow(tenant)| tenant).map_err(|error| named(error, &draft.name))
+        let inserted = tx.optional(OPERATION, query).await.map_err(|error| named(error, &draft.name))?;
+        let TenantRow(tenant) = inserted.ok_or_else(|| Error::of(OPERATION, sqlx::Error::RowNotFound))?;
+        let made = about(AuditAction::TenantCreate, None, Some(tenant.settings()));
+        audit::append(&mut tx, author, tenant.revision, vec![made]).await?;
+        tx.commit(OPERATION).await?;
+        Ok(tenant)
     }
 
-    /// Deletes a tenant and everything of it, if it stands at `if_match` or none is given.
+    /// Deletes a tenant and everything of it but its audit log, if it stands at `if_match` or none is given.
     /// `Ok(None)`: there is none. `Ok(Some(Err(revision)))`: it stands at another revision.
     pub async fn delete_tenant(
         &self,
         id: TenantId,
         if_match: Option<Revision>,
+        author: &Author,
     ) -> Result<Option<Result<Revision, Revision>>, Error> {
         const OPERATION: &str = "delete tenant";
         let mut tx = TenantTx::write(&self.requests, &self.role, id).await?;
@@ -101,9 +119,12 @@ impl Store {
             return Ok(Some(Err(tenant.revision)));
         }
         tx.execute(OPERATION, sqlx::query("delete from tenants where id = $1").bind(id.0)).await?;
-        tx.commit(OPERATION).await?;
         // What `tenet_record_tenant` records it with.
-        Ok(Some(Ok(Revision(tenant.revision.0 + 1))))
+        let revision = Revision(tenant.revision.0 + 1);
+        let deleted = about(AuditAction::TenantDelete, Some(tenant.settings()), None);
+        audit::append(&mut tx, author, revision, vec![deleted]).await?;
+        tx.commit(OPERATION).await?;
+        Ok(Some(Ok(revision)))
     }
 
     /// A tenant.
@@ -121,7 +142,7 @@ impl Store {
         const LIST: &str = "tenants";
         let prefix = name_prefix.unwrap_or_default();
         let query = sqlx::query_as(
-            "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants
+            "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants
              where name >= $1 and ($2::text is null or name < $2) and ($3::text is null or name > $3)
              order by name limit $4",
         )
@@ -139,7 +160,7 @@ impl Store {
     pub async fn tenants_by_id(&self, after: Option<TenantId>, rows: u32) -> Result<Vec<Tenant>, Error> {
         const OPERATION: &str = "list tenants by id";
         let query = sqlx::query_as(
-            "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants
+            "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants
              where ($1::uuid is null or id > $1) order by id limit $2",
         )
         .bind(after.map(|tenant| tenant.0))
@@ -154,7 +175,7 @@ impl Store {
         const OPERATION: &str = "get tenants";
         let ids: Vec<uuid::Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
         let query = sqlx::query_as(
-            "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants
+            "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants
              where id = any ($1)",
         )
         .bind(ids);
@@ -172,15 +193,19 @@ impl Store {
         Ok(ids.into_iter().map(TenantId).collect())
     }
 
-    /// The revisions of these tenants; those that are gone have none.
-    pub async fn heads(&self, tenants: &[TenantId]) -> Result<Vec<Head>, Error> {
+    /// The revisions of those of these tenants that stand at another one than is said here, or of which none is said;
+    /// those that are gone have none. Mostly none do, and the rest is not sent.
+    pub async fn heads_unlike(&self, tenants: &[(TenantId, Option<Revision>)]) -> Result<Vec<Head>, Error> {
         const OPERATION: &str = "compare revisions";
-        let ids: Vec<uuid::Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
+        let (ids, revisions): (Vec<uuid::Uuid>, Vec<Option<i64>>) =
+            tenants.iter().map(|(tenant, revision)| (tenant.0, revision.map(|revision| revision.0))).unzip();
         let query = sqlx::query_as(
-            "select asked.id, tenants.revision
-             from unnest($1::uuid[]) as asked (id) left join tenants on tenants.id = asked.id",
+            "select said.id, tenants.revision
+             from unnest($1::uuid[], $2::bigint[]) as said (id, revision) left join tenants on tenants.id = said.id
+             where said.revision is null or tenants.revision is distinct from said.revision",
         )
-        .bind(ids);
+        .bind(ids)
+        .bind(revisions);
         let mut connection = self.loads.acquire(OPERATION).await?;
         let rows: Vec<(uuid::Uuid, Option<i64>)> =
             self.loads.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
@@ -189,7 +214,12 @@ impl Store {
     }
 }
 
-const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants where id = $1";
+fn about(action: AuditAction, before: Option<Value>, after: Option<Value>) -> AuditDraft {
+    AuditDraft { action, resource: "tenant".to_owned(), before, after }
+}
+
+/// The tenant of a transaction.
+pub(super) const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants where id = $1";
 
 /// The tenant of `tx`.
 pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
@@ -201,7 +231,7 @@ pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
 /// inserted: `for update` would keep those waiting as well.
 pub(super) async fn lock(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
     let query = sqlx::query_as(
-        "select id, name, tier, status, pinned, idle_stop_seconds, revision, created_at, updated_at from tenants where id = $1
+        "select id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at from tenants where id = $1
          for no key update",
     )
     .bind(tx.tenant.0);
@@ -212,7 +242,8 @@ pub(super) async fn lock(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
 pub(super) async fn update(tx: &mut TenantTx, patch: &TenantPatch) -> Result<(), Error> {
     let query = sqlx::query(
         "update tenants set name = coalesce($2, name), tier = coalesce($3, tier), status = coalesce($4, status),
-            pinned = coalesce($5, pinned), idle_stop_seconds = case when $6 then $7 else idle_stop_seconds end
+            pinned = coalesce($5, pinned), idle_stop_seconds = case when $6 then $7 else idle_stop_seconds end,
+            quotas = jsonb_strip_nulls(quotas || $8)
          where id = $1",
     )
     .bind(tx.tenant.0)
@@ -221,7 +252,8 @@ pub(super) async fn update(tx: &mut TenantTx, patch: &TenantPatch) -> Result<(),
     .bind(patch.status.map(status_text))
     .bind(patch.pinned)
     .bind(patch.idle_stop_seconds.is_some())
-    .bind(patch.idle_stop_seconds.flatten().and_then(|time| i32::try_from(time).ok()));
+    .bind(patch.idle_stop_seconds.flatten().and_then(|time| i32::try_from(time).ok()))
+    .bind(Json(&patch.quotas));
     let updated = tx.execute("update tenant", query).await;
     match (updated, &patch.name) {
         (Err(error), Some(name)) => Err(named(error, name)),

@@ -36,13 +36,8 @@ impl TenantTx {
 
     async fn begin(pool: &Pool, role: &str, tenant: TenantId, begin: &'static str) -> Result<Self, Error> {
         let observer = pool.observer().clone();
-        // In one message, so that it is one round trip. The role again, in case anything undid it; both settings end
-        // with the transaction.
-        let role = role.replace('\'', "''");
-        let begin = format!(
-            "{begin}; select set_config('role', '{role}', true), set_config('tenet.tenant_id', '{}', true)",
-            tenant.0
-        );
+        // In one message, so that it is one round trip.
+        let begin = format!("{begin}; {}", as_tenant(role, tenant));
         let transaction = pool.begin(AssertSqlSafe(begin).into_sql_str()).await?;
         Ok(Self { transaction, observer, tenant })
     }
@@ -98,4 +93,11 @@ impl TenantTx {
         let Self { transaction, observer, .. } = self;
         observer.timed("rollback", transaction.rollback()).await
     }
+}
+
+/// What lets a transaction see one tenant. The role again, in case anything undid it; both settings end with the
+/// transaction.
+pub(super) fn as_tenant(role: &str, tenant: TenantId) -> String {
+    let role = role.replace('\'', "''");
+    format!("select set_config('role', '{role}', true), set_config('tenet.tenant_id', '{}', true)", tenant.0)
 }

@@ -13,7 +13,7 @@ use super::{
 
 /// The counters of the engine.
 pub(super) struct Engine {
-    pub resident_hits: Counter,
+    pub resident_misses: Counter,
     pub cold_loads: Counter,
     pub load_failures: Counter,
     pub reloads: Counter,
@@ -31,6 +31,8 @@ pub(super) struct Engine {
     pub resident_tenants: Family<StateLabels, Gauge>,
     pub memory_bytes: Gauge,
     pub mailbox_messages: Gauge,
+    pub tenant_mailbox_messages: Gauge,
+    pub tenant_mailbox_messages_max: Gauge,
 }
 
 /// What a tenant in memory is doing.
@@ -43,7 +45,11 @@ impl Engine {
     /// All at zero, and registered.
     pub fn register(registry: &mut Registry) -> Self {
         let engine = Self {
-            resident_hits: counter(registry, "resident_hits", "Decisions that found their rule set in memory"),
+            resident_misses: counter(
+                registry,
+                "resident_misses",
+                "Requests that waited for a rule set: it was not in memory, or too old",
+            ),
             cold_loads: counter(registry, "cold_loads", "Rule sets loaded that were not in memory"),
             load_failures: counter(registry, "load_failures", "Rule sets that could not be loaded"),
             reloads: counter(registry, "reloads", "Rule sets replaced by a newer revision"),
@@ -69,12 +75,18 @@ impl Engine {
             resident_tenants: Family::default(),
             memory_bytes: Gauge::default(),
             mailbox_messages: Gauge::default(),
+            tenant_mailbox_messages: Gauge::default(),
+            tenant_mailbox_messages_max: Gauge::default(),
         };
         registry.register("resident_tenants", "Tenants in memory, by state", engine.resident_tenants.clone());
         let help = "Memory of the rule sets in memory, as estimated";
         registry.register_with_unit("rule_sets", help, Unit::Bytes, engine.memory_bytes.clone());
         let help = "Messages that the supervisor has not begun with";
         registry.register("supervisor_mailbox_messages", help, engine.mailbox_messages.clone());
+        let help = "Messages that tenants' actors have not begun with, all together";
+        registry.register("tenant_mailbox_messages", help, engine.tenant_mailbox_messages.clone());
+        let help = "Messages that one tenant's actor has not begun with, the most of any";
+        registry.register("tenant_mailbox_messages_max", help, engine.tenant_mailbox_messages_max.clone());
         registry.register_with_unit("load", "Time to load a rule set", Unit::Seconds, engine.load_seconds.clone());
         let help = "Time from the begin of a change's transaction to serving it on this node";
         registry.register_with_unit("propagation", help, Unit::Seconds, engine.propagation_seconds.clone());

@@ -173,9 +173,9 @@ impl Metrics {
         self.0.decisions.errors.get_or_create(&CodeLabels { code }).inc();
     }
 
-    /// A decision found its rule set in memory.
-    pub fn resident_hit(&self) {
-        self.0.engine.resident_hits.inc();
+    /// A request has to wait for its rule set.
+    pub fn resident_miss(&self) {
+        self.0.engine.resident_misses.inc();
     }
 
     /// A rule set that was not in memory was loaded in `took`.
@@ -257,6 +257,12 @@ impl Metrics {
     /// The supervisor begins with a message.
     pub fn mailbox_taken(&self) {
         self.0.engine.mailbox_messages.dec();
+    }
+
+    /// Messages that tenants' actors have not begun with now: all together, and those of the actor that has the most.
+    pub fn tenant_mailboxes(&self, messages: usize, messages_max: usize) {
+        self.0.engine.tenant_mailbox_messages.set(signed(messages));
+        self.0.engine.tenant_mailbox_messages_max.set(signed(messages_max));
     }
 
     /// Connections of a pool now.
@@ -427,10 +433,10 @@ mod tests {
     #[test]
     fn services_in_one_process_do_not_share_counts() {
         let (one, other) = (Metrics::new(1), Metrics::new(1));
-        one.resident_hit();
-        one.clone().resident_hit();
-        assert_eq!(line(&one, "tenet_resident_hits_total").as_deref(), Some("2"));
-        assert_eq!(line(&other, "tenet_resident_hits_total").as_deref(), Some("0"));
+        one.resident_miss();
+        one.clone().resident_miss();
+        assert_eq!(line(&one, "tenet_resident_misses_total").as_deref(), Some("2"));
+        assert_eq!(line(&other, "tenet_resident_misses_total").as_deref(), Some("0"));
     }
 
     #[test]

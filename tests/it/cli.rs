@@ -198,3 +198,37 @@ async fn an_operators_key_is_made_in_the_database_and_serves_until_it_is_revoked
     }
     assert_eq!(service.stop().0, Some(0));
 }
+
+#[tokio::test]
+async fn a_log_changed_by_hand_is_told_and_ends_with_1() {
+    use sqlx::Connection;
+    let database = TestDatabase::fresh().await;
+    let mut owner = sqlx::PgConnection::connect(database.url()).await.unwrap();
+    let (service, url) = Service::serve(&database, &[]);
+    let client = tenet::client::Client::new(&url).unwrap().with_key(Some(tenet::config::Secret::new(KEY)));
+    let mut tenants = Vec::new();
+    for name in ["acme", "globex"] {
+        let made = client.post_json("/api/v1/tenants", &serde_json::json!({ "name": name })).await.unwrap();
+        let made: serde_json::Value = made.json().unwrap();
+        tenants.push(made["id"].as_str().unwrap().to_owned());
+    }
+    service.stop();
+    let verify = |tenant: &[&str]| ended(tenet(&[&["audit", "verify", "--database", database.url()], tenant].concat()));
+    let (code, stdout, stderr) = verify(&[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains(&format!("{}  1 rows  ", tenants[0])), "{stdout}");
+    assert!(stdout.ends_with("2 audit logs are as they were written\n"), "{stdout}");
+    sqlx::query("update audit_log set actor = 'nobody' where tenant_id = $1::uuid")
+        .bind(&tenants[1])
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let (code, stdout, stderr) = verify(&[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stdout.contains(&format!("{}  row 1 was changed", tenants[1])), "{stdout}");
+    assert!(stderr.contains("1 of 2 audit logs are not as they were written"), "{stderr}");
+    assert_eq!(verify(&[&tenants[0]]).0, Some(0));
+    assert_eq!(verify(&[&tenants[1]]).0, Some(1));
+    assert_eq!(verify(&["01890000-0000-7000-8000-000000000000"]).0, Some(1));
+    assert_eq!(verify(&["no-id"]).0, Some(1));
+}

@@ -83,6 +83,25 @@ async fn two_processes_on_one_database_follow_each_others_changes() {
     }
 }
 
+#[tokio::test]
+async fn serve_goes_on_when_nobody_reads_its_log_any_more() {
+    let database = TestDatabase::fresh().await;
+    let (mut process, client) = TestProcess::serve(database.url()).await;
+    process.stop_reading().await;
+    let (tenant, rule) = create_rule(&client, "facts.age >= 18").await;
+    assert!(matches(&client, &tenant).await);
+    // Each is told in the log, in a turn of the supervisor or of an actor.
+    for verb in ["stop", "load", "reload", "stop"] {
+        let answer = client.post_json(&format!("/api/v1/tenants/{tenant}/runtime/{verb}"), &json!({})).await.unwrap();
+        assert!(answer.is_success(), "{verb}: {} {}", answer.status, answer.text());
+    }
+    let answer = client.patch_json(&rule, &json!({ "expression": "facts.age >= 21" })).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(!matches(&client, &tenant).await);
+    process.signal(Signal::TERM);
+    assert_eq!(process.end().await, Some(0));
+}
+
 async fn develop(data_dir: &Path, more: &[&str]) -> (TestProcess, Client) {
     let listen = free_address();
     let mut arguments = vec!["dev", "--listen", &listen, "--data-dir", data_dir.to_str().unwrap()];

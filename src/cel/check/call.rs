@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     cel::{
-        library::{self, Function, Overload, literals},
+        library::{self, Function, Overload, Pattern, literals},
         parse::{Node, Range},
         types::Type,
         value::Value,
@@ -190,7 +190,7 @@ impl Checker<'_> {
             let CheckedKind::Constant(Value::String(text)) = &argument.kind else { continue };
             let problem = match (name, position) {
                 ("matches" | "regex.extract" | "regex.extractAll" | "regex.replace", 1) => {
-                    literals::pattern(text).err().map(|message| ("invalid_regex", message))
+                    Pattern::new(text).err().map(|message| ("invalid_regex", message))
                 }
                 ("timestamp", 0) => literals::timestamp(text).err().map(|message| ("invalid_timestamp", message)),
                 ("duration", 0) => literals::duration(text).err().map(|message| ("invalid_duration", message)),

@@ -2,7 +2,12 @@
 
 use super::{Checked, CheckedKind, Size, of_items};
 use crate::{
-    cel::{cost, types::Type, value::Value},
+    cel::{
+        cost,
+        library::{search_estimate, searches_estimate},
+        types::Type,
+        value::Value,
+    },
     config::limits::EVALUATION_MEMORY_BYTES_MAX,
 };
 
@@ -83,15 +88,23 @@ impl Case<'_> {
             Some(_) => 0,
             None => second.bytes.saturating_mul(cost::PATTERN_BYTE_UNITS).saturating_add(cost::PATTERN_UNITS),
         };
+        let written = match self.constant(1) {
+            Some(Value::String(pattern)) => Some(&**pattern),
+            _ => None,
+        };
         Some(match self.name {
-            "matches" => (pattern.saturating_add(cost::of_bytes(bytes)), Size::scalar()),
-            "regex.extract" => (pattern.saturating_add(cost::of_bytes(bytes)), Size::bytes(bytes).optional()),
+            "matches" => (pattern.saturating_add(search_estimate(written, bytes)), Size::scalar()),
+            "regex.extract" => {
+                let work = search_estimate(written, bytes).saturating_add(cost::of_bytes(bytes));
+                (pattern.saturating_add(work), Size::bytes(bytes).optional())
+            }
             "regex.extractAll" => {
                 let matches = bytes.saturating_add(1);
-                let work = pattern.saturating_add(cost::of_bytes(bytes)).saturating_add(matches.saturating_mul(4));
-                (work, Size::list(matches, Size::bytes(bytes)))
+                let made = cost::of_bytes(bytes).saturating_add(matches.saturating_mul(4));
+                let work = searches_estimate(written, bytes).saturating_add(made);
+                (pattern.saturating_add(work), Size::list(matches, Size::bytes(bytes)))
             }
-            "regex.replace" => self.of_replacing_matches(pattern),
+            "regex.replace" => self.of_replacing_matches(pattern.saturating_add(searches_estimate(written, bytes))),
             "replace" => self.of_replacing(),
             "split" => {
                 let parts = self.occurrences().saturating_add(1);
@@ -133,7 +146,7 @@ impl Case<'_> {
         (cost::of_bytes(bytes).saturating_add(cost::of_bytes(result)), Size::bytes(result))
     }
 
-    fn of_replacing_matches(&self, pattern: u64) -> (u64, Size) {
+    fn of_replacing_matches(&self, search: u64) -> (u64, Size) {
         let (bytes, replacement) = (self.size(0).bytes, self.size(2).bytes);
         let matches = bytes.saturating_add(1);
         // Each match makes room for the replacement, and each group that is named there for a part of the match.
@@ -141,7 +154,7 @@ impl Case<'_> {
         let groups = bytes.saturating_mul(replacement / 2);
         let result = matches.saturating_mul(replacement).saturating_add(groups).saturating_add(bytes);
         let made = cost::of_bytes(room).saturating_add(cost::of_bytes(groups)).saturating_add(cost::of_bytes(bytes));
-        (pattern.saturating_add(cost::of_bytes(bytes)).saturating_add(made), Size::bytes(result))
+        (search.saturating_add(made), Size::bytes(result))
     }
 
     fn of_formatting(&self) -> (u64, Size) {

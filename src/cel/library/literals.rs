@@ -1,38 +1,11 @@
-//! Texts that stand for patterns, times and durations.
+//! Texts that stand for times and durations.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use regex::{Regex, RegexBuilder};
 
-/// Bytes that a compiled pattern may take: one that is written in the source is compiled once.
-const PATTERN_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes that a pattern may take that is compiled during an evaluation.
-const COMPUTED_PATTERN_BYTES_MAX: usize = 128 * 1024;
 /// Seconds of the longest duration: ten thousand years.
 const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
 /// The first and the last second that a timestamp may be: of year 1 and of year 9999.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
-
-/// Compiles a pattern; matching it takes time in proportion to the text.
-pub(in crate::cel) fn pattern(text: &str) -> Result<Regex, String> {
-    compile(text, PATTERN_BYTES_MAX)
-}
-
-/// Compiles a pattern that is not known before the evaluation.
-pub(in crate::cel) fn computed_pattern(text: &str) -> Result<Regex, String> {
-    compile(text, COMPUTED_PATTERN_BYTES_MAX)
-}
-
-fn compile(text: &str, bytes_max: usize) -> Result<Regex, String> {
-    let builder = RegexBuilder::new(text).size_limit(bytes_max).nest_limit(50).build();
-    builder.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => format!("the pattern `{text}` is too large"),
-        other => {
-            let text = other.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            format!("the pattern is not valid: {reason}")
-        }
-    })
-}
 
 /// Reads RFC 3339.
 pub(in crate::cel) fn timestamp(text: &str) -> Result<DateTime<Utc>, String> {

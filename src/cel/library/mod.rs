@@ -12,6 +12,7 @@ mod math;
 mod network;
 pub(super) mod operators;
 mod optionals;
+mod pattern;
 mod regexes;
 mod signature;
 mod strings;
@@ -28,6 +29,7 @@ use super::{
     value::Value,
 };
 
+pub(super) use pattern::{Pattern, search_estimate, searches_estimate};
 pub(super) use regexes::{PatternBody, pattern_body};
 
 /// What a function does with its arguments; a target is the first of them.

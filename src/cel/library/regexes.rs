@@ -1,14 +1,14 @@
-//! Regular expressions: linear in the text, whatever the pattern. Patterns written in the source are compiled by `plan`.
+//! Functions of regular expressions. Patterns written in the source are compiled by `plan`.
 
 use std::sync::Arc;
 
-use regex::{Captures, Regex};
+use regex::Captures;
 
-use super::{Declaration, Fault, Outcome, Run, Value, invalid, literals, no_overload};
+use super::{Declaration, Fault, Outcome, Pattern, Run, Value, invalid, no_overload};
 use crate::cel::cost::{PATTERN_BYTE_UNITS, PATTERN_UNITS};
 
 /// What a function does whose second argument is a pattern, once that is compiled.
-pub(in crate::cel) type PatternBody = fn(&Run<'_>, &Regex, &[Value]) -> Outcome;
+pub(in crate::cel) type PatternBody = fn(&Run<'_>, &Pattern, &[Value]) -> Outcome;
 
 pub(super) const FUNCTIONS: &[Declaration] = &[
     ("matches", &["matches(string, string): bool", "string.matches(string): bool"], |run, arguments| {
@@ -42,39 +42,43 @@ pub(in crate::cel) fn pattern_body(name: &str) -> Option<PatternBody> {
 fn with_pattern(run: &Run<'_>, name: &str, body: PatternBody, arguments: &[Value]) -> Outcome {
     let [Value::String(_), Value::String(pattern), ..] = arguments else { return Err(no_overload(name, arguments)) };
     run.charge((pattern.len() as u64).saturating_mul(PATTERN_BYTE_UNITS).saturating_add(PATTERN_UNITS))?;
-    body(run, &literals::computed_pattern(pattern).map_err(invalid)?, arguments)
+    body(run, &Pattern::computed(pattern).map_err(invalid)?, arguments)
 }
 
-fn matches(run: &Run<'_>, pattern: &Regex, arguments: &[Value]) -> Outcome {
+fn matches(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
     let [Value::String(text), _] = arguments else { return Err(no_overload("matches", arguments)) };
-    run.charge_bytes(text.len())?;
-    Ok(Value::Bool(pattern.is_match(text)))
+    run.charge(pattern.search(text.len()))?;
+    Ok(Value::Bool(pattern.regex.is_match(text)))
 }
 
-fn extract(run: &Run<'_>, pattern: &Regex, arguments: &[Value]) -> Outcome {
+fn extract(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
     let [Value::String(text), _] = arguments else { return Err(no_overload("regex.extract", arguments)) };
     one_group_at_most(pattern)?;
+    run.charge(pattern.search(text.len()))?;
     run.allocate(text.len())?;
-    let found = pattern.captures(text).and_then(|captures| group(&captures));
+    let found = pattern.regex.captures(text).and_then(|captures| group(&captures));
     Ok(Value::Optional(found.map(Arc::new)))
 }
 
-fn extract_all(run: &Run<'_>, pattern: &Regex, arguments: &[Value]) -> Outcome {
+fn extract_all(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
     let [Value::String(text), _] = arguments else { return Err(no_overload("regex.extractAll", arguments)) };
     one_group_at_most(pattern)?;
     // Matches do not overlap: together they are no longer than the text.
+    run.charge(pattern.search(text.len()))?;
     run.allocate(text.len())?;
     let mut found = Vec::new();
-    for captures in pattern.captures_iter(text) {
+    for captures in pattern.regex.captures_iter(text) {
+        let end = captures.get(0).map_or(0, |whole| whole.end());
+        run.charge(pattern.next_search(text.len() - end))?;
         run.allocate(64)?;
         found.extend(group(&captures));
     }
     Ok(Value::list(found))
 }
 
-fn one_group_at_most(pattern: &Regex) -> Result<(), Fault> {
-    if pattern.captures_len() > 2 {
-        return Err(invalid(format!("the pattern `{pattern}` has more than one group")));
+fn one_group_at_most(pattern: &Pattern) -> Result<(), Fault> {
+    if pattern.regex.captures_len() > 2 {
+        return Err(invalid(format!("the pattern `{}` has more than one group", pattern.regex)));
     }
     Ok(())
 }
@@ -85,19 +89,20 @@ fn group(captures: &Captures<'_>) -> Option<Value> {
     captures.get(index).map(|found| Value::from(found.as_str()))
 }
 
-fn replace(run: &Run<'_>, pattern: &Regex, arguments: &[Value]) -> Outcome {
+fn replace(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
     let (text, replacement, count) = match arguments {
         [Value::String(text), _, Value::String(replacement)] => (text, replacement, -1),
         [Value::String(text), _, Value::String(replacement), Value::Int(count)] => (text, replacement, *count),
         _ => return Err(no_overload("regex.replace", arguments)),
     };
-    run.charge_bytes(text.len())?;
+    run.charge(pattern.search(text.len()))?;
     let mut result = String::new();
     let mut end = 0;
     let limit = usize::try_from(count).unwrap_or(usize::MAX);
-    for captures in pattern.captures_iter(text).take(limit) {
+    for captures in pattern.regex.captures_iter(text).take(limit) {
         let Some(found) = captures.get(0) else { continue };
         result.push_str(text.get(end..found.start()).unwrap_or_default());
+        run.charge(pattern.next_search(text.len() - found.end()))?;
         run.allocate(replacement.len() + 16)?;
         expand(run, replacement, &captures, &mut result)?;
         end = found.end();

@@ -19,15 +19,13 @@ mod text;
 use super::{
     activation::Slot,
     check::{Access, Checked, CheckedKind},
-    library::{Function, PatternBody, literals, operators, pattern_body},
+    library::{Function, Pattern, PatternBody, operators, pattern_body},
     parse::Range,
     run::{Bound, Fault, Outcome, Run},
     types::Type,
     value::{MapValue, Value, key_is_valid},
 };
 use std::sync::Arc;
-
-use regex::Regex;
 
 pub(super) use asked::Asked;
 pub(super) use column::Column;
@@ -250,13 +248,13 @@ fn as_value(condition: Condition) -> Step {
 
 /// What `function` does with a pattern that is known before the evaluation, and that pattern: a mistake in one that was
 /// folded is not known to the checker.
-fn constant_pattern(function: &Function, arguments: &[Checked]) -> Option<(PatternBody, Result<Regex, String>)> {
+fn constant_pattern(function: &Function, arguments: &[Checked]) -> Option<(PatternBody, Result<Pattern, String>)> {
     let body = pattern_body(function.name)?;
     // A traced expression is not folded.
     let mut pattern = arguments.get(1)?.clone();
     fold(&mut pattern);
     let CheckedKind::Constant(Value::String(pattern)) = &pattern.kind else { return None };
-    Some((body, literals::pattern(pattern)))
+    Some((body, Pattern::new(pattern)))
 }
 
 fn optional_slot(run: &Run<'_>, slot: Slot) -> Outcome {

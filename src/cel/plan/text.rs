@@ -10,7 +10,7 @@ use super::{
 };
 use crate::cel::{
     cost,
-    library::{literals, no_overload},
+    library::{Pattern, no_overload},
     parse::Range,
     run::{Fault, Run},
     types::Type,
@@ -201,11 +201,11 @@ impl Planner {
                 run.charge(cost::of_bytes(text.len() as u64))?;
                 Ok(text.contains(&*constant))
             }),
-            "matches" => match literals::pattern(&constant) {
+            "matches" => match Pattern::new(&constant) {
                 Ok(pattern) => Box::new(move |run| {
                     let text = read(&place, run, range)?;
-                    run.charge(cost::of_bytes(text.len() as u64))?;
-                    Ok(pattern.is_match(text))
+                    run.charge(pattern.search(text.len()))?;
+                    Ok(pattern.regex.is_match(text))
                 }),
                 // One that was computed while the expression was folded: the checker has not seen it.
                 Err(_) => return self.matches_computed(name, text, &constant),
@@ -219,11 +219,11 @@ impl Planner {
         if name != "matches" || self.is_traced {
             return None;
         }
-        let (step, range, pattern) = (self.value(text), text.range, literals::pattern(constant));
+        let (step, range, pattern) = (self.value(text), text.range, Pattern::new(constant));
         Some(Box::new(move |run| match (step(run)?, &pattern) {
             (Value::String(text), Ok(pattern)) => {
-                run.charge_bytes(text.len())?;
-                Ok(pattern.is_match(&text))
+                run.charge(pattern.search(text.len()))?;
+                Ok(pattern.regex.is_match(&text))
             }
             (Value::String(_), Err(reason)) => Err(Fault::new("invalid_argument", reason.clone()).at(range)),
             (other, _) => Err(no_overload("matches", &[other]).at(range)),

@@ -60,7 +60,9 @@ fn constant_patterns_are_compiled_with_the_expression() {
         let trace = program.trace(&activation);
         assert_eq!(trace[0].value, serde_json::json!(true), "{source}: {trace:?}");
         let is_bounded = !source.contains("d,") && !source.contains("d.");
-        assert!(!is_bounded || program.cost_units() < 25_000, "{source}: {}", program.cost_units());
+        // What finds all matches may look at the rest of the text again after each.
+        let most = if source.starts_with("regex.") { 150_000 } else { 25_000 };
+        assert!(!is_bounded || program.cost_units() < most, "{source}: {}", program.cost_units());
     }
     for source in ["s.matches(s)", "regex.replace(s, s, '') == ''"] {
         let error = env.compile(source).unwrap().evaluate(&activation).unwrap_err();

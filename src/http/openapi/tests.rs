@@ -66,7 +66,8 @@ async fn a_problem_looks_as_the_document_says() {
     let mut detail = Detail::new("wrong_type", "not this").at("expression").hint("that").about(subject);
     detail.span = Some(Span { line: 1, column: 2, end_line: 1, end_column: 3 });
     detail.text = Some("x".to_owned());
-    let answer = Error::invalid_one(detail).extend("currentRevision", 7).answer("r-1");
+    let error = Error::invalid_one(detail).extend("currentRevision", 7);
+    let answer = error.extend("quota", "rules").extend("limit", 7).extend("used", 8).answer("r-1");
     let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
     let document = parsed();

@@ -29,6 +29,7 @@ fn tenant(before: &Snapshot, after: &Snapshot) -> Option<Operation> {
         status: (old.status != new.status).then_some(new.status),
         pinned: (old.pinned != new.pinned).then_some(new.pinned),
         idle_stop_seconds: (old.idle_stop_seconds != new.idle_stop_seconds).then_some(new.idle_stop_seconds),
+        quotas: old.quotas.difference(&new.quotas),
     };
     (patch != TenantPatch::default()).then_some(Operation::UpdateTenant(patch))
 }

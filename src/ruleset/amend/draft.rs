@@ -51,14 +51,7 @@ impl Draft {
 
     /// Changes the tenant itself.
     pub fn patch_tenant(&mut self, patch: &TenantPatch) {
-        let tenant = &mut self.after.tenant;
-        if let Some(name) = &patch.name {
-            tenant.name = name.clone();
-        }
-        tenant.tier = patch.tier.unwrap_or(tenant.tier);
-        tenant.status = patch.status.unwrap_or(tenant.status);
-        tenant.pinned = patch.pinned.unwrap_or(tenant.pinned);
-        tenant.idle_stop_seconds = patch.idle_stop_seconds.unwrap_or(tenant.idle_stop_seconds);
+        patch.apply(&mut self.after.tenant);
     }
 
     /// The rule of this id.

@@ -7,6 +7,8 @@
 mod derived_fields;
 mod difference;
 mod draft;
+mod quotas;
+mod record;
 mod rules;
 mod schemas;
 mod settle;
@@ -15,11 +17,13 @@ mod text;
 use std::sync::Arc;
 
 use draft::Draft;
+pub use quotas::used;
+pub use record::record;
 
 use crate::{
     domain::{
-        Change, ChangeOptions, DerivedField, DerivedFieldId, Rule, RuleId, SchemaDefinition, SchemaVersion, Snapshot,
-        TenantPatch,
+        Change, ChangeOptions, DerivedField, DerivedFieldId, QuotaExceeded, Rule, RuleId, SchemaDefinition,
+        SchemaVersion, Snapshot, TenantPatch,
     },
     error::Detail,
     ruleset::{Broken, RuleSet},
@@ -121,7 +125,9 @@ pub enum Refusal {
     Breaks(Vec<Broken>),
     /// It would change how callers must send their facts.
     BreaksFlatCallers,
-    /// More rules or derived fields than a tenant may have.
+    /// It would go beyond a quota of the tenant.
+    QuotaExceeded(QuotaExceeded),
+    /// More rules or derived fields than any tenant may have.
     TooMany(&'static str, usize),
 }
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Amendment, ChangelogEntry, Draft, Operation, Refusal, difference,
     draft::{Target, Written},
+    quotas,
 };
 use crate::{
     config::limits,
@@ -32,6 +33,7 @@ pub(super) fn settle(
         let outcome = draft.outcome;
         return Ok(Amendment { operations: Vec::new(), after, outcome, deactivated: Vec::new(), set: None });
     }
+    quotas::check_stored(snapshot, &draft.after).map_err(Refusal::QuotaExceeded)?;
     let before = standing(snapshot, current);
     let set = RuleSet::compile(&draft.after, Some(&before));
     let report = set.report();
@@ -42,6 +44,7 @@ pub(super) fn settle(
         return Err(Refusal::Invalid(draft.details));
     }
     let (set, deactivated) = deactivate_broken(&mut draft.after, set, &before, options.on_broken)?;
+    quotas::check_compiled(&draft.after, &set, &before).map_err(Refusal::QuotaExceeded)?;
     if draft.schema_action.is_some() || snapshot.derived_fields != draft.after.derived_fields {
         infer_types(&mut draft.after, &set, &checks);
     }
@@ -151,7 +154,7 @@ fn log(
         action: draft.schema_action?,
         from_version: snapshot.schema.as_ref().map(|schema| schema.version),
         to_version: draft.after.schema.as_ref()?.version,
-        actor: options.actor.clone(),
+        actor: options.author.actor.clone(),
         rules_recompiled: report.compiled,
         rules_failed: deactivated.len(),
         details: json!({ "deactivated": deactivated.iter().map(logged).collect::<Vec<_>>() }),

@@ -119,6 +119,7 @@ fn shape(path: &str, fields: &[Field]) -> Shape {
 /// A field at `path`, and how CEL sees it.
 fn node(path: &str, field: &Field) -> (Node, ObjectField) {
     let plain = |value_type, size| (Inner::Plain, value_type, size);
+    let mut is_sensitive = field.sensitive;
     let (inner, value_type, size) = match &field.field_type {
         FieldType::Int => plain(Type::Int, Size::scalar()),
         FieldType::Uint => plain(Type::Uint, Size::scalar()),
@@ -131,10 +132,12 @@ fn node(path: &str, field: &Field) -> (Node, ObjectField) {
         FieldType::Dyn => plain(Type::Dyn, Size::of_type(&Type::Dyn)),
         FieldType::List(items) => {
             let (node, seen) = node(path, items);
+            is_sensitive |= seen.is_sensitive;
             (Inner::Items(Box::new(node)), Type::list(seen.value_type), Size::list(field.items_max(), seen.size))
         }
         FieldType::Map(values) => {
             let (node, seen) = node(path, values);
+            is_sensitive |= seen.is_sensitive;
             // Nothing bounds a key: it is taken for a text of which the schema says nothing.
             let size = Size::map(field.items_max(), Size::of_type(&Type::String), seen.size);
             (Inner::Values(Box::new(node)), Type::map(Type::String, seen.value_type), size)
@@ -146,6 +149,6 @@ fn node(path: &str, field: &Field) -> (Node, ObjectField) {
             (Inner::Object(shape), object_type, size)
         }
     };
-    let seen = ObjectField { name: field.name.clone(), value_type, size };
+    let seen = ObjectField { name: field.name.clone(), value_type, size, is_sensitive };
     (Node { field: field.clone(), inner }, seen)
 }

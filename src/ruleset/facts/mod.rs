@@ -13,6 +13,7 @@ mod place;
 mod reader;
 mod scalar;
 mod scanner;
+mod shown;
 
 use std::sync::Arc;
 

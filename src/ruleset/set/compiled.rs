@@ -25,6 +25,8 @@ pub(super) struct Read {
     pub value_type: Type,
     /// How large its value can be.
     pub size: Size,
+    /// Whether its value may not be shown.
+    pub is_sensitive: bool,
     /// Where its value stands.
     pub slot: Option<Slot>,
 }

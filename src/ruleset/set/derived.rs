@@ -16,7 +16,7 @@ use super::{
     order::{Dependencies, order},
 };
 use crate::{
-    cel::{Frame, Size, Type},
+    cel::{Frame, ObjectField, Size, Type},
     domain::{DerivedField, DerivedFieldId},
     error::{Detail, Subject},
     ruleset::facts::Layout,
@@ -53,12 +53,17 @@ impl DerivedFields {
 
     /// What expressions see: the schema's objects, and all derived fields. Those that cannot be used are `dyn`, so that
     /// whoever reads one learns that, and not that it does not exist.
-    pub fn environment<'a>(&'a self, layout: Option<&Layout>) -> Environment {
-        let field = |(name, entry): (&'a String, &DerivedEntry)| match &entry.state {
-            DerivedState::Ready(compiled) => {
-                (name.as_str(), compiled.program.value_type().clone(), compiled.program.size())
+    pub fn environment(&self, layout: Option<&Layout>) -> Environment {
+        let field = |(name, entry): (&String, &DerivedEntry)| match &entry.state {
+            DerivedState::Ready(compiled) => ObjectField {
+                name: name.clone(),
+                value_type: compiled.program.value_type().clone(),
+                size: compiled.program.size(),
+                is_sensitive: compiled.program.is_sensitive(),
+            },
+            DerivedState::Inactive | DerivedState::Broken => {
+                ObjectField { size: Size::scalar(), ..ObjectField::new(name.clone(), Type::Dyn) }
             }
-            DerivedState::Inactive | DerivedState::Broken => (name.as_str(), Type::Dyn, Size::scalar()),
         };
         Environment::new(layout, self.fields.iter().map(field))
     }

@@ -7,7 +7,7 @@ use std::{
 
 use super::compiled::{Compiled, DERIVED, Read, Role};
 use crate::{
-    cel::{Env, Frame, ObjectField, ObjectType, Program, Size, Slot, SlotRead, Type},
+    cel::{Env, Frame, ObjectField, ObjectType, Program, Slot, SlotRead, Type},
     error::Detail,
     ruleset::facts::Layout,
 };
@@ -21,10 +21,8 @@ pub(super) struct Environment {
 
 impl Environment {
     /// The environment of a schema's layout with these derived fields, sorted by name.
-    pub fn new<'a>(layout: Option<&Layout>, derived: impl Iterator<Item = (&'a str, Type, Size)>) -> Self {
-        let field =
-            |(name, value_type, size): (&str, Type, Size)| ObjectField { name: name.to_owned(), value_type, size };
-        let derived = Arc::new(ObjectType { name: DERIVED.to_owned(), fields: derived.map(field).collect() });
+    pub fn new(layout: Option<&Layout>, derived: impl Iterator<Item = ObjectField>) -> Self {
+        let derived = Arc::new(ObjectType { name: DERIVED.to_owned(), fields: derived.collect() });
         // Facts first: their slots do not move when derived fields come and go.
         let mut variables = layout.map(|layout| layout.variables().to_vec()).unwrap_or_default();
         variables.push((DERIVED.to_owned(), Type::Object(Arc::clone(&derived))));
@@ -55,7 +53,13 @@ impl Environment {
     fn read(&self, name: &str) -> Option<Read> {
         let field = self.derived.field(name)?;
         let slot = self.env.slot(&format!("{DERIVED}.{name}"));
-        Some(Read { name: name.to_owned(), value_type: field.value_type.clone(), size: field.size.clone(), slot })
+        Some(Read {
+            name: name.to_owned(),
+            value_type: field.value_type.clone(),
+            size: field.size.clone(),
+            is_sensitive: field.is_sensitive,
+            slot,
+        })
     }
 
     /// Whether what was compiled under another environment of the same schema means the same under this one.

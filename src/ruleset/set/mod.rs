@@ -177,6 +177,12 @@ impl RuleSet {
         }
     }
 
+    /// How many steps of a path below `facts` may be shown, keys or `None` for elements: not those inside of what is
+    /// sensitive.
+    pub fn shown_steps(&self, steps: &[Option<&str>]) -> usize {
+        self.schema.as_ref().map_or(steps.len(), |schema| schema.shared.layout.shown_steps(steps))
+    }
+
     /// Checks an expression that is not stored, as a rule would be.
     pub fn check_rule(&self, expression: &str) -> CheckReport {
         self.check(expression, Role::Rule)

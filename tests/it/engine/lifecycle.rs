@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tenet::{
-    domain::{Change, TenantId, TenantPatch, TenantStatus},
+    domain::{Author, Change, TenantId, TenantPatch, TenantStatus},
     engine::{EngineOptions, Error},
 };
 
@@ -94,6 +94,38 @@ async fn beyond_the_cap_the_least_recently_used_leaves_first() {
     assert_eq!(node.metric("tenet_cold_loads_total"), loads, "the two used last are still there");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_caps_hold_as_soon_as_a_load_has_ended() {
+    let database = TestDatabase::fresh().await;
+    let measure = Node::start(database.url()).await;
+    let mut tenants = Vec::new();
+    for number in 0..6 {
+        tenants.push(measure.tenant(&format!("tenant {number}")).await);
+        measure.revision(tenants[number]).await.unwrap();
+    }
+    let bytes = measure.engine.runtime(tenants[0]).await.unwrap().resident.unwrap().memory_bytes;
+    // With an idle time of a quarter of an hour nobody looks for tenants to stop before ten seconds have passed.
+    for options in [
+        EngineOptions { residents_max: 2, ..EngineOptions::default() },
+        EngineOptions { resident_bytes_max: bytes * 5 / 2, ..EngineOptions::default() },
+    ] {
+        let node = Node::start_with(database.url(), options).await;
+        for tenant in &tenants {
+            node.revision(*tenant).await.unwrap();
+            within(Duration::from_secs(2), "room", async || node.engine.health().resident_tenants <= 2).await;
+        }
+        assert_eq!(node.metric("tenet_evictions_total"), 4);
+        node.engine.take_census();
+        for gauge in ["tenet_supervisor_mailbox_messages", "tenet_tenant_mailbox_messages"] {
+            within(Duration::from_secs(2), gauge, async || {
+                node.engine.take_census();
+                node.metric(gauge) == 0
+            })
+            .await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_deleted_tenant_is_unknown_at_once_here_and_within_the_bound_elsewhere() {
     let database = TestDatabase::fresh().await;
@@ -102,7 +134,7 @@ async fn a_deleted_tenant_is_unknown_at_once_here_and_within_the_bound_elsewhere
     for node in [&here, &elsewhere] {
         node.revision(tenant).await.unwrap();
     }
-    here.engine.delete_tenant(tenant, None).await.unwrap();
+    here.engine.delete_tenant(tenant, None, &Author::default()).await.unwrap();
     assert!(matches!(here.revision(tenant).await, Err(Error::TenantNotFound)));
     within(Duration::from_secs(2), "deleted elsewhere", async || {
         matches!(elsewhere.revision(tenant).await, Err(Error::TenantNotFound))

@@ -1,6 +1,8 @@
 //! What becomes of a tenant whose actor or load fails, and that nobody else is touched.
 
 use std::{
+    env,
+    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -8,7 +10,9 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
 use tenet::{
+    config::Secret,
     domain::{Change, RulePatch, TenantId},
     engine::{EngineOptions, Error},
     ruleset::Outcome,
@@ -16,7 +20,8 @@ use tenet::{
 use tokio::task::JoinHandle;
 
 use crate::support::{
-    Node, TRAP, TestApp, TestDatabase, cannot_load_traps, panic_on_log_line, stop_panicking_on_log_lines, within,
+    Node, OPERATOR_KEY, TRAP, TestDatabase, TestProcess, cannot_load_traps, free_address, panic_on_log_line,
+    stop_panicking_on_log_lines, within,
 };
 
 /// What we promise of changes, and so of coming back.
@@ -123,32 +128,70 @@ async fn a_tenant_that_fails_over_and_over_is_quarantined_until_it_is_changed() 
 async fn a_cold_tenant_that_cannot_be_loaded_is_refused_and_nobody_else() {
     let database = TestDatabase::fresh().await;
     let writer = Node::start(database.url()).await;
-    let tenant = writer.tenant("acme").await;
-    writer.create_rule(tenant, TRAP, "facts.n > 0").await;
+    // One that is compiled where it was read, and one that is compiled on another thread.
+    let long = vec!["facts.n > 0"; 100].join(" || ");
+    let mut tenants = Vec::new();
+    for (name, expression) in [("little", "facts.n > 0"), ("much", &long)] {
+        let tenant = writer.tenant(name).await;
+        writer.create_rule(tenant, TRAP, expression).await;
+        tenants.push(tenant);
+    }
     let node = Arc::new(Node::start_with(database.url(), cannot_load_traps(EngineOptions::default())).await);
     let bystander = Bystander::beside(&node).await;
-    within(Duration::from_secs(5), "in quarantine", async || {
-        let refused = node.revision(tenant).await;
-        assert!(matches!(refused, Err(Error::LoadFailed)), "{refused:?}");
-        node.metric("tenet_quarantines_total") == 1
-    })
-    .await;
+    for (before, tenant) in tenants.into_iter().enumerate() {
+        within(Duration::from_secs(5), "in quarantine", async || {
+            let refused = node.revision(tenant).await;
+            assert!(matches!(refused, Err(Error::LoadFailed)), "{refused:?}");
+            node.metric("tenet_quarantines_total") == before as u64 + 1
+        })
+        .await;
+        let error = node.engine.runtime(tenant).await.unwrap().resident.unwrap().last_error.unwrap();
+        assert!(error.message.contains("stepped into the trap"), "{}", error.message);
+    }
     bystander.was_served().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_supervisor_that_dies_ends_the_process_with_a_failure() {
-    let app = TestApp::start().await;
-    let tenant = app.create_tenant_with_schema("acme", &serde_json::json!({"n": "int"})).await;
-    app.evaluate(&tenant, &serde_json::json!({"n": 1})).await;
-    // Its turn, when it hears of the actor that failed.
-    panic_on_log_line("a tenant's actor failed", &tenant);
-    panic_on_log_line("published", &tenant);
-    let client = app.client.clone();
-    let running = tokio::spawn(app.run());
-    let rule = serde_json::json!({ "name": "positive", "expression": "facts.n > 0" });
-    let _ = client.post_json(&format!("/api/v1/tenants/{tenant}/rules"), &rule).await;
-    let ended = tokio::time::timeout(Duration::from_secs(15), running).await.expect("the service goes on").unwrap();
-    let message = ended.expect_err("a failure").to_string();
-    assert!(message.contains("a part of the engine ended"), "{message}");
+/// Names to a process of the test below the tenant of which its supervisor cannot tell that the actor failed.
+const UNTOLD: &str = "TENET_TEST_UNTOLD";
+
+/// The program as it is run, but for the log, which is what fails.
+fn serve_and_die(tenant: &str) -> ! {
+    // The actor's turn, then the supervisor's, when it hears of it.
+    panic_on_log_line("published", tenant);
+    panic_on_log_line("a tenant's actor failed", tenant);
+    let code = tenet::cli::run_as(&["tenet", "serve"]);
+    // What `main` answers: a code that is no number to others, but can be compared.
+    std::process::exit(if code == ExitCode::FAILURE { 1 } else { 100 });
+}
+
+#[test]
+fn a_supervisor_that_dies_ends_the_process_with_exit_code_1() {
+    if let Ok(tenant) = env::var(UNTOLD) {
+        serve_and_die(&tenant);
+    }
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let database = TestDatabase::fresh().await;
+        let node = Node::start(database.url()).await;
+        let tenant = node.tenant("acme").await.to_string();
+        let listen = free_address();
+        let mut process = TestProcess::of(
+            &env::current_exe().unwrap(),
+            &[
+                "--exact",
+                "engine::supervision::a_supervisor_that_dies_ends_the_process_with_exit_code_1",
+                "--nocapture",
+            ],
+            &[
+                ("DATABASE_URL", database.url()),
+                ("TENET_OPERATOR_KEY", OPERATOR_KEY),
+                ("TENET_LISTEN", &listen),
+                (UNTOLD, &tenant),
+            ],
+        );
+        let client = process.ready(&listen).await.with_key(Some(Secret::new(OPERATOR_KEY)));
+        let facts = json!({ "tenantId": tenant, "facts": { "n": 1 } });
+        let _ = client.post_json("/api/v1/evaluate", &facts).await;
+        assert_eq!(process.end().await, Some(1), "{}", process.printed());
+        assert!(process.printed().contains("error: a part of the engine ended"), "{}", process.printed());
+    });
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 use tenet::{
-    domain::{SchemaDefinition, SchemaVersion},
+    domain::{Author, SchemaDefinition, SchemaVersion},
     ruleset::{ChangelogEntry, Operation},
 };
 
@@ -134,7 +134,9 @@ async fn every_table_with_tenants_content_is_under_forced_row_level_security() {
     .fetch_all(&mut owner)
     .await
     .unwrap();
-    assert_eq!(open, ["installation", "nodes", "operator_keys", "schema_migrations", "tenant_changes", "tenants"]);
+    let expected =
+        ["audit_heads", "installation", "nodes", "operator_keys", "schema_migrations", "tenant_changes", "tenants"];
+    assert_eq!(open, expected);
     let loose: Vec<String> = sqlx::query_scalar(
         "select conrelid::regclass || '.' || conname from pg_constraint
          where contype = 'f' and connamespace = 'public'::regnamespace
@@ -172,6 +174,8 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
     let expected = [
         ("api_key_uses", all),
         ("api_keys", all),
+        ("audit_heads", "insert select update"),
+        ("audit_log", "insert select"),
         ("derived_fields", all),
         ("installation", "select"),
         ("nodes", all),
@@ -196,7 +200,7 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
 async fn deleting_a_tenant_leaves_nothing_of_it_and_everything_of_the_others() {
     let database = TestDatabase::fresh().await;
     let [acme, _] = twins(&database).await;
-    connect(&database).await.delete_tenant(acme.id, None).await.unwrap().unwrap().unwrap();
+    connect(&database).await.delete_tenant(acme.id, None, &Author::default()).await.unwrap().unwrap().unwrap();
     let mut owner = psql(&database).await;
     for table in TENANT_TABLES {
         assert_eq!(count(&mut owner, table).await, 1, "{table}");

@@ -1,5 +1,6 @@
 //! The store, against a real PostgreSQL.
 
+mod audit;
 mod changes;
 mod cursors;
 mod isolation;
@@ -11,7 +12,7 @@ mod rows;
 use chrono::Utc;
 use sqlx::{Connection, PgConnection};
 use tenet::{
-    domain::{Name, Revision, Rule, RuleId, Tenant, TenantDraft, Tier},
+    domain::{Author, Name, Revision, Rule, RuleId, Tenant, TenantDraft, Tier},
     ruleset::Operation,
     store::{Store, StoreOptions},
 };
@@ -39,7 +40,7 @@ fn name(text: &str) -> Name {
 }
 
 async fn tenant(store: &Store, text: &str) -> Tenant {
-    store.create_tenant(&TenantDraft { name: name(text), tier: Tier::Free }).await.unwrap()
+    store.create_tenant(&TenantDraft { name: name(text), tier: Tier::Free }, &Author::default()).await.unwrap()
 }
 
 fn rule(text: &str) -> Rule {
@@ -59,5 +60,5 @@ fn rule(text: &str) -> Rule {
 
 async fn change(store: &Store, tenant: &Tenant, operations: &[Operation]) -> Revision {
     let change = store.begin_change(tenant.id).await.unwrap().unwrap();
-    change.commit(operations).await.unwrap()
+    change.commit(operations, &Author::default()).await.unwrap()
 }

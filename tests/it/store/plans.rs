@@ -21,6 +21,11 @@ async fn fill(connection: &mut PgConnection) {
             from tenants, generate_series(1, 5) n;
          insert into schema_changelog (tenant_id, action, to_version, actor, rules_recompiled, rules_failed)
             select id, 'create', 1, 'test', 0, 0 from tenants;
+         insert into audit_log (tenant_id, sequence, at, actor, action, resource, revision, hash)
+            select id, n, now() + n * interval '1 second', 'actor ' || n % 7, 'action ' || n % 5, 'tenant', 1,
+                sha256(''::bytea)
+            from (select id from tenants order by name limit 20) t, generate_series(1, 1000) n;
+         insert into audit_heads (tenant_id, sequence, hash) select id, 1, sha256(''::bytea) from tenants;
          analyze"
     );
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap();
@@ -78,6 +83,17 @@ async fn the_frequent_queries_use_their_indexes() {
             "select * from schema_changelog where tenant_id = $1 order by changed_at desc, id desc limit 51",
             "schema_changelog_changed",
         ),
+        ("select * from audit_log where tenant_id = $1 order by sequence desc limit 51", "audit_log_pkey"),
+        ("select * from audit_log where tenant_id = $1 and sequence > 10 order by sequence limit 51", "audit_log_pkey"),
+        (
+            "select * from audit_log where tenant_id = $1 and actor = 'nobody' order by sequence desc limit 51",
+            "audit_log_actor",
+        ),
+        (
+            "select * from audit_log where tenant_id = $1 and action = 'nothing' order by sequence desc limit 51",
+            "audit_log_action",
+        ),
+        ("select sequence, hash from audit_heads where tenant_id = $1", "audit_heads_pkey"),
         ("select * from tenant_changes where xid >= '9999999999' and $1 is not null", "tenant_changes_xid"),
     ];
     for (sql, index) in cases {

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgListener};
 use tenet::{
-    domain::{Revision, TenantId, TenantPatch, Tier},
+    domain::{Author, Revision, TenantId, TenantPatch, Tier},
     ruleset::Operation,
 };
 
@@ -63,8 +63,13 @@ async fn rows_edited_by_hand_count_for_each_tenant_concerned() {
     run(&mut owner, "begin; update rules set active = true; savepoint s; delete from rules; rollback to s; commit")
         .await;
     run(&mut owner, "update rules set active = true where false").await;
-    let heads = store.heads(&[acme.id, globex.id]).await.unwrap();
+    let heads = store.heads_unlike(&[(acme.id, None), (globex.id, None)]).await.unwrap();
+    assert_eq!(heads.len(), 2);
     assert!(heads.iter().all(|head| head.revision == Some(Revision(4))), "{heads:?}");
+    let known = [(acme.id, Some(Revision(4))), (globex.id, Some(Revision(3)))];
+    let told: Vec<TenantId> =
+        store.heads_unlike(&known).await.unwrap().into_iter().map(|head| head.tenant_id).collect();
+    assert_eq!(told, [globex.id], "nothing is told of those who know");
     run(
         &mut owner,
         format!("insert into derived_fields (tenant_id, name, expression) values ('{}', 'a', '1')", acme.id),
@@ -94,10 +99,16 @@ async fn a_deletion_is_recorded_and_outlives_the_tenant() {
     let store = connect(&database).await;
     let acme = tenant(&store, "acme").await;
     change(&store, &acme, &[Operation::InsertRule(rule("adult"))]).await;
-    assert_eq!(store.delete_tenant(acme.id, Some(Revision(1))).await.unwrap(), Some(Err(Revision(2))));
-    assert_eq!(store.delete_tenant(acme.id, Some(Revision(2))).await.unwrap(), Some(Ok(Revision(3))));
-    assert_eq!(store.delete_tenant(acme.id, None).await.unwrap(), None);
-    assert_eq!(store.heads(&[acme.id]).await.unwrap()[0].revision, None);
+    assert_eq!(
+        store.delete_tenant(acme.id, Some(Revision(1)), &Author::default()).await.unwrap(),
+        Some(Err(Revision(2)))
+    );
+    assert_eq!(
+        store.delete_tenant(acme.id, Some(Revision(2)), &Author::default()).await.unwrap(),
+        Some(Ok(Revision(3)))
+    );
+    assert_eq!(store.delete_tenant(acme.id, None, &Author::default()).await.unwrap(), None);
+    assert_eq!(store.heads_unlike(&[(acme.id, Some(Revision(1)))]).await.unwrap()[0].revision, None);
     let mut owner = psql(&database).await;
     assert_eq!(
         log(&mut owner, acme.id).await,
@@ -134,7 +145,7 @@ async fn each_revision_is_notified_once() {
     let acme = tenant(&store, "acme").await;
     let operations = [Operation::InsertRule(rule("one")), Operation::InsertRule(rule("two"))];
     change(&store, &acme, &operations).await;
-    store.delete_tenant(acme.id, None).await.unwrap();
+    store.delete_tenant(acme.id, None, &Author::default()).await.unwrap();
     tenant(&store, "last").await;
     let mut heard = Vec::new();
     while heard.len() < 4 {
@@ -181,7 +192,7 @@ async fn the_time_of_a_change_is_the_snapshots_time() {
     let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
     let taken_at = transaction.snapshot().taken_at;
     let renamed = tenet::domain::Rule { name: name("grown up"), ..adult.clone() };
-    transaction.commit(&[Operation::UpdateRule(renamed)]).await.unwrap();
+    transaction.commit(&[Operation::UpdateRule(renamed)], &Author::default()).await.unwrap();
     let (tenant, stored) = store.rule(acme.id, adult.id).await.unwrap().unwrap();
     assert_eq!(stored.unwrap().updated_at, taken_at);
     assert_eq!(tenant.updated_at, taken_at);

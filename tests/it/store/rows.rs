@@ -8,8 +8,8 @@ use std::{
 use sqlx::AssertSqlSafe;
 use tenet::{
     domain::{
-        DerivedField, DerivedFieldId, Rule, SchemaDefinition, SchemaVersion, TenantDraft, TenantPatch, TenantStatus,
-        Tier,
+        Author, DerivedField, DerivedFieldId, Rule, SchemaDefinition, SchemaVersion, TenantDraft, TenantPatch,
+        TenantStatus, Tier,
     },
     error::ErrorKind,
     ruleset::{ChangelogEntry, Operation},
@@ -123,10 +123,10 @@ async fn settings_of_a_tenant_change_one_by_one() {
     assert_eq!((read.name.as_str(), read.tier, read.status), ("acme 2", Tier::Enterprise, TenantStatus::Suspended));
     let patch = TenantPatch { name: Some(name("globex")), ..TenantPatch::default() };
     let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
-    let taken = transaction.commit(&[Operation::UpdateTenant(patch)]).await.unwrap_err();
+    let taken = transaction.commit(&[Operation::UpdateTenant(patch)], &Author::default()).await.unwrap_err();
     assert!(matches!(&taken, Error::TenantNameTaken(name) if name == "globex"), "{taken}");
     let draft = TenantDraft { name: name("globex"), tier: Tier::Free };
-    assert_eq!(store.create_tenant(&draft).await.unwrap_err().code(), "tenant_name_taken");
+    assert_eq!(store.create_tenant(&draft, &Author::default()).await.unwrap_err().code(), "tenant_name_taken");
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn what_exists_twice_is_refused_by_the_database_as_a_conflict() {
         (Rule { id: rule("x").id, ..adult.clone() }, "name_taken"),
     ] {
         let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
-        let refused = transaction.commit(&[Operation::InsertRule(twin)]).await.unwrap_err();
+        let refused = transaction.commit(&[Operation::InsertRule(twin)], &Author::default()).await.unwrap_err();
         assert_eq!((refused.kind(), refused.code()), (ErrorKind::Conflict, code));
     }
     // The same id belongs to nobody else.
@@ -158,7 +158,7 @@ async fn a_value_that_cannot_be_stored_is_the_callers_mistake() {
     let tag = Rule { tags: vec!["a\0b".to_owned()], ..rule("nul") };
     for rule in [nul, tag] {
         let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
-        let refused = transaction.commit(&[Operation::InsertRule(rule)]).await.unwrap_err();
+        let refused = transaction.commit(&[Operation::InsertRule(rule)], &Author::default()).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Unacceptable, "{refused}");
         assert!(refused.to_string().starts_with("insert rules:"), "{refused}");
     }
@@ -234,7 +234,7 @@ async fn a_tenant_that_is_not_there_has_nothing_to_read_or_change() {
     let database = TestDatabase::fresh().await;
     let store = connect(&database).await;
     let acme = tenant(&store, "acme").await;
-    store.delete_tenant(acme.id, None).await.unwrap();
+    store.delete_tenant(acme.id, None, &Author::default()).await.unwrap();
     let page = PageRequest { cursor: None, limit: 5 };
     assert!(store.tenant(acme.id).await.unwrap().is_none());
     assert!(store.snapshot(acme.id).await.unwrap().is_none());
@@ -281,7 +281,7 @@ async fn a_deadlock_with_a_hand_on_the_database_is_no_defect_of_ours() {
     while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut witness).await.unwrap() {
         tokio::task::yield_now().await;
     }
-    let ours = transaction.commit(&[Operation::UpdateRule(Rule { active: false, ..adult })]).await;
+    let ours = transaction.commit(&[Operation::UpdateRule(Rule { active: false, ..adult })], &Author::default()).await;
     let theirs = by_hand.await.unwrap();
     match (ours, theirs) {
         (Err(refused), Ok(_)) => assert_eq!(refused.code(), "locked"),

@@ -81,11 +81,6 @@ impl TestApp {
         answer.json().unwrap()
     }
 
-    /// Runs as the program does, until a signal comes or a part ends that must not.
-    pub async fn run(self) -> anyhow::Result<()> {
-        self.app.run_until_signal().await
-    }
-
     /// Stops it in order.
     pub async fn stop(self) {
         self.app.stop().await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tenet::{
-    domain::{Change, ChangeOptions, Name, Revision, RuleDraft, SchemaDefinition, TenantDraft, TenantId, Tier},
+    domain::{Author, Change, ChangeOptions, Name, Revision, RuleDraft, SchemaDefinition, TenantDraft, TenantId, Tier},
     engine::{Changed, Engine, EngineOptions, Error},
     ruleset::{Query, UnknownFacts},
     store::{Store, StoreOptions},
@@ -33,7 +33,7 @@ impl Node {
     /// A tenant with a schema of one whole number, `facts.n`; it stands at revision 2.
     pub async fn tenant(&self, name: &str) -> TenantId {
         let draft = TenantDraft { name: Name::parse(name, "name").unwrap(), tier: Tier::Free };
-        let tenant = self.engine.create_tenant(&draft).await.unwrap().id;
+        let tenant = self.engine.create_tenant(&draft, &Author::default()).await.unwrap().id;
         let schema = SchemaDefinition::parse(&json!({"facts": {"n": "int"}})).unwrap();
         self.change(tenant, Change::CreateSchema(schema)).await.unwrap();
         tenant

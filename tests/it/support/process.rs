@@ -2,6 +2,7 @@
 
 use std::{
     net::TcpListener,
+    path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -35,7 +36,12 @@ pub struct TestProcess {
 impl TestProcess {
     /// Runs `tenet` with these arguments and variables, and little else of the environment.
     pub fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tenet"));
+        Self::of(Path::new(env!("CARGO_BIN_EXE_tenet")), arguments, variables)
+    }
+
+    /// Runs another program likewise.
+    pub fn of(program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program);
         command.args(arguments).env_clear();
         command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(variables.iter().copied());
@@ -80,6 +86,14 @@ impl TestProcess {
     /// What it has printed up to now, on both streams.
     pub fn printed(&self) -> String {
         self.printed.lock().unwrap().clone()
+    }
+
+    /// Closes the ends of its streams that are read.
+    pub async fn stop_reading(&mut self) {
+        for reader in self.readers.drain(..) {
+            reader.abort();
+            let _ = reader.await;
+        }
     }
 
     /// Sends it a signal.

@@ -188,7 +188,8 @@ impl World {
                 .map_or(NOT_BEHIND, |entry| self.nodes[node].residents[&entry.resident].hints.behind_since_ms()),
             Marking::ByNode => NOT_BEHIND,
         };
-        let stale = self.nodes[node].freshness.is_stale_since(behind_since_ms, self.instant());
+        let freshness = &self.nodes[node].freshness;
+        let stale = freshness.is_stale_since(behind_since_ms, freshness.millis_at(self.instant()));
         let taken_at = self.now;
         let (version, parts) = (set.version, set.parts);
         let decision = Happened::Decided { node, tenant, asked_at, taken_at, min, version, parts, stale };

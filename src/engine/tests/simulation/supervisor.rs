@@ -139,7 +139,8 @@ impl World {
     }
 
     pub fn sweep(&mut self, node: usize) {
-        if self.nodes[node].freshness.is_stale(self.instant()) {
+        let freshness = &self.nodes[node].freshness;
+        if freshness.is_stale(freshness.millis_at(self.instant())) {
             return;
         }
         let before = self.now.saturating_sub(self.idle_stop);

@@ -2,6 +2,7 @@
 
 mod costs;
 mod derived_fields;
+mod quotas;
 mod rules;
 mod schemas;
 
@@ -28,7 +29,7 @@ fn field(name: &str, expression: &str) -> DerivedFieldDraft {
 }
 
 fn refusing() -> ChangeOptions {
-    ChangeOptions { actor: "operator".to_owned(), ..ChangeOptions::default() }
+    ChangeOptions { author: crate::domain::Author::command("operator"), ..ChangeOptions::default() }
 }
 
 fn deactivating() -> ChangeOptions {
@@ -48,6 +49,7 @@ fn outcome(snapshot: &Snapshot, change: &Change, options: &ChangeOptions) -> Str
         Err(Refusal::NotFound(kind)) => format!("no {kind}"),
         Err(Refusal::NameTaken(name)) => format!("taken {name}"),
         Err(Refusal::BreaksFlatCallers) => "breaks flat callers".to_owned(),
+        Err(Refusal::QuotaExceeded(exceeded)) => format!("over {} {}", exceeded.quota.name(), exceeded.limit),
         Err(Refusal::TooMany(kind, most)) => format!("more than {most} {kind}"),
         Err(Refusal::NamesRepeated(details) | Refusal::Invalid(details)) => {
             let mut paths: Vec<_> = details.iter().map(|detail| detail.path.clone().unwrap()).collect();

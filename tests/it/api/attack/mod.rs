@@ -21,6 +21,7 @@ use std::{
 use serde_json::{Value, json};
 use tenet::client::{Client, Method, Response};
 
+use super::body;
 use crate::support::{OPERATOR_KEY, TestDatabase, TestProcess, proof_size, within};
 use credentials::{Credential, Locksmith, Principal};
 use operations::{Asks, Route, Scopes, routes, unknown_methods};
@@ -82,7 +83,10 @@ impl Attack {
             }
         }
         let of_nobody = self.with_ids(client, by, route, &Ids::absent(&self.other.ids)).await;
-        for (ids, have_same_length) in &self.strange {
+        // Several scopes together are told apart from one alone by no spelling.
+        let is_combined = matches!(by.principal, Principal::Tenant(scopes) if scopes.names().len() > 1);
+        let strange = self.strange.iter().take(if is_combined { 2 } else { self.strange.len() });
+        for (ids, have_same_length) in strange {
             let of_other = self.with_ids(client, by, route, ids).await;
             for ((shot, told), (expected_shot, expected)) in of_other.iter().zip(&of_nobody) {
                 let is_same = told.text == expected.text && (!have_same_length || told.length == expected.length);
@@ -148,6 +152,24 @@ impl Attack {
         for secret in self.other.secrets.iter().map(String::as_str).chain(CANARIES).chain([&*absent]) {
             assert!(!metrics.contains(secret), "the metrics tell {secret}:\n{metrics}");
         }
+    }
+
+    /// The attacker's own audit log tells what it did, and nothing of the other tenant.
+    async fn look_at_audit(&self, operator: &Client) {
+        let path = format!("/api/v1/tenants/{}/audit?limit=200", self.own.ids.tenant);
+        let (mut rows, mut cursor) = (0, String::new());
+        loop {
+            let answer = operator.get(&format!("{path}{cursor}")).await.unwrap();
+            let page = body(&answer, 200);
+            rows += page["items"].as_array().unwrap().len();
+            let secrets = self.other.secrets.iter().map(String::as_str);
+            for secret in secrets.chain([self.other.canary, self.other.ids.tenant.as_str()]) {
+                assert!(!answer.text().contains(secret), "the audit log tells {secret}: {}", answer.text());
+            }
+            let Some(next) = page["nextCursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert!(rows > 20, "{rows} rows: what is its own was changed, and this is told");
     }
 
     /// The log has a line for each request, and no text of a tenant and no key in it.
@@ -248,6 +270,7 @@ async fn an_attacker_with_every_credential_learns_and_changes_nothing_of_another
     by_own.run().await;
     by_own.change_own(&operator).await;
     by_own.look_at_metrics(&metrics).await;
+    by_own.look_at_audit(&operator).await;
     by_own.look_at_log(&process, logged).await;
     assert_eq!(other.everything(&operator).await, everything, "something of the other tenant has changed");
 

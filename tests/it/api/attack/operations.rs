@@ -12,13 +12,14 @@ pub enum Asks {
     Nothing,
     Evaluate,
     Read,
+    Audit,
     Write,
     Administer,
     Operate,
 }
 
 /// The scopes, in the order of the bits of a [`Scopes`].
-pub const SCOPES: [&str; 5] = ["evaluate", "ingest", "read", "write", "admin"];
+pub const SCOPES: [&str; 6] = ["evaluate", "ingest", "read", "audit", "write", "admin"];
 
 /// A set of scopes: a bit for each of [`SCOPES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,7 @@ impl Scopes {
         self.names().iter().any(|scope| match *scope {
             "evaluate" => asks == Asks::Evaluate,
             "read" => asks == Asks::Read,
+            "audit" => asks == Asks::Audit,
             "write" => matches!(asks, Asks::Read | Asks::Write),
             "admin" => asks != Asks::Operate,
             _ => false,
@@ -73,6 +75,8 @@ pub const OPERATIONS: &[Operation] = &[
     operation("evaluateForTenant", Asks::Evaluate, 200, FACTS),
     operation("evaluateBatch", Asks::Evaluate, 200, |target| json!({"items": [{"facts": target.facts()}]})),
     operation("createTenant", Asks::Operate, 201, |target| json!({"name": format!("{}-more", target.canary)})),
+    operation("listAudit", Asks::Audit, 200, NO_BODY),
+    operation("getQuotas", Asks::Read, 200, NO_BODY),
     operation("listTenants", Asks::Read, 200, NO_BODY),
     operation("getTenant", Asks::Read, 200, NO_BODY),
     operation("changeTenant", Asks::Operate, 200, |_| json!({"tier": "enterprise"})),

@@ -173,7 +173,8 @@ impl Target {
     /// Everything of it, as the operator sees it.
     pub async fn everything(&self, operator: &Client) -> Vec<Value> {
         let mut all = Vec::new();
-        for part in ["", "/schema", "/schema/changelog", "/schema/versions", "/rules", "/derived-fields", "/api-keys"] {
+        let lists = ["/schema/changelog", "/schema/versions", "/rules", "/derived-fields", "/api-keys", "/audit"];
+        for part in ["", "/schema", "/quotas"].into_iter().chain(lists) {
             let path = format!("/api/v1/tenants/{}{part}", self.ids.tenant);
             let mut read = body(&send(operator, Method::GET, &path, &[], &Value::Null).await, 200);
             // Written when a key is used, and once a minute.

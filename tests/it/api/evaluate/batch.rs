@@ -81,6 +81,8 @@ async fn a_large_batch_is_answered_whole() {
     let tenant = acme(&app).await;
     app.create_rule(&tenant, "adult", "facts.age >= 18").await;
     let path = format!("/api/v1/tenants/{tenant}/evaluate/batch");
+    let pro = app.client.patch_json(&format!("/api/v1/tenants/{tenant}"), &json!({"tier": "pro"})).await.unwrap();
+    assert_eq!(pro.status, 200);
     let items: Vec<_> = (0..10_000).map(|age| json!({"facts": {"age": age}})).collect();
     let batch = body(&app.client.post_json(&path, &json!({ "items": items })).await.unwrap(), 200);
     let matched = batch["items"].as_array().unwrap().iter().filter(|item| item["results"][0]["matched"] == true);

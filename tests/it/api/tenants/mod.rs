@@ -1,6 +1,8 @@
 //! `/api/v1/tenants`.
 
+mod audit;
 mod derived_fields;
+mod quotas;
 mod rules;
 mod runtime;
 mod schema;
@@ -22,7 +24,7 @@ async fn a_tenant_is_made_shown_changed_and_deleted() {
     let members: Vec<_> = tenant.as_object().unwrap().keys().collect();
     assert_eq!(
         members,
-        ["createdAt", "id", "idleStopSeconds", "name", "pinned", "revision", "status", "tier", "updatedAt"]
+        ["createdAt", "id", "idleStopSeconds", "name", "pinned", "quotas", "revision", "status", "tier", "updatedAt"]
     );
     assert_eq!(
         (&tenant["name"], &tenant["tier"], &tenant["status"], &tenant["revision"]),

@@ -125,3 +125,30 @@ async fn a_restore_without_a_new_epoch_raises_an_alarm_and_what_is_served_stays(
     node.engine.stop().await;
     node.store.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_in_place_that_breaks_no_connection_is_noticed_within_the_bound() {
+    let server = PrivateServer::start().await;
+    let ledger = Arc::new(Ledger::default());
+    let node = Node::start(server.url()).await;
+    let mut writer = Writer::connect(server.url(), &ledger).await;
+    let tenant = tenant(&node, &mut writer, "acme").await;
+    let stored = writer.commit(tenant).await;
+    let served = writer.commit(tenant).await;
+    caught_up(&node, &[tenant], &ledger, RECOVERY).await;
+
+    // What `pg_restore` leaves behind: rows as they were, written anew, past the triggers.
+    let mut owner = PgConnection::connect(server.url()).await.unwrap();
+    let restore = format!(
+        "begin; set local session_replication_role = replica;
+         update tenants set revision = {stored};
+         delete from tenant_changes where revision > {stored};
+         create temporary table kept on commit drop as select * from installation;
+         delete from installation; insert into installation select * from kept; commit"
+    );
+    sqlx::raw_sql(AssertSqlSafe(restore)).execute(&mut owner).await.unwrap();
+    within(BOUND + SCHEDULING, "alarmed", async || node.metric("tenet_revision_regressions_total") > 0).await;
+    assert_eq!(node.revision(tenant).await.unwrap().0, served, "a set never goes back on its own");
+    node.engine.stop().await;
+    node.store.close().await;
+}

@@ -1,0 +1,2 @@
+alter table tenants drop constraint if exists tenants_quotas_object;
+alter table tenants drop column if exists quotas;

@@ -1,0 +1,96 @@
+//! `tenet audit`: looks through the audit logs, for operators with access to the database.
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+
+use crate::{
+    app,
+    config::{Purpose, Settings, Sources},
+    domain::TenantId,
+    store::{AuditReport, Store},
+    telemetry::Metrics,
+};
+
+use super::block_on;
+
+/// Tenants asked for at once.
+const TENANTS_AT_ONCE: u32 = 500;
+
+/// Flags of `tenet audit`.
+#[derive(Args)]
+pub(super) struct Flags {
+    #[command(subcommand)]
+    action: Action,
+    /// The database [default: DATABASE_URL]
+    #[arg(long, value_name = "URL", global = true)]
+    database: Option<String>,
+    /// Settings file (TOML); docs/configuration.md lists what it may hold
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<std::path::PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Find rows that were changed, removed, moved or added past the service
+    Verify {
+        /// The tenant whose log is looked through; without it, those of all, deleted ones among them
+        tenant: Option<String>,
+    },
+}
+
+/// Runs `tenet audit`.
+pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
+    let Action::Verify { tenant } = flags.action;
+    let parse = |id: &String| id.parse::<TenantId>().with_context(|| format!("`{id}` is no tenant's id"));
+    let tenant = tenant.as_ref().map(parse).transpose()?;
+    let urls = flags.database.map(|url| ("database.url", url));
+    let sources = Sources::of_process(urls.into_iter().collect(), flags.config.as_deref())?;
+    let settings = Settings::read(&sources, Purpose::Migrate)?;
+    block_on(async {
+        let store = Store::connect(app::store_options(&settings, &Metrics::new(0))?).await?;
+        store.check_schema().await?;
+        let result = verify(&store, tenant).await;
+        store.close().await;
+        result
+    })
+}
+
+async fn verify(store: &Store, tenant: Option<TenantId>) -> anyhow::Result<()> {
+    let (mut looked_at, mut faulty) = (0, 0);
+    if let Some(tenant) = tenant {
+        let report = store.verify_audit(tenant).await?;
+        if report.rows == 0 && report.faults.is_empty() {
+            bail!("there is no audit log of this tenant");
+        }
+        looked_at = 1;
+        faulty = usize::from(tell(&report));
+    } else {
+        let mut after = None;
+        loop {
+            let tenants = store.audited_tenants(after, TENANTS_AT_ONCE).await?;
+            let Some(last) = tenants.last() else { break };
+            after = Some(*last);
+            for tenant in tenants {
+                looked_at += 1;
+                faulty += usize::from(tell(&store.verify_audit(tenant).await?));
+            }
+        }
+    }
+    if faulty > 0 {
+        bail!("{faulty} of {looked_at} audit logs are not as they were written");
+    }
+    println!("{looked_at} audit logs are as they were written");
+    Ok(())
+}
+
+/// Prints what was found; answers whether anything is wrong.
+fn tell(report: &AuditReport) -> bool {
+    let AuditReport { tenant, rows, hash, faults } = report;
+    if faults.is_empty() {
+        println!("{tenant}  {rows} rows  {hash}");
+    }
+    for fault in faults {
+        println!("{tenant}  {fault}");
+    }
+    !faults.is_empty()
+}

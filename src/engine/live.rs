@@ -1,0 +1,77 @@
+//! A rule set as it is served, with the place where decisions by it are counted: a decision holds one reference, to this.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::ruleset::{Decision, RuleSet};
+
+/// A rule set that is served.
+#[derive(Debug)]
+pub struct LiveSet {
+    rules: RuleSet,
+    usage: Arc<Usage>,
+}
+
+/// What decisions have taken since the tenant came into memory. Outlives the sets that it counts for.
+#[derive(Debug, Default)]
+pub struct Usage {
+    decisions: AtomicU64,
+    rules: AtomicU64,
+    cost: AtomicU64,
+    time_ns: AtomicU64,
+}
+
+/// The same, read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    /// Decisions made.
+    pub decisions: u64,
+    /// Rules evaluated in them.
+    pub rules_evaluated: u64,
+    /// Units of cost that they took.
+    pub cost: u64,
+    /// Time that they took.
+    pub time: Duration,
+}
+
+impl LiveSet {
+    /// `rules`, whose decisions `usage` counts.
+    pub(super) fn new(rules: RuleSet, usage: Arc<Usage>) -> Self {
+        Self { rules, usage }
+    }
+
+    /// Counts a decision.
+    pub(super) fn decided(&self, decision: &Decision<'_>, took: Duration) {
+        let time_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.usage.decisions.fetch_add(1, Ordering::Relaxed);
+        self.usage.rules.fetch_add(u64::try_from(decision.evaluated).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.usage.cost.fetch_add(decision.cost, Ordering::Relaxed);
+        self.usage.time_ns.fetch_add(time_ns, Ordering::Relaxed);
+    }
+}
+
+impl Deref for LiveSet {
+    type Target = RuleSet;
+
+    fn deref(&self) -> &RuleSet {
+        &self.rules
+    }
+}
+
+impl Usage {
+    /// What decisions have taken.
+    pub fn read(&self) -> Used {
+        Used {
+            decisions: self.decisions.load(Ordering::Relaxed),
+            rules_evaluated: self.rules.load(Ordering::Relaxed),
+            cost: self.cost.load(Ordering::Relaxed),
+            time: Duration::from_nanos(self.time_ns.load(Ordering::Relaxed)),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Messages on their way to tenants' actors: counted, so that a mailbox that fills up is seen.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use ractor::{ActorRef, MessagingErr};
+
+use super::{resident::Resident, tenant::Msg};
+
+/// How many messages a tenant's actor has not begun with.
+#[derive(Debug, Default)]
+pub struct Mailbox(AtomicUsize);
+
+impl Mailbox {
+    /// How many there are.
+    pub fn messages(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A message on its way. It counts until it is opened, or lost with an actor that failed.
+#[derive(Debug)]
+pub struct Letter {
+    message: Msg,
+    _counted: Counted,
+}
+
+#[derive(Debug)]
+struct Counted(Arc<Resident>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.mailbox.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Letter {
+    /// One to the actor that keeps `resident`.
+    pub fn new(message: Msg, resident: &Arc<Resident>) -> Self {
+        resident.mailbox.0.fetch_add(1, Ordering::Relaxed);
+        Self { message, _counted: Counted(resident.clone()) }
+    }
+
+    /// What it says. From here on it does not count.
+    pub fn open(self) -> Msg {
+        self.message
+    }
+}
+
+/// Sends `message` to the actor that keeps `resident`. An actor that has failed takes nothing: then it comes back.
+pub fn send(actor: &ActorRef<Letter>, resident: &Arc<Resident>, message: Msg) -> Result<(), Option<Msg>> {
+    actor.cast(Letter::new(message, resident)).map_err(|error| match error {
+        MessagingErr::SendErr(letter) => Some(letter.open()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ractor::{Actor, ActorProcessingErr};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::engine::exit::Exit;
+
+    /// Begins with a message for each permit, and fails when it is told to stop.
+    struct Slow;
+
+    impl Actor for Slow {
+        type Msg = Letter;
+        type State = Arc<Semaphore>;
+        type Arguments = Arc<Semaphore>;
+
+        async fn pre_start(
+            &self,
+            _: ActorRef<Letter>,
+            turns: Arc<Semaphore>,
+        ) -> Result<Arc<Semaphore>, ActorProcessingErr> {
+            Ok(turns)
+        }
+
+        async fn handle(
+            &self,
+            _: ActorRef<Letter>,
+            letter: Letter,
+            turns: &mut Arc<Semaphore>,
+        ) -> Result<(), ActorProcessingErr> {
+            turns.acquire().await?.forget();
+            match letter.open() {
+                Msg::Stop(exit) => Err(exit.into()),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_counts_until_its_turn_or_until_it_is_lost_with_its_actor() {
+        let turns = Arc::new(Semaphore::new(0));
+        let resident = Arc::new(Resident::new(0, Arc::default()));
+        let (actor, ended) = Actor::spawn(None, Slow, turns.clone()).await.unwrap();
+        for message in [Msg::Hinted, Msg::Stop(Exit::Panicked), Msg::Hinted, Msg::Hinted] {
+            send(&actor, &resident, message).unwrap();
+        }
+        assert_eq!(resident.mailbox.messages(), 4);
+        turns.add_permits(1);
+        while resident.mailbox.messages() == 4 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(resident.mailbox.messages(), 3);
+        turns.add_permits(1);
+        ended.await.unwrap();
+        assert!(matches!(send(&actor, &resident, Msg::Hinted), Err(Some(Msg::Hinted))));
+        while resident.mailbox.messages() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}

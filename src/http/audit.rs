@@ -1,0 +1,121 @@
+//! `/api/v1/tenants/{tenantId}/audit`: who changed what of a tenant.
+
+use actix_web::{HttpResponse, http::StatusCode, web::Data};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Api, Error,
+    answer::{self, List},
+    path::TenantPath,
+    query::{Given, PageQuery, Parameters, Query},
+};
+use crate::{
+    domain::{ApiKeyId, AuditAction, AuditRow, Revision},
+    store::{AuditFilter, PageRequest},
+};
+
+/// Something that was done.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditItem {
+    /// Its place in the tenant's log: 1, 2, 3 …
+    sequence: i64,
+    /// When.
+    at: DateTime<Utc>,
+    /// Who: `operator`, `operator:` or `key:` and a key's id, or the command that was run.
+    #[schema(example = "key:01890000-0000-7000-8000-000000000000")]
+    actor: String,
+    /// The stored key that was shown; `null` if it was none.
+    #[schema(required = true)]
+    key_id: Option<ApiKeyId>,
+    /// What was done.
+    #[schema(example = "rule.change")]
+    action: String,
+    /// To what: the path below the tenant's, or `tenant`.
+    #[schema(example = "rules/01890000-0000-7000-8000-000000000000")]
+    resource: String,
+    /// The tenant's revision afterwards.
+    revision: Revision,
+    /// What it was; of a change, its name and what was changed. `null` for what was made.
+    #[schema(required = true, value_type = Option<serde_json::Value>)]
+    before: Option<Box<RawValue>>,
+    /// What it is, in the same way. `null` for what was deleted.
+    #[schema(required = true, value_type = Option<serde_json::Value>)]
+    after: Option<Box<RawValue>>,
+    /// The request's id; `null` if it was no request.
+    #[schema(required = true)]
+    request_id: Option<String>,
+    /// Where the request came from; `null` if it was no request.
+    #[schema(required = true)]
+    address: Option<String>,
+    /// The hash over this and all before it, in hexadecimal.
+    hash: String,
+}
+
+/// Which rows of the log.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    /// Those of this action, such as `rule.change`; given several times, of any of them.
+    #[param(value_type = Option<Vec<String>>)]
+    action: Vec<AuditAction>,
+    /// Those of this actor, such as `operator` or `key:<id>`.
+    actor: Option<String>,
+    /// Those of this time or later.
+    since: Option<DateTime<Utc>>,
+    /// Those before this time.
+    until: Option<DateTime<Utc>>,
+}
+
+impl Parameters for (AuditQuery, PageQuery) {
+    fn take(given: &mut Given) -> Self {
+        let filter = AuditQuery {
+            action: given.words("action", AuditAction::ALL),
+            actor: given.text("actor"),
+            since: given.time("since"),
+            until: given.time("until"),
+        };
+        (filter, PageQuery::take(given))
+    }
+}
+
+impl From<AuditRow> for AuditItem {
+    fn from(row: AuditRow) -> Self {
+        // What is stored is JSON: the column's type says so.
+        let raw = |text: Option<String>| text.and_then(|text| RawValue::from_string(text).ok());
+        Self {
+            sequence: row.sequence,
+            at: row.at,
+            actor: row.author.actor,
+            key_id: row.author.key,
+            action: row.action,
+            resource: row.resource,
+            revision: row.revision,
+            before: raw(row.before),
+            after: raw(row.after),
+            request_id: row.author.request_id,
+            address: row.author.address.map(|address| address.to_string()),
+            hash: row.hash.to_string(),
+        }
+    }
+}
+
+/// Lists what was done to a tenant and by whom, the newest first. The log outlives its tenant, for the operator.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/audit", tag = "audit", operation_id = "listAudit",
+    params(AuditQuery, PageQuery),
+    responses((status = 200, description = "A page of the log.", body = List<AuditItem>))
+)]
+pub async fn list(
+    api: Data<Api>,
+    TenantPath(tenant): TenantPath,
+    Query((query, page)): Query<(AuditQuery, PageQuery)>,
+) -> Result<HttpResponse, Error> {
+    let filter = AuditFilter { actions: query.action, actor: query.actor, since: query.since, until: query.until };
+    let page = api.store.audit(tenant.id(), &filter, &PageRequest::from(page)).await?;
+    let page = page.ok_or_else(Error::tenant_not_found)?;
+    answer::plain(StatusCode::OK, &List::of(page, AuditItem::from))
+}

@@ -1,0 +1,110 @@
+//! `/api/v1/tenants/{tenantId}/quotas`: how much a tenant may use, and how much it does.
+
+use actix_web::{HttpResponse, http::StatusCode, web::Data};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Api, Error, answer, document::present, path::TenantPath, query::Query};
+use crate::{
+    domain::{Quota, QuotaPatch},
+    error::Detail,
+    ruleset,
+};
+
+/// All quotas of a tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QuotasBody {
+    /// The quotas.
+    items: Vec<QuotaItem>,
+}
+
+/// How much a tenant may use of something.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaItem {
+    /// Of what.
+    quota: Quota,
+    /// How much it may use.
+    limit: u64,
+    /// How much its tier may use.
+    tier_limit: u64,
+    /// How much it uses; `null` for what each request has of its own, and for `compiledBytes` where the tenant is not in
+    /// the memory of this node.
+    #[schema(required = true)]
+    used: Option<u64>,
+}
+
+/// Quotas of a tenant's own; what is left out stays.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct QuotasPatchBody {
+    /// The limit of `rules`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    rules: Option<Option<u64>>,
+    /// The limit of `derivedFields`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    derived_fields: Option<Option<u64>>,
+    /// The limit of `schemaBytes`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    schema_bytes: Option<Option<u64>>,
+    /// The limit of `sourceBytes`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    source_bytes: Option<Option<u64>>,
+    /// The limit of `compiledBytes`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    compiled_bytes: Option<Option<u64>>,
+    /// The limit of `requestBytes`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    request_bytes: Option<Option<u64>>,
+    /// The limit of `batchItems`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    batch_items: Option<Option<u64>>,
+}
+
+impl QuotasPatchBody {
+    /// What to set, if all of it can be granted.
+    pub fn patch(self) -> Result<QuotaPatch, Error> {
+        let given = [
+            (Quota::Rules, self.rules),
+            (Quota::DerivedFields, self.derived_fields),
+            (Quota::SchemaBytes, self.schema_bytes),
+            (Quota::SourceBytes, self.source_bytes),
+            (Quota::CompiledBytes, self.compiled_bytes),
+            (Quota::RequestBytes, self.request_bytes),
+            (Quota::BatchItems, self.batch_items),
+        ];
+        let patch: QuotaPatch = given.into_iter().filter_map(|(quota, limit)| Some((quota, limit?))).collect();
+        let beyond = |(quota, limit): (&Quota, &Option<u64>)| {
+            let most = quota.grant_max();
+            (*limit).filter(|limit| !(1..=most).contains(limit))?;
+            let message = format!("the limit of `{}` is 1 to {most}", quota.name());
+            Some(Detail::new("invalid_value", message).at(format!("quotas.{}", quota.name())))
+        };
+        let details: Vec<Detail> = patch.iter().filter_map(beyond).collect();
+        if details.is_empty() { Ok(patch) } else { Err(Error::invalid(details)) }
+    }
+}
+
+/// Shows how much a tenant may use, and how much it does.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/quotas", tag = "tenants", operation_id = "getQuotas",
+    responses((status = 200, description = "The quotas.", body = QuotasBody))
+)]
+pub async fn show(api: Data<Api>, TenantPath(scope): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+    let snapshot = api.store.snapshot(scope.id()).await?.ok_or_else(Error::tenant_not_found)?;
+    let compiled = api.engine.runtime(scope.id()).await?.resident.map(|resident| resident.memory_bytes);
+    let item = |quota: Quota| QuotaItem {
+        quota,
+        limit: snapshot.tenant.quota(quota),
+        tier_limit: quota.of_tier(snapshot.tenant.tier),
+        used: if quota == Quota::CompiledBytes { compiled } else { ruleset::used(&snapshot, quota) },
+    };
+    answer::plain(StatusCode::OK, &QuotasBody { items: Quota::ALL.map(item).into() })
+}
