@@ -10,6 +10,7 @@
     reason = "a bench that meets the unexpected must fail, and its figures are far below what a double holds"
 )]
 
+mod access;
 mod bed;
 mod by_hand;
 mod changes;
@@ -26,7 +27,7 @@ use report::Report;
 /// A part of the bench.
 type Part = fn(&Bed, &mut Report);
 
-const PARTS: [(&str, Part); 10] = [
+const PARTS: [(&str, Part); 13] = [
     ("decide", decisions::decide),
     ("actors", residents::actors),
     ("cold", residents::cold),
@@ -37,6 +38,9 @@ const PARTS: [(&str, Part); 10] = [
     ("propagation", changes::propagation),
     ("http", http::evaluate),
     ("batch", http::batch),
+    ("refusals", access::refusals),
+    ("keys", access::keys),
+    ("isolation", access::isolation),
 ];
 
 fn main() {

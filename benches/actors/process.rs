@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{by_hand, residents};
+use super::{access, by_hand, residents};
 
 /// The first argument of a child.
 pub const CHILD: &str = "--child";
@@ -20,6 +20,7 @@ pub fn run(arguments: &[String]) {
     let rest: Vec<&str> = arguments[1..].iter().map(String::as_str).collect();
     match arguments[0].as_str() {
         "by-hand" => by_hand::serve(rest[0]),
+        "open" => access::child_open(rest[0], rest[1]),
         "bare" => residents::child_bare(rest[0].parse().unwrap()),
         "resident" => residents::child_resident(rest[0], rest[1].parse().unwrap()),
         other => panic!("no work `{other}`"),

@@ -17,7 +17,7 @@ use tenet::{
     config::{Secret, Settings},
 };
 
-use super::{problem, send};
+use super::{problem, send, with_checksum};
 use crate::support::{Directory, OPERATOR_KEY, TestApp, TestDatabase};
 
 async fn ask(client: &Client, headers: &[(&str, &str)]) -> Response {
@@ -61,19 +61,7 @@ async fn a_tenants_key_is_guessed_no_faster_from_many_connections_and_goes_on_to
         |key: &str| Client::new(app.client.url()).unwrap().with_own_connections().with_key(Some(Secret::new(key)));
     // Another secret in the same key, with its right checksum.
     let public_id = key.split('_').nth(1).unwrap();
-    let guess = |number: usize| {
-        use sha2::{Digest, Sha256};
-        let body = format!("tnt_{public_id}_{number:0>44}");
-        let hash: [u8; 32] = Sha256::digest(body.as_bytes()).into();
-        let mut value = hash.iter().take(8).fold(0_u128, |value, byte| value << 8 | u128::from(*byte));
-        let alphabet = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let mut digits = [0_u8; 6];
-        for digit in digits.iter_mut().rev() {
-            *digit = alphabet[usize::try_from(value % 62).unwrap()];
-            value /= 62;
-        }
-        format!("{body}_{}", std::str::from_utf8(&digits).unwrap())
-    };
+    let guess = |number: usize| with_checksum(&format!("tnt_{public_id}_{number:0>44}"));
     for number in 0..6 {
         let status = if number < 3 { 401 } else { 429 };
         problem(&ask(&with(&guess(number)), &[]).await, status);

@@ -11,6 +11,7 @@ mod tenants;
 mod tokens;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tenet::client::{Client, Method, Response};
 
 use crate::support::TestApp;
@@ -55,6 +56,19 @@ fn problem(response: &Response, status: u16) -> Value {
 fn mistakes(problem: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     problem["errors"].as_array().unwrap().iter().map(|error| (text(&error["code"]), text(&error["path"]))).collect()
+}
+
+/// A key's text, up to its checksum, with the checksum that belongs to it.
+fn with_checksum(text: &str) -> String {
+    let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    let mut value = hash.iter().take(8).fold(0_u128, |value, byte| value << 8 | u128::from(*byte));
+    let alphabet = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut digits = [0_u8; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = alphabet[usize::try_from(value % 62).unwrap()];
+        value /= 62;
+    }
+    format!("{text}_{}", std::str::from_utf8(&digits).unwrap())
 }
 
 /// A tenant with facts `age: int`, `country: string`, `is_premium: bool`.

@@ -55,9 +55,15 @@ impl TestProcess {
 
     /// Runs `tenet serve` on a migrated database, with [`OPERATOR_KEY`], and waits until it is ready.
     pub async fn serve(database_url: &str) -> (Self, Client) {
+        Self::serve_with(database_url, &[]).await
+    }
+
+    /// The same with more variables.
+    pub async fn serve_with(database_url: &str, more: &[(&str, &str)]) -> (Self, Client) {
         let listen = free_address();
-        let variables =
-            [("DATABASE_URL", database_url), ("TENET_OPERATOR_KEY", OPERATOR_KEY), ("TENET_LISTEN", &listen)];
+        let mut variables =
+            vec![("DATABASE_URL", database_url), ("TENET_OPERATOR_KEY", OPERATOR_KEY), ("TENET_LISTEN", &listen)];
+        variables.extend(more);
         let mut process = Self::run(&["serve"], &variables);
         let client = process.ready(&listen).await.with_key(Some(Secret::new(OPERATOR_KEY)));
         (process, client)

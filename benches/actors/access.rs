@@ -1,0 +1,220 @@
+//! What keeps tenants apart, and what it costs: whether the time of a refusal tells anything, what a key costs a
+//! decision, and what row level security costs a transaction.
+
+use std::{hint::black_box, net::SocketAddr, time::Instant};
+
+use serde_json::json;
+use sqlx::{Connection, Executor, PgConnection};
+use tenet::{
+    app::App,
+    client::Client,
+    config::{Secret, Settings},
+    domain::{ApiKeyId, Holder, TenantId, Token},
+    store::{PageRequest, RuleFilter, Store, StoreOptions},
+};
+
+use super::{
+    bed::{Bed, FACTS, Rules},
+    changes::{KEY, until_ready},
+    process::{Running, cpu},
+    report::{Report, median, quantile},
+};
+
+/// Rounds of refusals; each asks in four ways.
+const REFUSAL_ROUNDS: usize = 15_000;
+/// What Welch's t stays below where two kinds of answers are not told apart by their times (as in `dudect`).
+const T_MAX: f64 = 4.5;
+/// Rounds of evaluations, and how many each of them has.
+const EVALUATION_ROUNDS: usize = 7;
+const EVALUATIONS: usize = 40_000;
+const CONNECTIONS: usize = 8;
+/// Transactions of each kind.
+const TRANSACTIONS: usize = 10_000;
+
+/// The service, where keys are looked at and none is asked for.
+pub fn child_open(address: &str, url: &str) {
+    let mut settings = Settings::default();
+    settings.database.url = Some(Secret::new(url));
+    settings.http.listen = address.parse::<SocketAddr>().unwrap();
+    settings.http.operator_key = Some(Secret::new(KEY));
+    settings.http.keys_optional = true;
+    settings.http.auth_failures_per_address = 1_000_000_000;
+    settings.http.auth_failures_per_key = 1_000_000_000;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async { App::start(settings).await.unwrap().run_until_signal().await.unwrap() });
+}
+
+/// Starts it; answers who shows no key.
+fn open(bed: &Bed, url: &str) -> (Running, Client) {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let running = Running::again(&["open", &address, url]);
+    let nobody = Client::new(&format!("http://{address}")).unwrap();
+    bed.runtime.block_on(until_ready(&nobody, "/readyz"));
+    (running, nobody)
+}
+
+/// A key of a tenant, and its id.
+async fn key(nobody: &Client, tenant: TenantId, scope: &str) -> (String, ApiKeyId) {
+    let body = json!({"name": "bench", "scopes": [scope]});
+    let made = nobody.post_json(&format!("/api/v1/tenants/{tenant}/api-keys"), &body).await.unwrap();
+    let made: serde_json::Value = made.json().unwrap();
+    (made["key"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().parse().unwrap())
+}
+
+/// Whether the time of a refusal tells a wrong secret from an unknown key, and another tenant's id from one that is not.
+pub fn refusals(bed: &Bed, report: &mut Report) {
+    let database = bed.database(2, Rules::Alike);
+    let (_running, nobody) = open(bed, &database.url);
+    let [own, other] = [database.tenants[0], database.tenants[1]];
+    let mut times: [Vec<f64>; 4] = Default::default();
+    bed.runtime.block_on(async {
+        let (read, known) = key(&nobody, own, "read").await;
+        let with = |key: String| nobody.clone().with_key(Some(Secret::new(key)));
+        let forged = |id: ApiKeyId| with(Token::generate(Holder::Tenant(own, id)).unwrap().text());
+        let reader = with(read);
+        let (others, nobodys) =
+            (format!("/api/v1/tenants/{other}"), format!("/api/v1/tenants/{}", TenantId::generate()));
+        let own_path = format!("/api/v1/tenants/{own}");
+        assert_eq!(reader.get(&own_path).await.unwrap().status, 200);
+        for round in 0..REFUSAL_ROUNDS {
+            // A new key each time: nobody may have seen it before.
+            let asked = [
+                (forged(ApiKeyId::generate()), &own_path, 401),
+                (forged(known), &own_path, 401),
+                (reader.clone(), &others, 404),
+                (reader.clone(), &nobodys, 404),
+            ];
+            for step in 0..asked.len() {
+                // Each kind comes after each other one.
+                let which = if round % 2 == 0 { (step + round / 2) % 4 } else { (3 + round / 2 - step) % 4 };
+                let (client, path, status) = &asked[which];
+                let began = Instant::now();
+                let answer = client.get(path).await.unwrap();
+                times[which].push(began.elapsed().as_secs_f64() * 1e6);
+                assert_eq!(answer.status, *status);
+            }
+        }
+    });
+    let [unknown, wrong, others, nobodys] = &mut times;
+    for (what, [a, b]) in [
+        ("a wrong secret against an unknown key", [wrong, unknown]),
+        ("another tenant's id against an absent one", [others, nobodys]),
+    ] {
+        report.figure(&format!("{what}: the former"), median(a), "µs, median", "");
+        report.figure(&format!("{what}: the latter"), median(b), "µs, median", "the baseline");
+        let aimed = format!("aimed at {T_MAX} or less; {} requests", a.len() + b.len());
+        report.figure("  Welch's t", welch_t(a, b).abs(), "", &aimed);
+        // What is slow is slow for other reasons, and hides what there may be to see.
+        let both = [a.as_slice(), b.as_slice()].concat();
+        let slow = quantile(&mut both.clone(), 0.9);
+        let fast = |times: &[f64]| times.iter().copied().filter(|time| *time <= slow).collect::<Vec<_>>();
+        report.figure("  Welch's t of the faster nine tenths", welch_t(&fast(a), &fast(b)).abs(), "", &aimed);
+    }
+}
+
+/// How many standard errors the means of two samples are apart, if their variances differ (B. L. Welch, 1947).
+fn welch_t(a: &[f64], b: &[f64]) -> f64 {
+    let moments = |sample: &[f64]| {
+        let count = sample.len() as f64;
+        let mean = sample.iter().sum::<f64>() / count;
+        let variance = sample.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        (mean, variance / count)
+    };
+    let ((mean_a, error_a), (mean_b, error_b)) = (moments(a), moments(b));
+    (mean_a - mean_b) / (error_a + error_b).sqrt()
+}
+
+/// What it costs a decision that a tenant's key is verified.
+pub fn keys(bed: &Bed, report: &mut Report) {
+    let database = bed.database(1, Rules::Alike);
+    let (running, nobody) = open(bed, &database.url);
+    let tenant = database.tenants[0];
+    let (key, _) = bed.runtime.block_on(key(&nobody, tenant, "evaluate"));
+    let holder = nobody.clone().with_key(Some(Secret::new(key)));
+    let body = format!("{{\"tenantId\":\"{tenant}\",\"facts\":{FACTS}}}");
+    let one = |client: &Client| {
+        let before = cpu(running.id());
+        bed.runtime.block_on(async {
+            let workers: Vec<_> = (0..CONNECTIONS)
+                .map(|_| {
+                    let (client, body) = (client.clone().with_own_connections(), body.clone());
+                    tokio::spawn(async move {
+                        let headers = [("content-type", "application/json")];
+                        for _ in 0..EVALUATIONS / CONNECTIONS {
+                            let post = tenet::client::Method::POST;
+                            let answer =
+                                client.request(post, "/api/v1/evaluate", &headers, body.clone()).await.unwrap();
+                            assert_eq!(answer.status, 200);
+                        }
+                    })
+                })
+                .collect();
+            for worker in workers {
+                worker.await.unwrap();
+            }
+        });
+        (cpu(running.id()) - before).as_secs_f64() * 1e6 / EVALUATIONS as f64
+    };
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for round in 0..=EVALUATION_ROUNDS {
+        let figures = [one(&nobody), one(&holder)];
+        // The first round finds everything cold.
+        if round > 0 {
+            without.push(figures[0]);
+            with.push(figures[1]);
+        }
+    }
+    let baseline = median(&mut without);
+    report.figure("the ten rules, where no key is shown", baseline, "µs CPU/request", "the baseline");
+    report.ratio("the ten rules, with a tenant's key", median(&mut with), baseline, "µs CPU/request", 1.1);
+}
+
+/// A tenant's transaction on tables under row level security, beside the same on tables without.
+pub fn isolation(bed: &Bed, report: &mut Report) {
+    let [guarded, open] = [bed.database(1_000, Rules::Alike), bed.database(1_000, Rules::Alike)];
+    let (mut head, mut page, mut bare): ([Vec<f64>; 2], [Vec<f64>; 2], Vec<f64>) = Default::default();
+    bed.runtime.block_on(async {
+        let mut owner = PgConnection::connect(&open.url).await.unwrap();
+        let disable = "do $$ declare t regclass; begin
+            for t in select oid from pg_class where relrowsecurity loop
+                execute format('alter table %s disable row level security', t);
+            end loop; end $$";
+        owner.execute(disable).await.unwrap();
+        let stores = [
+            (Store::connect(StoreOptions::new(&guarded.url)).await.unwrap(), &guarded.tenants),
+            (Store::connect(StoreOptions::new(&open.url)).await.unwrap(), &open.tenants),
+        ];
+        let (filter, request) = (RuleFilter::default(), PageRequest { cursor: None, limit: 10 });
+        let select = "select id, name, tier, status, pinned, idle_stop_seconds, revision from tenants where id = $1";
+        for round in 0..TRANSACTIONS + TRANSACTIONS / 10 {
+            for step in 0..2 {
+                let which = (round + step) % 2;
+                let (store, tenants) = &stores[which];
+                let tenant = tenants[round % tenants.len()];
+                let began = Instant::now();
+                black_box(store.tenant(tenant).await.unwrap().unwrap());
+                let between = Instant::now();
+                let rules = store.rules(tenant, &filter, &request).await.unwrap().unwrap();
+                let took = [between - began, between.elapsed()].map(|time| time.as_secs_f64() * 1e6);
+                assert_eq!(rules.1.items.len(), 10);
+                if round >= TRANSACTIONS / 10 {
+                    head[which].push(took[0]);
+                    page[which].push(took[1]);
+                }
+            }
+            let began = Instant::now();
+            let query = sqlx::query(select).bind(open.tenants[round % open.tenants.len()].0);
+            black_box(query.fetch_one(&mut owner).await.unwrap());
+            bare.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+        for (store, _) in stores {
+            store.close().await;
+        }
+    });
+    report.figure("a bare select of a tenant's row", median(&mut bare), "µs, median", "no transaction, for the record");
+    for (what, [guarded, open]) in [("a tenant's row", &mut head), ("ten rules and that row", &mut page)] {
+        let baseline = median(open);
+        report.figure(&format!("{what} in a transaction, without RLS"), baseline, "µs, median", "the baseline");
+        report.ratio(&format!("{what} in a transaction, under RLS"), median(guarded), baseline, "µs, median", 1.1);
+    }
+}
