@@ -60,7 +60,7 @@ bench-actors: rust ## Measure the actors: each figure beside its baseline, drawn
 
 .PHONY: bench-peers
 bench-peers: rust ## Count the instructions of rules beside those of another engine (ARGS= for part of a rule's name)
-	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --target-dir target -- $(ARGS)
+	cargo run --release --manifest-path benches/peers/Cargo.toml --target-dir target -- $(ARGS)
 
 # How long `make fuzz` goes on, in seconds, and from which seed.
 DURATION ?= 3600
