@@ -11,6 +11,7 @@ use tenet::{
 
 use super::{
     super::{body, send, with_checksum},
+    CANARIES,
     operations::{ROLES, SCOPES, Scopes},
     target::Target,
 };
@@ -204,10 +205,6 @@ impl Locksmith<'_> {
         assert_eq!(with_checksum(own_key.rsplit_once('_').unwrap().0), own_key, "what is forged is well-formed");
         assert_ne!(own_key, others_key);
 
-        let end = (chrono::Utc::now() + LIFE).to_rfc3339();
-        let (used, unused) = (self.made(&all, Some(end.clone())).await, self.made(&all, Some(end)).await);
-        assert_eq!(self.status(&text(&used, "key")).await, 200, "the key is remembered as valid");
-
         let revoked = self.made(&all, None).await;
         assert_eq!(self.status(&text(&revoked, "key")).await, 200);
         let answer = send(self.operator, Method::DELETE, &self.path(&revoked), &[], &Value::Null).await;
@@ -220,7 +217,7 @@ impl Locksmith<'_> {
         body(&self.operator.post_json(&path, &json!({"overlapSeconds": 0})).await.unwrap(), 201);
         credentials.push(Credential::invalid("rotated away", text(&rotated, "key")));
 
-        let gone = Target::make(self.operator, "gonecanary", 2).await;
+        let gone = Target::make(self.operator, CANARIES[2], 2).await;
         let gone = Locksmith { target: &gone, ..*self };
         let orphan = gone.key(&all).await;
         assert_eq!(gone.status(&orphan).await, 200);
@@ -228,6 +225,10 @@ impl Locksmith<'_> {
         assert_eq!(self.operator.delete(&path).await.unwrap().status, 204);
         credentials.push(Credential::invalid("of a deleted tenant", orphan));
 
+        // Last of all: a change of the tenant has its keys looked up anew, and then none is remembered that has ended.
+        let end = (chrono::Utc::now() + LIFE).to_rfc3339();
+        let (used, unused) = (self.made(&all, Some(end.clone())).await, self.made(&all, Some(end)).await);
+        assert_eq!(self.status(&text(&used, "key")).await, 200, "the key is remembered as valid");
         tokio::time::sleep(LIFE).await;
         for expired in [used, unused] {
             assert_eq!(self.status(&text(&expired, "key")).await, 401);

@@ -31,8 +31,8 @@ use operations::{Asks, Route, Scopes, routes, unknown_methods};
 use shot::{Shot, Told};
 use target::{Ids, Target};
 
-/// What stands in every text of the tenant that attacks, and of the one that is attacked.
-const CANARIES: [&str; 2] = ["acmewitness", "globexcanary"];
+/// What stands in every text of the tenant that attacks, of the one that is attacked, and of one that is deleted.
+const CANARIES: [&str; 3] = ["acmewitness", "globexcanary", "gonecanary"];
 
 /// Connections at once. No more than those who may wait for a change of one tenant.
 const CONNECTIONS: usize = 8;
@@ -115,7 +115,7 @@ impl Attack {
     }
 
     async fn fire(&self, client: &Client, by: &Credential, route: Option<&Route>, shot: &Shot) -> Response {
-        let answer = shot.fire(client, by, route, &self.other).await;
+        let answer = shot.fire(client, by, route, &self.own, &self.other).await;
         *self.sent.lock().unwrap().entry(by.kind.clone()).or_default() += 1;
         answer
     }
