@@ -69,6 +69,7 @@ fn wrong_claims(issuer: &TokenIssuer, tenant: &str) -> Vec<(String, String)> {
         ("sub", json!("al\u{0}ice")), ("sub", json!("alice\nsub=root")), ("sub", json!("a".repeat(256))),
         ("tenant_id", Value::Null), ("tenant_id", json!("")), ("tenant_id", json!("acme-corp")), ("tenant_id", json!(7)),
         ("tenant_id", json!([tenant])), ("tenant_id", json!(format!("{tenant} "))),
+        ("tenant_id", json!(uuid::Uuid::nil())), ("tenant_id", json!("0".repeat(32))),
         ("role", Value::Null), ("role", json!("")), ("role", json!("root")), ("role", json!("Owner")),
         ("role", json!("operator")), ("role", json!(["owner"])), ("role", json!(["auditor", "owner"])),
         ("role", json!({"owner": true})), ("role", json!("owner,admin")), ("role", json!(true)),
