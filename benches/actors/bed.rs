@@ -40,6 +40,8 @@ pub enum Rules {
 /// A server for databases.
 pub struct Bed {
     pub runtime: Runtime,
+    /// Tenants of the figures about many in memory.
+    pub residents: usize,
     made: AtomicUsize,
     // Dropped in this order: the files go after the server.
     cluster: Cluster,
@@ -62,13 +64,13 @@ pub struct Database {
 }
 
 impl Bed {
-    pub fn make() -> Self {
+    pub fn make(residents: usize) -> Self {
         let data_dir = std::env::temp_dir().join(format!("tenet-bench-{}", std::process::id()));
         let directory = Directory(data_dir.clone());
         let options = ClusterOptions { data_dir, purpose: Purpose::Throwaway, binaries: None };
         let cluster = Cluster::start(&options).unwrap();
         let runtime = Runtime::new().unwrap();
-        Self { runtime, made: AtomicUsize::new(0), cluster, _directory: directory }
+        Self { runtime, residents, made: AtomicUsize::new(0), cluster, _directory: directory }
     }
 
     /// A new database with so many tenants.

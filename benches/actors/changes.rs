@@ -157,10 +157,10 @@ pub fn burst(bed: &Bed, report: &mut Report) {
     });
 }
 
-/// What it costs to ask again and again, with 100,000 tenants in memory and no change.
+/// What it costs to ask again and again, with many tenants in memory and no change.
 pub fn reconcile(bed: &Bed, report: &mut Report) {
     const SECONDS: u64 = 70;
-    let database = bed.database(100_000, Rules::Alike);
+    let database = bed.database(bed.residents, Rules::Alike);
     let (running, client) = serve(bed, &database.url);
     bed.runtime.block_on(async {
         stream::iter(&database.tenants).for_each_concurrent(32, |tenant| evaluate(&client, *tenant, None)).await;
@@ -169,7 +169,8 @@ pub fn reconcile(bed: &Bed, report: &mut Report) {
         tokio::time::sleep(Duration::from_secs(SECONDS)).await;
         let share = (cpu(running.id()) - before).as_secs_f64() / SECONDS as f64 * 100.0;
         // Long enough for one full comparison, which comes every minute.
-        report.figure("a node with 100,000 tenants and nothing to do", share, "% of a core", "aimed at 1 or less");
+        let what = format!("a node with {} tenants and nothing to do", bed.residents);
+        report.figure(&what, share, "% of a core", "aimed at 1 or less");
         let bytes = process::memory_bytes(running.id());
         report.figure("  memory of the node", bytes / 1e9, "GB", "");
     });
