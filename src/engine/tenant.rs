@@ -277,6 +277,8 @@ impl State {
         self.reload = next;
         if next == reload::State::Idle {
             self.args.resident.hints.settle();
+            // Most tenants have nobody waiting, for as long as they are in memory.
+            self.waiters.shrink_to_fit();
         }
         match action {
             Some(Action::Load) => self.begin_load(myself.clone()),
