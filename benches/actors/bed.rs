@@ -158,10 +158,19 @@ impl Node {
         Self { engine, store, metrics }
     }
 
-    /// The rule sets that it has put in the place of older ones.
-    pub fn reloads(&self) -> f64 {
+    /// Rule sets that it has loaded.
+    pub fn loads(&self) -> f64 {
+        self.metric("tenet_load_seconds_count")
+    }
+
+    /// How long these took, one after the other.
+    pub fn load_seconds(&self) -> f64 {
+        self.metric("tenet_load_seconds_sum")
+    }
+
+    fn metric(&self, name: &str) -> f64 {
         let text = self.metrics.encode().unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("tenet_reloads_total "));
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap().parse().unwrap()
     }
 

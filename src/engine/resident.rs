@@ -122,6 +122,7 @@ impl Resident {
     }
 
     /// Notes a use: one relaxed store, and none where it was noted already, so that cores need not take turns with it.
+    #[inline]
     pub fn used(&self, now_ms: u64) {
         if self.used_at_ms() != now_ms {
             self.used_at_ms.store(now_ms, Ordering::Relaxed);
