@@ -1,7 +1,8 @@
 //! Memory of compiled rules: what a process grows by for each, as the kernel counts its resident pages.
 //!
 //! A thousand rules of the shapes of `workloads/ten_rules.json` to a set, a million by default, each kind of set in a
-//! process of its own: `cargo bench --bench memory [-- RULES]`. What is measured is everything that a set holds and the
+//! process of its own: `cargo bench --bench memory [-- RULES]`. Sets are not alike as a whole, since what is alike is
+//! shared as one, but for the kind that is to show that. What is measured is everything that a set holds and the
 //! allocator's loss; what was stored (the snapshot) is gone by then. Linux only.
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +17,10 @@ mod snapshot;
 use std::{fs, hint::black_box, process::Command};
 
 use serde_json::Value;
-use tenet::{domain::Snapshot, ruleset::RuleSet};
+use tenet::{
+    domain::{Name, Snapshot},
+    ruleset::RuleSet,
+};
 
 use snapshot::{snapshot, ten_rules};
 
@@ -24,10 +28,11 @@ const RULES: usize = 1_000_000;
 const RULES_OF_SET: usize = 1_000;
 
 /// Kinds of sets.
-const KINDS: [(&str, &str); 3] = [
+const KINDS: [(&str, &str); 4] = [
     ("distinct", "no two rules alike"),
-    ("identical", "the same thousand rules under every tenant"),
+    ("identical", "the same thousand expressions under every tenant, one of the names its own"),
     ("inactive", "names, ids and places alone: rules that are not compiled"),
+    ("alike", "the same thousand rules under every tenant, which have ids of their own"),
 ];
 
 /// The `number`th rule: one of the ten shapes, with a constant of its own.
@@ -50,6 +55,11 @@ fn stored(schema: &Value, shapes: &[String], kind: &str, set: usize) -> Snapshot
     let mut stored = snapshot(schema, (first..first + RULES_OF_SET).map(|number| distinct(shapes, number)));
     for rule in &mut stored.rules {
         rule.active = kind != "inactive";
+    }
+    if kind != "alike"
+        && let Some(rule) = stored.rules.first_mut()
+    {
+        rule.name = Name::stored(format!("set {set}"));
     }
     stored
 }
@@ -99,7 +109,7 @@ fn main() {
         println!("{rules} rules, {kind:10} {bytes:>6} bytes each ({estimated} estimated): {what}");
         bytes
     });
-    let [distinct, identical, inactive] = each;
+    let [distinct, identical, inactive, _] = each;
     println!("a program and its place in the index {:>6} bytes", distinct - inactive);
     println!("a program that others have too       {:>6} bytes", identical.saturating_sub(inactive));
 }

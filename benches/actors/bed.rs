@@ -40,6 +40,8 @@ pub enum Rules {
 /// A server for databases.
 pub struct Bed {
     pub runtime: Runtime,
+    /// Tenants of the figures about many in memory.
+    pub residents: usize,
     made: AtomicUsize,
     // Dropped in this order: the files go after the server.
     cluster: Cluster,
@@ -62,13 +64,13 @@ pub struct Database {
 }
 
 impl Bed {
-    pub fn make() -> Self {
+    pub fn make(residents: usize) -> Self {
         let data_dir = std::env::temp_dir().join(format!("tenet-bench-{}", std::process::id()));
         let directory = Directory(data_dir.clone());
         let options = ClusterOptions { data_dir, purpose: Purpose::Throwaway, binaries: None };
         let cluster = Cluster::start(&options).unwrap();
         let runtime = Runtime::new().unwrap();
-        Self { runtime, made: AtomicUsize::new(0), cluster, _directory: directory }
+        Self { runtime, residents, made: AtomicUsize::new(0), cluster, _directory: directory }
     }
 
     /// A new database with so many tenants.
@@ -156,10 +158,19 @@ impl Node {
         Self { engine, store, metrics }
     }
 
-    /// The rule sets that it has put in the place of older ones.
-    pub fn reloads(&self) -> f64 {
+    /// Rule sets that it has loaded.
+    pub fn loads(&self) -> f64 {
+        self.metric("tenet_load_seconds_count")
+    }
+
+    /// How long these took, one after the other.
+    pub fn load_seconds(&self) -> f64 {
+        self.metric("tenet_load_seconds_sum")
+    }
+
+    fn metric(&self, name: &str) -> f64 {
         let text = self.metrics.encode().unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("tenet_reloads_total "));
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap().parse().unwrap()
     }
 

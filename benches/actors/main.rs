@@ -1,7 +1,9 @@
 //! What the actors cost and give, each figure beside its baseline in one run.
 //!
-//! `cargo bench --bench actors [PART…]`; `--plot FILE` draws the ratios. A private PostgreSQL is started for it, in a
-//! temporary directory. What must be measured in a process of its own (memory, processor time) runs this program again.
+//! `cargo bench --bench actors [PART…]`; `--plot FILE` draws the ratios, `--residents N` has fewer than 100,000 tenants in
+//! memory. A private PostgreSQL is started for it, in a temporary directory. What must be measured in a process of its own
+//! (memory, processor time) runs this program again. `--child bed N alike` keeps a database with tenants for a profiler to
+//! run `--child resident URL N` against.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -48,16 +50,18 @@ fn main() {
     if arguments.first().is_some_and(|argument| argument == process::CHILD) {
         return process::run(&arguments[1..]);
     }
-    let plot = arguments.iter().position(|argument| argument == "--plot").map(|at| {
-        let file = arguments.remove(at + 1);
+    let mut option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
         arguments.remove(at);
-        file
-    });
+        Some(arguments.remove(at))
+    };
+    let plot = option("--plot");
+    let residents = option("--residents").map_or(residents::RESIDENTS, |count| count.parse().unwrap());
     for wanted in &arguments {
         let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
         assert!(names.contains(&wanted.as_str()), "no part `{wanted}`; there are {}", names.join(", "));
     }
-    let bed = Bed::make();
+    let bed = Bed::make(residents);
     let mut report = Report::new();
     for (name, part) in PARTS {
         if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::{access, by_hand, residents};
+use super::{
+    access,
+    bed::{Bed, Rules},
+    by_hand, residents,
+};
 
 /// The first argument of a child.
 pub const CHILD: &str = "--child";
@@ -21,10 +25,18 @@ pub fn run(arguments: &[String]) {
     match arguments[0].as_str() {
         "by-hand" => by_hand::serve(rest[0]),
         "open" => access::child_open(rest[0], rest[1]),
+        "bed" => keep_bed(rest[0].parse().unwrap(), if rest[1] == "alike" { Rules::Alike } else { Rules::Distinct }),
         "bare" => residents::child_bare(rest[0].parse().unwrap()),
         "resident" => residents::child_resident(rest[0], rest[1].parse().unwrap()),
         other => panic!("no work `{other}`"),
     }
+}
+
+/// A database with tenants, until nothing more comes in.
+fn keep_bed(tenants: usize, rules: Rules) {
+    let bed = Bed::make(tenants);
+    println!("{}", bed.database(tenants, rules).url);
+    let _ = std::io::stdin().read_line(&mut String::new());
 }
 
 /// A child that runs until it is dropped.
@@ -75,8 +87,31 @@ pub fn memory_bytes(pid: u32) -> f64 {
 
 /// Processor time that a process has used.
 pub fn cpu(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let mut fields = fields.split(' ').skip(11).map(|field| field.parse::<u64>().unwrap());
-    Duration::from_millis((fields.next().unwrap() + fields.next().unwrap()) * TICK_MS)
+    let times = stat(pid).unwrap();
+    Duration::from_millis((times[UTIME] + times[STIME]) * TICK_MS)
+}
+
+/// Processor time that the server with this backend has used: its processes, and those that have ended.
+pub fn cpu_of_server(backend: u32) -> Duration {
+    let postmaster = stat(backend).unwrap()[PARENT];
+    let processes =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let times = processes.filter_map(stat).filter(|times| times[PARENT] == postmaster);
+    let own = stat(u32::try_from(postmaster).unwrap()).unwrap();
+    let ended: u64 = own[UTIME..UTIME + 4].iter().sum();
+    let ticks: u64 = times.map(|times| times[UTIME] + times[STIME]).sum();
+    Duration::from_millis((ticks + ended) * TICK_MS)
+}
+
+/// Where the numbers of [`stat`] stand.
+const PARENT: usize = 0;
+const UTIME: usize = 10;
+const STIME: usize = 11;
+
+/// The numbers of `/proc/<pid>/stat` from the parent's id on.
+fn stat(pid: u32) -> Option<Vec<u64>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    // None of those that are looked at is negative.
+    Some(fields.split_whitespace().skip(1).map(|field| field.parse().unwrap_or(0)).collect())
 }

@@ -25,6 +25,7 @@ impl Clock {
 
     /// Now, never early and at most two ticks late: the kernel's clock as of its last tick costs a decision a fifth of
     /// the exact one. That it is never early keeps decisions from being marked stale too late.
+    #[inline]
     pub fn now_ms(&self) -> u64 {
         ticked_ms().saturating_sub(self.ticked_at_ms) + TICK_MS
     }
@@ -32,6 +33,7 @@ impl Clock {
 
 /// Milliseconds since some moment, as of the last tick.
 #[cfg(target_os = "linux")]
+#[inline]
 fn ticked_ms() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
     let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));

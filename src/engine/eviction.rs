@@ -18,6 +18,13 @@ pub struct Seat {
     pub stays: bool,
 }
 
+impl Seat {
+    /// Whether nobody has used it for its idle time.
+    pub fn is_idle(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.used_at_ms) >= self.idle_stop_ms
+    }
+}
+
 /// How much there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
@@ -55,12 +62,12 @@ pub struct Leaving {
     pub is_crowded_still: bool,
 }
 
-/// Says who is to leave at `now_ms`. The one used last always stays: alone, it would be loaded again at once.
+/// Says who is to leave at `now_ms`. `seats` are all there are; where these are not too many, those that are idle do. The one used last always stays: alone, it would be loaded again at once.
 pub fn choose(mut seats: Vec<Seat>, now_ms: u64, room: Room) -> Leaving {
     let (mut count, mut bytes) = (seats.len(), seats.iter().map(|seat| seat.memory_bytes).sum::<u64>());
     let last_used = seats.iter().map(|seat| (seat.used_at_ms, seat.tenant)).max();
     seats.retain(|seat| !seat.stays);
-    let idle = |seat: &Seat| now_ms.saturating_sub(seat.used_at_ms) >= seat.idle_stop_ms;
+    let idle = |seat: &Seat| seat.is_idle(now_ms);
     let crowded = room.is_exceeded(count, bytes);
     if crowded || seats.iter().any(idle) {
         seats.sort_unstable_by_key(|seat| (seat.used_at_ms, seat.tenant));

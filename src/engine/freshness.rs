@@ -33,6 +33,7 @@ impl Freshness {
     }
 
     /// The last of these moments, in milliseconds since this node began. What changed before it has been passed on.
+    #[inline]
     pub fn synchronised_at_ms(&self) -> u64 {
         self.synchronised_at_ms.load(Ordering::Relaxed)
     }
@@ -59,6 +60,7 @@ impl Freshness {
 
     /// Whether the promised bound is exceeded for a tenant that may be behind since `behind_since_ms`, in milliseconds
     /// since this node began: the database may answer, and the tenant not load.
+    #[inline]
     pub fn is_stale_since(&self, behind_since_ms: u64, now_ms: u64) -> bool {
         let since_ms = self.synchronised_at_ms().min(behind_since_ms);
         now_ms.saturating_sub(since_ms) > self.stale_after_ms

@@ -23,7 +23,7 @@ use super::{
     keys::{self, Keys},
     operate,
     publication::Version,
-    registry::Registry,
+    registry::{Registry, Serving},
     reload::Want,
     supervisor::{self, Supervisor},
     tenant::{Missing, Waiter},
@@ -170,25 +170,40 @@ impl Engine {
 
     /// The tenant's rule set, loaded if need be. With `min_revision`, at least that revision: waits for it as long as
     /// the setting allows. A suspended tenant has none to decide with.
+    #[inline]
     pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
-        let shared = &self.inner.shared;
-        let mut now_ms = shared.clock.now_ms();
-        let (set, behind_since_ms) = match shared.registry.serving(tenant, now_ms) {
-            Some(served) if min_revision.is_none_or(|revision| served.set.revision() >= revision) => {
-                (served.set, served.behind_since_ms)
-            }
-            served => {
-                shared.metrics.resident_miss();
-                let set = self.wait_for(tenant, min_revision, served.map(|served| served.set)).await?;
-                now_ms = shared.clock.now_ms();
-                let entry = shared.registry.entry(tenant);
-                (set, entry.map_or(NOT_BEHIND, |entry| entry.resident.hints.behind_since_ms()))
-            }
+        let served = match self.served(tenant) {
+            Some(served) if min_revision.is_none_or(|revision| served.set.revision() >= revision) => served,
+            // In a box: decisions that need not wait have a small future.
+            served => Box::pin(self.awaited(tenant, min_revision, served.map(|served| served.set))).await?,
         };
-        if set.tenant().status == TenantStatus::Suspended {
+        if served.set.tenant().status == TenantStatus::Suspended {
             return Err(Error::TenantSuspended);
         }
-        let stale = shared.freshness.is_stale_since(behind_since_ms, now_ms);
+        Ok(served)
+    }
+
+    /// What is served of a tenant in memory. Counts as a use of it.
+    #[inline]
+    fn served(&self, tenant: TenantId) -> Option<Served> {
+        let shared = &*self.inner.shared;
+        let now_ms = shared.clock.now_ms();
+        let Serving { set, behind_since_ms } = shared.registry.serving(tenant, now_ms)?;
+        Some(Served { set, stale: shared.freshness.is_stale_since(behind_since_ms, now_ms) })
+    }
+
+    async fn awaited(
+        &self,
+        tenant: TenantId,
+        min_revision: Option<Revision>,
+        served: Option<Arc<LiveSet>>,
+    ) -> Result<Served, Error> {
+        let shared = &self.inner.shared;
+        shared.metrics.resident_miss();
+        let set = self.wait_for(tenant, min_revision, served).await?;
+        let entry = shared.registry.entry(tenant);
+        let behind_since_ms = entry.map_or(NOT_BEHIND, |entry| entry.resident.hints.behind_since_ms());
+        let stale = shared.freshness.is_stale_since(behind_since_ms, shared.clock.now_ms());
         Ok(Served { set, stale })
     }
 

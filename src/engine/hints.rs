@@ -58,6 +58,7 @@ impl Hints {
     }
 
     /// Since when, at the earliest, the tenant may be behind; [`NOT_BEHIND`] if nothing hints at it.
+    #[inline]
     pub fn behind_since_ms(&self) -> u64 {
         self.behind_since_ms.load(Ordering::Relaxed)
     }

@@ -149,6 +149,12 @@ impl Engine {
         if let Some(principal) = keys.known(&hash) {
             return Ok(Some(principal));
         }
+        // In a box: requests whose key is known have a small future.
+        Box::pin(self.look_up(text, hash)).await
+    }
+
+    async fn look_up(&self, text: &str, hash: [u8; 32]) -> Result<Option<Principal>, Error> {
+        let keys = &self.inner.shared.keys;
         let Some(token) = Token::parse(text) else { return Ok(None) };
         let changes = keys.changes.load(Ordering::SeqCst);
         let holder = token.holder();

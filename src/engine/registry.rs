@@ -14,7 +14,7 @@ use ractor::{ActorId, ActorRef};
 
 use super::{
     clock::{Clock, millis},
-    eviction::Seat,
+    eviction::{Room, Seat},
     handle::FIRST_LOAD_WAIT,
     live::LiveSet,
     mail::{self, Letter},
@@ -126,14 +126,18 @@ impl Registry {
     /// Removes a tenant if it still has not been used for its idle time.
     pub fn remove_idle(&self, tenant: TenantId, idle_stop: Duration) -> Option<Entry> {
         let now_ms = self.now_ms();
-        let idle = |seat: Seat| !seat.stays && now_ms.saturating_sub(seat.used_at_ms) >= seat.idle_stop_ms;
+        let idle = |seat: Seat| !seat.stays && seat.is_idle(now_ms);
         self.entries.remove_if(&tenant, |_, entry| idle(seat(tenant, entry, idle_stop, now_ms))).map(|(_, entry)| entry)
     }
 
-    /// Every tenant in memory, as far as leaving it is concerned. `idle_stop` is for those without a time of their own.
-    pub fn seats(&self, idle_stop: Duration) -> Vec<Seat> {
+    /// The tenants in memory, as far as leaving it is concerned: those that nobody has used for their idle time, and the
+    /// others as well if there are more than `room` allows. `idle_stop` is for those without a time of their own.
+    pub fn seats(&self, idle_stop: Duration, room: Room) -> Vec<Seat> {
         let now_ms = self.now_ms();
-        self.entries.iter().map(|entry| seat(*entry.key(), entry.value(), idle_stop, now_ms)).collect()
+        let is_crowded = room.is_exceeded(self.len(), self.memory_bytes());
+        let seats = self.entries.iter().map(|entry| seat(*entry.key(), entry.value(), idle_stop, now_ms));
+        // There may be very many, and hardly ever one that is to leave.
+        seats.filter(|seat| is_crowded || seat.is_idle(now_ms)).collect()
     }
 
     /// Tells a tenant's actor that the database may hold something newer; tenants that are not in memory need none.
@@ -203,15 +207,14 @@ impl Registry {
 
 fn seat(tenant: TenantId, entry: &Entry, idle_stop: Duration, now_ms: u64) -> Seat {
     let resident = &entry.resident;
-    let set = resident.set();
-    let settings = set.as_ref().map(|set| set.tenant());
+    let settings = entry.set.as_ref().map(|set| set.tenant());
     let own = settings.and_then(|tenant| tenant.idle_stop_seconds).map(|time| Duration::from_secs(time.into()));
     Seat {
         tenant,
         used_at_ms: resident.used_at_ms(),
         idle_stop_ms: millis(own.unwrap_or(idle_stop)),
         memory_bytes: resident.memory_bytes(),
-        stays: set.is_none() && is_awaited(resident.used_at_ms(), now_ms)
+        stays: settings.is_none() && is_awaited(resident.used_at_ms(), now_ms)
             || resident.is_quarantined()
             || settings.is_some_and(|tenant| tenant.pinned),
     }

@@ -122,6 +122,7 @@ impl Resident {
     }
 
     /// Notes a use: one relaxed store, and none where it was noted already, so that cores need not take turns with it.
+    #[inline]
     pub fn used(&self, now_ms: u64) {
         if self.used_at_ms() != now_ms {
             self.used_at_ms.store(now_ms, Ordering::Relaxed);
@@ -145,16 +146,30 @@ impl Resident {
 
     /// How long it has been known at `now_ms` to serve an older revision than is stored.
     pub fn lag_ms(&self, now_ms: u64) -> u64 {
-        let known = self.known.load(Ordering::Relaxed);
+        let behind_since_ms = self.behind_since_ms.load(Ordering::Relaxed);
+        if behind_since_ms == 0 {
+            // So for most, and then the set need not be looked at: all tenants are asked, every few seconds.
+            return 0;
+        }
         match self.revision() {
-            Some(served) if served.0 < known => now_ms.saturating_sub(self.behind_since_ms.load(Ordering::Relaxed)),
+            Some(served) if served.0 < self.known.load(Ordering::Relaxed) => now_ms.saturating_sub(behind_since_ms),
             _ => 0,
         }
     }
 
-    /// `revision` was read, and is about to be compiled.
-    pub fn trying(&self, revision: Revision) {
+    /// `revision` was read at `now_ms`, and is about to be compiled.
+    pub fn trying(&self, revision: Revision, now_ms: u64) {
         self.tried.store(revision.0, Ordering::Relaxed);
+        // What serves nothing yet is not behind, it is about to begin.
+        self.learn(revision, self.revision().unwrap_or(revision), now_ms);
+    }
+
+    /// The database holds `revision`, and this serves `served`.
+    fn learn(&self, revision: Revision, served: Revision, now_ms: u64) {
+        // Behind since the first revision that is not served, not since the newest.
+        if self.known.load(Ordering::Relaxed) <= served.0 && served < revision {
+            self.behind_since_ms.store(now_ms, Ordering::Relaxed);
+        }
         self.known.fetch_max(revision.0, Ordering::Relaxed);
     }
 
@@ -187,12 +202,7 @@ impl Resident {
     /// Keeps a hint. Answers whether the actor must be told. `known_ms`: as in [`Hints::keep`].
     pub fn hint(&self, want: Want, now_ms: u64, known_ms: u64) -> bool {
         if let Want::AtLeast(revision) = want {
-            let served = self.revision().unwrap_or(Revision(0)).0;
-            // Behind since the first revision that is not served, not since the newest.
-            if self.known.load(Ordering::Relaxed) <= served && served < revision.0 {
-                self.behind_since_ms.store(now_ms, Ordering::Relaxed);
-            }
-            self.known.fetch_max(revision.0, Ordering::Relaxed);
+            self.learn(revision, self.revision().unwrap_or(Revision(0)), now_ms);
         }
         self.hints.keep(want, known_ms)
     }
@@ -201,5 +211,63 @@ impl Resident {
 impl Drop for Resident {
     fn drop(&mut self) {
         self.total_bytes.fetch_sub(self.memory_bytes(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        domain::{Epoch, Name, QuotaOverrides, Snapshot, Tenant, TenantId, TenantStatus, Tier},
+        ruleset::RuleSet,
+    };
+
+    fn set(revision: i64, resident: &Resident) -> Arc<LiveSet> {
+        let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let tenant = Tenant {
+            id: TenantId(Uuid::from_u128(1)),
+            name: Name::stored("acme".to_owned()),
+            tier: Tier::Free,
+            status: TenantStatus::Active,
+            pinned: false,
+            idle_stop_seconds: None,
+            quotas: QuotaOverrides::default(),
+            revision: Revision(revision),
+            created_at: at,
+            updated_at: at,
+        };
+        let snapshot = Snapshot {
+            tenant,
+            epoch: Epoch(Uuid::from_u128(2)),
+            schema: None,
+            schema_version_max: None,
+            derived_fields: Vec::new(),
+            rules: Vec::new(),
+            taken_at: at,
+        };
+        Arc::new(LiveSet::new(RuleSet::compile(&snapshot, None), resident.usage().clone()))
+    }
+
+    #[test]
+    fn a_tenant_lags_since_the_first_revision_that_it_does_not_serve() {
+        let resident = Resident::new(10, Arc::default());
+        resident.trying(Revision(3), 1_000);
+        assert_eq!(resident.lag_ms(1_500), 0, "nothing is served yet");
+        resident.publish(set(3, &resident));
+        assert_eq!(resident.lag_ms(9_000), 0);
+        resident.hint(Want::AtLeast(Revision(3)), 9_000, 0);
+        assert_eq!(resident.lag_ms(9_000), 0);
+        // Found by a load that nobody hinted at, as after a reload that an operator asked for.
+        resident.trying(Revision(4), 10_000);
+        resident.hint(Want::AtLeast(Revision(5)), 10_700, 0);
+        assert_eq!(resident.lag_ms(11_000), 1_000);
+        resident.publish(set(4, &resident));
+        assert_eq!(resident.lag_ms(11_000), 1_000, "known to be older still");
+        resident.publish(set(5, &resident));
+        assert_eq!(resident.lag_ms(12_000), 0);
+        resident.hint(Want::AtLeast(Revision(6)), 20_000, 0);
+        assert_eq!(resident.lag_ms(20_250), 250);
     }
 }

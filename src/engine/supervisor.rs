@@ -289,7 +289,8 @@ impl State {
             return;
         }
         let Shared { options, registry, metrics, crowded, .. } = &*self.shared.clone();
-        let leaving = eviction::choose(registry.seats(options.idle_stop), registry.now_ms(), options.room());
+        let room = options.room();
+        let leaving = eviction::choose(registry.seats(options.idle_stop, room), registry.now_ms(), room);
         // Where nobody can leave, loads need not ask again: the timer does.
         crowded.store(leaving.is_crowded_still, Ordering::Relaxed);
         for tenant in leaving.surplus {

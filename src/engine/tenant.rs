@@ -277,6 +277,8 @@ impl State {
         self.reload = next;
         if next == reload::State::Idle {
             self.args.resident.hints.settle();
+            // Most tenants have nobody waiting, for as long as they are in memory.
+            self.waiters.shrink_to_fit();
         }
         match action {
             Some(Action::Load) => self.begin_load(myself.clone()),
@@ -325,7 +327,7 @@ async fn load(shared: &Shared, tenant: TenantId, resident: &Resident, anew: bool
     let read_at = Instant::now();
     let Some(snapshot) = timeout(SNAPSHOT_DEADLINE, shared.store.snapshot(tenant)).await?? else { return Ok(None) };
     let age = (snapshot.taken_at - snapshot.tenant.updated_at).to_std().unwrap_or_default();
-    resident.trying(snapshot.revision());
+    resident.trying(snapshot.revision(), shared.clock.now_ms());
     let rules = compile(shared, snapshot, previous).await?;
     let set = Arc::new(LiveSet::new(rules, resident.usage().clone()));
     if is_reload {

@@ -107,6 +107,11 @@ impl Issuers {
         if let Some(principal) = self.verified.get(&hash) {
             return Ok(Some(principal));
         }
+        // In a box: requests whose token is known have a small future.
+        Box::pin(self.verify(token, hash)).await
+    }
+
+    async fn verify(&self, token: &str, hash: [u8; 32]) -> Result<Option<Principal>, NotYet> {
         let Ok(header) = decode_header(token) else { return Ok(None) };
         // Which issuer to ask. That it is the one is known only once its key has been found to have signed it.
         let Ok(claims) = insecure_decode_claims::<Claims>(token) else { return Ok(None) };

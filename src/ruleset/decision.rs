@@ -1,11 +1,11 @@
 //! What is asked of a rule set, and what it answers.
 
-use std::{cell::Cell, collections::BTreeSet, fmt, sync::Arc};
+use std::{cell::Cell, collections::BTreeSet, fmt};
 
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use super::set::RuleEntry;
+use super::RuleSet;
 use crate::{cel::TraceEntry, domain::RuleId};
 
 /// Answers that a thread keeps room for.
@@ -51,7 +51,7 @@ pub struct Decision<'a> {
 
 /// What became of rules, in order.
 pub struct Results<'a> {
-    rules: &'a [Arc<RuleEntry>],
+    set: &'a RuleSet,
     answers: Answers<'a>,
     matched_count: usize,
 }
@@ -100,16 +100,12 @@ thread_local! {
 impl<'a> Results<'a> {
     /// Those of the rules at `places`, of which `truths` has a bit for each from the lowest on.
     #[inline]
-    pub(super) fn of_truths(rules: &'a [Arc<RuleEntry>], places: &'a [u32], truths: u64, returns: Return) -> Self {
+    pub(super) fn of_truths(set: &'a RuleSet, places: &'a [u32], truths: u64, returns: Return) -> Self {
         let answered = match returns {
             Return::All => u64::MAX,
             Return::Matched => truths,
         };
-        Self {
-            rules,
-            answers: Answers::Truths { places, truths, answered },
-            matched_count: truths.count_ones() as usize,
-        }
+        Self { set, answers: Answers::Truths { places, truths, answered }, matched_count: truths.count_ones() as usize }
     }
 
     /// How many there are.
@@ -149,14 +145,14 @@ impl<'a> Results<'a> {
         let mut more = self.more().iter().peekable();
         self.answers().enumerate().map(move |(position, answer)| {
             let more = more.next_if(|(of, _)| *of == position).map(|(_, more)| more);
-            let rule = self.rules.get(answer.place as usize);
+            let rule = self.set.rule(answer.place);
             let trace = more.and_then(|more| more.trace.as_deref());
             RuleResult {
                 rule_id: match (rule, more.and_then(|more| more.unknown)) {
-                    (Some(rule), None) => RuleReference::Known(rule.id),
+                    (Some((id, _)), None) => RuleReference::Known(id),
                     (_, unknown) => RuleReference::Unknown(unknown.unwrap_or_default()),
                 },
-                rule_name: rule.map(|rule| &*rule.name),
+                rule_name: rule.map(|(_, rule)| &*rule.name),
                 matched: answer.matched,
                 error: more.and_then(|more| more.error.as_ref()),
                 trace,
@@ -221,8 +217,8 @@ impl<'a> Listing<'a> {
     }
 
     /// The results, of rules of `rules`.
-    pub(super) fn finish(self, rules: &'a [Arc<RuleEntry>]) -> Results<'a> {
-        Results { rules, answers: Answers::Listed(self.list), matched_count: self.matched_count }
+    pub(super) fn finish(self, set: &'a RuleSet) -> Results<'a> {
+        Results { set, answers: Answers::Listed(self.list), matched_count: self.matched_count }
     }
 }
 
@@ -256,9 +252,9 @@ impl Results<'_> {
             if position > 0 {
                 out.push(b',');
             }
-            match self.rules.get(answer.place as usize) {
-                Some(rule) if result.error.is_none() && result.trace.is_none() => {
-                    write_plain(rule, answer.matched, out)
+            match self.set.rule(answer.place) {
+                Some((id, rule)) if result.error.is_none() && result.trace.is_none() => {
+                    write_plain(id, &rule.name, answer.matched, out)
                 }
                 _ => write_value(&result, out),
             }
@@ -268,16 +264,16 @@ impl Results<'_> {
 }
 
 /// The members in the order of [`RuleResult`]; a test holds the two together.
-fn write_plain(rule: &RuleEntry, matched: bool, out: &mut Vec<u8>) {
+fn write_plain(id: RuleId, name: &str, matched: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"ruleId\":\"");
-    out.extend_from_slice(rule.id.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    out.extend_from_slice(id.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
     out.extend_from_slice(b"\",\"ruleName\":");
-    if rule.name.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+    if name.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         out.push(b'"');
-        out.extend_from_slice(rule.name.as_bytes());
+        out.extend_from_slice(name.as_bytes());
         out.push(b'"');
     } else {
-        write_value(&rule.name, out);
+        write_value(&name, out);
     }
     let rest: &[u8] =
         if matched { b",\"matched\":true,\"error\":null}" } else { b",\"matched\":false,\"error\":null}" };

@@ -3,12 +3,13 @@
 use std::{
     cell::{Cell, OnceCell},
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use super::{
-    Broken, CompileReport, CompiledSchema, RuleEntry, RuleSet, RuleState, Small,
+    Broken, CompileReport, RuleEntry, RuleSet, RuleState,
     compiled::{Compiled, Role},
+    contents::{Contents, Small},
     cost::costly,
     derived::{self, DerivedFields},
     indexed::index,
@@ -19,82 +20,142 @@ use super::{
 use crate::{
     cel::{Repeated, Sheet},
     config::limits::DECISION_COST_MAX,
-    domain::{Rule, Snapshot},
+    domain::{DerivedField, DerivedFieldId, Rule, RuleId, Snapshot},
     error::{Detail, Subject},
 };
 
 /// Rules of a set that is decided without its index.
-const SMALL_MAX: usize = 16;
+pub(super) const SMALL_MAX: usize = 16;
+/// Rules up to which a set that was changed is looked for among those of other tenants: of more, finding out takes longer
+/// than compiling the one that changed.
+const CHANGED_AND_SHARED_MAX: usize = 256;
 /// Expressions that are looked for among all of the previous set before it is worth while to hash those, which takes as
 /// long as a dozen of them.
 const SCANS_MAX: usize = 16;
 
 impl RuleSet {
-    /// Compiles what is stored; what `previous` has compiled already under the same types is carried over. A rule
-    /// that does not compile is set aside as [`Broken`], alone.
+    /// Compiles what is stored; what `previous` has compiled already under the same types is carried over, and what
+    /// other tenants have is used as well. A rule that does not compile is set aside as [`Broken`], alone.
     pub fn compile(snapshot: &Snapshot, previous: Option<&Self>) -> Self {
         let schema = snapshot.schema.as_ref().map(|schema| {
             let carried = previous
-                .and_then(|set| set.schema.as_ref())
-                .filter(|old| old.shared.definition == schema.definition)
-                .map(|old| Arc::clone(&old.shared));
-            let shared = carried.unwrap_or_else(|| SharedSchema::of(&schema.definition));
-            CompiledSchema { version: schema.version, shared }
+                .and_then(|set| set.contents.schema.as_ref())
+                .filter(|old| old.definition == schema.definition)
+                .cloned();
+            carried.unwrap_or_else(|| SharedSchema::of(&schema.definition))
         });
-        let layout = schema.as_ref().map(|schema| schema.shared.layout.as_ref());
-        let mut compiler = Compiler::after(previous, schema.as_ref().map(|schema| &*schema.shared));
-        let (derived, mut broken) = match layout {
-            Some(layout) => derived::compile(layout, &snapshot.derived_fields, &mut compiler),
-            None => (DerivedFields::uncompiled(&snapshot.derived_fields), without_schema(snapshot)),
-        };
-        let environment = derived.environment(layout);
-        let frame = Arc::new(derived.frame(&environment));
-        let mut rules = Vec::with_capacity(snapshot.rules.len());
-        for (place, rule) in snapshot.rules.iter().enumerate() {
-            if let Some(entry) = compiler.unchanged(place, rule, &environment, &derived) {
-                rules.push(entry);
-                continue;
-            }
-            let compiled = match layout {
-                _ if !rule.active => None,
-                Some(_) => Some(compile_rule(rule, &environment, &derived, &mut compiler)),
-                None => Some(Err(vec![schema_missing()])),
-            };
-            let state = match compiled {
-                None => RuleState::Inactive,
-                Some(Ok(compiled)) => RuleState::Ready(compiled),
-                Some(Err(details)) => {
-                    let message = details.first().map(|detail| detail.message.clone()).unwrap_or_default();
-                    let subject = Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.as_str().to_owned() };
-                    broken.push(Broken { subject, details });
-                    RuleState::Broken(message.into())
-                }
-            };
-            rules.push(Arc::new(entry(rule, state)));
+        let is_shared = previous.is_none() || snapshot.rules.len() <= CHANGED_AND_SHARED_MAX;
+        let shared = schema.as_ref().filter(|_| is_shared).map(|schema| (schema, schema.contents_hash(snapshot)));
+        let known = || shared.and_then(|(schema, hash)| schema.contents(snapshot, hash));
+        if previous.is_none()
+            && let Some(contents) = known()
+        {
+            return Self::new(snapshot, previous, contents, Vec::new(), 0);
         }
-        let active = snapshot.rules.iter().filter(|rule| rule.active).count()
-            + snapshot.derived_fields.iter().filter(|field| field.active).count();
-        let report = CompileReport { compiled: active.saturating_sub(compiler.reused), reused: compiler.reused };
-        let costly = costly(rules.iter().map(Arc::as_ref), &derived);
-        let index = index(&rules, schema.as_ref(), previous);
+        let mut compiler = Compiler::after(previous, schema.as_deref());
+        let (contents, broken) = contents(snapshot, schema.clone(), &mut compiler);
+        let reused = compiler.reused;
+        let contents = match known().filter(|_| broken.is_empty()) {
+            Some(known) => known,
+            None => {
+                let contents = Arc::new(contents);
+                if let Some((schema, hash)) = shared.filter(|_| broken.is_empty()) {
+                    schema.share_contents(&contents, hash);
+                }
+                contents
+            }
+        };
+        Self::new(snapshot, previous, contents, broken, reused)
+    }
+
+    /// The set of a tenant that has these contents, of which so much was carried over.
+    fn new(
+        snapshot: &Snapshot,
+        previous: Option<&Self>,
+        contents: Arc<Contents>,
+        broken: Vec<Broken>,
+        reused: usize,
+    ) -> Self {
+        let active = contents.active + snapshot.derived_fields.iter().filter(|field| field.active).count();
+        let ids: Arc<[RuleId]> = snapshot.rules.iter().map(|rule| rule.id).collect();
+        let mut fields: Vec<&DerivedField> = snapshot.derived_fields.iter().collect();
+        fields.sort_unstable_by_key(|field| &field.name);
+        let field_ids: Box<[DerivedFieldId]> = fields.into_iter().map(|field| field.id).collect();
         Self {
             tenant: snapshot.tenant.clone(),
             epoch: snapshot.epoch,
-            schema,
-            environment,
-            frame,
-            places: places(&rules, previous),
-            index: Arc::new(index),
-            repeated: Arc::new(repeated(&rules, &derived)),
-            derived: Arc::new(derived),
-            active: snapshot.rules.iter().filter(|rule| rule.active).count(),
-            small: small(&rules),
-            rules: rules.into(),
+            schema_version: snapshot.schema.as_ref().map(|schema| schema.version),
+            places: places(&ids, previous),
+            costly: costly(&contents, &ids, &field_ids),
             broken: broken.into(),
-            costly: costly.into(),
-            report,
+            report: CompileReport { compiled: active.saturating_sub(reused), reused },
+            contents,
+            ids,
+            field_ids,
         }
     }
+}
+
+/// Compiles what is stored, and says what is broken.
+fn contents(
+    snapshot: &Snapshot,
+    schema: Option<Arc<SharedSchema>>,
+    compiler: &mut Compiler,
+) -> (Contents, Vec<Broken>) {
+    let layout = schema.as_ref().map(|schema| &*schema.layout);
+    let (derived, mut broken) = match layout {
+        Some(layout) => derived::compile(layout, &snapshot.derived_fields, compiler),
+        None => (DerivedFields::uncompiled(&snapshot.derived_fields), without_schema(snapshot)),
+    };
+    let (environment, frame) = match &schema {
+        Some(schema) if derived.is_empty() => (schema.environment.clone(), Arc::clone(&schema.frame)),
+        _ => {
+            let environment = derived.environment(layout);
+            let frame = Arc::new(derived.frame(&environment));
+            (environment, frame)
+        }
+    };
+    let mut rules = Vec::with_capacity(snapshot.rules.len());
+    for (place, rule) in snapshot.rules.iter().enumerate() {
+        if let Some(entry) = compiler.unchanged(place, rule, &environment, &derived) {
+            rules.push(entry);
+            continue;
+        }
+        let compiled = match layout {
+            _ if !rule.active => None,
+            Some(_) => Some(compile_rule(rule, &environment, &derived, compiler)),
+            None => Some(Err(vec![schema_missing()])),
+        };
+        let state = match compiled {
+            None => RuleState::Inactive,
+            Some(Ok(compiled)) => RuleState::Ready(compiled),
+            Some(Err(details)) => {
+                let message = details.first().map(|detail| detail.message.clone()).unwrap_or_default();
+                let subject = Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.as_str().to_owned() };
+                broken.push(Broken { subject, details });
+                RuleState::Broken(message.into())
+            }
+        };
+        rules.push(Arc::new(entry(rule, state)));
+    }
+    let rules: Box<[_]> = rules.into();
+    let small = small(&rules);
+    let index = match &small {
+        None => OnceLock::from(index(&rules, schema.as_deref(), compiler.previous)),
+        Some(_) => OnceLock::new(),
+    };
+    let contents = Contents {
+        environment,
+        frame,
+        index,
+        repeated: repeated(&rules, &derived),
+        active: snapshot.rules.iter().filter(|rule| rule.active).count(),
+        small,
+        schema,
+        derived,
+        rules,
+    };
+    (contents, broken)
 }
 
 fn without_schema(snapshot: &Snapshot) -> Vec<Broken> {
@@ -117,7 +178,7 @@ fn compile_rule(
 }
 
 fn entry(rule: &Rule, state: RuleState) -> RuleEntry {
-    RuleEntry { id: rule.id, name: rule.name.as_str().into(), tags: rule.tags.as_slice().into(), state }
+    RuleEntry { name: rule.name.as_str().into(), tags: rule.tags.as_slice().into(), state }
 }
 
 /// What all rules cost together, if they are sooner run than found by the index, and certainly within the budget of a
@@ -132,7 +193,7 @@ fn small(rules: &[Arc<RuleEntry>]) -> Option<Small> {
     };
     let is_small = rules.len() <= SMALL_MAX;
     let cost = if is_small { rules.iter().map(cost).sum::<Option<u64>>()? } else { return None };
-    (cost <= DECISION_COST_MAX).then(|| Small { cost, sheet: sheet(rules).map(Arc::new) })
+    (cost <= DECISION_COST_MAX).then(|| Small { cost, sheet: sheet(rules) })
 }
 
 /// The conditions of the rules that are active, and their places, if none is broken and none must be run.
@@ -160,16 +221,17 @@ fn repeated(rules: &[Arc<RuleEntry>], derived: &DerivedFields) -> Repeated {
     Repeated::of(rules.chain(derived.usable().map(|(.., compiled)| &compiled.program)))
 }
 
-/// Where each rule stands, in the order of their ids; those of the set before if they are the same.
-fn places(rules: &[Arc<RuleEntry>], previous: Option<&RuleSet>) -> Arc<[u32]> {
-    let same_places = |set: &&RuleSet| {
-        set.rules.len() == rules.len() && set.rules.iter().zip(rules).all(|(before, now)| before.id == now.id)
-    };
-    match previous.filter(same_places) {
+/// Where each rule stands, in the order of their ids; nothing for rules that are sooner gone through. Those of the set
+/// before if they are the same.
+fn places(ids: &[RuleId], previous: Option<&RuleSet>) -> Arc<[u32]> {
+    if ids.len() <= SMALL_MAX {
+        return Arc::default();
+    }
+    match previous.filter(|set| *set.ids == *ids) {
         Some(previous) => Arc::clone(&previous.places),
         None => {
-            let mut places: Vec<u32> = (0..).take(rules.len()).collect();
-            places.sort_by_key(|place| rules.get(*place as usize).map(|rule| rule.id));
+            let mut places: Vec<u32> = (0..).take(ids.len()).collect();
+            places.sort_by_key(|place| ids.get(*place as usize));
             places.into()
         }
     }
@@ -179,8 +241,8 @@ fn places(rules: &[Arc<RuleEntry>], previous: Option<&RuleSet>) -> Arc<[u32]> {
 #[derive(Debug)]
 pub(super) struct Compiler<'a> {
     shared: Option<&'a SharedSchema>,
-    /// The previous set, if it has the same layout. Nothing of a set with another one can be used again.
-    previous: Option<&'a RuleSet>,
+    /// What the previous set had, if it has the same layout. Nothing of one with another can be used again.
+    previous: Option<&'a Contents>,
     rules: OnceCell<Sources<'a>>,
     derived: OnceCell<Sources<'a>>,
     /// Expressions of rules that were looked for so far.
@@ -194,11 +256,11 @@ type Sources<'a> = HashMap<&'a str, &'a Arc<Compiled>>;
 impl<'a> Compiler<'a> {
     /// A compiler for a set of this schema.
     fn after(previous: Option<&'a RuleSet>, shared: Option<&'a SharedSchema>) -> Self {
-        let same_schema = |set: &&RuleSet| match (&set.schema, shared) {
-            (Some(schema), Some(shared)) => std::ptr::eq(schema.shared.as_ref(), shared),
+        let same_schema = |contents: &&Contents| match (&contents.schema, shared) {
+            (Some(schema), Some(shared)) => std::ptr::eq(schema.as_ref(), shared),
             _ => false,
         };
-        let previous = previous.filter(same_schema);
+        let previous = previous.map(|set| &*set.contents).filter(same_schema);
         let (rules, derived) = (OnceCell::new(), OnceCell::new());
         Self { shared, previous, rules, derived, scans: Cell::new(0), reused: 0 }
     }
@@ -211,21 +273,12 @@ impl<'a> Compiler<'a> {
         environment: &Environment,
         derived: &DerivedFields,
     ) -> Option<Arc<RuleEntry>> {
-        let entry = self.previous?.rules.get(place)?;
-        if entry.id != rule.id || *entry.name != *rule.name.as_str() || *entry.tags != *rule.tags {
-            return None;
-        }
-        match &entry.state {
-            RuleState::Inactive if !rule.active => {}
-            RuleState::Ready(compiled)
-                if rule.active
-                    && compiled.program.source() == rule.expression
-                    && environment.holds(compiled)
-                    && derived.unusable(compiled).is_empty() =>
-            {
-                self.reused += 1;
+        let entry = self.previous?.rules.get(place).filter(|entry| entry.is_of(rule))?;
+        if let RuleState::Ready(compiled) = &entry.state {
+            if !environment.holds(compiled) || !derived.unusable(compiled).is_empty() {
+                return None;
             }
-            _ => return None,
+            self.reused += 1;
         }
         Some(Arc::clone(entry))
     }

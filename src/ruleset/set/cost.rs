@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, derived::DerivedFields};
+use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, contents::Contents, derived::DerivedFields};
 use crate::{
     cel::{Bound, CostEstimate, Limits, Program},
+    domain::{DerivedFieldId, RuleId},
     error::{Detail, Span, Subject},
     ruleset::Broken,
 };
@@ -54,7 +55,7 @@ fn total<'a>(compiled: &Compiled, derived: &'a DerivedFields) -> (u64, Option<(&
 
 /// The usable derived fields that an expression reads itself.
 fn read_by<'a>(compiled: &Compiled, derived: &'a DerivedFields) -> Vec<(&'a str, &'a Compiled)> {
-    let all = derived.usable().map(|(name, _, field)| (name, &**field));
+    let all = derived.usable().map(|(_, name, field)| (name, &**field));
     if compiled.reads_all {
         return all.collect();
     }
@@ -103,32 +104,52 @@ fn hint(bounds: &[Bound]) -> String {
 }
 
 /// The rules and derived fields that can be used, and cost more than they may.
-pub(super) fn costly<'a>(rules: impl Iterator<Item = &'a RuleEntry>, derived: &DerivedFields) -> Vec<Broken> {
-    let fields = derived.usable().filter_map(|(name, id, compiled)| {
-        let subject = Subject::DerivedField { field_id: id.0, field_name: name.to_owned() };
-        Some(Broken { subject, details: vec![too_high(compiled, derived)?] })
+pub(super) fn costly(contents: &Contents, ids: &[RuleId], field_ids: &[DerivedFieldId]) -> Box<[Broken]> {
+    let costly = |(subject, compiled): (Named<'_>, &Compiled)| {
+        let detail = too_high(compiled, &contents.derived)?;
+        Some(Broken { subject: subject.subject(), details: vec![detail] })
+    };
+    usable(contents, ids, field_ids).filter_map(costly).collect()
+}
+
+/// What an expression belongs to; put into words where there is something to say of it.
+enum Named<'a> {
+    Rule(RuleId, &'a RuleEntry),
+    DerivedField(DerivedFieldId, &'a str),
+}
+
+impl Named<'_> {
+    fn subject(&self) -> Subject {
+        match self {
+            Self::Rule(id, rule) => Subject::Rule { rule_id: id.0, rule_name: rule.name.to_string() },
+            Self::DerivedField(id, name) => Subject::DerivedField { field_id: id.0, field_name: (*name).to_owned() },
+        }
+    }
+}
+
+/// The rules and derived fields that can be used.
+fn usable<'a>(
+    contents: &'a Contents,
+    ids: &'a [RuleId],
+    field_ids: &'a [DerivedFieldId],
+) -> impl Iterator<Item = (Named<'a>, &'a Compiled)> {
+    let fields = contents
+        .derived
+        .usable()
+        .filter_map(|(place, name, compiled)| Some((Named::DerivedField(*field_ids.get(place)?, name), &**compiled)));
+    let rules = ids.iter().zip(&contents.rules).filter_map(|(id, rule)| match &rule.state {
+        RuleState::Ready(compiled) => Some((Named::Rule(*id, rule), &**compiled)),
+        RuleState::Inactive | RuleState::Broken(_) => None,
     });
-    let rules = rules.filter_map(|rule| {
-        let RuleState::Ready(compiled) = &rule.state else { return None };
-        let subject = || Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.to_string() };
-        too_high(compiled, derived).map(|detail| Broken { subject: subject(), details: vec![detail] })
-    });
-    fields.chain(rules).collect()
+    fields.chain(rules)
 }
 
 impl RuleSet {
     /// What the rules and derived fields that can be used cost at worst.
     pub fn costs(&self) -> impl Iterator<Item = (Subject, Cost)> {
-        let fields = self.derived.usable().map(|(name, id, compiled)| {
-            let subject = Subject::DerivedField { field_id: id.0, field_name: name.to_owned() };
-            (subject, cost(compiled, &self.derived))
-        });
-        let rules = self.rules.iter().filter_map(|rule| {
-            let RuleState::Ready(compiled) = &rule.state else { return None };
-            let subject = Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.to_string() };
-            Some((subject, cost(compiled, &self.derived)))
-        });
-        fields.chain(rules)
+        let Contents { derived, .. } = &*self.contents;
+        usable(&self.contents, &self.ids, &self.field_ids)
+            .map(|(subject, compiled)| (subject.subject(), cost(compiled, derived)))
     }
 
     /// What can cost more than a rule or derived field may. It runs all the same, within its budget: only writing it is

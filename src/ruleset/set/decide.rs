@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{RuleEntry, RuleSet, RuleState, Small, compiled::Compiled};
+use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, contents::Small};
 use crate::{
     cel::{Activation, EvaluationError, Limits, Memo, Meter, Run, TraceEntry},
     config::limits::DECISION_COST_MAX,
@@ -58,21 +58,20 @@ impl RuleSet {
     /// Decides a small set from a look at each fact, without running any rule: if they are all there.
     #[inline]
     fn decide_at_once<'a>(&'a self, facts: &Facts, query: &Query) -> Option<Decision<'a>> {
-        let Small { cost, sheet: Some(sheet) } = self.small.as_ref()? else { return None };
+        let Small { cost, sheet: Some((sheet, places)) } = self.contents.small.as_ref()? else { return None };
         let asks_for_all = query.rules.is_none() && query.tags.is_none() && !query.trace;
-        if !asks_for_all || !facts.activation().is_of(&self.frame) {
+        if !asks_for_all || !facts.activation().is_of(&self.contents.frame) {
             return None;
         }
-        let (sheet, places) = &**sheet;
         let truths = sheet.truths(facts.activation())?;
-        let results = Results::of_truths(&self.rules, places, truths, query.returns);
-        Some(Decision { evaluated: self.active, matched_count: results.matched_count(), results, cost: *cost })
+        let results = Results::of_truths(self, places, truths, query.returns);
+        Some(Decision { evaluated: self.contents.active, matched_count: results.matched_count(), results, cost: *cost })
     }
 
     fn decide_on<'a>(&'a self, activation: Option<&Activation>, query: &'a Query, guard: Guard) -> Decision<'a> {
         // A trace shows why a rule is false, and few rules are run sooner than found.
         match activation {
-            Some(activation) if query.rules.is_none() && !query.trace => match &self.small {
+            Some(activation) if query.rules.is_none() && !query.trace => match &self.contents.small {
                 Some(small) if query.tags.is_none() && guard == Guard::None => {
                     self.decide_small(activation, query.returns, small.cost)
                 }
@@ -86,8 +85,8 @@ impl RuleSet {
     fn decide_small(&self, activation: &Activation, returns: Return, cost: u64) -> Decision<'_> {
         let meter = Meter::of(Limits::default());
         let run = Run::new(activation, &meter);
-        let mut results = Listing::of(self.rules.len());
-        for (place, rule) in (0..).zip(self.rules.iter()) {
+        let mut results = Listing::of(self.contents.rules.len());
+        for (place, rule) in (0..).zip(&self.contents.rules) {
             let RuleState::Ready(compiled) = &rule.state else {
                 if let Some(error) = refusal(&rule.state) {
                     results.add(place, false, Some(error), None);
@@ -103,7 +102,7 @@ impl RuleSet {
                 Err(error) => results.add(place, false, Some((*error).into()), None),
             }
         }
-        self.decision(results, self.active, cost)
+        self.decision(results, self.contents.active, cost)
     }
 
     /// Evaluates the rules that the index does not rule out; the others are false.
@@ -114,7 +113,7 @@ impl RuleSet {
         guard: Guard,
     ) -> Decision<'a> {
         let mut candidates = CANDIDATES.take();
-        self.index.candidates(activation, &mut candidates);
+        self.contents.index().candidates(activation, &mut candidates);
         let is_wanted = |rule: &RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
         let budget = Budget::of_a_decision(self);
         let answer = |results: &mut Listing<'a>, candidate: Candidate, rule| {
@@ -128,9 +127,9 @@ impl RuleSet {
         };
         let (results, evaluated) = match query.returns {
             Return::All => {
-                let mut results = Listing::of(self.active);
+                let mut results = Listing::of(self.contents.active);
                 let mut ahead = candidates.iter().copied().peekable();
-                for (place, rule) in (0..).zip(self.rules.iter()) {
+                for (place, rule) in (0..).zip(&self.contents.rules) {
                     let candidate = ahead.next_if(|candidate| candidate.rule() == place);
                     if !is_wanted(rule) {
                         continue;
@@ -146,14 +145,15 @@ impl RuleSet {
             Return::Matched => {
                 let mut results = Listing::of(candidates.len());
                 for candidate in &candidates {
-                    let rule = self.rules.get(candidate.rule() as usize).filter(|rule| is_wanted(rule));
+                    let rules = &self.contents.rules;
+                    let rule = rules.get(candidate.rule() as usize).filter(|rule| is_wanted(rule));
                     if let Some(rule) = rule {
                         answer(&mut results, *candidate, rule);
                     }
                 }
                 let evaluated = match query.tags {
-                    None => self.active,
-                    Some(_) => self.rules.iter().filter(|rule| is_wanted(rule)).count(),
+                    None => self.contents.active,
+                    Some(_) => self.contents.rules.iter().filter(|rule| is_wanted(rule)).count(),
                 };
                 (results, evaluated)
             }
@@ -170,7 +170,7 @@ impl RuleSet {
         guard: Guard,
     ) -> Decision<'a> {
         // A rule named twice is answered twice, and evaluated once.
-        let mut known: HashMap<RuleId, Outcome> = HashMap::new();
+        let mut known: HashMap<u32, Outcome> = HashMap::new();
         let budget = Budget::of_a_decision(self);
         let mentions = self.mentions(query);
         let evaluated = mentions.len();
@@ -186,7 +186,7 @@ impl RuleSet {
             let outcome = || evaluate(rule, activation, query, &budget, guard);
             let (matched, error, trace) = match query.rules {
                 None => outcome(),
-                Some(_) => known.entry(rule.id).or_insert_with(outcome).clone(),
+                Some(_) => known.entry(place).or_insert_with(outcome).clone(),
             };
             if query.returns == Return::All || matched || error.is_some() {
                 results.add(place, matched, error, trace);
@@ -196,7 +196,7 @@ impl RuleSet {
     }
 
     fn decision<'a>(&'a self, results: Listing<'a>, evaluated: usize, cost: u64) -> Decision<'a> {
-        let results = results.finish(&self.rules);
+        let results = results.finish(self);
         Decision { matched_count: results.matched_count(), results, evaluated, cost }
     }
 
@@ -206,7 +206,7 @@ impl RuleSet {
         let inactive = |rule: &RuleEntry| matches!(rule.state, RuleState::Inactive);
         match &query.rules {
             None => {
-                let rules = self.rules.iter().map(Arc::as_ref);
+                let rules = self.contents.rules.iter().map(Arc::as_ref);
                 let wanted = (0..).zip(rules).filter(|(_, rule)| !inactive(rule) && tagged(rule));
                 wanted.map(|(place, rule)| Mention::Known(place, rule)).collect()
             }
@@ -222,22 +222,26 @@ impl RuleSet {
 
     fn rule_named(&self, id: &str) -> Option<(u32, &RuleEntry)> {
         let id: RuleId = id.parse().ok()?;
-        let rule = |place: u32| self.rules.get(place as usize).map(Arc::as_ref);
-        let found = self.places.binary_search_by_key(&Some(id), |place| rule(*place).map(|rule| rule.id)).ok()?;
-        let place = *self.places.get(found)?;
-        Some((place, rule(place)?))
+        let place = if self.places.is_empty() {
+            u32::try_from(self.ids.iter().position(|other| *other == id)?).ok()?
+        } else {
+            let of = |place: &u32| self.ids.get(*place as usize).copied();
+            let found = self.places.binary_search_by_key(&Some(id), of).ok()?;
+            *self.places.get(found)?
+        };
+        Some((place, self.rule(place)?.1))
     }
 
     /// What the rules read; `None` if the facts were read by another schema.
     pub(super) fn activation<'f>(&self, facts: &'f Facts) -> Option<Cow<'f, Activation>> {
-        if facts.activation().is_of(&self.frame) {
+        if facts.activation().is_of(&self.contents.frame) {
             return Some(Cow::Borrowed(facts.activation()));
         }
-        let layout = &self.schema.as_ref()?.shared.layout;
+        let layout = &self.contents.schema.as_ref()?.layout;
         if !Arc::ptr_eq(layout, facts.layout()) && layout.variables() != facts.layout().variables() {
             return None;
         }
-        let mut activation = Activation::of(&self.frame);
+        let mut activation = Activation::of(&self.contents.frame);
         for (slot, value) in facts.activation().filled() {
             activation.set(slot, value.clone());
         }
@@ -299,7 +303,7 @@ struct Budget<'a> {
 
 impl<'a> Budget<'a> {
     fn of_a_decision(set: &'a RuleSet) -> Self {
-        Self { left: Cell::new(DECISION_COST_MAX), memo: set.repeated.memo() }
+        Self { left: Cell::new(DECISION_COST_MAX), memo: set.contents.repeated.memo() }
     }
 
     fn spent(&self) -> u64 {

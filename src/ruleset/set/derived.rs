@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cel::{Frame, ObjectField, Size, Type},
-    domain::{DerivedField, DerivedFieldId},
+    domain::DerivedField,
     error::{Detail, Subject},
     ruleset::facts::Layout,
 };
@@ -25,13 +25,7 @@ use crate::{
 /// The derived fields of a set by name, active or not.
 #[derive(Debug, Default)]
 pub(super) struct DerivedFields {
-    fields: BTreeMap<String, DerivedEntry>,
-}
-
-#[derive(Debug)]
-struct DerivedEntry {
-    id: DerivedFieldId,
-    state: DerivedState,
+    fields: BTreeMap<String, DerivedState>,
 }
 
 #[derive(Debug)]
@@ -44,17 +38,14 @@ enum DerivedState {
 impl DerivedFields {
     /// The stored fields, of which none is compiled yet.
     pub fn uncompiled(stored: &[DerivedField]) -> Self {
-        let entry = |field: &DerivedField| {
-            let state = if field.active { DerivedState::Broken } else { DerivedState::Inactive };
-            (field.name.clone(), DerivedEntry { id: field.id, state })
-        };
-        Self { fields: stored.iter().map(entry).collect() }
+        let state = |field: &DerivedField| if field.active { DerivedState::Broken } else { DerivedState::Inactive };
+        Self { fields: stored.iter().map(|field| (field.name.clone(), state(field))).collect() }
     }
 
     /// What expressions see: the schema's objects, and all derived fields. Those that cannot be used are `dyn`, so that
     /// whoever reads one learns that, and not that it does not exist.
     pub fn environment(&self, layout: Option<&Layout>) -> Environment {
-        let field = |(name, entry): (&String, &DerivedEntry)| match &entry.state {
+        let field = |(name, state): (&String, &DerivedState)| match state {
             DerivedState::Ready(compiled) => ObjectField {
                 name: name.clone(),
                 value_type: compiled.program.value_type().clone(),
@@ -68,22 +59,36 @@ impl DerivedFields {
         Environment::new(layout, self.fields.iter().map(field))
     }
 
-    /// A field that can be used.
-    pub fn compiled(&self, id: DerivedFieldId) -> Option<&Arc<Compiled>> {
-        self.usable().find(|(_, entry, _)| *entry == id).map(|(_, _, compiled)| compiled)
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.fields.len()
     }
 
-    /// All that can be used.
-    pub fn usable(&self) -> impl Iterator<Item = (&str, DerivedFieldId, &Arc<Compiled>)> {
-        self.fields.iter().filter_map(|(name, entry)| match &entry.state {
-            DerivedState::Ready(compiled) => Some((name.as_str(), entry.id, compiled)),
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Whether one of them is what is stored, compiled.
+    pub fn has(&self, field: &DerivedField) -> bool {
+        match self.fields.get(&field.name) {
+            Some(DerivedState::Inactive) => !field.active,
+            Some(DerivedState::Ready(compiled)) => field.active && compiled.program.source() == field.expression,
+            Some(DerivedState::Broken) | None => false,
+        }
+    }
+
+    /// All that can be used, by their places in the order of their names.
+    pub fn usable(&self) -> impl Iterator<Item = (usize, &str, &Arc<Compiled>)> {
+        self.fields.iter().enumerate().filter_map(|(place, (name, state))| match state {
+            DerivedState::Ready(compiled) => Some((place, name.as_str(), compiled)),
             DerivedState::Inactive | DerivedState::Broken => None,
         })
     }
 
     /// The slots that expressions read, and the programs that run when that is a derived field.
     pub fn frame(&self, environment: &Environment) -> Frame {
-        let program = |(name, _, compiled): (&str, DerivedFieldId, &Arc<Compiled>)| {
+        let program = |(_, name, compiled): (usize, &str, &Arc<Compiled>)| {
             Some((environment.derived_slot(name)?, compiled.program.clone()))
         };
         environment.frame(self.usable().filter_map(program).collect())
@@ -91,7 +96,7 @@ impl DerivedFields {
 
     /// What is wrong with an expression that compiles, and reads derived fields that cannot be used.
     pub fn unusable(&self, compiled: &Compiled) -> Vec<Detail> {
-        let problem = |name: &str| match &self.fields.get(name)?.state {
+        let problem = |name: &str| match self.fields.get(name)? {
             DerivedState::Ready(_) => None,
             DerivedState::Inactive => {
                 let detail = Detail::new("derived_field_inactive", format!("`derived.{name}` is not active"));
@@ -107,16 +112,16 @@ impl DerivedFields {
 
     /// The field of this name, if it can be used.
     pub fn named(&self, name: &str) -> Option<(&str, &Compiled)> {
-        let (name, entry) = self.fields.get_key_value(name)?;
-        match &entry.state {
+        let (name, state) = self.fields.get_key_value(name)?;
+        match state {
             DerivedState::Ready(compiled) => Some((name, compiled)),
             DerivedState::Inactive | DerivedState::Broken => None,
         }
     }
 
     fn settle(&mut self, name: &str, compiled: Arc<Compiled>) {
-        if let Some(entry) = self.fields.get_mut(name) {
-            entry.state = DerivedState::Ready(compiled);
+        if let Some(state) = self.fields.get_mut(name) {
+            *state = DerivedState::Ready(compiled);
         }
     }
 }
@@ -128,6 +133,9 @@ pub(super) fn compile(
     compiler: &mut Compiler,
 ) -> (DerivedFields, Vec<Broken>) {
     let mut derived = DerivedFields::uncompiled(stored);
+    if stored.is_empty() {
+        return (derived, Vec::new());
+    }
     let active: BTreeMap<&str, &DerivedField> =
         stored.iter().filter(|field| field.active).map(|field| (field.name.as_str(), field)).collect();
     let mut broken: HashMap<&str, Vec<Detail>> = HashMap::new();

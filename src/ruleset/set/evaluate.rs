@@ -23,8 +23,8 @@ pub struct Evaluated {
 impl RuleSet {
     /// Checks `expression`, which may be of any type, and evaluates it on facts that this set has read.
     pub fn evaluate_expression(&self, expression: &str, facts: &Facts) -> Result<Evaluated, Vec<Detail>> {
-        let compiled = self.environment.compile(expression, Role::DerivedField)?;
-        let unusable = self.derived.unusable(&compiled);
+        let compiled = self.contents.environment.compile(expression, Role::DerivedField)?;
+        let unusable = self.contents.derived.unusable(&compiled);
         if !unusable.is_empty() {
             return Err(unusable);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CompiledSchema, RuleEntry, RuleSet, RuleState};
+use super::{RuleEntry, RuleState, contents::Contents, shared::SharedSchema};
 use crate::ruleset::index::{Asked, Domains, Index};
 
 /// One rule in so many may change before filing all of them again is cheaper.
@@ -10,15 +10,16 @@ const CHANGED_PART: usize = 16;
 
 /// The index of `rules`, by their places. Never inlined: a bench counts what it takes.
 #[inline(never)]
-pub(super) fn index(rules: &[Arc<RuleEntry>], schema: Option<&CompiledSchema>, previous: Option<&RuleSet>) -> Index {
+pub(super) fn index(rules: &[Arc<RuleEntry>], schema: Option<&SharedSchema>, previous: Option<&Contents>) -> Index {
     let nothing = Domains::default();
-    let domains = schema.map_or(&nothing, |schema| schema.shared.layout.domains());
+    let domains = schema.map_or(&nothing, |schema| schema.layout.domains());
     let now = |place: u32| asked(rules, place);
-    if let Some(previous) = previous.filter(|set| has_layout(set, schema))
+    if let Some(previous) = previous.filter(|contents| has_layout(contents, schema))
+        && let Some(index) = previous.index.get()
         && let Some(changed) = changed(rules, &previous.rules)
     {
         let before = |place: u32| asked(&previous.rules, place);
-        let mut index = Index::clone(&previous.index);
+        let mut index = Index::clone(index);
         // All are taken out first: what is divided while one is put in must know the others as they are now.
         for place in changed.iter().filter(|place| is_active(&previous.rules, **place)) {
             index.remove(*place, before(*place), domains);
@@ -33,9 +34,9 @@ pub(super) fn index(rules: &[Arc<RuleEntry>], schema: Option<&CompiledSchema>, p
     Index::new(&active, now, domains)
 }
 
-fn has_layout(set: &RuleSet, schema: Option<&CompiledSchema>) -> bool {
-    match (&set.schema, schema) {
-        (Some(before), Some(now)) => Arc::ptr_eq(&before.shared.layout, &now.shared.layout),
+fn has_layout(contents: &Contents, schema: Option<&SharedSchema>) -> bool {
+    match (&contents.schema, schema) {
+        (Some(before), Some(now)) => Arc::ptr_eq(&before.layout, &now.layout),
         _ => false,
     }
 }

@@ -7,6 +7,7 @@
 use std::mem::size_of;
 
 use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled};
+use crate::domain::RuleId;
 
 /// What a byte of an expression becomes: its tree, its plan and what the index keeps of it.
 const BYTES_PER_SOURCE_BYTE: usize = 12;
@@ -20,8 +21,8 @@ const BYTES_PER_SET: usize = 3_072;
 impl RuleSet {
     /// The bytes that this set takes, roughly.
     pub fn memory_bytes(&self) -> u64 {
-        let rules: usize = self.rules.iter().map(|rule| rule_bytes(rule)).sum();
-        let fields: usize = self.derived.usable().map(|(.., compiled)| program_bytes(compiled)).sum();
+        let rules: usize = self.contents.rules.iter().map(|rule| rule_bytes(rule)).sum();
+        let fields: usize = self.contents.derived.usable().map(|(.., compiled)| program_bytes(compiled)).sum();
         let broken: usize =
             self.broken.iter().flat_map(|broken| &broken.details).map(|detail| detail.message.len()).sum();
         let total = BYTES_PER_SET + self.tenant.name.as_str().len() + rules + fields + broken;
@@ -30,7 +31,7 @@ impl RuleSet {
 
     /// How many rules are active, broken ones among them.
     pub fn active_rules(&self) -> usize {
-        self.active
+        self.contents.active
     }
 }
 
@@ -41,7 +42,7 @@ fn rule_bytes(rule: &RuleEntry) -> usize {
         RuleState::Broken(message) => message.len(),
         RuleState::Ready(compiled) => program_bytes(compiled),
     };
-    size_of::<RuleEntry>() + BYTES_PER_PLACE + texts + state
+    size_of::<RuleId>() + size_of::<RuleEntry>() + BYTES_PER_PLACE + texts + state
 }
 
 fn program_bytes(compiled: &Compiled) -> usize {

@@ -4,6 +4,7 @@
 
 mod compile;
 mod compiled;
+mod contents;
 mod cost;
 mod decide;
 mod derived;
@@ -17,16 +18,13 @@ mod shared;
 use std::sync::Arc;
 
 use compiled::{Compiled, Role};
-use derived::DerivedFields;
-use language::Environment;
-use shared::SharedSchema;
+use contents::Contents;
 
 pub use cost::Cost;
 pub use evaluate::Evaluated;
 
-use super::{Facts, UnknownFacts, index::Index};
+use super::{Facts, UnknownFacts};
 use crate::{
-    cel::{Frame, Repeated, Sheet},
     domain::{DerivedFieldId, Epoch, Revision, RuleId, SchemaVersion, Tenant},
     error::{Detail, Subject},
 };
@@ -36,48 +34,24 @@ use crate::{
 pub struct RuleSet {
     tenant: Tenant,
     epoch: Epoch,
-    schema: Option<CompiledSchema>,
-    environment: Environment,
-    derived: Arc<DerivedFields>,
-    /// The slots that rules read, and what runs when that is a derived field.
-    frame: Arc<Frame>,
-    /// All rules, active or not, in creation order.
-    rules: Arc<[Arc<RuleEntry>]>,
-    /// Where in `rules` each one stands, in the order of their ids.
+    schema_version: Option<SchemaVersion>,
+    /// What it decides by, which other tenants may have too.
+    contents: Arc<Contents>,
+    /// The ids of all rules, active or not, in creation order.
+    ids: Arc<[RuleId]>,
+    /// Where each rule stands, in the order of their ids; nothing while they are few.
     places: Arc<[u32]>,
-    /// Which of the active rules facts can match.
-    index: Arc<Index>,
-    /// What its rules and derived fields have in common.
-    repeated: Arc<Repeated>,
-    /// How many rules are active.
-    active: usize,
-    /// If the rules are so few and cost so little that running them all is sooner done than asking the index.
-    small: Option<Small>,
-    broken: Arc<[Broken]>,
+    /// The ids of the derived fields, in the order of their names.
+    field_ids: Box<[DerivedFieldId]>,
+    broken: Box<[Broken]>,
     /// What is usable, and can cost more than it may.
-    costly: Arc<[Broken]>,
+    costly: Box<[Broken]>,
     report: CompileReport,
-}
-
-/// What all rules of a small set cost together, and how they are decided at once.
-#[derive(Debug, Clone)]
-struct Small {
-    cost: u64,
-    /// The conditions of the rules that are active, with their places. `None` if one of them must be run.
-    sheet: Option<Arc<(Sheet, Box<[u32]>)>>,
-}
-
-/// The schema in use, and what facts are read by.
-#[derive(Debug, Clone)]
-struct CompiledSchema {
-    version: SchemaVersion,
-    shared: Arc<SharedSchema>,
 }
 
 /// A rule of the set.
 #[derive(Debug)]
 pub(super) struct RuleEntry {
-    pub(super) id: RuleId,
     pub(super) name: Box<str>,
     tags: Box<[String]>,
     state: RuleState,
@@ -141,7 +115,12 @@ impl RuleSet {
 
     /// The schema version compiled against.
     pub fn schema_version(&self) -> Option<SchemaVersion> {
-        self.schema.as_ref().map(|schema| schema.version)
+        self.schema_version
+    }
+
+    /// A rule, by its place in creation order.
+    pub(super) fn rule(&self, place: u32) -> Option<(RuleId, &RuleEntry)> {
+        Some((*self.ids.get(place as usize)?, self.contents.rules.get(place as usize)?))
     }
 
     /// What does not compile.
@@ -171,8 +150,8 @@ impl RuleSet {
     /// Reads `json`, an object of facts, flat or nested as the schema allows. Every declared field that is present is
     /// checked, whether a rule reads it or not. The details carry paths below `facts`.
     pub fn read_facts(&self, json: &str, unknown: UnknownFacts) -> Result<Facts, Vec<Detail>> {
-        match &self.schema {
-            Some(schema) => schema.shared.layout.read(json, unknown, &self.frame),
+        match &self.contents.schema {
+            Some(schema) => schema.layout.read(json, unknown, &self.contents.frame),
             None => Err(vec![schema_missing()]),
         }
     }
@@ -180,7 +159,7 @@ impl RuleSet {
     /// How many steps of a path below `facts` may be shown, keys or `None` for elements: not those inside of what is
     /// sensitive.
     pub fn shown_steps(&self, steps: &[Option<&str>]) -> usize {
-        self.schema.as_ref().map_or(steps.len(), |schema| schema.shared.layout.shown_steps(steps))
+        self.contents.schema.as_ref().map_or(steps.len(), |schema| schema.layout.shown_steps(steps))
     }
 
     /// Checks an expression that is not stored, as a rule would be.
@@ -194,18 +173,19 @@ impl RuleSet {
     }
 
     fn check(&self, expression: &str, role: Role) -> CheckReport {
-        let checked = match &self.schema {
-            Some(_) => self.environment.compile(expression, role),
+        let Contents { schema, environment, derived, .. } = &*self.contents;
+        let checked = match schema {
+            Some(_) => environment.compile(expression, role),
             None => Err(vec![schema_missing()]),
         };
         match checked {
             Ok(compiled) => CheckReport {
                 value_type: Some(compiled.program.value_type().to_string()),
                 dependencies: compiled.dependencies(),
-                cost: Some(cost::cost(&compiled, &self.derived)),
+                cost: Some(cost::cost(&compiled, derived)),
                 details: {
-                    let mut details = self.derived.unusable(&compiled);
-                    details.extend(cost::too_high(&compiled, &self.derived));
+                    let mut details = derived.unusable(&compiled);
+                    details.extend(cost::too_high(&compiled, derived));
                     details
                 },
             },
@@ -215,7 +195,8 @@ impl RuleSet {
 
     /// The type of a derived field that can be used, and what it reads.
     pub(super) fn derived_type(&self, id: DerivedFieldId) -> Option<(String, Vec<String>)> {
-        let compiled = self.derived.compiled(id)?;
+        let place = self.field_ids.iter().position(|field| *field == id)?;
+        let (.., compiled) = self.contents.derived.usable().find(|(of, ..)| *of == place)?;
         Some((compiled.program.value_type().to_string(), compiled.dependencies()))
     }
 }

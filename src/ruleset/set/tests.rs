@@ -1,5 +1,6 @@
 //! What sets are compiled to, and what they decide.
 
+mod alike;
 mod answer;
 mod budget;
 mod sharing;
@@ -283,7 +284,7 @@ fn only_what_changed_is_compiled_again() {
 
 #[test]
 fn equal_expressions_of_equal_schemas_are_compiled_once() {
-    let compiled = |set: &RuleSet, place: usize| match &set.rules[place].state {
+    let compiled = |set: &RuleSet, place: usize| match &set.contents.rules[place].state {
         RuleState::Ready(compiled) => Arc::clone(compiled),
         other => panic!("{other:?}"),
     };

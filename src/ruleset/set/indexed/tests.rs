@@ -8,7 +8,7 @@ use crate::{
     cel::{Activation, Value},
     domain::Snapshot,
     ruleset::{
-        Decision, Query, Return, RuleResult, UnknownFacts,
+        Decision, Query, Return, RuleResult, RuleSet, UnknownFacts,
         fixture::{tenant, with_schema},
         index::Candidate,
     },
@@ -151,9 +151,9 @@ fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
 /// Fails unless every rule that is not false is a candidate, and every one that is certain to be true is, whatever the slots hold; JSON has neither NaN nor infinity.
 fn assert_nothing_is_left_out(set: &RuleSet, activation: &Activation) {
     let mut found = Vec::new();
-    set.index.candidates(activation, &mut found);
+    set.contents.index().candidates(activation, &mut found);
     assert!(found.is_sorted_by(|one, next| one.rule() < next.rule()), "{found:?}");
-    for (place, rule) in (0..).zip(set.rules.iter()) {
+    for (place, rule) in (0..).zip(&set.contents.rules) {
         let RuleState::Ready(compiled) = &rule.state else { continue };
         let value = compiled.program.evaluate(activation);
         let candidate = found.binary_search_by_key(&place, |candidate| candidate.rule()).map(|at| found[at]);
@@ -251,7 +251,7 @@ fn decide(set: &RuleSet, facts: &Json, query: &Query) -> Vec<(bool, Option<Strin
 fn candidates(set: &RuleSet, facts: &Json) -> Vec<u32> {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
     let mut found = Vec::new();
-    set.index.candidates(&set.activation(&facts).unwrap(), &mut found);
+    set.contents.index().candidates(&set.activation(&facts).unwrap(), &mut found);
     found.into_iter().map(Candidate::rule).collect()
 }
 
