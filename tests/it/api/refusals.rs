@@ -125,6 +125,29 @@ async fn raw(app: &TestApp, request: &[u8], wait: Duration) -> String {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_as_a_request_is_refused_in_few_words() {
+    let app = TestApp::start().await;
+    let path = |length: usize| {
+        format!("/api/v1/tenants?namePrefix={}", "x".repeat(length - "/api/v1/tenants?namePrefix=".len()))
+    };
+    let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n{more}\r\n");
+    for (request, status, has_body) in [
+        (get(&path(65_534), "connection: close\r\n"), "401", true),
+        (get(&path(65_535), ""), "400", false),
+        (get("/healthz", "no header\r\n"), "400", false),
+        (get("/healthz", &format!("x-long: {}\r\n", "x".repeat(140 * 1024))), "431", false),
+    ] {
+        let answer = raw(&app, request.as_bytes(), Duration::from_secs(2)).await;
+        let about = &answer[..answer.len().min(500)];
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{about}");
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        assert_eq!(body.contains("unauthenticated"), has_body, "{about}");
+        assert_eq!(body.is_empty(), !has_body, "{about}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_in_chunks_has_the_same_limit() {
     let app = TestApp::start().await;
     let mut request = format!(
