@@ -1,7 +1,13 @@
 //! What keeps tenants apart, and what it costs: whether the time of a refusal tells anything, what a key costs a
-//! decision, and what row level security costs a transaction.
+//! decision, what row level security costs a transaction, and what the audit log costs a change.
 
-use std::{hint::black_box, net::SocketAddr, time::Instant};
+use std::{
+    collections::HashMap,
+    hint::black_box,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
@@ -9,8 +15,9 @@ use tenet::{
     app::App,
     client::Client,
     config::{Secret, Settings},
-    domain::{ApiKeyId, Holder, TenantId, Token},
-    store::{PageRequest, RuleFilter, Store, StoreOptions},
+    domain::{ApiKeyId, Author, Holder, TenantId, Token},
+    ruleset::Operation,
+    store::{Observer, PageRequest, RuleFilter, Store, StoreOptions},
 };
 
 use super::{
@@ -30,6 +37,8 @@ const EVALUATIONS: usize = 40_000;
 const CONNECTIONS: usize = 8;
 /// Transactions of each kind.
 const TRANSACTIONS: usize = 10_000;
+/// Changes that are written down.
+const CHANGES: usize = 5_000;
 
 /// The service, where keys are looked at and none is asked for.
 pub fn child_open(address: &str, url: &str) {
@@ -217,4 +226,51 @@ pub fn isolation(bed: &Bed, report: &mut Report) {
         report.figure(&format!("{what} in a transaction, without RLS"), baseline, "µs, median", "the baseline");
         report.ratio(&format!("{what} in a transaction, under RLS"), median(guarded), baseline, "µs, median", 1.1);
     }
+}
+
+/// Of a change of one rule, as the store makes it: the round trips and the time that go into its audit log.
+pub fn audit(bed: &Bed, report: &mut Report) {
+    let database = bed.database(100, Rules::Alike);
+    let statements: Arc<Mutex<HashMap<&'static str, Vec<Duration>>>> = Arc::default();
+    let noted = Arc::clone(&statements);
+    let note = move |name, took| noted.lock().unwrap().entry(name).or_default().push(took);
+    let options = StoreOptions { observer: Observer::new(note, |_, _| ()), ..StoreOptions::new(&database.url) };
+    let mut changes = bed.runtime.block_on(async {
+        let store = Store::connect(options).await.unwrap();
+        let (author, mut changes) = (Author::command("bench"), Vec::with_capacity(CHANGES));
+        for number in 0..CHANGES + CHANGES / 10 {
+            if number == CHANGES / 10 {
+                // From here on everything is warm.
+                statements.lock().unwrap().clear();
+                changes.clear();
+            }
+            let began = Instant::now();
+            let tenant = database.tenants[number % database.tenants.len()];
+            let change = store.begin_change(tenant).await.unwrap().unwrap();
+            let mut rule = change.snapshot().rules[0].clone();
+            rule.expression = format!("facts.age >= {number}");
+            change.commit(&[Operation::UpdateRule(rule)], &author).await.unwrap();
+            changes.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+        store.close().await;
+        changes
+    });
+    let mut statements = statements.lock().unwrap();
+    let trips = |times: &HashMap<_, Vec<_>>| times.values().map(Vec::len).sum::<usize>() as f64 / CHANGES as f64;
+    let all = trips(&statements);
+    let log = ["get end of audit", "append to audit"].map(|name| {
+        let times = statements.remove(name).unwrap();
+        assert_eq!(times.len(), CHANGES, "each change is written down once");
+        median(&mut times.iter().map(|took| took.as_secs_f64() * 1e6).collect::<Vec<_>>())
+    });
+    let (change, log) = (median(&mut changes), log.iter().sum::<f64>());
+    report.figure(
+        "a change of a rule, without its audit log",
+        change - log,
+        "µs, median",
+        "the baseline: the rest of it",
+    );
+    report.figure("a change of a rule, with it", change, "µs, median", &format!("{:.2}x", change / (change - log)));
+    report.figure("round trips, without", trips(&statements), "", "");
+    report.figure("round trips, with", all, "", "");
 }

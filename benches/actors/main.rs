@@ -29,7 +29,7 @@ use report::Report;
 /// A part of the bench.
 type Part = fn(&Bed, &mut Report);
 
-const PARTS: [(&str, Part); 13] = [
+const PARTS: [(&str, Part); 14] = [
     ("decide", decisions::decide),
     ("actors", residents::actors),
     ("cold", residents::cold),
@@ -43,6 +43,7 @@ const PARTS: [(&str, Part); 13] = [
     ("refusals", access::refusals),
     ("keys", access::keys),
     ("isolation", access::isolation),
+    ("audit", access::audit),
 ];
 
 fn main() {
