@@ -74,6 +74,13 @@ fuzz: rust ## Compare the ways to evaluate on fresh expressions each for DURATIO
 	TENET_FUZZ_SECONDS=$(DURATION) TENET_SEED=$(SEED) cargo test --profile ci --lib cel::naive -- --nocapture; naive=$$?; \
 	wait $$differential && exit $$naive
 
+# How many requests `make fuzz-api` sends at least.
+REQUESTS ?= 20000
+
+.PHONY: fuzz-api
+fuzz-api: rust ## Send REQUESTS= made-up requests at least to a Tenet of its own, in rounds of DURATION= seconds, from SEED= on
+	@DURATION=$(if $(filter file,$(origin DURATION)),180,$(DURATION)) REQUESTS=$(REQUESTS) SEED=$(SEED) PROFILE=$(PROFILE) scripts/fuzz-api
+
 .PHONY: test-coverage
 test-coverage: rust ## Run all tests and say which lines they reach
 	@cargo llvm-cov --version >/dev/null 2>&1 || { echo 'error: cargo-llvm-cov is missing: `cargo install cargo-llvm-cov` and `rustup component add llvm-tools`, then try again' >&2; exit 3; }

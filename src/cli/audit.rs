@@ -33,7 +33,7 @@ pub(super) struct Flags {
 enum Action {
     /// Find rows that were changed, removed, moved or added past the service
     Verify {
-        /// The tenant whose log is looked through; without it, those of all, deleted ones among them
+        /// The tenant whose log is looked through; without it, those of all, deleted ones and the operators' among them
         tenant: Option<String>,
     },
 }
@@ -86,11 +86,12 @@ async fn verify(store: &Store, tenant: Option<TenantId>) -> anyhow::Result<()> {
 /// Prints what was found; answers whether anything is wrong.
 fn tell(report: &AuditReport) -> bool {
     let AuditReport { tenant, rows, hash, faults } = report;
+    let whose = if *tenant == TenantId::NOBODY { "operators".to_owned() } else { tenant.to_string() };
     if faults.is_empty() {
-        println!("{tenant}  {rows} rows  {hash}");
+        println!("{whose}  {rows} rows  {hash}");
     }
     for fault in faults {
-        println!("{tenant}  {fault}");
+        println!("{whose}  {fault}");
     }
     !faults.is_empty()
 }

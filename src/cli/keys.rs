@@ -105,7 +105,7 @@ async fn act(store: &Store, pepper: Option<&Secret>, action: Action) -> anyhow::
         Action::Revoke { whose, id } => {
             let key: ApiKeyId = id.parse().with_context(|| format!("`{id}` is no key's id"))?;
             let revoked = match whose.tenant()? {
-                None => store.delete_operator_key(key).await?,
+                None => store.delete_operator_key(key, &author()).await?,
                 Some(tenant) => store.delete_api_key(tenant, key, &author()).await?.is_some(),
             };
             if !revoked {
@@ -134,7 +134,7 @@ fn draft(name: Name, names: &[String], days: Option<u32>) -> anyhow::Result<ApiK
 async fn create_for_operator(store: &Store, pepper: Option<&Secret>, name: &Name) -> anyhow::Result<Token> {
     let id = ApiKeyId::generate();
     let token = Token::generate(Holder::Operator(id))?;
-    store.create_operator_key(id, name.as_str(), token.digest(pepper)).await?;
+    store.create_operator_key(id, name.as_str(), token.digest(pepper), &author()).await?;
     Ok(token)
 }
 

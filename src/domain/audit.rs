@@ -63,6 +63,10 @@ actions! {
     ApiKeyChange = "api_key.change",
     /// A key was revoked.
     ApiKeyDelete = "api_key.delete",
+    /// A key of an operator was made.
+    OperatorKeyCreate = "operator_key.create",
+    /// A key of an operator was revoked.
+    OperatorKeyDelete = "operator_key.delete",
     /// A node was asked to load the tenant.
     RuntimeLoad = "runtime.load",
     /// A node was asked to let go of the tenant.

@@ -40,6 +40,10 @@ uuid_id!(
     /// A tenant's id.
     TenantId
 );
+impl TenantId {
+    /// In the place of a tenant's, where something belongs to none: the operators' own audit log. No tenant has it.
+    pub const NOBODY: Self = Self(Uuid::nil());
+}
 uuid_id!(
     /// A rule's id, unique together with its tenant's.
     RuleId

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Api, Error,
     answer::{self, List},
+    auth::Caller,
     path::TenantPath,
     query::{Given, PageQuery, Parameters, Query},
 };
@@ -110,11 +111,19 @@ impl From<AuditRow> for AuditItem {
     responses((status = 200, description = "A page of the log.", body = List<AuditItem>))
 )]
 pub async fn list(
+    caller: Caller,
     api: Data<Api>,
     TenantPath(tenant): TenantPath,
     Query((query, page)): Query<(AuditQuery, PageQuery)>,
 ) -> Result<HttpResponse, Error> {
-    let filter = AuditFilter { actions: query.action, actor: query.actor, since: query.since, until: query.until };
+    let filter = AuditFilter {
+        actions: query.action,
+        actor: query.actor,
+        since: query.since,
+        until: query.until,
+        // Keys are deleted along with their tenant, but a token may still name it.
+        without_tenant: caller.own().is_none(),
+    };
     let page = api.store.audit(tenant.id(), &filter, &PageRequest::from(page)).await?;
     let page = page.ok_or_else(Error::tenant_not_found)?;
     answer::plain(StatusCode::OK, &List::of(page, AuditItem::from))

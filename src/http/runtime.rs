@@ -47,7 +47,6 @@ pub struct RuntimeBody {
     #[schema(required = true)]
     name: Option<Name>,
     /// What it is doing.
-    #[schema(inline)]
     state: StateWord,
     /// Whether it is pinned.
     pinned: bool,

@@ -51,7 +51,9 @@ impl Mapping {
         let (tenant, permissions) = match self.roles.get(text(claims, &self.role_claim)?)? {
             Grant::Operator => (None, Permissions::default()),
             Grant::Role(role) => {
-                let tenant: TenantId = text(claims, &self.tenant_claim)?.parse().ok()?;
+                let tenant = text(claims, &self.tenant_claim)?.parse().ok();
+                // An issuer that writes zeros for "no tenant" must not open what belongs to none.
+                let tenant = tenant.filter(|tenant| *tenant != TenantId::NOBODY)?;
                 (Some(tenant), Permissions::of(role.scopes()))
             }
         };

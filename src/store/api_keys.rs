@@ -241,19 +241,24 @@ impl Store {
         tx.commit(OPERATION).await
     }
 
-    /// Makes a key of an operator. Two that are made at once wait for each other.
-    pub async fn create_operator_key(&self, id: ApiKeyId, name: &str, digest: KeyDigest) -> Result<(), Error> {
+    /// Makes a key of an operator.
+    pub async fn create_operator_key(
+        &self,
+        id: ApiKeyId,
+        name: &str,
+        digest: KeyDigest,
+        author: &Author,
+    ) -> Result<(), Error> {
         const OPERATION: &str = "create operator key";
-        let query = sqlx::query(
-            "with locked as (select pg_advisory_xact_lock($1))
-             insert into operator_keys (id, name, digest) select $2, $3, $4 from locked",
-        )
-        .bind(super::migrate::LOCK)
-        .bind(id.0)
-        .bind(name)
-        .bind(digest.0.to_vec());
-        let mut connection = self.requests.acquire(OPERATION).await?;
-        self.requests.observer().timed(OPERATION, query.execute(&mut *connection)).await.map(drop)
+        let mut tx = self.change_operator_keys(OPERATION).await?;
+        let query = sqlx::query("insert into operator_keys (id, name, digest) values ($1, $2, $3)")
+            .bind(id.0)
+            .bind(name)
+            .bind(digest.0.to_vec());
+        tx.execute(OPERATION, query).await?;
+        let made = about_operator(AuditAction::OperatorKeyCreate, id, None, Some(name));
+        audit::append(&mut tx, author, Revision(0), vec![made]).await?;
+        tx.commit(OPERATION).await
     }
 
     /// The keys of operators, in the order of their making.
@@ -268,12 +273,27 @@ impl Store {
     }
 
     /// Revokes a key of an operator; answers whether there was one.
-    pub async fn delete_operator_key(&self, id: ApiKeyId) -> Result<bool, Error> {
+    pub async fn delete_operator_key(&self, id: ApiKeyId, author: &Author) -> Result<bool, Error> {
         const OPERATION: &str = "delete operator key";
-        let query = sqlx::query("delete from operator_keys where id = $1").bind(id.0);
-        let mut connection = self.requests.acquire(OPERATION).await?;
-        let done = self.requests.observer().timed(OPERATION, query.execute(&mut *connection)).await?;
-        Ok(done.rows_affected() > 0)
+        let mut tx = self.change_operator_keys(OPERATION).await?;
+        let query = sqlx::query_as("delete from operator_keys where id = $1 returning name").bind(id.0);
+        let deleted: Option<(String,)> = tx.optional(OPERATION, query).await?;
+        let Some((name,)) = deleted else {
+            tx.rollback().await?;
+            return Ok(false);
+        };
+        let deleted = about_operator(AuditAction::OperatorKeyDelete, id, Some(&name), None);
+        audit::append(&mut tx, author, Revision(0), vec![deleted]).await?;
+        tx.commit(OPERATION).await?;
+        Ok(true)
+    }
+
+    /// Begins a change of operators' keys. Those of several processes wait for each other: the log has no other lock.
+    async fn change_operator_keys(&self, operation: &'static str) -> Result<TenantTx, Error> {
+        let mut tx = TenantTx::write(&self.requests, &self.role, TenantId::NOBODY).await?;
+        let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(super::migrate::LOCK);
+        tx.execute(operation, lock).await?;
+        Ok(tx)
     }
 }
 
@@ -284,6 +304,11 @@ fn audited(key: &ApiKey) -> Value {
 
 fn about(action: AuditAction, key: ApiKeyId, before: Option<Value>, after: Option<Value>) -> AuditDraft {
     AuditDraft { action, resource: format!("api-keys/{key}"), before, after }
+}
+
+fn about_operator(action: AuditAction, key: ApiKeyId, before: Option<&str>, after: Option<&str>) -> AuditDraft {
+    let named = |name: &str| json!({ "name": name });
+    AuditDraft { action, resource: format!("operator-keys/{key}"), before: before.map(named), after: after.map(named) }
 }
 
 /// Inserts a key under the tenant's lock, writes down what was `done` before and this, and commits.

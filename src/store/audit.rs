@@ -28,6 +28,8 @@ pub struct AuditFilter {
     pub since: Option<DateTime<Utc>>,
     /// Those before this time.
     pub until: Option<DateTime<Utc>>,
+    /// Also those of what is no tenant any more, or never was one.
+    pub without_tenant: bool,
 }
 
 /// What a look through a log found.
@@ -104,7 +106,7 @@ impl Store {
         Ok(true)
     }
 
-    /// A tenant's log, newest first; `None` if there is no such tenant, and never was one.
+    /// A tenant's log, newest first; `None` if there is no such tenant.
     pub async fn audit(
         &self,
         tenant: TenantId,
@@ -114,7 +116,7 @@ impl Store {
         const LIST: &str = "audit";
         let before: Option<i64> = page.after(LIST)?;
         let mut tx = TenantTx::read(&self.requests, &self.role, tenant).await?;
-        if tenants::read(&mut tx).await?.is_none() && end(&mut tx).await?.sequence == 0 {
+        if tenants::read(&mut tx).await?.is_none() && (!filter.without_tenant || end(&mut tx).await?.sequence == 0) {
             return Ok(None);
         }
         let actions: Vec<String> = filter.actions.iter().map(|action| action.name().to_owned()).collect();

@@ -187,15 +187,32 @@ async fn an_operators_key_is_made_in_the_database_and_serves_until_it_is_revoked
     let operator = nobody.clone().with_key(Some(Secret::new(key.trim())));
     assert_eq!(operator.get("/api/v1/tenants").await.unwrap().status, 200);
 
+    let log = async || {
+        let answer = operator.get("/api/v1/tenants/00000000-0000-0000-0000-000000000000/audit").await.unwrap();
+        answer.json::<serde_json::Value>().unwrap()["items"].clone()
+    };
+    let told = log().await;
+    assert_eq!(told.as_array().unwrap().len(), 1, "{told}");
+    let row = &told[0];
+    let made = [&row["action"], &row["actor"], &row["after"], &row["before"]];
+    let name = serde_json::json!({"name": "night shift"});
+    assert_eq!(made, [&"operator_key.create".into(), &"tenet keys".into(), &name, &serde_json::Value::Null]);
+
     let (_, listed, _) = ended(on_database(&["keys", "list", "--operator"]));
     assert!(listed.contains("night shift") && !listed.contains(key.trim()), "{listed}");
     let id = listed.split_whitespace().next().unwrap();
+    assert_eq!(row["resource"], format!("operator-keys/{id}"));
     assert_eq!(ended(on_database(&["keys", "revoke", "--operator", id])).0, Some(0));
     let revoked = Instant::now();
     while operator.get("/api/v1/tenants").await.unwrap().status != 401 {
         assert!(revoked.elapsed() < Duration::from_secs(2), "the key is still good");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // What is no key changes nothing, and nothing is told of it.
+    assert_eq!(ended(on_database(&["keys", "revoke", "--operator", id])).0, Some(1));
+    let (code, verified, stderr) = ended(on_database(&["audit", "verify"]));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(verified.starts_with("operators  2 rows  "), "{verified}");
     assert_eq!(service.stop().0, Some(0));
 }
 

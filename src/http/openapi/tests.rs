@@ -60,6 +60,32 @@ fn every_reference_leads_somewhere_and_every_operation_has_a_name() {
     assert_eq!(document["openapi"], "3.1.0");
 }
 
+#[test]
+fn what_must_be_several_things_at_once_can_be() {
+    fn conjunctions<'a>(value: &'a Value, found: &mut Vec<&'a Vec<Value>>) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(key, member)| {
+                found.extend(member.as_array().filter(|_| key == "allOf"));
+                conjunctions(member, found);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| conjunctions(item, found)),
+            _ => {}
+        }
+    }
+    let document = parsed();
+    let mut found = Vec::new();
+    conjunctions(&document, &mut found);
+    assert!(!found.is_empty());
+    for parts in found {
+        let resolved = parts.iter().map(|part| match part["$ref"].as_str() {
+            Some(reference) => document.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
+            None => part,
+        });
+        let types: BTreeSet<_> = resolved.filter_map(|part| part.get("type")).map(Value::to_string).collect();
+        assert!(types.len() <= 1, "nothing is of all these types: {types:?} in {parts:?}");
+    }
+}
+
 #[actix_web::test]
 async fn a_problem_looks_as_the_document_says() {
     let subject = Subject::Rule { rule_id: uuid::Uuid::now_v7(), rule_name: "adult".to_owned() };

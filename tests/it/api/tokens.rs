@@ -69,6 +69,7 @@ fn wrong_claims(issuer: &TokenIssuer, tenant: &str) -> Vec<(String, String)> {
         ("sub", json!("al\u{0}ice")), ("sub", json!("alice\nsub=root")), ("sub", json!("a".repeat(256))),
         ("tenant_id", Value::Null), ("tenant_id", json!("")), ("tenant_id", json!("acme-corp")), ("tenant_id", json!(7)),
         ("tenant_id", json!([tenant])), ("tenant_id", json!(format!("{tenant} "))),
+        ("tenant_id", json!(uuid::Uuid::nil())), ("tenant_id", json!("0".repeat(32))),
         ("role", Value::Null), ("role", json!("")), ("role", json!("root")), ("role", json!("Owner")),
         ("role", json!("operator")), ("role", json!(["owner"])), ("role", json!(["auditor", "owner"])),
         ("role", json!({"owner": true})), ("role", json!("owner,admin")), ("role", json!(true)),
@@ -279,6 +280,17 @@ async fn each_role_may_what_the_table_says_to_its_own_tenant() {
             }
         }
     }
+    // One that is gone, whose log only operators read.
+    let gone = app.create_tenant("gone").await;
+    let orphan = client(&app, &issuer.token(&gone, "owner"));
+    let path = format!("/api/v1/tenants/{gone}");
+    assert_eq!(orphan.get(&path).await.unwrap().status, 200);
+    assert_eq!(app.client.delete(&path).await.unwrap().status, 204);
+    for part in ["", "/rules", "/audit", "/api-keys", "/quotas"] {
+        let answer = orphan.get(&format!("{path}{part}")).await.unwrap();
+        assert_eq!(problem(&answer, 404)["code"], "tenant_not_found", "{part}");
+    }
+    body(&app.client.get(&format!("{path}/audit")).await.unwrap(), 200);
     // A tenant that the issuer knows and we do not.
     let stranger = client(&app, &issuer.token(NOBODY, "owner"));
     assert_eq!(stranger.get(&format!("/api/v1/tenants/{NOBODY}/rules")).await.unwrap().status, 404);

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 use tenet::{
-    domain::{AuditFault, Author, Rule, Tenant, TenantId},
+    domain::{ApiKeyId, AuditFault, Author, KeyDigest, Rule, Tenant, TenantId},
     ruleset::Operation,
     store::{AuditFilter, PageRequest, Store},
 };
@@ -113,6 +113,39 @@ async fn what_is_not_changed_is_not_told_and_what_is_changed_always() {
     transaction.commit(&[Operation::DeleteRule(adult.id)], &Author::default()).await.unwrap_err();
     store.delete_tenant(acme.id, None, &Author::default()).await.unwrap_err();
     assert_eq!(store.snapshot(acme.id).await.unwrap().unwrap().rules.len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_of_an_operator_is_made_and_revoked_along_with_its_row_or_not_at_all() {
+    let database = TestDatabase::fresh().await;
+    let store = connect(&database).await;
+    let by = Author::command("tenet keys");
+    let make = async |store: Store| {
+        let id = ApiKeyId::generate();
+        store
+            .create_operator_key(id, "night shift", KeyDigest([7; 32]), &Author::command("tenet keys"))
+            .await
+            .map(|()| id)
+    };
+    // Several at once wait for each other.
+    let makers: Vec<_> = (0..8).map(|_| tokio::spawn(make(store.clone()))).collect();
+    let mut made = Vec::new();
+    for maker in makers {
+        made.push(maker.await.unwrap().unwrap());
+    }
+    assert!(store.delete_operator_key(made[0], &by).await.unwrap());
+    assert!(!store.delete_operator_key(made[0], &by).await.unwrap());
+    let report = store.verify_audit(TenantId::NOBODY).await.unwrap();
+    assert_eq!((report.rows, report.faults), (9, Vec::new()));
+    assert_eq!(store.audited_tenants(None, 10).await.unwrap(), [TenantId::NOBODY]);
+
+    let mut owner = psql(&database).await;
+    by_hand(&mut owner, "update audit_log set actor = 'nobody' where sequence = 3".to_owned()).await;
+    assert_eq!(faults(&store, TenantId::NOBODY).await, [AuditFault::Changed(3)]);
+    by_hand(&mut owner, "revoke insert on audit_log from tenet_app".to_owned()).await;
+    make(store.clone()).await.unwrap_err();
+    store.delete_operator_key(made[1], &by).await.unwrap_err();
+    assert_eq!(store.operator_keys().await.unwrap().len(), 7);
 }
 
 #[tokio::test]

@@ -19,17 +19,20 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tenet::client::{Client, Method, Response};
+use tenet::{
+    client::{Client, Method, Response},
+    config::JwtAlgorithm,
+};
 
 use super::body;
-use crate::support::{OPERATOR_KEY, TestDatabase, TestProcess, proof_size, within};
-use credentials::{Credential, Locksmith, Principal};
+use crate::support::{OPERATOR_KEY, TestDatabase, TestProcess, TokenIssuer, proof_size, within};
+use credentials::{Credential, Locksmith, Principal, believing};
 use operations::{Asks, Route, Scopes, routes, unknown_methods};
 use shot::{Shot, Told};
 use target::{Ids, Target};
 
-/// What stands in every text of the tenant that attacks, and of the one that is attacked.
-const CANARIES: [&str; 2] = ["acmewitness", "globexcanary"];
+/// What stands in every text of the tenant that attacks, of the one that is attacked, and of one that is deleted.
+const CANARIES: [&str; 3] = ["acmewitness", "globexcanary", "gonecanary"];
 
 /// Connections at once. No more than those who may wait for a change of one tenant.
 const CONNECTIONS: usize = 8;
@@ -112,7 +115,7 @@ impl Attack {
     }
 
     async fn fire(&self, client: &Client, by: &Credential, route: Option<&Route>, shot: &Shot) -> Response {
-        let answer = shot.fire(client, by, route, &self.other).await;
+        let answer = shot.fire(client, by, route, &self.own, &self.other).await;
         *self.sent.lock().unwrap().entry(by.kind.clone()).or_default() += 1;
         answer
     }
@@ -178,10 +181,9 @@ impl Attack {
         let answered = || process.printed()[from..].matches("\"answered\"").count();
         within(Duration::from_secs(20), "the log comes", async || answered() >= sent).await;
         let log = process.printed().split_off(from);
-        let keys = self.credentials.iter().filter_map(|credential| credential.key.as_ref());
-        let secrets = keys.map(|key| key.expose().split('_').nth(2).unwrap_or("no secret").to_owned());
-        for secret in secrets.chain(CANARIES.map(str::to_owned)).filter(|secret| !secret.is_empty()) {
-            let line = log.lines().find(|line| line.contains(&secret));
+        let secrets = self.credentials.iter().filter_map(Credential::secret);
+        for secret in secrets.chain(CANARIES) {
+            let line = log.lines().find(|line| line.contains(secret));
             assert!(line.is_none(), "the log tells `{secret}`: {line:?}");
         }
     }
@@ -228,27 +230,34 @@ async fn an_attacker_with_every_credential_learns_and_changes_nothing_of_another
     let began = Instant::now();
     let is_full = proof_size(0, 1) == 1;
     let database = TestDatabase::fresh().await;
-    let variables = [
+    let issuer = TokenIssuer::new(JwtAlgorithm::EdDsa);
+    let believing = believing(&issuer);
+    let mut variables = vec![
         ("TENET_LOG", "info,tenet=trace"),
         ("TENET_LOG_FORMAT", "json"),
         ("TENET_AUTH_FAILURES_PER_ADDRESS", "1000000000"),
         ("TENET_AUTH_FAILURES_PER_KEY", "1000000000"),
     ];
+    variables.extend(believing.iter().map(|(name, value)| (*name, value.as_str())));
     let (process, operator) = TestProcess::serve_with(database.url(), &variables).await;
     let nobody = Client::new(operator.url()).unwrap();
     let document = nobody.get("/api-docs/openapi.json").await.unwrap().json::<Value>().unwrap();
     let mut own = Target::make(&operator, CANARIES[0], 2).await;
     let mut other = Target::make(&operator, CANARIES[1], 3).await;
 
-    let [of_own, of_other] = [&own, &other].map(|target| Locksmith { operator: &operator, target });
+    let [of_own, of_other] = [&own, &other].map(|target| Locksmith { operator: &operator, issuer: &issuer, target });
     let sets = || Scopes::all().filter(|set| is_full || set.names().len() == 1);
     let mut credentials = of_own.invalid(&of_other).await;
+    credentials.extend(of_own.invalid_tokens(&of_other).await);
     if !is_full {
         credentials.dedup_by_key(|credential| credential.kind.clone());
     }
     credentials.extend(of_own.valid("scopes", sets()).await);
     let admin = Scopes::all().filter(|set| set.permit(Asks::Administer) && set.names().len() == 1);
-    let others = of_other.valid("the other tenant's", admin).await;
+    let mut others = of_other.valid("the other tenant's", admin).await;
+    credentials.extend(of_own.roles("token"));
+    others.extend(of_other.roles("the other tenant's token").into_iter().take(if is_full { usize::MAX } else { 1 }));
+    let operators = vec![Credential::operator(OPERATOR_KEY), of_own.operators_token()];
 
     let lists = || routes(&document).into_iter().filter(|route| route.takes("cursor")).map(|route| route.pattern);
     let lists: Vec<String> = lists().collect();
@@ -281,8 +290,8 @@ async fn an_attacker_with_every_credential_learns_and_changes_nothing_of_another
     let by_other = attack(others, &other, &own, strange(&ids, is_full));
     by_other.run().await;
     assert_eq!(own.everything(&operator).await, everything, "something of the tenant has changed");
-    let by_operator = [(&own, &other), (&other, &own)]
-        .map(|(one, two)| attack(vec![Credential::operator(OPERATOR_KEY)], one, two, Vec::new()));
+    let by_operator =
+        [(&own, &other), (&other, &own)].map(|(one, two)| attack(operators.clone(), one, two, Vec::new()));
     for attack in &by_operator {
         attack.run().await;
     }

@@ -31,6 +31,12 @@ impl Scopes {
         (1..1 << SCOPES.len()).map(Self)
     }
 
+    /// The set of those of these names.
+    pub fn named(names: &[&str]) -> Self {
+        let bit = |name: &&str| 1 << SCOPES.iter().position(|scope| scope == name).unwrap();
+        Self(names.iter().map(bit).sum())
+    }
+
     pub fn names(self) -> Vec<&'static str> {
         SCOPES.iter().enumerate().filter(|(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| *name).collect()
     }
@@ -47,6 +53,16 @@ impl Scopes {
         })
     }
 }
+
+/// The roles that a token may name, and the scopes that each has.
+pub const ROLES: [(&str, &[&str]); 6] = [
+    ("owner", &["admin"]),
+    ("admin", &["admin"]),
+    ("editor", &["write", "evaluate"]),
+    ("evaluator", &["evaluate"]),
+    ("ingester", &["ingest"]),
+    ("auditor", &["read", "audit"]),
+];
 
 type Sample = fn(&Target) -> Value;
 

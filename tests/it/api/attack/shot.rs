@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tenet::client::{Client, Method, Response};
 
 use super::{
+    CANARIES,
     credentials::{Credential, Principal},
     operations::{Asks, Route},
     target::{Ids, Target, opened_cursors},
@@ -27,6 +28,8 @@ pub enum Expected {
     NoThing(&'static str),
     /// The body names rules that are none of the tenant's.
     NoRules,
+    /// An item of the body names a tenant: items have none.
+    NoItem,
     /// The tenant does not stand at that revision.
     OtherRevision,
     /// The request has something that it must not have.
@@ -118,9 +121,12 @@ impl Shot {
         }
         match route.operation.name {
             "evaluateBatch" => {
-                let mut shot = shot(Expected::NoRules).query("rules", &x.rule);
-                shot.body = json!({"facts": own.facts()});
-                shots.push(Self { content_type: "application/x-ndjson", ..shot });
+                let ndjson = |shot: Self, body| Self { content_type: "application/x-ndjson", body, ..shot };
+                let item = json!({"facts": own.facts()});
+                let of_tenant = with(&item, "tenantId", &x.tenant);
+                shots.push(ndjson(shot(Expected::NoRules).query("rules", &x.rule), item));
+                shots.push(ndjson(shot(Expected::NoItem), of_tenant.clone()));
+                shots.push(Self { body: json!({"items": [of_tenant]}), ..shot(Expected::NoItem) });
             }
             "replaceRules" => {
                 let rules = json!({"rules": [with(&own.rule("one"), "id", &x.rule)]});
@@ -184,7 +190,7 @@ impl Shot {
             Expected::Done | Expected::DoneUnnamed => (vec![operation.answer], None),
             Expected::NoTenant | Expected::NoTenantInBody => one(404, "tenant_not_found"),
             Expected::NoThing(code) => one(404, code),
-            Expected::NoRules => (vec![200], None),
+            Expected::NoRules | Expected::NoItem => (vec![200], None),
             Expected::OtherRevision => (vec![412], None),
             Expected::Refused => (vec![422], None),
             Expected::NoMethod => one(405, "method_not_allowed"),
@@ -201,8 +207,15 @@ impl Shot {
         may && route.changes() && self.expected == Expected::Done
     }
 
-    /// Sends it, looks whether the answer is the right one and tells nothing of `other`, and answers it.
-    pub async fn fire(&self, client: &Client, by: &Credential, route: Option<&Route>, other: &Target) -> Response {
+    /// Sends it, looks whether the answer is the right one and tells nothing that is not `own`, and answers it.
+    pub async fn fire(
+        &self,
+        client: &Client,
+        by: &Credential,
+        route: Option<&Route>,
+        own: &Target,
+        other: &Target,
+    ) -> Response {
         let mut headers = vec![("x-request-id", REQUEST_ID)];
         headers.extend(self.header.iter().map(|(name, value)| (*name, value.as_str())));
         let mut body = String::new();
@@ -219,15 +232,21 @@ impl Shot {
         if let Some(code) = code.filter(|_| !text.is_empty()) {
             assert_eq!(answer.json::<Value>().unwrap()["code"], code, "{}", about());
         }
-        if self.expected == Expected::NoRules && answer.status == 200 {
-            assert!(text.contains("rule_not_found") && !text.contains("\"matched\":true"), "{}", about());
+        let refusal = match self.expected {
+            Expected::NoRules => Some("rule_not_found"),
+            Expected::NoItem => Some("unknown_field"),
+            _ => None,
+        };
+        if let Some(refusal) = refusal.filter(|_| answer.status == 200) {
+            assert!(text.contains(refusal) && !text.contains("\"matched\":true"), "{}", about());
         }
         if by.principal != Principal::Operator {
             let headers = answer.headers.values().map(|value| String::from_utf8_lossy(value.as_bytes()));
             let mut told = headers.collect::<Vec<_>>().join("\n");
             told.push_str(&text);
             told.push_str(&opened_cursors(&text));
-            assert!(!told.contains(other.canary), "it tells a text of the other tenant: {}", about());
+            let canary = CANARIES.iter().find(|canary| **canary != own.canary && told.contains(**canary));
+            assert!(canary.is_none(), "it tells {canary:?}, a text of another tenant: {}", about());
             let leaked = other.secrets.iter().find(|secret| told.contains(*secret) && !sent.contains(*secret));
             assert!(leaked.is_none(), "it tells {leaked:?}: {}", about());
         }
