@@ -14,26 +14,24 @@ use tokio::{
 use tracing::{error, warn};
 
 use super::{
-    EngineOptions, Error, LiveSet, Shared,
+    EngineOptions, Error, Shared,
     clock::Clock,
     follow,
     freshness::Freshness,
     heartbeat,
-    hints::NOT_BEHIND,
     keys::{self, Keys},
     operate,
     publication::Version,
-    registry::{Registry, Serving},
+    registry::Registry,
     reload::Want,
     supervisor::{self, Supervisor},
-    tenant::{Missing, Waiter},
     writers::Writers,
 };
 use crate::{
     config::limits,
-    domain::{Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantStatus},
+    domain::{Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId},
     error::Detail,
-    ruleset::{Amendment, Broken, Decision, Refusal, amend},
+    ruleset::{Amendment, Broken, Refusal, amend},
     store::Store,
     telemetry::Metrics,
 };
@@ -42,8 +40,6 @@ use crate::{
 const SERVED_WAIT: Duration = Duration::from_secs(2);
 /// How long a writer waits before it asks again, if loading what it wrote failed.
 const SERVED_RETRY: Duration = Duration::from_millis(20);
-/// How long a caller waits for the first load of a tenant.
-pub(super) const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
 
 /// How long stopping waits for the database to hear of it.
 const GOODBYE_WAIT: Duration = Duration::from_millis(500);
@@ -62,29 +58,12 @@ pub(super) struct Inner {
     supervisor: ActorRef<supervisor::Msg>,
     writers: Writers,
     /// Places for callers that wait for a load: the supervisor's mailbox has no bound of its own.
-    waiting: Arc<Semaphore>,
+    pub(super) waiting: Arc<Semaphore>,
     /// True once a part that must not end has ended.
     failed: watch::Receiver<bool>,
     /// True once each pinned tenant was loaded, or could not be.
     pub(super) pinned_loaded: watch::Receiver<bool>,
     watcher: JoinHandle<()>,
-}
-
-/// A rule set to decide with.
-#[derive(Debug, Clone)]
-pub struct Served {
-    /// The set.
-    pub set: Arc<LiveSet>,
-    /// Whether it may be older than the promised bound: the database has been out of reach for longer, or this tenant
-    /// is known to be behind for longer.
-    pub stale: bool,
-}
-
-impl Served {
-    /// Counts a decision made with the set.
-    pub fn decided(&self, decision: &Decision<'_>, took: Duration) {
-        self.set.decided(decision, took);
-    }
 }
 
 /// A change that was made, and is served by this node.
@@ -166,84 +145,6 @@ impl Engine {
         let writers = Writers::default();
         let inner = Inner { shared, node, supervisor, writers, waiting, failed, pinned_loaded, watcher };
         Ok(Self { inner: Arc::new(inner) })
-    }
-
-    /// The tenant's rule set, loaded if need be. With `min_revision`, at least that revision: waits for it as long as
-    /// the setting allows. A suspended tenant has none to decide with.
-    #[inline]
-    pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
-        let served = match self.served(tenant) {
-            Some(served) if min_revision.is_none_or(|revision| served.set.revision() >= revision) => served,
-            // In a box: decisions that need not wait have a small future.
-            served => Box::pin(self.awaited(tenant, min_revision, served.map(|served| served.set))).await?,
-        };
-        if served.set.tenant().status == TenantStatus::Suspended {
-            return Err(Error::TenantSuspended);
-        }
-        Ok(served)
-    }
-
-    /// What is served of a tenant in memory. Counts as a use of it.
-    #[inline]
-    fn served(&self, tenant: TenantId) -> Option<Served> {
-        let shared = &*self.inner.shared;
-        let now_ms = shared.clock.now_ms();
-        let Serving { set, behind_since_ms } = shared.registry.serving(tenant, now_ms)?;
-        Some(Served { set, stale: shared.freshness.is_stale_since(behind_since_ms, now_ms) })
-    }
-
-    async fn awaited(
-        &self,
-        tenant: TenantId,
-        min_revision: Option<Revision>,
-        served: Option<Arc<LiveSet>>,
-    ) -> Result<Served, Error> {
-        let shared = &self.inner.shared;
-        shared.metrics.resident_miss();
-        let set = self.wait_for(tenant, min_revision, served).await?;
-        let entry = shared.registry.entry(tenant);
-        let behind_since_ms = entry.map_or(NOT_BEHIND, |entry| entry.resident.hints.behind_since_ms());
-        let stale = shared.freshness.is_stale_since(behind_since_ms, shared.clock.now_ms());
-        Ok(Served { set, stale })
-    }
-
-    async fn wait_for(
-        &self,
-        tenant: TenantId,
-        min_revision: Option<Revision>,
-        served: Option<Arc<LiveSet>>,
-    ) -> Result<Arc<LiveSet>, Error> {
-        let set = match served {
-            Some(set) => set,
-            None => self.ensure(tenant, None, FIRST_LOAD_WAIT).await?.ok_or(Error::LoadFailed)?,
-        };
-        if min_revision.is_none_or(|revision| set.revision() >= revision) {
-            return Ok(set);
-        }
-        let reached = self.ensure(tenant, min_revision, self.inner.shared.options.min_revision_wait).await?;
-        reached.ok_or_else(|| Error::RevisionNotReached { current: set.revision() })
-    }
-
-    /// Has the tenant's actor see to it that a set of at least `revision_min` is served; `None` if that takes longer
-    /// than `wait`.
-    pub(super) async fn ensure(
-        &self,
-        tenant: TenantId,
-        revision_min: Option<Revision>,
-        wait: Duration,
-    ) -> Result<Option<Arc<LiveSet>>, Error> {
-        let permit = self.inner.waiting.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
-        let (reply, answer) = oneshot::channel();
-        let waiter = Waiter { revision_min, reply, _permit: Some(permit) };
-        let ensure = supervisor::Msg::Ensure { tenant, waiter };
-        self.inner.shared.tell(ensure)?;
-        match timeout(wait, answer).await {
-            Err(_) => Ok(None),
-            Ok(Ok(Ok(set))) => Ok(Some(set)),
-            Ok(Ok(Err(Missing::Tenant))) => Err(Error::TenantNotFound),
-            // The actor failed before it could answer.
-            Ok(Ok(Err(Missing::Load)) | Err(_)) => Err(Error::LoadFailed),
-        }
     }
 
     /// Makes a tenant.

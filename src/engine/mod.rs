@@ -25,6 +25,7 @@ mod reload;
 mod resident;
 mod restart;
 mod runtime;
+mod served;
 mod supervisor;
 mod tenant;
 #[cfg(test)]
@@ -44,12 +45,13 @@ use crate::{domain::TenantId, store::Store, telemetry::Metrics};
 
 pub use self::{
     error::Error,
-    handle::{Changed, Checked, Engine, Health, Served},
+    handle::{Changed, Checked, Engine, Health},
     keys::Pepper,
     live::{LiveSet, Used},
     options::{Compiler, EngineOptions},
     resident::{Failure, LastLoad},
     runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
+    served::Served,
 };
 
 /// What all actors and tasks of one engine share.

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::{
     Engine, Error, Shared,
-    handle::FIRST_LOAD_WAIT,
+    served::FIRST_LOAD_WAIT,
     supervisor,
     tenant::{self, Missing},
 };

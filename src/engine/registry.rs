@@ -15,11 +15,11 @@ use ractor::{ActorId, ActorRef};
 use super::{
     clock::{Clock, millis},
     eviction::{Room, Seat},
-    handle::FIRST_LOAD_WAIT,
     live::LiveSet,
     mail::{self, Letter},
     reload::{self, Want},
     resident::Resident,
+    served::FIRST_LOAD_WAIT,
     tenant,
 };
 use crate::domain::{Revision, TenantId};
