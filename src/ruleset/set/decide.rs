@@ -112,8 +112,10 @@ impl RuleSet {
         query: &'a Query,
         guard: Guard,
     ) -> Decision<'a> {
+        let contents = &*self.contents;
+        let rules = &*contents.rules;
         let mut candidates = CANDIDATES.take();
-        self.contents.index().candidates(activation, &mut candidates);
+        contents.index().candidates(activation, &mut candidates);
         let is_wanted = |rule: &RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
         let budget = Budget::of_a_decision(self);
         let answer = |results: &mut Listing<'a>, candidate: Candidate, rule| {
@@ -127,9 +129,9 @@ impl RuleSet {
         };
         let (results, evaluated) = match query.returns {
             Return::All => {
-                let mut results = Listing::of(self.contents.active);
+                let mut results = Listing::of(contents.active);
                 let mut ahead = candidates.iter().copied().peekable();
-                for (place, rule) in (0..).zip(&self.contents.rules) {
+                for (place, rule) in (0..).zip(rules) {
                     let candidate = ahead.next_if(|candidate| candidate.rule() == place);
                     if !is_wanted(rule) {
                         continue;
@@ -145,15 +147,14 @@ impl RuleSet {
             Return::Matched => {
                 let mut results = Listing::of(candidates.len());
                 for candidate in &candidates {
-                    let rules = &self.contents.rules;
                     let rule = rules.get(candidate.rule() as usize).filter(|rule| is_wanted(rule));
                     if let Some(rule) = rule {
                         answer(&mut results, *candidate, rule);
                     }
                 }
                 let evaluated = match query.tags {
-                    None => self.contents.active,
-                    Some(_) => self.contents.rules.iter().filter(|rule| is_wanted(rule)).count(),
+                    None => contents.active,
+                    Some(_) => rules.iter().filter(|rule| is_wanted(rule)).count(),
                 };
                 (results, evaluated)
             }

@@ -165,7 +165,9 @@ async fn requests_that_cross_idle_stops_are_all_served_and_each_stop_costs_one_l
         .map(|_| {
             let node = node.clone();
             tokio::spawn(async move {
-                for number in 0..requests / 4 {
+                // More than asked for where these were so quick that hardly a stop crossed them.
+                let crossed = || node.metric("tenet_idle_stops_total") > 1;
+                for number in (0..).take_while(|number| *number < requests / 4 || number % 1_000 > 0 || !crossed()) {
                     node.engine.rule_set(tenant, None).await.unwrap();
                     // A decision from memory waits for nothing, and would leave the supervisor no thread.
                     if number % 16 == 0 {
@@ -178,10 +180,11 @@ async fn requests_that_cross_idle_stops_are_all_served_and_each_stop_costs_one_l
     for one in asking {
         one.await.unwrap();
     }
-    within(Duration::from_secs(5), "idle", async || node.engine.health().resident_tenants == 0).await;
-    let (loads, stops) = (node.metric("tenet_cold_loads_total"), node.metric("tenet_idle_stops_total"));
-    assert!(stops > 1, "{stops} stops");
     // A second actor would have loaded without a stop. One that was stopped in the middle of its load has loaded for
-    // nobody, and hands its callers on.
-    assert!(loads <= stops, "{loads} loads, {stops} stops");
+    // nobody, and hands its callers on. A stop is counted a moment after the tenant has left.
+    within(Duration::from_secs(5), "idle, with a stop for each load", async || {
+        let (loads, stops) = (node.metric("tenet_cold_loads_total"), node.metric("tenet_idle_stops_total"));
+        node.engine.health().resident_tenants == 0 && loads <= stops
+    })
+    .await;
 }
