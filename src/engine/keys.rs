@@ -153,6 +153,11 @@ impl Engine {
         Box::pin(self.look_up(text, hash)).await
     }
 
+    /// Whose the key of this hash (SHA-256) is, if it is remembered as valid: one that is not may be so all the same.
+    pub fn known(&self, hash: &[u8; 32]) -> Option<Principal> {
+        self.inner.shared.keys.known(hash)
+    }
+
     async fn look_up(&self, text: &str, hash: [u8; 32]) -> Result<Option<Principal>, Error> {
         let keys = &self.inner.shared.keys;
         let Some(token) = Token::parse(text) else { return Ok(None) };

@@ -13,8 +13,13 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
+use sha2::{Digest, Sha256};
+
 use super::{Api, Error, exchange};
-use crate::domain::{Author, Permission, Principal, TenantId, Token};
+use crate::{
+    config::Secret,
+    domain::{Author, Permission, Principal, TenantId, Token},
+};
 
 /// Whoever was let in.
 #[derive(Debug, Clone)]
@@ -88,6 +93,37 @@ impl FromRequest for By {
     }
 }
 
+/// The credential of a request that goes on after it was let in: it may end, or be taken back, before the request does.
+pub struct Standing {
+    /// What was shown, and the hash that it is known by. Nothing where no key is asked for, and for the one of the
+    /// settings, which is good as long as the process runs.
+    shown: Option<(Secret, [u8; 32])>,
+    permission: Permission,
+    tenant: TenantId,
+}
+
+impl Standing {
+    /// That of a request that was let in to do what `permission` covers.
+    pub fn of(request: &HttpRequest, permission: Permission, scope: TenantScope) -> Result<Self, Error> {
+        let api = Api::of(request)?;
+        let token = token_of(request, api)?.filter(|token| !is_of_the_settings(api, token));
+        let shown = token.map(|token| (Secret::new(token), Sha256::digest(token.as_bytes()).into()));
+        Ok(Self { shown, permission, tenant: scope.tenant })
+    }
+
+    /// Says why the request must not go on, if it must not. As long as the credential is known this is a look into memory.
+    pub async fn check(&self, api: &Api) -> Result<(), Error> {
+        let Some((token, hash)) = &self.shown else { return Ok(()) };
+        let principal = match api.engine.known(hash).or_else(|| api.issuers.known(hash)) {
+            Some(principal) => Some(principal),
+            None => Box::pin(holder(api, token.expose())).await?,
+        };
+        let principal = principal.ok_or_else(|| Error::unauthenticated("the key is no longer valid"))?;
+        let is_own = principal.tenant().is_none_or(|own| own == self.tenant);
+        if is_own && principal.may(self.permission) { Ok(()) } else { Err(Error::forbidden()) }
+    }
+}
+
 /// Lets a request in, or says why not: 401 to nobody, 404 for what is not the caller's, 403 for what the caller may not
 /// do with its own. Nothing of the request but its head has been read, and nothing looked up.
 pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), Error> {
@@ -114,29 +150,40 @@ pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), 
 
 async fn identify(request: &HttpRequest) -> Result<Principal, Error> {
     let api = Api::of(request)?;
+    let Some(token) = token_of(request, api)? else { return Ok(Principal::Operator { key: None }) };
+    let principal = holder(api, token).await?;
+    principal.ok_or_else(|| refuse(request, api, Some(token), "the key is not valid"))
+}
+
+/// What the request shows; nothing where no key is asked for.
+fn token_of<'r>(request: &'r HttpRequest, api: &Api) -> Result<Option<&'r str>, Error> {
     let mut credentials = request.headers().get_all(header::AUTHORIZATION);
     let Some(credential) = credentials.next() else {
         if api.options.is_open {
-            return Ok(Principal::Operator { key: None });
+            return Ok(None);
         }
         return Err(Error::unauthenticated("no key: send `Authorization: Bearer <key>`"));
     };
     if credentials.next().is_some() {
         return Err(refuse(request, api, None, "two keys: send one `Authorization` header"));
     }
-    let Some(token) = credential.to_str().ok().and_then(bearer) else {
-        return Err(refuse(request, api, None, "the credential is not `Bearer <key>`"));
-    };
-    if api.options.operator_key.as_ref().is_some_and(|key| key.matches(token)) {
-        return Ok(Principal::Operator { key: None });
+    let token = credential.to_str().ok().and_then(bearer);
+    token.map(Some).ok_or_else(|| refuse(request, api, None, "the credential is not `Bearer <key>`"))
+}
+
+/// Whose key or token this is; `None` if it is not valid.
+async fn holder(api: &Api, token: &str) -> Result<Option<Principal>, Error> {
+    if is_of_the_settings(api, token) {
+        return Ok(Some(Principal::Operator { key: None }));
     }
-    let principal = if api.issuers.concerns(token) {
-        let asked = api.issuers.authenticate(token).await;
-        asked.map_err(|_| Error::issuer_unavailable())?
-    } else {
-        api.engine.authenticate(token).await?
-    };
-    principal.ok_or_else(|| refuse(request, api, Some(token), "the key is not valid"))
+    if api.issuers.concerns(token) {
+        return api.issuers.authenticate(token).await.map_err(|_| Error::issuer_unavailable());
+    }
+    Ok(api.engine.authenticate(token).await?)
+}
+
+fn is_of_the_settings(api: &Api, token: &str) -> bool {
+    api.options.operator_key.as_ref().is_some_and(|key| key.matches(token))
 }
 
 /// Counts a credential that is not valid: 401, or 429 to who sends too many of them.

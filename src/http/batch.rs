@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, Error,
-    auth::TenantScope,
+    auth::{Standing, TenantScope},
     body::{self, BodySize, JSON, NDJSON},
     decide::{self, Ask, Given, Outcome, ReturnWord, write},
     decision::{BatchAnswer, DecisionLine},
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     config::limits,
-    domain::{Quota, Revision, SchemaVersion, TenantId},
+    domain::{Permission, Quota, Revision, SchemaVersion, TenantId},
     engine::Served,
     error::Detail,
 };
@@ -184,7 +184,8 @@ async fn stream_of(
         strict_facts: query.strict_facts,
     }
     .ask()?;
-    ndjson::answer(api, scope.id(), ask, payload).await
+    let standing = Standing::of(request, Permission::Evaluate, scope)?;
+    ndjson::answer(api, scope.id(), standing, ask, payload).await
 }
 
 async fn document(

@@ -1,7 +1,8 @@
 //! A batch as a stream of lines: items in, decisions out, as many as the caller likes.
 //!
 //! A line is read when its decision can be sent, so a caller that does not read is not read from either; in memory are
-//! one line, one decision and one piece of each. Each piece of the request is decided with the newest rule set.
+//! one line, one decision and one piece of each. Each piece of the request is decided with the newest rule set, and no line
+//! is once the caller's credential has ended.
 
 use std::convert::Infallible;
 
@@ -15,6 +16,7 @@ use futures_util::{StreamExt, stream};
 
 use super::{
     Api, Error,
+    auth::Standing,
     batch::{self, Item, ItemRefusal, PIECE_BYTES},
     body::NDJSON,
     decide::{self, Ask},
@@ -28,11 +30,17 @@ use crate::{
 
 /// Answers a stream. What is wrong from the beginning is an answer of its own; what goes wrong later ends the stream
 /// with a line that says so.
-pub async fn answer(api: Data<Api>, tenant: TenantId, ask: Ask, payload: Payload) -> Result<HttpResponse, Error> {
+pub async fn answer(
+    api: Data<Api>,
+    tenant: TenantId,
+    standing: Standing,
+    ask: Ask,
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
     let served = decide::serve(&api, tenant, ask.min_revision).await?;
     let tag = precondition::tag(served.set.revision());
     let lines = Lines::new(api.options.limits.line_bytes_max);
-    let conversation = Conversation { api, tenant, ask, served, payload, lines, index: 0, over: false };
+    let conversation = Conversation { api, tenant, standing, ask, served, payload, lines, index: 0, over: false };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, NDJSON))
         .insert_header((header::ETAG, tag))
@@ -43,6 +51,7 @@ pub async fn answer(api: Data<Api>, tenant: TenantId, ask: Ask, payload: Payload
 struct Conversation {
     api: Data<Api>,
     tenant: TenantId,
+    standing: Standing,
     ask: Ask,
     served: Served,
     payload: Payload,
@@ -59,7 +68,7 @@ impl Conversation {
             if self.over {
                 return None;
             }
-            self.decide_lines(&mut out);
+            self.decide_lines(&mut out).await;
             if out.is_empty() && !self.over {
                 self.read(&mut out).await;
             }
@@ -69,10 +78,13 @@ impl Conversation {
     }
 
     /// Decides complete lines until the piece is large enough.
-    fn decide_lines(&mut self, out: &mut Vec<u8>) {
+    async fn decide_lines(&mut self, out: &mut Vec<u8>) {
         while out.len() < PIECE_BYTES {
             match self.lines.next() {
                 Some(Ok(line)) => {
+                    if let Err(error) = self.standing.check(&self.api).await {
+                        return self.end(out, error);
+                    }
                     let item = batch::decide_item(&self.api, &self.served, &self.ask, &line, "");
                     write_line(out, self.index, Some(self.served.set.revision()), item);
                     self.index += 1;

@@ -111,6 +111,11 @@ impl Issuers {
         Box::pin(self.verify(token, hash)).await
     }
 
+    /// Whoever holds the token of this hash (SHA-256), if it is remembered as valid: one that is not may be so all the same.
+    pub fn known(&self, hash: &[u8; 32]) -> Option<Principal> {
+        self.verified.get(hash)
+    }
+
     async fn verify(&self, token: &str, hash: [u8; 32]) -> Result<Option<Principal>, NotYet> {
         let Ok(header) = decode_header(token) else { return Ok(None) };
         // Which issuer to ask. That it is the one is known only once its key has been found to have signed it.

@@ -132,21 +132,26 @@ async fn a_line_that_is_too_long_ends_the_stream_with_a_line_that_says_so() {
 
 /// A stream over a socket of our own: what is sent and what is read can be told apart.
 async fn converse(app: &TestApp, tenant: &str) -> TcpStream {
+    converse_with(app, tenant, OPERATOR_KEY).await
+}
+
+/// The same, with any key.
+pub(super) async fn converse_with(app: &TestApp, tenant: &str, key: &str) -> TcpStream {
     let (host, port) = app.client.address();
     let mut socket = TcpStream::connect((host, port)).await.unwrap();
     let head = format!(
-        "POST /api/v1/tenants/{tenant}/evaluate/batch HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {OPERATOR_KEY}\r\n\
+        "POST /api/v1/tenants/{tenant}/evaluate/batch HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n\
          content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
     );
     socket.write_all(head.as_bytes()).await.unwrap();
     socket
 }
 
-async fn send_line(socket: &mut TcpStream, line: &str) {
+pub(super) async fn send_line(socket: &mut TcpStream, line: &str) {
     socket.write_all(format!("{:x}\r\n{line}\n\r\n", line.len() + 1).as_bytes()).await.unwrap();
 }
 
-async fn read_until(socket: &mut TcpStream, read: &mut String, wanted: &str) {
+pub(super) async fn read_until(socket: &mut TcpStream, read: &mut String, wanted: &str) {
     let mut piece = [0; 4_096];
     while !read.contains(wanted) {
         let length = tokio::time::timeout(Duration::from_secs(5), socket.read(&mut piece)).await.unwrap().unwrap();

@@ -1,6 +1,7 @@
 //! `/api/v1/evaluate` and `/api/v1/tenants/{tenantId}/evaluate`.
 
 mod batch;
+mod standing;
 
 use serde_json::{Value, json};
 
