@@ -1,7 +1,7 @@
 //! The handle: what the doors may ask of the engine.
 
 use std::{
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use tracing::{error, warn};
 use super::{
     EngineOptions, Error, Shared,
     clock::Clock,
+    crowding::Crowding,
     follow,
     freshness::Freshness,
     heartbeat,
@@ -109,7 +110,7 @@ impl Engine {
             registry: Registry::new(clock),
             clock,
             loads: Semaphore::new(limits::LOADS_MAX),
-            crowded: AtomicBool::new(false),
+            crowding: Crowding::default(),
             supervisor: OnceLock::new(),
             store,
             metrics,

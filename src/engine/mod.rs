@@ -6,6 +6,7 @@
 
 mod catch_up;
 mod clock;
+mod crowding;
 mod error;
 mod eviction;
 mod exit;
@@ -32,15 +33,15 @@ mod tenant;
 mod tests;
 mod writers;
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use ractor::ActorRef;
 use tokio::sync::Semaphore;
 
-use self::{clock::Clock, freshness::Freshness, keys::Keys, registry::Registry, reload::Want};
+use self::{clock::Clock, crowding::Crowding, freshness::Freshness, keys::Keys, registry::Registry, reload::Want};
 use crate::{domain::TenantId, store::Store, telemetry::Metrics};
 
 pub use self::{
@@ -67,8 +68,8 @@ pub struct Shared {
     keys: Keys,
     /// Loads that may be under way at once.
     loads: Semaphore,
-    /// Whether the supervisor knows that there is more in memory than may be, and has not made room yet.
-    crowded: AtomicBool,
+    /// Whether the supervisor has been asked to make room.
+    crowding: Crowding,
     /// Set by the supervisor when it starts.
     supervisor: OnceLock<ActorRef<supervisor::Msg>>,
 }
@@ -85,11 +86,22 @@ impl Shared {
     }
 
     /// A tenant has come into memory, or takes more of it: if that is more than may be, has the supervisor make room.
-    fn make_room(&self) {
+    fn make_room(self: &Arc<Self>) {
         let (count, bytes) = (self.registry.len(), self.registry.memory_bytes());
-        if self.options.room().is_exceeded(count, bytes) && !self.crowded.swap(true, Ordering::Relaxed) {
-            // A supervisor that does not run ends the process anyway.
-            let _ = self.tell(supervisor::Msg::Sweep);
+        if !self.options.room().is_exceeded(count, bytes) {
+            return;
+        }
+        // A supervisor that does not run ends the process anyway.
+        match self.crowding.ask(self.clock.now_ms()) {
+            None => {}
+            Some(Duration::ZERO) => _ = self.tell(supervisor::Msg::Sweep),
+            Some(wait) => {
+                let shared = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    let _ = shared.tell(supervisor::Msg::Sweep);
+                });
+            }
         }
     }
 

@@ -3,11 +3,7 @@
 //! Because all of that happens in its turn, a tenant never has two actors, and a request that crosses a stop is either
 //! forwarded before it or starts another actor after it.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
@@ -284,15 +280,17 @@ impl State {
     }
 
     fn sweep(&mut self) {
+        let Shared { options, registry, metrics, crowding, clock, .. } = &*self.shared.clone();
+        crowding.begin();
         // While the database is away, a tenant let go of could not come back.
-        if self.shared.freshness.is_stale(self.shared.clock.now_ms()) {
-            return;
+        if self.shared.freshness.is_stale(clock.now_ms()) {
+            return crowding.in_vain(clock.now_ms());
         }
-        let Shared { options, registry, metrics, crowded, .. } = &*self.shared.clone();
         let room = options.room();
         let leaving = eviction::choose(registry.seats(options.idle_stop, room), registry.now_ms(), room);
-        // Where nobody can leave, loads need not ask again: the timer does.
-        crowded.store(leaving.is_crowded_still, Ordering::Relaxed);
+        if leaving.is_crowded_still {
+            crowding.in_vain(clock.now_ms());
+        }
         for tenant in leaving.surplus {
             self.stop(tenant, registry.remove(tenant), Exit::Evicted);
             metrics.departure(Departure::Evicted);

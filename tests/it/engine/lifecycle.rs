@@ -126,6 +126,33 @@ async fn the_caps_hold_as_soon_as_a_load_has_ended() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_caps_hold_after_loads_where_pins_alone_exceed_them() {
+    let database = TestDatabase::fresh().await;
+    let writer = Node::start(database.url()).await;
+    let mut tenants = Vec::new();
+    for number in 0..16 {
+        tenants.push(writer.tenant(&format!("tenant {number}")).await);
+    }
+    let (pinned, others) = tenants.split_at(4);
+    for tenant in pinned {
+        let pin = TenantPatch { pinned: Some(true), ..TenantPatch::default() };
+        writer.change(*tenant, Change::Tenant(pin)).await.unwrap();
+    }
+    let options = EngineOptions { residents_max: 2, ..EngineOptions::default() };
+    let node = Node::start_with(database.url(), options).await;
+    node.engine.pinned_loaded().await;
+    for round in 0..2 {
+        for tenant in others {
+            node.revision(*tenant).await.unwrap();
+        }
+        // They stay, and so does the one used last.
+        let room = async || node.engine.health().resident_tenants <= pinned.len() + 1;
+        within(Duration::from_secs(2), "room", room).await;
+        assert!(node.metric("tenet_evictions_total") >= (round + 1) * (others.len() as u64 - 1));
+    }
+}
+
 #[tokio::test]
 async fn a_deleted_tenant_is_unknown_at_once_here_and_within_the_bound_elsewhere() {
     let database = TestDatabase::fresh().await;
