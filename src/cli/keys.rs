@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use chrono::Utc;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, value_parser};
 
 use crate::{
     app,
@@ -13,6 +13,9 @@ use crate::{
 };
 
 use super::block_on;
+
+/// A hundred years: whoever wants more wants a key that does not end.
+const DAYS_MAX: i64 = 36_500;
 
 /// Flags of `tenet keys`.
 #[derive(Args)]
@@ -39,8 +42,8 @@ enum Action {
         /// What a tenant's key is good for: evaluate, ingest, read, audit, write, admin
         #[arg(long, value_name = "SCOPES", value_delimiter = ',', conflicts_with = "operator")]
         scopes: Vec<String>,
-        /// After how many days a tenant's key ends; without it, when it is revoked
-        #[arg(long, value_name = "DAYS", conflicts_with = "operator")]
+        /// After how many days a tenant's key ends, 1 to 36500; without it, when it is revoked
+        #[arg(long, value_name = "DAYS", conflicts_with = "operator", value_parser = value_parser!(u32).range(1..=DAYS_MAX))]
         days: Option<u32>,
     },
     /// List keys, without what opens anything

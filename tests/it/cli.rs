@@ -162,6 +162,19 @@ async fn the_demonstration_plays_the_first_example_and_again_on_what_is_there() 
     }
 }
 
+#[test]
+fn a_key_lasts_for_a_day_at_least_and_a_hundred_years_at_most() {
+    let create = ["keys", "create", "--tenant", "01890000-0000-7000-8000-000000000000", "--scopes", "read", "--days"];
+    for days in ["0", "-1", "36501", "99999999", "4294967296", "soon"] {
+        let (code, stdout, stderr) = ended(tenet(&[&create[..], &[days]].concat()));
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{days}: {stderr}");
+        assert!(days == "-1" || stderr.contains("--days"), "{days}: {stderr}");
+    }
+    // The number is right; that there is no database is what is wrong with this.
+    let (_, _, stderr) = ended(tenet(&[&create[..], &["36500"]].concat()));
+    assert!(stderr.contains("DATABASE_URL") && !stderr.contains("--days"), "{stderr}");
+}
+
 #[tokio::test]
 async fn an_operators_key_is_made_in_the_database_and_serves_until_it_is_revoked() {
     use tenet::{client::Client, config::Secret};
