@@ -23,7 +23,7 @@ impl Reader<'_> {
             Some(b'-' | b'0'..=b'9') => Ok(match self.scanner.number()? {
                 Number::Negative(number) => Value::Int(number),
                 Number::Positive(number) => i64::try_from(number).map_or(Value::Uint(number), Value::Int),
-                Number::Fraction(number) => Value::Double(number),
+                other => Value::Double(other.as_double()),
             }),
             Some(b't') => self.scanner.literal("true").map(|()| Value::Bool(true)),
             Some(b'f') => self.scanner.literal("false").map(|()| Value::Bool(false)),

@@ -33,15 +33,19 @@ pub(super) enum Number {
     Negative(i64),
     Positive(u64),
     Fraction(f64),
+    /// Written with a fraction or an exponent, and not whole, whatever this nearest double is.
+    Broken(f64),
+    /// Written without either, and beyond 64 bits.
+    Beyond(f64),
 }
 
 impl Number {
-    fn as_double(self) -> f64 {
+    pub fn as_double(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a double takes the nearest number")]
         match self {
             Self::Negative(number) => number as f64,
             Self::Positive(number) => number as f64,
-            Self::Fraction(number) => number,
+            Self::Fraction(number) | Self::Broken(number) | Self::Beyond(number) => number,
         }
     }
 
@@ -54,6 +58,7 @@ impl Number {
             Self::Fraction(number) => {
                 (number.fract() == 0.0 && number.abs() < WHOLE_DOUBLE_MAX).then_some(number as i128)
             }
+            Self::Broken(_) | Self::Beyond(_) => None,
         }
     }
 }
@@ -89,15 +94,16 @@ pub(super) fn read_number(field: &Field, place: &Place, notes: &mut Notes, numbe
 }
 
 fn read_whole(field: &Field, place: &Place, notes: &mut Notes, number: Number) -> Option<Value> {
-    let Some(whole) = number.as_whole() else {
+    let whole = number.as_whole();
+    if whole.is_none() && !matches!(number, Number::Beyond(_)) {
         mismatch(field, place, notes, "a number with a fraction or an exponent");
         return None;
-    };
-    let value = match field.field_type {
+    }
+    let value = whole.and_then(|whole| match field.field_type {
         FieldType::Int => i64::try_from(whole).ok().map(Value::Int),
         _ => u64::try_from(whole).ok().map(Value::Uint),
-    };
-    let Some(value) = value else {
+    });
+    let (Some(whole), Some(value)) = (whole, value) else {
         let message = match field.field_type {
             FieldType::Int => "is an int, and these are within -2^63 and 2^63 - 1",
             _ => "is a uint, and these are within 0 and 2^64 - 1",

@@ -191,7 +191,12 @@ impl<'j> Scanner<'j> {
         let number: serde_json::Number = serde_json::from_str(text).map_err(|_| Malformed)?;
         self.at += length;
         let whole = number.as_u64().map(Number::Positive).or_else(|| number.as_i64().map(Number::Negative));
-        whole.or_else(|| number.as_f64().map(Number::Fraction)).ok_or(Malformed)
+        let double = match text {
+            _ if !text.contains(['.', 'e', 'E']) => Number::Beyond,
+            _ if is_whole(text) => Number::Fraction,
+            _ => Number::Broken,
+        };
+        whole.or_else(|| number.as_f64().map(double)).ok_or(Malformed)
     }
 
     /// Passes over a value that nobody wants, however deep it is.
@@ -257,6 +262,21 @@ fn digits(bytes: &[u8], mut at: usize, mut number: u64) -> (u64, usize) {
         at += 1;
     }
     (number, at)
+}
+
+/// Whether a number is whole as it is written: its double may be so by rounding alone.
+fn is_whole(text: &str) -> bool {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let decimals = decimals.trim_end_matches('0').len();
+    if decimals == 0 && whole.bytes().all(|byte| matches!(byte, b'-' | b'0')) {
+        return true;
+    }
+    let zeros = if decimals == 0 { whole.len() - whole.trim_end_matches('0').len() } else { 0 };
+    let extreme = if exponent.starts_with('-') { i128::MIN } else { i128::MAX };
+    // Digits that are not zeros, and how many places the point is moved to their right; lengths of texts fit.
+    let moved = exponent.parse().unwrap_or(extreme).saturating_add(zeros as i128);
+    moved >= decimals as i128
 }
 
 /// Bytes before the first quote, backslash or control character.
