@@ -74,6 +74,8 @@ pub struct HttpSettings {
     pub ndjson_idle_deadline: Duration,
     /// How long a stop waits for what was accepted.
     pub shutdown_deadline: Duration,
+    /// How long requests are still accepted when a stop has begun.
+    pub shutdown_delay: Duration,
 }
 
 /// Where the truth is.
@@ -150,6 +152,7 @@ impl Default for HttpSettings {
             body_deadline: Duration::from_secs(10),
             ndjson_idle_deadline: Duration::from_secs(10),
             shutdown_deadline: Duration::from_secs(10),
+            shutdown_delay: Duration::from_secs(2),
         }
     }
 }
