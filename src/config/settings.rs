@@ -189,7 +189,7 @@ impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {
             log_format: LogFormat::Pretty,
-            log_filter: "info,actix_server=warn,sqlx=warn".to_owned(),
+            log_filter: "info,actix_server=warn,actix_http=off,sqlx=warn".to_owned(),
             metrics_tenants_max: 50,
         }
     }
