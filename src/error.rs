@@ -3,7 +3,9 @@
 //! Each module has an `Error` of its own; each says its [`ErrorKind`], its stable code and, for bad input, its
 //! [`Detail`]s. Only `http/error.rs` turns them into statuses and bodies. Nothing here knows HTTP.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 /// The kinds of failure. The list is closed: a new one needs a status in `http/error.rs`.
@@ -54,18 +56,19 @@ pub struct Detail {
     /// A stable name of the mistake, such as `undeclared_reference`.
     pub code: &'static str,
     /// What is wrong: lowercase, no full stop, input in backticks.
+    #[serde(serialize_with = "in_short")]
     pub message: String,
     /// Where in the input, as a dotted path: `definition.facts.age`, `rules[3].expression`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_in_short")]
     pub path: Option<String>,
     /// What to do, if that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_in_short")]
     pub hint: Option<String>,
     /// Where in an expression.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub span: Option<Span>,
     /// The offending part of the expression.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_in_short")]
     pub text: Option<String>,
     /// The stored rule or derived field concerned, if it is not the one being written.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -90,6 +93,24 @@ pub enum Subject {
         /// Its name.
         field_name: String,
     },
+}
+
+/// A text that may repeat input, cut where it gets longer than anybody reads: an answer must not grow with what is wrong.
+pub fn shortened(text: &str) -> Cow<'_, str> {
+    const CHARS_MAX: usize = 1_000;
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
+        None => text.into(),
+    }
+}
+
+fn in_short<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&shortened(text))
+}
+
+#[expect(clippy::ref_option, reason = "what serde passes")]
+fn some_in_short<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().map(shortened).serialize(serializer)
 }
 
 impl Subject {
@@ -127,5 +148,25 @@ impl Detail {
     pub fn about(mut self, subject: Subject) -> Self {
         self.subject = Some(subject);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_does_not_grow_with_what_is_wrong() {
+        let long = "é".repeat(200_000);
+        let mut detail = Detail::new("unknown_field", format!("unknown field `{long}`")).at(&*long).hint(&*long);
+        detail.text = Some(long);
+        let answer = serde_json::to_string(&detail).unwrap();
+        assert!(answer.len() < 10_000, "{}", answer.len());
+        assert!(answer.contains("é…"));
+        let short = Detail::new("unknown_field", "unknown field `a`").at("a");
+        assert_eq!(
+            serde_json::to_value(short).unwrap(),
+            serde_json::json!({"code": "unknown_field", "message": "unknown field `a`", "path": "a"})
+        );
     }
 }

@@ -39,6 +39,7 @@ pub struct App {
     engine: Engine,
     store: Store,
     stop_deadline: Duration,
+    stop_delay: Duration,
 }
 
 impl App {
@@ -61,6 +62,7 @@ impl App {
         let issuers = Issuers::open(&settings.jwt).await.context("cannot use `TENET_JWT_JWKS`")?;
         let engine = Engine::start(store.clone(), metrics.clone(), engine_options(&settings)).await?;
         let stop_deadline = settings.http.shutdown_deadline;
+        let stop_delay = settings.http.shutdown_delay.min(stop_deadline / 2);
         let server = Server::bind(
             HttpOptions::from(&settings.http),
             engine.clone(),
@@ -73,7 +75,7 @@ impl App {
         let serving = tokio::spawn(server.run());
         tokio::spawn(announce_listening(engine.clone(), readiness.clone()));
         tokio::spawn(announce_pinned(engine.clone(), readiness.clone()));
-        Ok(Self { address, admin_address, serving, stopper, readiness, engine, store, stop_deadline })
+        Ok(Self { address, admin_address, serving, stopper, readiness, engine, store, stop_deadline, stop_delay })
     }
 
     /// Warns of a login that may do more than it needs. Not for a database that was started for this process alone.
@@ -129,10 +131,13 @@ impl App {
         failed.map_or(Ok(()), |what| anyhow::bail!("{what}, so the service stopped: start it again"))
     }
 
-    /// Finishes what was accepted, stops the actors and closes the connections, within the deadline.
+    /// Says that it stops, finishes what was accepted, stops the actors and closes the connections, within the deadline.
     pub async fn stop(self) {
+        let begun = Instant::now();
         self.readiness.stopping();
+        sleep(self.stop_delay).await;
         let for_requests = self.stop_deadline.saturating_sub(STOP_RESERVE).max(self.stop_deadline / 2);
+        let for_requests = for_requests.saturating_sub(begun.elapsed());
         if timeout(for_requests, self.stopper.stop(Stop::Graceful)).await.is_err() {
             warn!("requests were not finished in time, and are broken off");
             // What is broken off is not waited for.

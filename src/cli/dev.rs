@@ -2,7 +2,10 @@
 //!
 //! If `DATABASE_URL` is set, that server is used and none is started.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 
@@ -38,6 +41,8 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     let listen = flags.listen.map(|listen| ("http.listen", listen));
     let sources = Sources::of_process(listen.into_iter().collect(), flags.config.as_deref())?;
     let mut settings = Settings::read(&sources, Purpose::Develop)?;
+    // No balancer sends it requests, and whoever stops it waits for it.
+    settings.http.shutdown_delay = Duration::ZERO;
     telemetry::start_logging(&settings.telemetry)?;
     // Before there is a runtime: the server must not be the child of a thread that may end before we do.
     let cluster = match settings.database.url {

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::{
     client::Client,
-    config::{Purpose, Settings, Sources},
+    config::{HttpSettings, Purpose, Settings, Sources},
 };
 
 use super::block_on;
@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Flags of `tenet health`.
 #[derive(Args)]
 pub(super) struct Flags {
-    /// The service [default: where TENET_LISTEN says, on this machine]
+    /// The service [default: where TENET_ADMIN_LISTEN or TENET_LISTEN says, on this machine]
     #[arg(long)]
     url: Option<String>,
     /// Ask whether it is ready for requests, not only whether it runs
@@ -35,13 +35,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
         Some(url) => url.clone(),
         None => {
             let sources = Sources::of_process(Vec::new(), None)?;
-            let http = Settings::read(&sources, Purpose::Look)?.http;
-            if http.tls_certificate.is_some() && http.admin_listen.is_none() {
-                bail!(
-                    "`TENET_LISTEN` speaks TLS alone: set `TENET_ADMIN_LISTEN`, such as `127.0.0.1:8081`, or give `--url`"
-                );
-            }
-            local_url(http.admin_listen.unwrap_or(http.listen))
+            own_url(&Settings::read(&sources, Purpose::Look)?.http)?
         }
     };
     let path = if flags.ready { "/readyz" } else { "/healthz" };
@@ -54,6 +48,14 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
         println!("{}", response.text());
         Ok(())
     })
+}
+
+/// How this machine reaches the service of these settings, where operators come.
+pub(super) fn own_url(http: &HttpSettings) -> anyhow::Result<String> {
+    if http.tls_certificate.is_some() && http.admin_listen.is_none() {
+        bail!("`TENET_LISTEN` speaks TLS alone: set `TENET_ADMIN_LISTEN`, such as `127.0.0.1:8081`, or give `--url`");
+    }
+    Ok(local_url(http.admin_listen.unwrap_or(http.listen)))
 }
 
 /// How this machine reaches a service that listens on `address`.

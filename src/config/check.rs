@@ -1,5 +1,7 @@
 //! What settings must satisfy together. Each alone is checked where it is read.
 
+use std::net::Ipv6Addr;
+
 use super::{Secret, Settings, jwt};
 
 /// Characters of an operator key at least: at 16 random characters guessing is hopeless even without a limit on tries.
@@ -33,6 +35,7 @@ pub(super) fn contradictions(settings: &Settings, purpose: Purpose) -> Vec<Strin
     mistakes.extend(key_length(settings));
     mistakes.extend(tls_pair(settings));
     mistakes.extend(jwt::contradictions(&settings.jwt));
+    mistakes.extend(host_forms(&settings.http.hosts));
     mistakes.extend(origin_forms(&settings.http.cors_origins));
     mistakes.extend(url_form("DATABASE_URL", settings.database.url.as_ref()));
     mistakes.extend(url_form("DATABASE_MIGRATION_URL", settings.database.migration_url.as_ref()));
@@ -80,6 +83,25 @@ fn tls_pair(settings: &Settings) -> Option<String> {
     (http.tls_certificate.is_some() != http.tls_key.is_some()).then(|| {
         "one of `TENET_TLS_CERTIFICATE` and `TENET_TLS_KEY` is set and the other is not; set both, or none".to_owned()
     })
+}
+
+fn host_forms(hosts: &[String]) -> Vec<String> {
+    let is_host = |host: &str| {
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        match address {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+        }
+    };
+    let wrong = hosts.iter().filter(|host| !is_host(host));
+    wrong
+        .map(|host| {
+            format!(
+                "`TENET_HOSTS` has `{host}`, which is no host; one is a name or an address, without scheme, port and `*`, \
+                 such as `api.example.org` or `[2001:db8::1]`"
+            )
+        })
+        .collect()
 }
 
 fn origin_forms(origins: &[String]) -> Vec<String> {

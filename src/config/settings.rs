@@ -74,6 +74,8 @@ pub struct HttpSettings {
     pub ndjson_idle_deadline: Duration,
     /// How long a stop waits for what was accepted.
     pub shutdown_deadline: Duration,
+    /// How long requests are still accepted when a stop has begun.
+    pub shutdown_delay: Duration,
 }
 
 /// Where the truth is.
@@ -150,6 +152,7 @@ impl Default for HttpSettings {
             body_deadline: Duration::from_secs(10),
             ndjson_idle_deadline: Duration::from_secs(10),
             shutdown_deadline: Duration::from_secs(10),
+            shutdown_delay: Duration::from_secs(2),
         }
     }
 }
@@ -186,7 +189,7 @@ impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {
             log_format: LogFormat::Pretty,
-            log_filter: "info,actix_server=warn,sqlx=warn".to_owned(),
+            log_filter: "info,actix_server=warn,actix_http=off,sqlx=warn".to_owned(),
             metrics_tenants_max: 50,
         }
     }

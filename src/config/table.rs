@@ -92,7 +92,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(
         "TENET_HOSTS",
         http.hosts,
-        "Names that the service answers under, without ports, separated by commas; a request with another `Host` is 421. Without it any name is answered under, or, where no key is asked for, names of this machine alone."
+        "Names that the service answers under, without ports, separated by commas; a request with another `Host` is 421, but for `/healthz`, `/readyz` and what comes to `TENET_ADMIN_LISTEN`. Without it any name is answered under, or, where no key is asked for, names of this machine alone."
     ),
     setting!(
         "TENET_CORS_ORIGINS",
@@ -172,6 +172,12 @@ pub const SETTINGS: &[Setting] = &[
         http.shutdown_deadline,
         "How long a stop waits for requests that were accepted.",
         100..=600_000
+    ),
+    setting!(
+        "TENET_SHUTDOWN_DELAY",
+        http.shutdown_delay,
+        "How long a node that was told to stop goes on accepting requests, with `/readyz` at 503 and each answer the last of its connection, so that balancers hear of it: of `TENET_SHUTDOWN_DEADLINE`, and half of that at most. `tenet dev` does not wait.",
+        0..=600_000
     ),
     setting!(
         "TENET_JWT_ISSUER",

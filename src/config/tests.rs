@@ -159,6 +159,11 @@ fn a_value_out_of_bounds_or_form_is_refused() {
     refused(&served(&[("TENET_ACQUIRE_TIMEOUT", "1h")]), &["out of bounds", "from 10ms to 60000ms"]);
     refused(&served(&[("TENET_DATABASE_ROLE", "app; drop")]), &["TENET_DATABASE_ROLE", "app; drop"]);
     refused(&served(&[("TENET_DATABASE_ROLE", "pg_app")]), &["TENET_DATABASE_ROLE"]);
+    for host in ["a b", "http://x", "*.example.org", "192.0.2.1:80", "[2001:db8::1"] {
+        refused(&served(&[("TENET_HOSTS", &format!("api.example.org,{host}"))]), &["TENET_HOSTS", host]);
+    }
+    let hosts = "api.example.org,192.0.2.1,[2001:db8::1],localhost";
+    assert_eq!(mistakes(&served(&[("TENET_HOSTS", hosts)]), Purpose::Serve), Vec::<String>::new());
     refused(&served(&[("TENET_LOG", "tenet=loud")]), &["TENET_LOG", "tenet=loud"]);
     refused(&file("[http\n"), &["tenet.toml, line 1"]);
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::{
     domain::QuotaExceeded,
     engine,
-    error::{Detail, ErrorKind},
+    error::{Detail, ErrorKind, shortened},
     ruleset::Broken,
     store,
 };
@@ -211,7 +211,7 @@ impl Error {
             r#type: format!("urn:tenet:problem:{}", self.code),
             title: title(self.code),
             status: self.status.as_u16(),
-            detail: &self.detail,
+            detail: &shortened(&self.detail),
             code: self.code,
             request_id,
             errors: &self.errors,

@@ -7,7 +7,7 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        StatusCode,
+        ConnectionType, StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -51,7 +51,7 @@ pub async fn exchange<B: MessageBody + 'static>(
     let unread = Unread::hold(&mut request);
     let in_flight = InFlight::new(&api.metrics);
     let answer = async {
-        match api.options.hosts.admit(request.request()) {
+        match api.admit_host(request.request()) {
             Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
             Err(error) => Ok(request.error_response(error)),
         }
@@ -69,6 +69,10 @@ pub async fn exchange<B: MessageBody + 'static>(
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if api.readiness.is_stopping() {
+        // The caller's next request then goes where the balancer sends it.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     protect(&api, response.headers_mut());
     count(&api, &response, begun);

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::{Api, Error, Part, Phase, answer};
 use crate::error::ErrorKind;
 
-/// How long the database may take to answer before it counts as missing.
-const PING_DEADLINE: Duration = Duration::from_secs(1);
+/// How long the database may take to answer before it counts as missing: less than probes wait, which is a second often.
+const PING_DEADLINE: Duration = Duration::from_millis(300);
 
 /// How the process is.
 #[derive(Debug, Serialize, ToSchema)]

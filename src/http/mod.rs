@@ -81,6 +81,16 @@ impl Api {
         self.admin_address.get().is_none_or(|admin| request.app_config().local_addr() == *admin)
     }
 
+    /// Refuses a request for another name than the service's. Probes know nothing but an address, and so do those who
+    /// come where operators do; where no key is asked for, that is no reason to let a page in.
+    fn admit_host(&self, request: &HttpRequest) -> Result<(), Error> {
+        let is_inside = self.admin_address.get().is_some() && self.is_for_operators(request) && !self.options.is_open;
+        if is_inside || matches!(request.path(), "/healthz" | "/readyz") {
+            return Ok(());
+        }
+        self.options.hosts.admit(request)
+    }
+
     /// The one that the request's server was opened with.
     fn of(request: &HttpRequest) -> Result<&Data<Self>, Error> {
         request.app_data().ok_or_else(|| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))

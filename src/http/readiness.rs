@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// What a node needs before it can serve.
@@ -45,13 +48,15 @@ pub enum Phase {
 #[derive(Debug, Clone)]
 pub struct Readiness {
     phase: Arc<Mutex<Phase>>,
+    /// The same as [`Phase::Stopping`], for every request to look at.
+    stopping: Arc<AtomicBool>,
 }
 
 impl Default for Readiness {
     /// Waits for everything.
     fn default() -> Self {
         let parts = BTreeSet::from([Part::Database, Part::Migrations, Part::Listener, Part::PinnedTenants]);
-        Self { phase: Arc::new(Mutex::new(Phase::Starting(parts))) }
+        Self { phase: Arc::new(Mutex::new(Phase::Starting(parts))), stopping: Arc::default() }
     }
 }
 
@@ -72,9 +77,15 @@ impl Readiness {
         }
     }
 
-    /// The node takes no more requests, for good.
+    /// The node is to be sent no more requests, for good.
     pub fn stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Stopping;
+    }
+
+    /// Whether that has been said.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 }
 

@@ -47,6 +47,33 @@ async fn serve_stops_in_order_on_a_signal() {
 }
 
 #[tokio::test]
+async fn a_node_that_stops_says_so_before_it_refuses_anything() {
+    let database = TestDatabase::fresh().await;
+    let (mut process, client) = TestProcess::serve_with(database.url(), &[("TENET_SHUTDOWN_DELAY", "2s")]).await;
+    let (tenant, _) = create_rule(&client, "facts.age >= 18").await;
+    assert!(matches(&client, &tenant).await);
+    process.signal(Signal::TERM);
+    let asked = Instant::now();
+    let mut told = false;
+    while asked.elapsed() < Duration::from_millis(1_500) {
+        // On connections that are open and on new ones: every request is answered, and not on the same one again.
+        let new = client.clone().with_own_connections();
+        for client in [&client, &new] {
+            let ready = client.get("/readyz").await.unwrap();
+            told |= ready.status == 503;
+            assert_eq!(ready.status, if told { 503 } else { 200 }, "{}", ready.text());
+            assert!(matches(client, &tenant).await);
+        }
+        let last = new.get("/healthz").await.unwrap();
+        assert_eq!(last.header("connection"), told.then_some("close"));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(told);
+    assert_eq!(process.end().await, Some(0), "{}", process.printed());
+    assert!(asked.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_serve_at_once() {
     let database = TestDatabase::fresh().await;
     let (mut process, client) = TestProcess::serve(database.url()).await;

@@ -25,7 +25,7 @@ use crate::{
 /// Flags of `tenet top`.
 #[derive(Args)]
 pub(super) struct Flags {
-    /// The service [default: where TENET_LISTEN says, on this machine]
+    /// The service [default: where TENET_ADMIN_LISTEN or TENET_LISTEN says, on this machine]
     #[arg(long)]
     url: Option<String>,
     /// Operator key [default: TENET_OPERATOR_KEY, which other users of this machine cannot see]
@@ -67,7 +67,7 @@ enum Sort {
 /// Draws until it is interrupted, or once.
 pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     let settings = Settings::read(&Sources::of_process(Vec::new(), None)?, Purpose::Look)?;
-    let url = flags.url.unwrap_or_else(|| health::local_url(settings.http.listen));
+    let url = flags.url.map_or_else(|| health::own_url(&settings.http), Ok)?;
     let key = flags.key.map(Secret::new).or(settings.http.operator_key);
     let client = Client::new(&url)?.with_key(key);
     let view = View { url, sort: flags.sort, rows: flags.rows };

@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     sync::Arc,
+    time::Duration,
 };
 
 use rustls::{
@@ -77,6 +78,11 @@ async fn a_service_answers_under_its_names_alone() {
     let refused = ask(&named.client, &[]).await;
     assert_eq!(problem(&refused, 421)["code"], "misdirected");
     assert_eq!(ask(&named.client, &[("host", "API.example.org:443")]).await.status, 200);
+    // Probes know an address alone.
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(named.client.get(path).await.unwrap().status, 200);
+    }
+    problem(&named.client.get("/metrics").await.unwrap(), 421);
     named.stop().await;
 
     // Without a key, a page of another name that leads here must get nothing.
@@ -143,6 +149,7 @@ async fn start(change: impl FnOnce(&mut Settings)) -> (App, TestDatabase) {
     settings.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     settings.http.operator_key = Some(Secret::new(OPERATOR_KEY));
     settings.http.workers = 1;
+    settings.http.shutdown_delay = Duration::ZERO;
     change(&mut settings);
     (App::start(settings).await.unwrap(), database)
 }
@@ -166,6 +173,17 @@ async fn operators_and_metrics_have_an_address_of_their_own_if_it_is_set() {
     for path in ["/healthz", "/api/v1/tenants"] {
         assert_eq!(outside.get(path).await.unwrap().status, 200, "{path}");
     }
+    app.stop().await;
+
+    // There the service has no name; collectors of metrics know an address alone.
+    let named = |settings: &mut Settings| {
+        settings.http.admin_listen = Some(loopback);
+        settings.http.hosts = vec!["api.example.org".into()];
+    };
+    let (app, _database) = start(named).await;
+    let (outside, inside) = (client(app.address()), client(app.admin_address().unwrap()));
+    assert_eq!(inside.get("/metrics").await.unwrap().status, 200);
+    problem(&outside.get("/api/v1/tenants").await.unwrap(), 421);
     app.stop().await;
 }
 

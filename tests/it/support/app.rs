@@ -1,6 +1,9 @@
 //! The application in the process of the test, on a free port and a fresh database.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tenet::{
@@ -39,6 +42,8 @@ impl TestApp {
         settings.http.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         settings.http.operator_key = Some(Secret::new(OPERATOR_KEY));
         settings.http.workers = 2;
+        // There is no balancer to hear of a stop.
+        settings.http.shutdown_delay = Duration::ZERO;
         // Whoever attacks in a test does it from one address.
         settings.http.auth_failures_per_address = 1_000_000_000;
         settings.http.auth_failures_per_key = 1_000_000_000;

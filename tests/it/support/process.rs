@@ -61,8 +61,12 @@ impl TestProcess {
     /// The same with more variables.
     pub async fn serve_with(database_url: &str, more: &[(&str, &str)]) -> (Self, Client) {
         let listen = free_address();
-        let mut variables =
-            vec![("DATABASE_URL", database_url), ("TENET_OPERATOR_KEY", OPERATOR_KEY), ("TENET_LISTEN", &listen)];
+        let mut variables = vec![
+            ("DATABASE_URL", database_url),
+            ("TENET_OPERATOR_KEY", OPERATOR_KEY),
+            ("TENET_LISTEN", &listen),
+            ("TENET_SHUTDOWN_DELAY", "0ms"),
+        ];
         variables.extend(more);
         let mut process = Self::run(&["serve"], &variables);
         let client = process.ready(&listen).await.with_key(Some(Secret::new(OPERATOR_KEY)));
