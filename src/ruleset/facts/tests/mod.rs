@@ -1,6 +1,7 @@
 //! What facts are read as, and what is wrong with the others.
 
 mod json;
+mod numbers;
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -60,17 +61,11 @@ fn values_are_coerced_to_their_types() {
         ("int", "25.0", Value::Int(25)),
         ("int", "2.5e1", Value::Int(25)),
         ("int", "-0.0", Value::Int(0)),
-        ("int", "0e-400", Value::Int(0)),
-        ("int", "250e-1", Value::Int(25)),
-        ("int", "0.25E+2", Value::Int(25)),
-        ("int", "-25.00000000000000000000000000", Value::Int(-25)),
         ("int", "-9223372036854775808", Value::Int(i64::MIN)),
         ("int", "9223372036854775807", Value::Int(i64::MAX)),
         ("uint", "18446744073709551615", Value::Uint(u64::MAX)),
         ("uint", "3.0", Value::Uint(3)),
         ("double", "1", Value::Double(1.0)),
-        ("double", "1e-400", Value::Double(0.0)),
-        ("double", "123456789012345678901234567890", Value::Double(123_456_789_012_345_678_901_234_567_890.0)),
         ("double", "1.38e-23", Value::Double(1.38e-23)),
         ("double", "9007199254740993", Value::Double(9_007_199_254_740_992.0)),
         ("string", "\"h\\u00e9\"", Value::String("hé".into())),
@@ -108,14 +103,6 @@ fn what_does_not_fit_its_type_has_a_code() {
         (json!("int"), "9223372036854775808", "out_of_range"),
         (json!("int"), "9007199254740993.0", "type_mismatch"),
         (json!("int"), "1e300", "type_mismatch"),
-        (json!("int"), "1e-400", "type_mismatch"),
-        (json!("uint"), "1e-99999999999999999999", "type_mismatch"),
-        (json!("int"), "1.00000000000000000000001", "type_mismatch"),
-        (json!("int"), "-0.99999999999999999999999", "type_mismatch"),
-        (json!("int"), "2500000000000000000000000001e-26", "type_mismatch"),
-        (json!("int"), "123456789012345678901234567890", "out_of_range"),
-        (json!("uint"), "123456789012345678901234567890", "out_of_range"),
-        (json!("int"), "-123456789012345678901234567890", "out_of_range"),
         (json!("uint"), "-1", "out_of_range"),
         (json!("double"), "\"1.0\"", "type_mismatch"),
         (json!("string"), "1", "type_mismatch"),
