@@ -28,7 +28,7 @@ use super::{
 };
 
 /// Rounds of refusals; each asks in four ways.
-const REFUSAL_ROUNDS: usize = 15_000;
+const REFUSAL_ROUNDS: usize = 25_000;
 /// What Welch's t stays below where two kinds of answers are not told apart by their times (as in `dudect`).
 const T_MAX: f64 = 4.5;
 /// Rounds of evaluations, and how many each of them has.
@@ -70,6 +70,18 @@ async fn key(nobody: &Client, tenant: TenantId, scope: &str) -> (String, ApiKeyI
     (made["key"].as_str().unwrap().to_owned(), made["id"].as_str().unwrap().parse().unwrap())
 }
 
+/// Numbers by chance, the same in each run (xorshift64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).unwrap()
+    }
+}
+
 /// Whether the time of a refusal tells a wrong secret from an unknown key, and another tenant's id from one that is not.
 pub fn refusals(bed: &Bed, report: &mut Report) {
     let database = bed.database(2, Rules::Alike);
@@ -85,7 +97,8 @@ pub fn refusals(bed: &Bed, report: &mut Report) {
             (format!("/api/v1/tenants/{other}"), format!("/api/v1/tenants/{}", TenantId::generate()));
         let own_path = format!("/api/v1/tenants/{own}");
         assert_eq!(reader.get(&own_path).await.unwrap().status, 200);
-        for round in 0..REFUSAL_ROUNDS {
+        let (mut order, mut chance) = ([0, 1, 2, 3], Chance(0x9e37_79b9_7f4a_7c15));
+        for _ in 0..REFUSAL_ROUNDS {
             // A new key each time: nobody may have seen it before.
             let asked = [
                 (forged(ApiKeyId::generate()), &own_path, 401),
@@ -93,9 +106,11 @@ pub fn refusals(bed: &Bed, report: &mut Report) {
                 (reader.clone(), &others, 404),
                 (reader.clone(), &nobodys, 404),
             ];
-            for step in 0..asked.len() {
-                // Each kind comes after each other one.
-                let which = if round % 2 == 0 { (step + round / 2) % 4 } else { (3 + round / 2 - step) % 4 };
+            // By chance, so that each kind comes after each other as often: what was asked before slows what comes next.
+            for last in (1..order.len()).rev() {
+                order.swap(last, chance.below(last + 1));
+            }
+            for which in order {
                 let (client, path, status) = &asked[which];
                 let began = Instant::now();
                 let answer = client.get(path).await.unwrap();
