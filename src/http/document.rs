@@ -23,11 +23,12 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
 pub fn envelope<'de, T: Deserialize<'de>>(text: &'de [u8], path: &str) -> Result<T, Error> {
     let read = serde_json::from_slice::<Object<T>>(text);
     read.map(|object| object.0).map_err(|error| match error.classify() {
-        // What is no JSON at all further on is malformed, whatever came before it.
-        Category::Data => {
+        // What is no JSON at all further on is malformed, whatever came before it; and where one of some words should
+        // stand, the reader calls a number malformed.
+        Category::Data | Category::Syntax => {
             strict::well_formed(text).err().unwrap_or_else(|| Error::invalid_one(mistake::<T>(text, path, &error)))
         }
-        Category::Io | Category::Syntax | Category::Eof => strict::malformed(&error),
+        Category::Io | Category::Eof => strict::malformed(&error),
     })
 }
 
@@ -77,6 +78,9 @@ fn join(path: &str, place: &str) -> String {
     }
 }
 
+/// What the reader says of a value that is no text where one of some words should stand.
+const NO_WORD: &str = "expected value";
+
 /// What the reader says, with a stable name. Only the name depends on its words; a test holds them.
 fn describe(reason: &str, mut path: String) -> Detail {
     let codes = [
@@ -85,6 +89,7 @@ fn describe(reason: &str, mut path: String) -> Detail {
         ("unknown field ", "unknown_field"),
         ("unknown variant ", "unknown_value"),
         ("invalid type", "wrong_type"),
+        (NO_WORD, "wrong_type"),
     ];
     let known = codes.iter().find_map(|(words, code)| reason.strip_prefix(words).map(|rest| (*code, rest)));
     let (code, rest) = known.unwrap_or(("invalid_value", ""));
@@ -92,8 +97,12 @@ fn describe(reason: &str, mut path: String) -> Detail {
     if matches!(code, "missing_field" | "duplicate_key") {
         path = join(&path, rest.trim_matches('`'));
     }
-    // A word of our programming language, not of the API.
-    let detail = Detail::new(code, reason.replacen("unknown variant ", "unknown value ", 1));
+    // Words of our programming language and of the reader, not of the API.
+    let message = match reason {
+        NO_WORD => "not a text; one of some words is expected".to_owned(),
+        _ => reason.replacen("unknown variant ", "unknown value ", 1),
+    };
+    let detail = Detail::new(code, message);
     if path.is_empty() { detail } else { detail.at(path) }
 }
 
@@ -151,6 +160,8 @@ mod tests {
             (r#"{"items":[{}]}"#, "missing_field", "items[0].firstName"),
             (r#"{"items":[{"firstName":"a","age":1}]}"#, "unknown_field", "items[0].age"),
             (r#"{"items":[{"firstName":"a","kind":"large"}]}"#, "unknown_value", "items[0].kind"),
+            (r#"{"items":[{"firstName":"a","kind":7}]}"#, "wrong_type", "items[0].kind"),
+            (r#"{"items":[{"firstName":"a","kind":null}]}"#, "wrong_type", "items[0].kind"),
             (r#"{"items":{}}"#, "wrong_type", "items"),
             (r#"{}"#, "missing_field", "items"),
             (r#"[]"#, "wrong_type", ""),
