@@ -33,4 +33,4 @@ pub use rule::{Rule, RuleDraft, RulePatch};
 pub use schema::{Bounds, Field, FieldType, ObjectDefinition, Schema, SchemaDefinition};
 pub use snapshot::Snapshot;
 pub use tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus, Tier};
-pub use token::{Holder, KeyDigest, NoRandom, Token};
+pub use token::{Holder, KeyDigest, NoRandom, Token, fingerprint};

@@ -111,6 +111,11 @@ impl Token {
     }
 }
 
+/// What a credential that was shown is known by in memory (SHA-256): it is not kept itself.
+pub fn fingerprint(shown: &str) -> [u8; 32] {
+    Sha256::digest(shown.as_bytes()).into()
+}
+
 /// The hash of a key.
 #[derive(Clone, Copy)]
 pub struct KeyDigest(pub [u8; 32]);

@@ -14,7 +14,6 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use dashmap::DashMap;
-use sha2::{Digest, Sha256};
 use tokio::{
     sync::Notify,
     time::{MissedTickBehavior, interval, sleep},
@@ -142,18 +141,16 @@ impl Keys {
 }
 
 impl Engine {
-    /// Whose key this is; `None` if it is not valid. An unknown key takes as many statements as a wrong one.
-    pub async fn authenticate(&self, text: &str) -> Result<Option<Principal>, Error> {
-        let keys = &self.inner.shared.keys;
-        let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        if let Some(principal) = keys.known(&hash) {
+    /// Whose key this is, which has this fingerprint; `None` if it is not valid. An unknown key takes as many statements as a wrong one.
+    pub async fn authenticate(&self, text: &str, hash: &[u8; 32]) -> Result<Option<Principal>, Error> {
+        if let Some(principal) = self.known(hash) {
             return Ok(Some(principal));
         }
         // In a box: requests whose key is known have a small future.
-        Box::pin(self.look_up(text, hash)).await
+        Box::pin(self.look_up(text, *hash)).await
     }
 
-    /// Whose the key of this hash (SHA-256) is, if it is remembered as valid: one that is not may be so all the same.
+    /// Whose the key of this fingerprint is, if it is remembered as valid: one that is not may be so all the same.
     pub fn known(&self, hash: &[u8; 32]) -> Option<Principal> {
         self.inner.shared.keys.known(hash)
     }

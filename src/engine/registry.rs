@@ -73,7 +73,7 @@ impl Registry {
     }
 
     /// The time by the clock of the last uses.
-    pub fn now_ms(&self) -> u64 {
+    fn now_ms(&self) -> u64 {
         self.clock.now_ms()
     }
 

@@ -216,37 +216,12 @@ impl Drop for Resident {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::{
-        domain::{Epoch, Name, QuotaOverrides, Snapshot, Tenant, TenantId, TenantStatus, Tier},
-        ruleset::RuleSet,
-    };
+    use crate::ruleset::{RuleSet, fixture::tenant_alone};
 
     fn set(revision: i64, resident: &Resident) -> Arc<LiveSet> {
-        let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let tenant = Tenant {
-            id: TenantId(Uuid::from_u128(1)),
-            name: Name::stored("acme".to_owned()),
-            tier: Tier::Free,
-            status: TenantStatus::Active,
-            pinned: false,
-            idle_stop_seconds: None,
-            quotas: QuotaOverrides::default(),
-            revision: Revision(revision),
-            created_at: at,
-            updated_at: at,
-        };
-        let snapshot = Snapshot {
-            tenant,
-            epoch: Epoch(Uuid::from_u128(2)),
-            schema: None,
-            schema_version_max: None,
-            derived_fields: Vec::new(),
-            rules: Vec::new(),
-            taken_at: at,
-        };
+        let mut snapshot = tenant_alone();
+        snapshot.tenant.revision = Revision(revision);
         Arc::new(LiveSet::new(RuleSet::compile(&snapshot, None), resident.usage().clone()))
     }
 

@@ -283,13 +283,14 @@ impl State {
         let Shared { options, registry, metrics, crowding, clock, .. } = &*self.shared.clone();
         crowding.begin();
         // While the database is away, a tenant let go of could not come back.
-        if self.shared.freshness.is_stale(clock.now_ms()) {
-            return crowding.in_vain(clock.now_ms());
+        let now_ms = clock.now_ms();
+        if self.shared.freshness.is_stale(now_ms) {
+            return crowding.in_vain(now_ms);
         }
         let room = options.room();
-        let leaving = eviction::choose(registry.seats(options.idle_stop, room), registry.now_ms(), room);
+        let leaving = eviction::choose(registry.seats(options.idle_stop, room), now_ms, room);
         if leaving.is_crowded_still {
-            crowding.in_vain(clock.now_ms());
+            crowding.in_vain(now_ms);
         }
         for tenant in leaving.surplus {
             self.stop(tenant, registry.remove(tenant), Exit::Evicted);

@@ -13,13 +13,18 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
-use sha2::{Digest, Sha256};
-
 use super::{Api, Error, exchange};
 use crate::{
     config::Secret,
-    domain::{Author, Permission, Principal, TenantId, Token},
+    domain::{Author, Permission, Principal, TenantId, Token, fingerprint},
 };
+
+/// A credential as it was shown, and what it is known by.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    token: &'a str,
+    hash: [u8; 32],
+}
 
 /// Whoever was let in.
 #[derive(Debug, Clone)]
@@ -95,7 +100,7 @@ impl FromRequest for By {
 
 /// The credential of a request that goes on after it was let in: it may end, or be taken back, before the request does.
 pub struct Standing {
-    /// What was shown, and the hash that it is known by. Nothing where no key is asked for, and for the one of the
+    /// What was shown, and what it is known by. Nothing where no key is asked for, and for the one of the
     /// settings, which is good as long as the process runs.
     shown: Option<(Secret, [u8; 32])>,
     permission: Permission,
@@ -106,8 +111,8 @@ impl Standing {
     /// That of a request that was let in to do what `permission` covers.
     pub fn of(request: &HttpRequest, permission: Permission, scope: TenantScope) -> Result<Self, Error> {
         let api = Api::of(request)?;
-        let token = token_of(request, api)?.filter(|token| !is_of_the_settings(api, token));
-        let shown = token.map(|token| (Secret::new(token), Sha256::digest(token.as_bytes()).into()));
+        let shown = shown(request, api)?.filter(|shown| !is_of_the_settings(api, *shown));
+        let shown = shown.map(|Shown { token, hash }| (Secret::new(token), hash));
         Ok(Self { shown, permission, tenant: scope.tenant })
     }
 
@@ -116,7 +121,7 @@ impl Standing {
         let Some((token, hash)) = &self.shown else { return Ok(()) };
         let principal = match api.engine.known(hash).or_else(|| api.issuers.known(hash)) {
             Some(principal) => Some(principal),
-            None => Box::pin(holder(api, token.expose())).await?,
+            None => Box::pin(holder(api, Shown { token: token.expose(), hash: *hash })).await?,
         };
         let principal = principal.ok_or_else(|| Error::unauthenticated("the key is no longer valid"))?;
         let is_own = principal.tenant().is_none_or(|own| own == self.tenant);
@@ -150,13 +155,13 @@ pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), 
 
 async fn identify(request: &HttpRequest) -> Result<Principal, Error> {
     let api = Api::of(request)?;
-    let Some(token) = token_of(request, api)? else { return Ok(Principal::Operator { key: None }) };
-    let principal = holder(api, token).await?;
-    principal.ok_or_else(|| refuse(request, api, Some(token), "the key is not valid"))
+    let Some(shown) = shown(request, api)? else { return Ok(Principal::Operator { key: None }) };
+    let principal = holder(api, shown).await?;
+    principal.ok_or_else(|| refuse(request, api, Some(shown.token), "the key is not valid"))
 }
 
 /// What the request shows; nothing where no key is asked for.
-fn token_of<'r>(request: &'r HttpRequest, api: &Api) -> Result<Option<&'r str>, Error> {
+fn shown<'r>(request: &'r HttpRequest, api: &Api) -> Result<Option<Shown<'r>>, Error> {
     let mut credentials = request.headers().get_all(header::AUTHORIZATION);
     let Some(credential) = credentials.next() else {
         if api.options.is_open {
@@ -167,23 +172,24 @@ fn token_of<'r>(request: &'r HttpRequest, api: &Api) -> Result<Option<&'r str>, 
     if credentials.next().is_some() {
         return Err(refuse(request, api, None, "two keys: send one `Authorization` header"));
     }
-    let token = credential.to_str().ok().and_then(bearer);
-    token.map(Some).ok_or_else(|| refuse(request, api, None, "the credential is not `Bearer <key>`"))
+    let shown = credential.to_str().ok().and_then(bearer).map(|token| Shown { token, hash: fingerprint(token) });
+    shown.map(Some).ok_or_else(|| refuse(request, api, None, "the credential is not `Bearer <key>`"))
 }
 
 /// Whose key or token this is; `None` if it is not valid.
-async fn holder(api: &Api, token: &str) -> Result<Option<Principal>, Error> {
-    if is_of_the_settings(api, token) {
+async fn holder(api: &Api, shown: Shown<'_>) -> Result<Option<Principal>, Error> {
+    if is_of_the_settings(api, shown) {
         return Ok(Some(Principal::Operator { key: None }));
     }
+    let Shown { token, hash } = shown;
     if api.issuers.concerns(token) {
-        return api.issuers.authenticate(token).await.map_err(|_| Error::issuer_unavailable());
+        return api.issuers.authenticate(token, &hash).await.map_err(|_| Error::issuer_unavailable());
     }
-    Ok(api.engine.authenticate(token).await?)
+    Ok(api.engine.authenticate(token, &hash).await?)
 }
 
-fn is_of_the_settings(api: &Api, token: &str) -> bool {
-    api.options.operator_key.as_ref().is_some_and(|key| key.matches(token))
+fn is_of_the_settings(api: &Api, shown: Shown<'_>) -> bool {
+    api.options.operator_key.as_ref().is_some_and(|key| key.matches(&shown.hash))
 }
 
 /// Counts a credential that is not valid: 401, or 429 to who sends too many of them.

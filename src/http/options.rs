@@ -2,11 +2,10 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{FailureLimits, hosts::Hosts};
-use crate::config::HttpSettings;
+use crate::{config::HttpSettings, domain::fingerprint};
 
 /// Where to listen, whom to let in and how much to take.
 #[derive(Debug, Clone)]
@@ -136,13 +135,12 @@ pub struct OperatorKey {
 impl OperatorKey {
     /// Takes the key; what it should look like is for the settings to say.
     pub fn new(key: &str) -> Self {
-        Self { digest: Sha256::digest(key.as_bytes()).into() }
+        Self { digest: fingerprint(key) }
     }
 
-    /// Whether `presented` is the key. The time it takes tells neither its length nor how much of it is right.
-    pub fn matches(&self, presented: &str) -> bool {
-        let digest: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
-        digest.ct_eq(&self.digest).into()
+    /// Whether what has this fingerprint is the key. The time it takes tells neither its length nor how much of it is right.
+    pub fn matches(&self, presented: &[u8; 32]) -> bool {
+        presented.ct_eq(&self.digest).into()
     }
 }
 
@@ -159,9 +157,9 @@ mod tests {
     #[test]
     fn only_the_whole_key_is_the_key() {
         let key = OperatorKey::new("correct horse");
-        assert!(key.matches("correct horse"));
+        assert!(key.matches(&fingerprint("correct horse")));
         for wrong in ["", "correct", "correct horse ", "Correct horse"] {
-            assert!(!key.matches(wrong), "{wrong}");
+            assert!(!key.matches(&fingerprint(wrong)), "{wrong}");
         }
     }
 

@@ -98,20 +98,19 @@ impl Issuers {
         !self.issuers.is_empty() && text.contains('.')
     }
 
-    /// Whoever holds this token; `None` if it is not valid.
-    pub async fn authenticate(&self, token: &str) -> Result<Option<Principal>, NotYet> {
+    /// Whoever holds this token, which has this fingerprint; `None` if it is not valid.
+    pub async fn authenticate(&self, token: &str, hash: &[u8; 32]) -> Result<Option<Principal>, NotYet> {
         if token.len() > JWT_BYTES_MAX {
             return Ok(None);
         }
-        let hash = verified::hash(token);
-        if let Some(principal) = self.verified.get(&hash) {
+        if let Some(principal) = self.known(hash) {
             return Ok(Some(principal));
         }
         // In a box: requests whose token is known have a small future.
-        Box::pin(self.verify(token, hash)).await
+        Box::pin(self.verify(token, *hash)).await
     }
 
-    /// Whoever holds the token of this hash (SHA-256), if it is remembered as valid: one that is not may be so all the same.
+    /// Whoever holds the token of this fingerprint, if it is remembered as valid: one that is not may be so all the same.
     pub fn known(&self, hash: &[u8; 32]) -> Option<Principal> {
         self.verified.get(hash)
     }

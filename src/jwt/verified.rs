@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::Utc;
 use dashmap::DashMap;
-use sha2::{Digest, Sha256};
 
 use crate::{config::limits::VERIFIED_JWTS_MAX, domain::Principal};
 
@@ -18,17 +17,12 @@ struct Entry {
     generation: u64,
 }
 
-/// The tokens, each by its hash: the token itself is not kept.
+/// The tokens, each by its fingerprint.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
     entries: DashMap<[u8; 32], Entry>,
     /// Counts changes of the issuers' keys, so that what was checked with those before is checked again.
     generation: AtomicU64,
-}
-
-/// The hash of a token.
-pub(super) fn hash(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
 }
 
 impl Verified {
@@ -67,6 +61,7 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fingerprint as hash;
 
     #[test]
     fn a_token_is_known_until_it_ends_or_keys_change() {

@@ -1,4 +1,4 @@
-//! Snapshots for the tests of this module, built in one line each.
+//! Snapshots for the tests of this module and of those that hold rule sets, built in one line each.
 
 use std::sync::Arc;
 

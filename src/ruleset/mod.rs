@@ -7,7 +7,7 @@ mod amend;
 mod decision;
 mod facts;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod index;
 mod set;
 
