@@ -1,14 +1,14 @@
 //! What can go wrong, in the few kinds a caller can act on.
 //!
 //! Each module has an `Error` of its own; each says its [`ErrorKind`], its stable code and, for bad input, its
-//! [`Detail`]s. Only `http/error.rs` turns them into statuses and bodies. Nothing here knows HTTP.
+//! [`Detail`]s. Only `http/door/error.rs` turns them into statuses and bodies. Nothing here knows HTTP.
 
 use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-/// The kinds of failure. The list is closed: a new one needs a status in `http/error.rs`.
+/// The kinds of failure. The list is closed: a new one needs a status in `http/door/error.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The input cannot be read at all: broken JSON, an invalid header.

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::{
     config::Settings,
     engine::{Engine, EngineOptions, Pepper},
-    http::{HttpOptions, Part, Readiness, Server, Stop, Stopper},
+    http::{self, HttpOptions, Part, Readiness, Stop, Stopper},
     jwt::Issuers,
     store::{Observer, Store, StoreOptions},
     telemetry::Metrics,
@@ -63,7 +63,7 @@ impl App {
         let engine = Engine::start(store.clone(), metrics.clone(), engine_options(&settings)).await?;
         let stop_deadline = settings.http.shutdown_deadline;
         let stop_delay = settings.http.shutdown_delay.min(stop_deadline / 2);
-        let server = Server::bind(
+        let server = http::bind(
             HttpOptions::from(&settings.http),
             engine.clone(),
             store.clone(),

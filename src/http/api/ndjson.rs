@@ -15,23 +15,20 @@ use actix_web::{
 use futures_util::{StreamExt, stream};
 
 use super::{
-    Api, Error,
-    auth::Standing,
     batch::{self, Item, ItemRefusal, PIECE_BYTES},
-    body::NDJSON,
     decide::{self, Ask},
-    precondition,
 };
 use crate::{
     domain::{Revision, TenantId},
     engine::Served,
     error::ErrorKind,
+    http::door::{AppState, Error, auth::Standing, body::NDJSON, precondition},
 };
 
 /// Answers a stream. What is wrong from the beginning is an answer of its own; what goes wrong later ends the stream
 /// with a line that says so.
 pub async fn answer(
-    api: Data<Api>,
+    api: Data<AppState>,
     tenant: TenantId,
     standing: Standing,
     ask: Ask,
@@ -49,7 +46,7 @@ pub async fn answer(
 
 /// A stream under way.
 struct Conversation {
-    api: Data<Api>,
+    api: Data<AppState>,
     tenant: TenantId,
     standing: Standing,
     ask: Ask,

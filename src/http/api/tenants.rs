@@ -4,21 +4,21 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    Api, Error, answer,
-    auth::{By, Caller},
-    body::{Body, Document},
-    document::present,
-    path::TenantPath,
-    precondition::IfMatch,
-    query::{Given, PageQuery, Parameters, Query},
-    quotas::QuotasPatchBody,
-};
+use super::quotas::QuotasPatchBody;
 use crate::{
     config::limits::IDLE_STOP_SECONDS_MAX,
     domain::{Change, ChangeOptions, Name, Tenant, TenantDraft, TenantPatch, TenantStatus, Tier},
     error::Detail,
-    http::answer::List,
+    http::door::{
+        AppState, Error,
+        auth::{By, Caller},
+        body::{Body, Document},
+        document::present,
+        path::TenantPath,
+        precondition::IfMatch,
+        query::{Given, PageQuery, Parameters, Query},
+        response::{self, List},
+    },
     store::PageRequest,
 };
 
@@ -89,13 +89,13 @@ impl Parameters for (TenantFilter, PageQuery) {
 )]
 pub async fn create(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     _: Query<()>,
     Body(body): Body<TenantBody>,
 ) -> Result<HttpResponse, Error> {
     let name = Name::parse(&body.name, "name").map_err(Error::invalid_one)?;
     let tenant = api.engine.create_tenant(&TenantDraft { name, tier: body.tier }, &author).await?;
-    answer::created(format!("/api/v1/tenants/{}", tenant.id), tenant.revision, &tenant)
+    response::created(format!("/api/v1/tenants/{}", tenant.id), tenant.revision, &tenant)
 }
 
 /// Lists tenants by name. With a tenant's key that one alone.
@@ -105,7 +105,7 @@ pub async fn create(
 )]
 pub async fn list(
     caller: Caller,
-    api: Data<Api>,
+    api: Data<AppState>,
     Query((filter, page)): Query<(TenantFilter, PageQuery)>,
 ) -> Result<HttpResponse, Error> {
     if let Some(own) = caller.own() {
@@ -113,10 +113,10 @@ pub async fn list(
         let prefix = filter.name_prefix.unwrap_or_default();
         let tenant = api.store.tenant(own.id()).await?;
         let items = tenant.into_iter().filter(|tenant| tenant.name.as_str().starts_with(&prefix)).collect();
-        return answer::plain(StatusCode::OK, &List::<Tenant> { items, next_cursor: None });
+        return response::plain(StatusCode::OK, &List::<Tenant> { items, next_cursor: None });
     }
     let page = api.store.tenants(filter.name_prefix.as_deref(), &PageRequest::from(page)).await?;
-    answer::plain(StatusCode::OK, &List::of(page, |tenant| tenant))
+    response::plain(StatusCode::OK, &List::of(page, |tenant| tenant))
 }
 
 /// Shows a tenant.
@@ -125,13 +125,13 @@ pub async fn list(
     responses((status = 200, description = "The tenant.", body = Tenant))
 )]
 pub async fn show(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(id): TenantPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let tenant = api.store.tenant(id.id()).await?.ok_or_else(Error::tenant_not_found)?;
-    answer::found(&request, tenant.revision, &tenant)
+    response::found(&request, tenant.revision, &tenant)
 }
 
 /// Changes parts of a tenant.
@@ -141,7 +141,7 @@ pub async fn show(
 )]
 pub async fn change(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(id): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
@@ -158,7 +158,7 @@ pub async fn change(
         TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds, quotas };
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = api.engine.change(id.id(), Change::Tenant(patch), options).await?;
-    answer::ok(changed.revision, &Tenant { revision: changed.revision, ..changed.amendment.after.tenant })
+    response::ok(changed.revision, &Tenant { revision: changed.revision, ..changed.amendment.after.tenant })
 }
 
 /// Deletes a tenant and everything of it but its audit log.
@@ -168,11 +168,11 @@ pub async fn change(
 )]
 pub async fn delete(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(id): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
     let revision = api.engine.delete_tenant(id.id(), if_match, &author).await?;
-    Ok(answer::deleted(revision))
+    Ok(response::deleted(revision))
 }

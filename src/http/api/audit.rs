@@ -6,15 +6,15 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    Api, Error,
-    answer::{self, List},
-    auth::Caller,
-    path::TenantPath,
-    query::{Given, PageQuery, Parameters, Query},
-};
 use crate::{
     domain::{ApiKeyId, AuditAction, AuditRow, Revision},
+    http::door::{
+        AppState, Error,
+        auth::Caller,
+        path::TenantPath,
+        query::{Given, PageQuery, Parameters, Query},
+        response::{self, List},
+    },
     store::{AuditFilter, PageRequest},
 };
 
@@ -112,7 +112,7 @@ impl From<AuditRow> for AuditItem {
 )]
 pub async fn list(
     caller: Caller,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query((query, page)): Query<(AuditQuery, PageQuery)>,
 ) -> Result<HttpResponse, Error> {
@@ -126,5 +126,5 @@ pub async fn list(
     };
     let page = api.store.audit(tenant.id(), &filter, &PageRequest::from(page)).await?;
     let page = page.ok_or_else(Error::tenant_not_found)?;
-    answer::plain(StatusCode::OK, &List::of(page, AuditItem::from))
+    response::plain(StatusCode::OK, &List::of(page, AuditItem::from))
 }

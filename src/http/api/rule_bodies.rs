@@ -5,14 +5,14 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    body::{BodySize, Document},
-    document::{Object, present},
-};
 use crate::{
     config::limits,
     domain::{Name, RuleDraft, RulePatch},
     error::Detail,
+    http::door::{
+        body::{BodySize, Document},
+        document::{Object, present},
+    },
 };
 
 /// A rule to be made, or to be put in another's place.
@@ -184,7 +184,7 @@ fn tag_mistakes(tags: &[String], path: &str) -> Vec<Detail> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::document;
+    use crate::http::door::document;
 
     #[test]
     fn every_mistake_of_every_rule_is_named_with_its_path() {

@@ -5,12 +5,12 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Api, Error, strict};
 use crate::{
     config::limits,
     domain::{Quota, Revision, TenantId},
     engine::{self, Served},
     error::Detail,
+    http::door::{AppState, Error, strict},
     ruleset::{Decision, Facts, Query, Results, Return, RuleSet, UnknownFacts},
 };
 
@@ -86,7 +86,7 @@ impl Given {
 }
 
 /// The set that a tenant's facts are decided with.
-pub async fn serve(api: &Api, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
+pub async fn serve(api: &AppState, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
     let served = api.engine.rule_set(tenant, min_revision).await?;
     if served.set.schema_version().is_none() {
         return Err(engine::Error::SchemaMissing.into());
@@ -138,7 +138,7 @@ pub fn write(out: &mut Vec<u8>, value: &impl Serialize) {
 
 /// Decides. `facts` is well-formed JSON; `depth` is how deep in its document it stands.
 pub fn decide<'a>(
-    api: &Api,
+    api: &AppState,
     served: &'a Served,
     ask: &'a Ask,
     facts: &str,
@@ -176,7 +176,7 @@ fn read(set: &RuleSet, ask: &Ask, text: &str, depth: usize) -> Result<Facts, Err
     }
 }
 
-fn note(api: &Api, served: &Served, decision: &Decision, begun: Instant) {
+fn note(api: &AppState, served: &Served, decision: &Decision, begun: Instant) {
     let took = begun.elapsed();
     api.metrics.decision(decision.evaluated, decision.matched_count, took);
     served.decided(decision, took);

@@ -6,8 +6,10 @@ use actix_web::{HttpResponse, http::StatusCode, web::Data};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Api, Error, Part, Phase, answer};
-use crate::error::ErrorKind;
+use crate::{
+    error::ErrorKind,
+    http::door::{AppState, Error, Part, Phase, problem::Problem, response},
+};
 
 /// How long the database may take to answer before it counts as missing: less than probes wait, which is a second often.
 const PING_DEADLINE: Duration = Duration::from_millis(300);
@@ -30,7 +32,7 @@ pub struct Health {
     responses((status = 200, description = "The process lives.", body = Health))
 )]
 pub async fn alive() -> Result<HttpResponse, Error> {
-    answer::plain(StatusCode::OK, &Health { status: "ok", missing: None })
+    response::plain(StatusCode::OK, &Health { status: "ok", missing: None })
 }
 
 /// Says whether the node should be sent requests. Once it was ready it stays so until it stops: if the database went
@@ -39,14 +41,14 @@ pub async fn alive() -> Result<HttpResponse, Error> {
     get, path = "/readyz", tag = "operation", operation_id = "readiness", security(()),
     responses(
         (status = 200, description = "The node serves; `missing` says what it has lost since.", body = Health),
-        (status = 503, description = "It does not; `missing` says why.", body = super::problem::Problem,
+        (status = 503, description = "It does not; `missing` says why.", body = Problem,
          content_type = "application/problem+json")
     )
 )]
-pub async fn ready(api: Data<Api>) -> Result<HttpResponse, Error> {
+pub async fn ready(api: Data<AppState>) -> Result<HttpResponse, Error> {
     let missing = match api.readiness.phase() {
         Phase::Starting(missing) => missing,
-        Phase::Ready => return answer::plain(StatusCode::OK, &health_of(missing_now(&api).await)),
+        Phase::Ready => return response::plain(StatusCode::OK, &health_of(missing_now(&api).await)),
         Phase::Stopping => {
             let error = Error::new(ErrorKind::Unavailable, "stopping", "the service is stopping");
             return Err(error.extend("missing", Vec::<String>::new()));
@@ -63,7 +65,7 @@ fn health_of(missing: BTreeSet<Part>) -> Health {
 }
 
 /// What a node that was ready misses now.
-async fn missing_now(api: &Api) -> BTreeSet<Part> {
+async fn missing_now(api: &AppState) -> BTreeSet<Part> {
     let mut missing = BTreeSet::new();
     if !matches!(tokio::time::timeout(PING_DEADLINE, api.store.ping()).await, Ok(Ok(()))) {
         missing.insert(Part::Database);

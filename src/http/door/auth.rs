@@ -13,7 +13,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
-use super::{Api, Error, exchange};
+use super::{AppState, Error, middleware};
 use crate::{
     config::Secret,
     domain::{Author, Permission, Principal, TenantId, Token, fingerprint},
@@ -57,7 +57,7 @@ impl Caller {
     /// Whom a request's changes are put down to.
     pub fn author(&self, request: &HttpRequest) -> Author {
         let address = request.peer_addr().map(|address| address.ip().to_canonical());
-        Author::of_request(&self.0, exchange::id_of(request), address)
+        Author::of_request(&self.0, middleware::id_of(request), address)
     }
 
     /// The tenant that the caller is bound to; the operator is bound to none.
@@ -110,14 +110,14 @@ pub struct Standing {
 impl Standing {
     /// That of a request that was let in to do what `permission` covers.
     pub fn of(request: &HttpRequest, permission: Permission, scope: TenantScope) -> Result<Self, Error> {
-        let api = Api::of(request)?;
+        let api = AppState::of(request)?;
         let shown = shown(request, api)?.filter(|shown| !is_of_the_settings(api, *shown));
         let shown = shown.map(|Shown { token, hash }| (Secret::new(token), hash));
         Ok(Self { shown, permission, tenant: scope.tenant })
     }
 
     /// Says why the request must not go on, if it must not. As long as the credential is known this is a look into memory.
-    pub async fn check(&self, api: &Api) -> Result<(), Error> {
+    pub async fn check(&self, api: &AppState) -> Result<(), Error> {
         let Some((token, hash)) = &self.shown else { return Ok(()) };
         let principal = match api.engine.known(hash).or_else(|| api.issuers.known(hash)) {
             Some(principal) => Some(principal),
@@ -132,7 +132,9 @@ impl Standing {
 /// Lets a request in, or says why not: 401 to nobody, 404 for what is not the caller's, 403 for what the caller may not
 /// do with its own. Nothing of the request but its head has been read, and nothing looked up.
 pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), Error> {
-    if matches!(permission, Permission::Observe | Permission::Operate) && !Api::of(request)?.is_for_operators(request) {
+    if matches!(permission, Permission::Observe | Permission::Operate)
+        && !AppState::of(request)?.is_for_operators(request)
+    {
         return Err(Error::not_found("route_not_found", "such path here; operators have an address of their own"));
     }
     if matches!(permission, Permission::Open | Permission::Observe) {
@@ -154,14 +156,14 @@ pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), 
 }
 
 async fn identify(request: &HttpRequest) -> Result<Principal, Error> {
-    let api = Api::of(request)?;
+    let api = AppState::of(request)?;
     let Some(shown) = shown(request, api)? else { return Ok(Principal::Operator { key: None }) };
     let principal = holder(api, shown).await?;
     principal.ok_or_else(|| refuse(request, api, Some(shown.token), "the key is not valid"))
 }
 
 /// What the request shows; nothing where no key is asked for.
-fn shown<'r>(request: &'r HttpRequest, api: &Api) -> Result<Option<Shown<'r>>, Error> {
+fn shown<'r>(request: &'r HttpRequest, api: &AppState) -> Result<Option<Shown<'r>>, Error> {
     let mut credentials = request.headers().get_all(header::AUTHORIZATION);
     let Some(credential) = credentials.next() else {
         if api.options.is_open {
@@ -177,7 +179,7 @@ fn shown<'r>(request: &'r HttpRequest, api: &Api) -> Result<Option<Shown<'r>>, E
 }
 
 /// Whose key or token this is; `None` if it is not valid.
-async fn holder(api: &Api, shown: Shown<'_>) -> Result<Option<Principal>, Error> {
+async fn holder(api: &AppState, shown: Shown<'_>) -> Result<Option<Principal>, Error> {
     if is_of_the_settings(api, shown) {
         return Ok(Some(Principal::Operator { key: None }));
     }
@@ -188,12 +190,12 @@ async fn holder(api: &Api, shown: Shown<'_>) -> Result<Option<Principal>, Error>
     Ok(api.engine.authenticate(token, &hash).await?)
 }
 
-fn is_of_the_settings(api: &Api, shown: Shown<'_>) -> bool {
+fn is_of_the_settings(api: &AppState, shown: Shown<'_>) -> bool {
     api.options.operator_key.as_ref().is_some_and(|key| key.matches(&shown.hash))
 }
 
 /// Counts a credential that is not valid: 401, or 429 to who sends too many of them.
-fn refuse(request: &HttpRequest, api: &Api, token: Option<&str>, detail: &str) -> Error {
+fn refuse(request: &HttpRequest, api: &AppState, token: Option<&str>, detail: &str) -> Error {
     let address = request.peer_addr().map(|address| address.ip());
     let key = token.and_then(Token::parse).map(|token| token.holder());
     let wait = api.failures.note(address, key, Instant::now());

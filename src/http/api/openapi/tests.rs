@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     error::{Detail, Span, Subject},
-    http::{Error, routes},
+    http::{api::routes, door::Error},
 };
 
 fn parsed() -> Value {

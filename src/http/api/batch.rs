@@ -19,23 +19,25 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Api, Error,
-    auth::{Standing, TenantScope},
-    body::{self, BodySize, JSON, NDJSON},
     decide::{self, Ask, Given, Outcome, ReturnWord, write},
     decision::{BatchAnswer, DecisionLine},
-    document,
     evaluate::milliseconds_since,
     ndjson,
-    path::TenantPath,
-    precondition,
-    query::{self, Parameters, Query},
 };
 use crate::{
     config::limits,
     domain::{Permission, Quota, Revision, SchemaVersion, TenantId},
     engine::Served,
     error::Detail,
+    http::door::{
+        AppState, Error,
+        auth::{Standing, TenantScope},
+        body::{self, BodySize, JSON, NDJSON},
+        document,
+        path::TenantPath,
+        precondition,
+        query::{self, Parameters, Query},
+    },
 };
 
 /// Bytes after which a piece of the answer is sent.
@@ -156,7 +158,7 @@ impl Parameters for StreamQuery {
     )))
 )]
 pub async fn evaluate(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     request: HttpRequest,
     payload: Payload,
@@ -169,7 +171,7 @@ pub async fn evaluate(
 }
 
 async fn stream_of(
-    api: Data<Api>,
+    api: Data<AppState>,
     scope: TenantScope,
     request: &HttpRequest,
     payload: dev::Payload,
@@ -189,7 +191,7 @@ async fn stream_of(
 }
 
 async fn document(
-    api: &Data<Api>,
+    api: &Data<AppState>,
     scope: TenantScope,
     request: &HttpRequest,
     payload: dev::Payload,
@@ -227,7 +229,7 @@ async fn document(
 
 /// A batch on its way out.
 struct Batch {
-    api: Data<Api>,
+    api: Data<AppState>,
     tenant: TenantId,
     ask: Ask,
     served: Served,
@@ -331,7 +333,7 @@ impl From<Error> for ItemRefusal {
 }
 
 /// Decides one item, written as an object with `facts`.
-pub fn decide_item<'a>(api: &Api, served: &'a Served, ask: &'a Ask, item: &[u8], path: &str) -> Item<'a> {
+pub fn decide_item<'a>(api: &AppState, served: &'a Served, ask: &'a Ask, item: &[u8], path: &str) -> Item<'a> {
     let decided = decide::within(served, Quota::RequestBytes, item.len())
         .and_then(|()| document::envelope::<BatchItem>(item, path))
         .and_then(|item| decide::decide(api, served, ask, item.facts.get(), ITEM_DEPTH));

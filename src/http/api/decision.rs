@@ -3,8 +3,10 @@
 
 use utoipa::ToSchema;
 
-use super::problem::ErrorDetail;
-use crate::domain::{Revision, SchemaVersion, TenantId};
+use crate::{
+    domain::{Revision, SchemaVersion, TenantId},
+    http::door::problem::ErrorDetail,
+};
 
 /// A decision.
 #[derive(Debug, ToSchema)]

@@ -6,8 +6,10 @@ use actix_web::{
     web::Data,
 };
 
-use super::{Api, Error};
-use crate::telemetry::METRICS_CONTENT_TYPE;
+use crate::{
+    http::door::{AppState, Error},
+    telemetry::METRICS_CONTENT_TYPE,
+};
 
 /// Shows all metrics.
 #[utoipa::path(
@@ -15,7 +17,7 @@ use crate::telemetry::METRICS_CONTENT_TYPE;
     responses((status = 200, description = "All metrics, in the text format of OpenMetrics.", body = String,
                content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"))
 )]
-pub async fn show(api: Data<Api>) -> Result<HttpResponse, Error> {
+pub async fn show(api: Data<AppState>) -> Result<HttpResponse, Error> {
     for pool in api.store.pool_status() {
         api.metrics.pool(pool.pool, pool.in_use as usize, pool.idle as usize);
     }

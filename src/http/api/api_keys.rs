@@ -5,18 +5,18 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    Api, Error,
-    answer::{self, RevisedList},
-    auth::By,
-    body::{Body, Document},
-    path::{ApiKeyPath, TenantPath, api_key_not_found},
-    query::{PageQuery, Query},
-};
 use crate::{
     config::limits::{API_KEY_OVERLAP_SECONDS_DEFAULT, API_KEY_OVERLAP_SECONDS_MAX, API_KEYS_MAX},
     domain::{ApiKey, ApiKeyDraft, ApiKeyId, Holder, Name, Scope, TenantId, Token},
     error::{Detail, ErrorKind},
+    http::door::{
+        AppState, Error,
+        auth::By,
+        body::{Body, Document},
+        path::{ApiKeyPath, TenantPath, api_key_not_found},
+        query::{PageQuery, Query},
+        response::{self, RevisedList},
+    },
     store::{KeyMade, PageRequest},
 };
 
@@ -125,7 +125,7 @@ fn made(tenant: TenantId, token: &Token, made: KeyMade) -> Result<HttpResponse, 
         expires_at: key.expires_at,
         created_at: key.created_at,
     };
-    answer::created(format!("/api/v1/tenants/{tenant}/api-keys/{}", key.id), revision, &body)
+    response::created(format!("/api/v1/tenants/{tenant}/api-keys/{}", key.id), revision, &body)
 }
 
 /// Makes a key. The answer is the one place where it is shown.
@@ -135,7 +135,7 @@ fn made(tenant: TenantId, token: &Token, made: KeyMade) -> Result<HttpResponse, 
 )]
 pub async fn create(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(scope): TenantPath,
     _: Query<()>,
     Body(body): Body<ApiKeyBody>,
@@ -153,7 +153,7 @@ pub async fn create(
     params(PageQuery), responses((status = 200, description = "A page of keys.", body = RevisedList<ListedApiKey>))
 )]
 pub async fn list(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(scope): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
@@ -162,7 +162,7 @@ pub async fn list(
     let page = api.store.api_keys(tenant, &PageRequest::from(page)).await?;
     let (revision, page) = page.ok_or_else(Error::tenant_not_found)?;
     let listed = |key: ApiKey| ListedApiKey { public_id: Holder::Tenant(tenant, key.id).public_id(), key };
-    answer::found(&request, revision, &answer::List::of(page, listed).at(revision))
+    response::found(&request, revision, &response::List::of(page, listed).at(revision))
 }
 
 /// Revokes a key: this node refuses it from the answer on, the others within two seconds.
@@ -172,13 +172,13 @@ pub async fn list(
 )]
 pub async fn delete(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     ApiKeyPath(scope, id): ApiKeyPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
     let revision = api.store.delete_api_key(scope.id(), id, &author).await?.ok_or_else(api_key_not_found)?;
     api.engine.forget_keys(scope.id());
-    Ok(answer::deleted(revision))
+    Ok(response::deleted(revision))
 }
 
 /// Makes a key like another, which ends after an overlap.
@@ -189,7 +189,7 @@ pub async fn delete(
 )]
 pub async fn rotate(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     ApiKeyPath(scope, old): ApiKeyPath,
     _: Query<()>,
     Body(body): Body<RotateBody>,

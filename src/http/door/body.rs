@@ -16,7 +16,7 @@ use actix_web::{
 use futures_util::{FutureExt, StreamExt};
 use serde::de::DeserializeOwned;
 
-use super::{Api, Error, document, options::HttpLimits};
+use super::{AppState, Error, document, options::HttpLimits};
 use crate::error::ErrorKind;
 
 /// The media type of bodies.
@@ -87,7 +87,7 @@ pub async fn read_json(request: &HttpRequest, payload: Payload, size: BodySize) 
     if media_type(request)? != JSON {
         return Err(Error::unsupported_media_type(JSON));
     }
-    let limits = &Api::of(request)?.options.limits;
+    let limits = &AppState::of(request)?.options.limits;
     let bytes_max = size.bytes_max(limits);
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if length.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > bytes_max as u64) {

@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{
-    Api, Error,
-    answer::{self, BrokenItem, List, Revised, RevisedList},
-    auth::By,
-    body::{Body, Document},
-    path::{SchemaVersionPath, TenantPath, schema_version_not_found},
-    precondition::IfMatch,
-    problem::ErrorDetail,
-    query::{PageQuery, Query, SchemaChangeQuery},
-};
 use crate::{
     domain::{Author, Change, ChangeOptions, Revision, Schema, SchemaDefinition, SchemaVersion, TenantId},
     engine::{Changed, Checked},
     error::Detail,
+    http::door::{
+        AppState, Error,
+        auth::By,
+        body::{Body, Document},
+        path::{SchemaVersionPath, TenantPath, schema_version_not_found},
+        precondition::IfMatch,
+        problem::ErrorDetail,
+        query::{PageQuery, Query, SchemaChangeQuery},
+        response::{self, BrokenItem, List, Revised, RevisedList},
+    },
     store::{ChangelogLine, PageRequest},
 };
 
@@ -140,7 +140,7 @@ fn written(changed: Changed) -> Result<Revised<SchemaItem>, Error> {
 )]
 pub async fn create(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
@@ -151,7 +151,7 @@ pub async fn create(
     let changed = api.engine.change(tenant.id(), Change::CreateSchema(definition), options).await?;
     let schema = written(changed)?;
     let location = format!("/api/v1/tenants/{tenant}/schema/versions/{}", schema.resource.version);
-    answer::created(location, schema.revision, &schema)
+    response::created(location, schema.revision, &schema)
 }
 
 /// Makes the next version of a tenant's schema, or the first. A definition equal to the one in use changes nothing.
@@ -162,7 +162,7 @@ pub async fn create(
 )]
 pub async fn put(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query(query): Query<SchemaChangeQuery>,
     if_match: IfMatch,
@@ -171,7 +171,7 @@ pub async fn put(
     let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
     let options = options(author, if_match, &query);
     let schema = written(api.engine.change(tenant.id(), Change::PutSchema(definition), options).await?)?;
-    answer::ok(schema.revision, &schema)
+    response::ok(schema.revision, &schema)
 }
 
 /// Shows the schema in use.
@@ -180,14 +180,14 @@ pub async fn put(
     responses((status = 200, description = "The schema.", body = Revised<SchemaItem>))
 )]
 pub async fn show(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let (tenant, schema) = api.store.schema(tenant.id()).await?.ok_or_else(Error::tenant_not_found)?;
     let schema = SchemaItem::from(schema.ok_or_else(missing)?);
-    answer::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
+    response::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
 }
 
 /// Lists the versions of a schema, newest first.
@@ -196,14 +196,14 @@ pub async fn show(
     params(PageQuery), responses((status = 200, description = "A page of versions.", body = RevisedList<SchemaItem>))
 )]
 pub async fn versions(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let page = api.store.schema_versions(tenant.id(), &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
-    answer::found(&request, tenant.revision, &List::of(page, SchemaItem::from).at(tenant.revision))
+    response::found(&request, tenant.revision, &List::of(page, SchemaItem::from).at(tenant.revision))
 }
 
 /// Shows a version of a schema.
@@ -213,14 +213,14 @@ pub async fn versions(
     responses((status = 200, description = "The version.", body = Revised<SchemaItem>))
 )]
 pub async fn version(
-    api: Data<Api>,
+    api: Data<AppState>,
     SchemaVersionPath(tenant, version): SchemaVersionPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let (tenant, schema) = api.store.schema_version(tenant.id(), version).await?.ok_or_else(Error::tenant_not_found)?;
     let schema = SchemaItem::from(schema.ok_or_else(schema_version_not_found)?);
-    answer::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
+    response::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
 }
 
 /// Puts a version of a schema in use again.
@@ -231,7 +231,7 @@ pub async fn version(
 )]
 pub async fn activate(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     SchemaVersionPath(tenant, version): SchemaVersionPath,
     Query(query): Query<SchemaChangeQuery>,
     if_match: IfMatch,
@@ -241,7 +241,7 @@ pub async fn activate(
     let (_, stored) = api.store.schema_version(tenant.id(), version).await?.ok_or_else(Error::tenant_not_found)?;
     let stored = stored.ok_or_else(schema_version_not_found)?;
     let schema = written(api.engine.change(tenant.id(), Change::ActivateSchema(stored), options).await?)?;
-    answer::ok(schema.revision, &schema)
+    response::ok(schema.revision, &schema)
 }
 
 /// Lists what was done to a schema, newest first.
@@ -251,14 +251,14 @@ pub async fn activate(
     responses((status = 200, description = "A page of the changelog.", body = RevisedList<ChangelogItem>))
 )]
 pub async fn changelog(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let page = api.store.changelog(tenant.id(), &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
-    answer::found(&request, tenant.revision, &List::of(page, ChangelogItem::from).at(tenant.revision))
+    response::found(&request, tenant.revision, &List::of(page, ChangelogItem::from).at(tenant.revision))
 }
 
 /// Says what a schema would break, and changes nothing.
@@ -267,7 +267,7 @@ pub async fn changelog(
     request_body = SchemaBody, responses((status = 200, description = "What it would do.", body = SchemaCheck))
 )]
 pub async fn check(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     Body(body): Body<SchemaBody>,
@@ -276,17 +276,17 @@ pub async fn check(
         Ok(definition) => api.engine.check(tenant.id(), Change::PutSchema(definition)).await?,
         Err(details) => unreadable(&api, tenant.id(), details).await?,
     };
-    let (errors, breaks) = (checked.details, answer::broken_items(checked.breaks));
+    let (errors, breaks) = (checked.details, response::broken_items(checked.breaks));
     let valid = errors.is_empty() && breaks.is_empty() && !checked.breaks_flat_callers;
     let breaks_flat_callers = checked.breaks_flat_callers;
-    answer::ok(
+    response::ok(
         checked.revision,
         &SchemaCheck { valid, errors, breaks, breaks_flat_callers, revision: checked.revision },
     )
 }
 
 /// A definition that says nothing breaks nothing.
-async fn unreadable(api: &Api, tenant: TenantId, details: Vec<Detail>) -> Result<Checked, Error> {
+async fn unreadable(api: &AppState, tenant: TenantId, details: Vec<Detail>) -> Result<Checked, Error> {
     let tenant = api.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
     Ok(Checked { revision: tenant.revision, details, breaks: Vec::new(), breaks_flat_callers: false })
 }

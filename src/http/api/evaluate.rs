@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{
-    Api, Error,
-    auth::{Caller, TenantScope},
-    body::{JSON, RawBody},
-    decide::{self, Given, ReturnWord},
-    document,
-    path::{self, TenantPath},
-    precondition,
-    query::Query,
-};
+use super::decide::{self, Given, ReturnWord};
 use crate::{
     domain::{Quota, Revision, SchemaVersion, TenantId},
     error::Detail,
+    http::door::{
+        AppState, Error,
+        auth::{Caller, TenantScope},
+        body::{JSON, RawBody},
+        document,
+        path::{self, TenantPath},
+        precondition,
+        query::Query,
+    },
 };
 
 /// Facts to be decided.
@@ -80,7 +80,7 @@ pub fn milliseconds_since(begun: Instant) -> f64 {
 )]
 pub async fn by_body(
     caller: Caller,
-    api: Data<Api>,
+    api: Data<AppState>,
     _: Query<()>,
     request: HttpRequest,
     RawBody(text): RawBody,
@@ -104,7 +104,7 @@ pub async fn by_body(
     responses((status = 200, description = "The decision.", body = super::decision::DecisionAnswer))
 )]
 pub async fn by_path(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     RawBody(text): RawBody,
@@ -117,7 +117,12 @@ pub async fn by_path(
     evaluate(&api, tenant, body, text.len()).await
 }
 
-async fn evaluate(api: &Api, scope: TenantScope, body: EvaluateBody<'_>, bytes: usize) -> Result<HttpResponse, Error> {
+async fn evaluate(
+    api: &AppState,
+    scope: TenantScope,
+    body: EvaluateBody<'_>,
+    bytes: usize,
+) -> Result<HttpResponse, Error> {
     let ask = Given {
         rules: body.rules,
         tags: body.tags,

@@ -4,20 +4,20 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    Api, Error,
-    answer::{self, List, Revised, RevisedList},
-    auth::By,
-    body::{Body, Document},
-    document::present,
-    path::{DerivedFieldPath, TenantPath, derived_field_not_found},
-    precondition::IfMatch,
-    query::{BreakQuery, PageQuery, Query},
-    rule_bodies::check_description,
-};
+use super::rule_bodies::check_description;
 use crate::{
     domain::{Author, Change, ChangeOptions, DerivedField, DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch},
     engine::Changed,
+    http::door::{
+        AppState, Error,
+        auth::By,
+        body::{Body, Document},
+        document::present,
+        path::{DerivedFieldPath, TenantPath, derived_field_not_found},
+        precondition::IfMatch,
+        query::{BreakQuery, PageQuery, Query},
+        response::{self, List, Revised, RevisedList},
+    },
     ruleset::Outcome,
     store::PageRequest,
 };
@@ -97,7 +97,7 @@ fn written(changed: Changed, id: DerivedFieldId) -> Result<Revised<DerivedField>
 )]
 pub async fn create(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
@@ -107,7 +107,7 @@ pub async fn create(
     let changed = api.engine.change(tenant.id(), Change::CreateDerivedField(body.draft()?), options).await?;
     let Outcome::DerivedField(id) = changed.amendment.outcome else { return Err(derived_field_not_found()) };
     let field = written(changed, id)?;
-    answer::created(format!("/api/v1/tenants/{tenant}/derived-fields/{id}"), field.revision, &field)
+    response::created(format!("/api/v1/tenants/{tenant}/derived-fields/{id}"), field.revision, &field)
 }
 
 /// Lists derived fields in creation order.
@@ -117,14 +117,14 @@ pub async fn create(
     responses((status = 200, description = "A page of derived fields.", body = RevisedList<DerivedField>))
 )]
 pub async fn list(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let page = api.store.derived_fields(tenant.id(), &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
-    answer::found(&request, tenant.revision, &List::of(page, |field| field).at(tenant.revision))
+    response::found(&request, tenant.revision, &List::of(page, |field| field).at(tenant.revision))
 }
 
 /// Shows a derived field.
@@ -134,14 +134,14 @@ pub async fn list(
     responses((status = 200, description = "The derived field.", body = Revised<DerivedField>))
 )]
 pub async fn show(
-    api: Data<Api>,
+    api: Data<AppState>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let (tenant, field) = api.store.derived_field(tenant.id(), id).await?.ok_or_else(Error::tenant_not_found)?;
     let field = field.ok_or_else(derived_field_not_found)?;
-    answer::found(&request, tenant.revision, &Revised::read(field, tenant.revision))
+    response::found(&request, tenant.revision, &Revised::read(field, tenant.revision))
 }
 
 /// Changes parts of a derived field.
@@ -152,7 +152,7 @@ pub async fn show(
 )]
 pub async fn change(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     Query(query): Query<BreakQuery>,
     IfMatch(if_match): IfMatch,
@@ -161,7 +161,7 @@ pub async fn change(
     let options = options(author, if_match, &query);
     let change = Change::PatchDerivedField(id, body.patch()?);
     let field = written(api.engine.change(tenant.id(), change, options).await?, id)?;
-    answer::ok(field.revision, &field)
+    response::ok(field.revision, &field)
 }
 
 /// Deletes a derived field.
@@ -172,14 +172,14 @@ pub async fn change(
 )]
 pub async fn delete(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     Query(query): Query<BreakQuery>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
     let options = options(author, if_match, &query);
     let changed = api.engine.change(tenant.id(), Change::DeleteDerivedField(id), options).await?;
-    Ok(answer::deleted(changed.revision))
+    Ok(response::deleted(changed.revision))
 }
 
 fn options(author: Author, if_match: Option<crate::domain::Revision>, query: &BreakQuery) -> ChangeOptions {

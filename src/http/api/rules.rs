@@ -4,21 +4,21 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    Api, Error,
-    answer::{self, List, Revised, RevisedList},
-    auth::By,
-    body::Body,
-    path::{RulePath, TenantPath, rule_not_found},
-    precondition::IfMatch,
-    problem::ErrorDetail,
-    query::{Given, PageQuery, Parameters, Query},
-    rule_bodies::{ExpressionBody, RuleBody, RuleListBody, RulePatchBody},
-};
+use super::rule_bodies::{ExpressionBody, RuleBody, RuleListBody, RulePatchBody};
 use crate::{
     domain::{Author, Change, ChangeOptions, Revision, Rule, RuleId},
     engine::{self, Changed},
     error::{Detail, Span},
+    http::door::{
+        AppState, Error,
+        auth::By,
+        body::Body,
+        path::{RulePath, TenantPath, rule_not_found},
+        precondition::IfMatch,
+        problem::ErrorDetail,
+        query::{Given, PageQuery, Parameters, Query},
+        response::{self, List, Revised, RevisedList},
+    },
     ruleset::{Cost, Outcome},
     store::{PageRequest, RuleFilter},
 };
@@ -114,7 +114,7 @@ fn written(changed: Changed, id: RuleId) -> Result<Revised<Rule>, Error> {
 )]
 pub async fn create(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     if_match: IfMatch,
@@ -124,7 +124,7 @@ pub async fn create(
     let changed = api.engine.change(tenant.id(), Change::CreateRule(draft), options(author, if_match)).await?;
     let Outcome::Rule(id) = changed.amendment.outcome else { return Err(rule_not_found()) };
     let rule = written(changed, id)?;
-    answer::created(format!("/api/v1/tenants/{tenant}/rules/{id}"), rule.revision, &rule)
+    response::created(format!("/api/v1/tenants/{tenant}/rules/{id}"), rule.revision, &rule)
 }
 
 /// Lists rules in creation order.
@@ -133,7 +133,7 @@ pub async fn create(
     params(RuleQuery, PageQuery), responses((status = 200, description = "A page of rules.", body = RevisedList<Rule>))
 )]
 pub async fn list(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query((filter, page)): Query<(RuleQuery, PageQuery)>,
     request: HttpRequest,
@@ -141,7 +141,7 @@ pub async fn list(
     let filter = RuleFilter { active: filter.active, tag: filter.tag, name_prefix: filter.name_prefix };
     let page = api.store.rules(tenant.id(), &filter, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
-    answer::found(&request, tenant.revision, &List::of(page, |rule| rule).at(tenant.revision))
+    response::found(&request, tenant.revision, &List::of(page, |rule| rule).at(tenant.revision))
 }
 
 /// Replaces the whole list of rules in one change. Rules of the same name keep their id.
@@ -151,7 +151,7 @@ pub async fn list(
 )]
 pub async fn replace_all(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     if_match: IfMatch,
@@ -160,7 +160,7 @@ pub async fn replace_all(
     let drafts = body.drafts().map_err(Error::invalid)?;
     let changed = api.engine.change(tenant.id(), Change::ReplaceRules(drafts), options(author, if_match)).await?;
     let (items, revision) = (changed.amendment.after.rules, changed.revision);
-    answer::ok(revision, &RevisedList { items, next_cursor: None, revision })
+    response::ok(revision, &RevisedList { items, next_cursor: None, revision })
 }
 
 /// Shows a rule.
@@ -169,14 +169,14 @@ pub async fn replace_all(
     responses((status = 200, description = "The rule.", body = Revised<Rule>))
 )]
 pub async fn show(
-    api: Data<Api>,
+    api: Data<AppState>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let (tenant, rule) = api.store.rule(tenant.id(), id).await?.ok_or_else(Error::tenant_not_found)?;
     let rule = rule.ok_or_else(rule_not_found)?;
-    answer::found(&request, tenant.revision, &Revised::read(rule, tenant.revision))
+    response::found(&request, tenant.revision, &Revised::read(rule, tenant.revision))
 }
 
 /// Puts another rule in a rule's place; what is left out takes its default.
@@ -186,7 +186,7 @@ pub async fn show(
 )]
 pub async fn replace(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     if_match: IfMatch,
@@ -195,7 +195,7 @@ pub async fn replace(
     let draft = body.draft("").map_err(Error::invalid)?;
     let change = Change::ReplaceRule(id, draft);
     let rule = written(api.engine.change(tenant.id(), change, options(author, if_match)).await?, id)?;
-    answer::ok(rule.revision, &rule)
+    response::ok(rule.revision, &rule)
 }
 
 /// Changes parts of a rule.
@@ -205,7 +205,7 @@ pub async fn replace(
 )]
 pub async fn change(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     if_match: IfMatch,
@@ -213,7 +213,7 @@ pub async fn change(
 ) -> Result<HttpResponse, Error> {
     let change = Change::PatchRule(id, body.patch().map_err(Error::invalid)?);
     let rule = written(api.engine.change(tenant.id(), change, options(author, if_match)).await?, id)?;
-    answer::ok(rule.revision, &rule)
+    response::ok(rule.revision, &rule)
 }
 
 /// Deletes a rule.
@@ -223,13 +223,13 @@ pub async fn change(
 )]
 pub async fn delete(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Error> {
     let changed = api.engine.change(tenant.id(), Change::DeleteRule(id), options(author, if_match)).await?;
-    Ok(answer::deleted(changed.revision))
+    Ok(response::deleted(changed.revision))
 }
 
 /// Says what the checker finds in an expression, and changes nothing.
@@ -239,7 +239,7 @@ pub async fn delete(
     responses((status = 200, description = "What the checker finds.", body = ExpressionCheck))
 )]
 pub async fn check(
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     Body(body): Body<ExpressionBody>,
@@ -250,7 +250,7 @@ pub async fn check(
     }
     let report = served.set.check_rule(&body.expression);
     let revision = served.set.revision();
-    answer::ok(
+    response::ok(
         revision,
         &ExpressionCheck {
             valid: report.details.is_empty(),

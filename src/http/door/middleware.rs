@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Api, Error, error::PROBLEM_JSON, unread::Unread};
+use super::{AppState, Error, error::PROBLEM_JSON, payload_hold::Unread};
 use crate::{domain::TenantId, telemetry::Metrics};
 
 /// The header that carries a request's id, in and out.
@@ -44,7 +44,7 @@ pub async fn exchange<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse, actix_web::Error> {
     let begun = Instant::now();
-    let api = Api::of(request.request())?.clone();
+    let api = AppState::of(request.request())?.clone();
     let id = request_id(&request);
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.path());
     request.extensions_mut().insert(RequestId(id.clone()));
@@ -122,7 +122,7 @@ fn log(error: &Error, status: StatusCode) {
 }
 
 /// What keeps a browser from making more of an answer than it is.
-fn protect(api: &Api, headers: &mut HeaderMap) {
+fn protect(api: &AppState, headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -132,7 +132,7 @@ fn protect(api: &Api, headers: &mut HeaderMap) {
     }
 }
 
-fn count(api: &Data<Api>, response: &ServiceResponse, begun: Instant) {
+fn count(api: &Data<AppState>, response: &ServiceResponse, begun: Instant) {
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     let request = response.request();
     let route = request.app_data::<RoutePattern>().map_or("unknown", |pattern| pattern.0);

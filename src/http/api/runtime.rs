@@ -6,16 +6,16 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    Api, Error,
-    answer::{self, List},
-    auth::{By, TenantScope},
-    path::TenantPath,
-    query::{Given, PageQuery, Parameters, Query},
-};
 use crate::{
     domain::{AuditAction, AuditDraft, Author, Name, Node, Revision, TenantId},
     engine::{self, RuntimeState, TenantRuntime},
+    http::door::{
+        AppState, Error,
+        auth::{By, TenantScope},
+        path::TenantPath,
+        query::{Given, PageQuery, Parameters, Query},
+        response::{self, List},
+    },
     store::PageRequest,
 };
 
@@ -195,12 +195,12 @@ impl From<engine::ResidentRuntime> for ResidentBody {
     }
 }
 
-async fn answer(api: &Api, tenant: TenantScope) -> Result<HttpResponse, Error> {
-    answer::plain(StatusCode::OK, &RuntimeBody::from(api.engine.runtime(tenant.id()).await?))
+async fn answer(api: &AppState, tenant: TenantScope) -> Result<HttpResponse, Error> {
+    response::plain(StatusCode::OK, &RuntimeBody::from(api.engine.runtime(tenant.id()).await?))
 }
 
 /// Writes down what an operator asks for, before it is done: what cannot be written down is not done.
-async fn note(api: &Api, tenant: TenantScope, author: &Author, action: AuditAction) -> Result<(), Error> {
+async fn note(api: &AppState, tenant: TenantScope, author: &Author, action: AuditAction) -> Result<(), Error> {
     let draft = AuditDraft { action, resource: "runtime".to_owned(), before: None, after: None };
     let is_there = api.store.note_audit(tenant.id(), author, draft).await?;
     if is_there { Ok(()) } else { Err(Error::tenant_not_found()) }
@@ -214,11 +214,11 @@ async fn note(api: &Api, tenant: TenantScope, author: &Author, action: AuditActi
     responses((status = 200, description = "A page of tenants.", body = List<RuntimeBody>))
 )]
 pub async fn list(
-    api: Data<Api>,
+    api: Data<AppState>,
     Query((filter, page)): Query<(StateFilter, PageQuery)>,
 ) -> Result<HttpResponse, Error> {
     let page = api.engine.runtimes(&filter.state, &PageRequest::from(page)).await?;
-    answer::plain(StatusCode::OK, &List::of(page, RuntimeBody::from))
+    response::plain(StatusCode::OK, &List::of(page, RuntimeBody::from))
 }
 
 /// Lists the nodes that live.
@@ -226,8 +226,8 @@ pub async fn list(
     get, path = "/api/v1/runtime/nodes", tag = "runtime", operation_id = "listNodes",
     responses((status = 200, description = "The nodes.", body = NodesBody))
 )]
-pub async fn nodes(api: Data<Api>, _: Query<()>) -> Result<HttpResponse, Error> {
-    answer::plain(StatusCode::OK, &NodesBody { items: api.engine.nodes().await? })
+pub async fn nodes(api: Data<AppState>, _: Query<()>) -> Result<HttpResponse, Error> {
+    response::plain(StatusCode::OK, &NodesBody { items: api.engine.nodes().await? })
 }
 
 /// Shows how a tenant is doing on this node.
@@ -235,7 +235,7 @@ pub async fn nodes(api: Data<Api>, _: Query<()>) -> Result<HttpResponse, Error> 
     get, path = "/api/v1/tenants/{tenantId}/runtime", tag = "runtime", operation_id = "getTenantRuntime",
     responses((status = 200, description = "How it is doing.", body = RuntimeBody))
 )]
-pub async fn show(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+pub async fn show(api: Data<AppState>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
     answer(&api, tenant).await
 }
 
@@ -246,7 +246,7 @@ pub async fn show(api: Data<Api>, TenantPath(tenant): TenantPath, _: Query<()>) 
 )]
 pub async fn load(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
@@ -262,7 +262,7 @@ pub async fn load(
 )]
 pub async fn stop(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
@@ -278,7 +278,7 @@ pub async fn stop(
 )]
 pub async fn reload(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
@@ -294,7 +294,7 @@ pub async fn reload(
 )]
 pub async fn release(
     By(author): By,
-    api: Data<Api>,
+    api: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use utoipa_swagger_ui::Config;
 
-use super::Error;
+use crate::http::door::Error;
 
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/api-docs/openapi.json")));
 

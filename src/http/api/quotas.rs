@@ -4,10 +4,10 @@ use actix_web::{HttpResponse, http::StatusCode, web::Data};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Api, Error, answer, document::present, path::TenantPath, query::Query};
 use crate::{
     domain::{Quota, QuotaPatch},
     error::Detail,
+    http::door::{AppState, Error, document::present, path::TenantPath, query::Query, response},
     ruleset,
 };
 
@@ -97,7 +97,7 @@ impl QuotasPatchBody {
     get, path = "/api/v1/tenants/{tenantId}/quotas", tag = "tenants", operation_id = "getQuotas",
     responses((status = 200, description = "The quotas.", body = QuotasBody))
 )]
-pub async fn show(api: Data<Api>, TenantPath(scope): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+pub async fn show(api: Data<AppState>, TenantPath(scope): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
     let snapshot = api.store.snapshot(scope.id()).await?.ok_or_else(Error::tenant_not_found)?;
     let compiled = api.engine.runtime(scope.id()).await?.resident.map(|resident| resident.memory_bytes);
     let item = |quota: Quota| QuotaItem {
@@ -106,5 +106,5 @@ pub async fn show(api: Data<Api>, TenantPath(scope): TenantPath, _: Query<()>) -
         tier_limit: quota.of_tier(snapshot.tenant.tier),
         used: if quota == Quota::CompiledBytes { compiled } else { ruleset::used(&snapshot, quota) },
     };
-    answer::plain(StatusCode::OK, &QuotasBody { items: Quota::ALL.map(item).into() })
+    response::plain(StatusCode::OK, &QuotasBody { items: Quota::ALL.map(item).into() })
 }

@@ -2,14 +2,7 @@
 //!
 //! Signals are not its business: whoever runs it stops it.
 
-use std::{
-    io,
-    net::SocketAddr,
-    num::NonZeroUsize,
-    sync::{Arc, OnceLock},
-    thread,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
 
 use actix_cors::Cors;
 use actix_web::{
@@ -23,8 +16,12 @@ use actix_web::{
     web::Data,
 };
 
-use super::{Api, HttpOptions, Readiness, exchange::exchange, failures::Failures, routes, tls};
-use crate::{engine::Engine, jwt::Issuers, store::Store, telemetry::Metrics};
+use super::{
+    AppState,
+    middleware::exchange,
+    router::{self, Entry},
+    tls,
+};
 
 /// How long a connection is read from after an answer that did not wait for the whole body, so that the caller gets
 /// to see the answer.
@@ -83,14 +80,8 @@ pub enum ServerError {
 
 impl Server {
     /// Takes the port. To be called within a tokio runtime.
-    pub fn bind(
-        options: HttpOptions,
-        engine: Engine,
-        store: Store,
-        issuers: Arc<Issuers>,
-        metrics: Metrics,
-        readiness: Readiness,
-    ) -> Result<Self, ServerError> {
+    pub fn bind(state: AppState, table: fn() -> Vec<Entry>) -> Result<Self, ServerError> {
+        let options = &state.options;
         let address = options.listen;
         if options.is_open && !address.ip().is_loopback() {
             return Err(ServerError::OperatorKeyMissing(address));
@@ -99,16 +90,14 @@ impl Server {
         let workers = options.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZeroUsize::get));
         let tls = options.tls.as_ref().map(tls::config).transpose()?;
         let (admin, origins) = (options.admin_listen, options.cors_origins.clone());
-        let failures = Failures::new(options.failures);
-        let admin_address = OnceLock::new();
-        let api = Data::new(Api { engine, store, issuers, metrics, readiness, options, failures, admin_address });
+        let api = Data::new(state);
         let shared = api.clone();
         let http = HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
                 .wrap(from_fn(exchange))
                 .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
-                .configure(routes::configure)
+                .configure(|config| router::configure(config, table))
         })
         .workers(workers)
         .disable_signals()

@@ -1,0 +1,34 @@
+//! The plumbing of HTTP: what every request and every response passes, whatever they are about.
+//!
+//! Nothing here knows a resource: the routes come in as a table. `error` is the one map from errors to statuses.
+
+mod app_state;
+pub mod auth;
+mod auth_rate_limit;
+pub mod body;
+pub mod document;
+mod error;
+mod hosts;
+mod middleware;
+pub mod openapi;
+mod options;
+pub mod path;
+mod payload_hold;
+pub mod precondition;
+pub mod problem;
+pub mod query;
+mod readiness;
+pub mod response;
+pub mod router;
+mod server;
+pub mod strict;
+mod tls;
+
+pub use self::{
+    app_state::AppState,
+    auth_rate_limit::FailureLimits,
+    error::Error,
+    options::{HttpLimits, HttpOptions, OperatorKey, TlsFiles},
+    readiness::{Part, Phase, Readiness},
+    server::{Server, ServerError, Stop, Stopper},
+};
