@@ -75,7 +75,7 @@ impl Freshness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::hints::NOT_BEHIND;
+    use crate::engine::resident::hints::NOT_BEHIND;
 
     #[test]
     fn a_tenant_that_does_not_load_is_stale_though_the_database_answers() {

@@ -4,34 +4,22 @@
 //! A tenant's actor is the only writer of its rule set, which it publishes in the registry. Decisions take the
 //! published set and run on the caller's task: no mailbox, no SQL.
 
-mod catch_up;
 mod clock;
-mod crowding;
+mod counted_msg;
 mod error;
-mod eviction;
 mod exit;
 mod follow;
 mod freshness;
 mod handle;
-mod heartbeat;
-mod hints;
 mod keys;
-mod live;
-mod mail;
-mod operate;
 mod options;
-mod publication;
 mod registry;
-mod reload;
 mod resident;
-mod restart;
-mod runtime;
-mod served;
 mod supervisor;
+mod sweep_throttle;
 mod tenant;
 #[cfg(test)]
 mod tests;
-mod writers;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -41,18 +29,25 @@ use std::{
 use ractor::ActorRef;
 use tokio::sync::Semaphore;
 
-use self::{clock::Clock, crowding::Crowding, freshness::Freshness, keys::Keys, registry::Registry, reload::Want};
+use self::{
+    clock::Clock, freshness::Freshness, keys::Keys, registry::Registry, sweep_throttle::SweepThrottle,
+    tenant::reload::Want,
+};
 use crate::{domain::TenantId, store::Store, telemetry::Metrics};
 
 pub use self::{
     error::Error,
-    handle::{Changed, Checked, Engine, Health},
+    handle::{
+        Changed, Checked, Engine, Health,
+        resolve::Served,
+        runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
+    },
     keys::Pepper,
-    live::{LiveSet, Used},
     options::{Compiler, EngineOptions},
-    resident::{Failure, LastLoad},
-    runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
-    served::Served,
+    resident::{
+        Failure, LastLoad,
+        live_set::{LiveSet, Used},
+    },
 };
 
 /// What all actors and tasks of one engine share.
@@ -69,7 +64,7 @@ pub struct Shared {
     /// Loads that may be under way at once.
     loads: Semaphore,
     /// Whether the supervisor has been asked to make room.
-    crowding: Crowding,
+    sweep_throttle: SweepThrottle,
     /// Set by the supervisor when it starts.
     supervisor: OnceLock<ActorRef<supervisor::Msg>>,
 }
@@ -92,7 +87,7 @@ impl Shared {
             return;
         }
         // A supervisor that does not run ends the process anyway.
-        match self.crowding.ask(self.clock.now_ms()) {
+        match self.sweep_throttle.ask(self.clock.now_ms()) {
             None => {}
             Some(Duration::ZERO) => _ = self.tell(supervisor::Msg::Sweep),
             Some(wait) => {

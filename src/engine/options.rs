@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Pepper, eviction::Room};
+use super::{Pepper, supervisor::eviction::Room};
 use crate::{domain::Snapshot, ruleset::RuleSet};
 
 /// The engine's settings. Their meaning for operators stands in `docs/configuration.md`.

@@ -14,13 +14,14 @@ use ractor::{ActorId, ActorRef};
 
 use super::{
     clock::{Clock, millis},
-    eviction::{Room, Seat},
-    live::LiveSet,
-    mail::{self, Letter},
-    reload::{self, Want},
-    resident::Resident,
-    served::FIRST_LOAD_WAIT,
-    tenant,
+    counted_msg::{self, CountedMsg},
+    handle::resolve::FIRST_LOAD_WAIT,
+    resident::{Resident, live_set::LiveSet},
+    supervisor::eviction::{Room, Seat},
+    tenant::{
+        self,
+        reload::{self, Want},
+    },
 };
 use crate::domain::{Revision, TenantId};
 
@@ -30,20 +31,20 @@ pub struct Entry {
     /// What is known of it.
     pub resident: Arc<Resident>,
     /// Who keeps it.
-    pub actor: ActorRef<Letter>,
+    pub actor: ActorRef<CountedMsg>,
     /// What it serves: as in the resident, and here for decisions, which have come this far and need nothing else.
     set: Option<Arc<LiveSet>>,
 }
 
 impl Entry {
     /// A tenant with its actor, which serves what it served before.
-    pub fn new(resident: Arc<Resident>, actor: ActorRef<Letter>) -> Self {
+    pub fn new(resident: Arc<Resident>, actor: ActorRef<CountedMsg>) -> Self {
         Self { set: resident.set(), resident, actor }
     }
 
     /// Sends to its actor. One that has failed takes nothing: then the message comes back.
     pub fn send(&self, message: tenant::Msg) -> Result<(), Option<tenant::Msg>> {
-        mail::send(&self.actor, &self.resident, message)
+        counted_msg::send(&self.actor, &self.resident, message)
     }
 }
 
@@ -142,7 +143,7 @@ impl Registry {
 
     /// Tells a tenant's actor that the database may hold something newer; tenants that are not in memory need none.
     /// Answers whether that is for the supervisor to act on: the tenant is in quarantine, where no actor runs, and has
-    /// not been tried with it. `known_ms`: as in [`Hints::keep`](super::hints::Hints::keep).
+    /// not been tried with it. `known_ms`: as in [`Hints::keep`](super::resident::hints::Hints::keep).
     pub fn hint(&self, tenant: TenantId, want: Want, known_ms: u64) -> bool {
         let Some(entry) = self.entries.get(&tenant) else { return false };
         let is_news = reload::is_news(want, entry.resident.revision());

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     domain::{Revision, TenantId},
-    engine::{catch_up, reload::Want},
+    engine::{follow::catch_up, tenant::reload::Want},
     store::{Head, Moment, Poll},
 };
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{database::Row, world::Scenario};
 use crate::{
     domain::{Epoch, Revision, TenantId},
-    engine::publication::Version,
+    engine::tenant::publication::Version,
 };
 
 /// What we promise: no decision is older and not marked so.

@@ -13,12 +13,14 @@ use super::{
 use crate::{
     domain::{Revision, TenantId},
     engine::{
-        catch_up::Schedule,
+        follow::catch_up::Schedule,
         freshness::Freshness,
-        hints::{Hints, NOT_BEHIND},
-        publication::Version,
-        reload::{State, Want},
-        restart,
+        resident::hints::{Hints, NOT_BEHIND},
+        supervisor::restart,
+        tenant::{
+            publication::Version,
+            reload::{State, Want},
+        },
     },
 };
 

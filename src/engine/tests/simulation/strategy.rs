@@ -2,7 +2,7 @@
 
 use crate::{
     domain::Revision,
-    engine::{
+    engine::tenant::{
         publication::{Publication, Version, publication},
         reload::{self, Action, Input, State},
     },

@@ -11,10 +11,10 @@ use super::{
 use crate::{
     domain::TenantId,
     engine::{
-        hints::Hints,
         registry::is_awaited,
-        reload::{State, Want},
-        restart,
+        resident::hints::Hints,
+        supervisor::restart,
+        tenant::reload::{State, Want},
     },
 };
 

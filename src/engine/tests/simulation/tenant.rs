@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::TenantId,
-    engine::{
+    engine::tenant::{
         publication::{Publication, Version},
         reload::{self, Action, Input, State, Want},
     },

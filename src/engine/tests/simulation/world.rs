@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{Revision, TenantId},
-    engine::publication::Version,
+    engine::tenant::publication::Version,
     store::{Head, Moment},
 };
 

@@ -1,5 +1,10 @@
 //! The handle: what the doors may ask of the engine.
 
+pub mod admin;
+pub mod resolve;
+pub mod runtime;
+mod write_lock;
+
 use std::{
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -13,24 +18,21 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use super::{
-    EngineOptions, Error, Shared,
-    clock::Clock,
-    crowding::Crowding,
-    follow,
-    freshness::Freshness,
-    heartbeat,
-    keys::{self, Keys},
-    operate,
-    publication::Version,
-    registry::Registry,
-    reload::Want,
-    supervisor::{self, Supervisor},
-    writers::Writers,
-};
+use self::write_lock::WriteLocks;
 use crate::{
     config::limits,
     domain::{Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId},
+    engine::{
+        EngineOptions, Error, Shared,
+        clock::Clock,
+        follow::{self, heartbeat},
+        freshness::Freshness,
+        keys::{self, Keys},
+        registry::Registry,
+        supervisor::{self, Supervisor},
+        sweep_throttle::SweepThrottle,
+        tenant::{publication::Version, reload::Want},
+    },
     error::Detail,
     ruleset::{Amendment, Broken, Refusal, amend},
     store::Store,
@@ -57,7 +59,7 @@ pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     node: NodeId,
     supervisor: ActorRef<supervisor::Msg>,
-    writers: Writers,
+    write_locks: WriteLocks,
     /// Places for callers that wait for a load: the supervisor's mailbox has no bound of its own.
     pub(super) waiting: Arc<Semaphore>,
     /// True once a part that must not end has ended.
@@ -110,7 +112,7 @@ impl Engine {
             registry: Registry::new(clock),
             clock,
             loads: Semaphore::new(limits::LOADS_MAX),
-            crowding: Crowding::default(),
+            sweep_throttle: SweepThrottle::default(),
             supervisor: OnceLock::new(),
             store,
             metrics,
@@ -130,7 +132,7 @@ impl Engine {
         let node = NodeId::generate();
         parts.spawn(heartbeat::beat(shared.clone(), node));
         let (pinned_sender, pinned_loaded) = watch::channel(false);
-        parts.spawn(operate::keep_pinned(shared.clone(), pinned_sender));
+        parts.spawn(admin::keep_pinned(shared.clone(), pinned_sender));
         parts.spawn(async move {
             let _ = supervising.await;
         });
@@ -143,8 +145,8 @@ impl Engine {
             }
         });
         let waiting = Arc::new(Semaphore::new(limits::LOAD_WAITERS_MAX));
-        let writers = Writers::default();
-        let inner = Inner { shared, node, supervisor, writers, waiting, failed, pinned_loaded, watcher };
+        let write_locks = WriteLocks::default();
+        let inner = Inner { shared, node, supervisor, write_locks, waiting, failed, pinned_loaded, watcher };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -160,7 +162,7 @@ impl Engine {
         if_match: Option<Revision>,
         author: &Author,
     ) -> Result<Revision, Error> {
-        let _turn = self.inner.writers.turn(tenant).await.ok_or(Error::TenantBusy)?;
+        let _guard = self.inner.write_locks.lock(tenant).await.ok_or(Error::TenantBusy)?;
         let revision = match self.inner.shared.store.delete_tenant(tenant, if_match, author).await? {
             None => return Err(Error::TenantNotFound),
             Some(Err(current)) => return Err(Error::RevisionMismatch { current }),
@@ -180,7 +182,7 @@ impl Engine {
 
     /// Makes a change, and waits until this node serves it.
     pub async fn change(&self, tenant: TenantId, change: Change, options: ChangeOptions) -> Result<Changed, Error> {
-        let _turn = self.inner.writers.turn(tenant).await.ok_or(Error::TenantBusy)?;
+        let _guard = self.inner.write_locks.lock(tenant).await.ok_or(Error::TenantBusy)?;
         let shared = &self.inner.shared;
         let transaction = shared.store.begin_change(tenant).await?.ok_or(Error::TenantNotFound)?;
         let current = transaction.snapshot().revision();

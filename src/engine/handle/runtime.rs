@@ -4,13 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{
-    Engine, Error, Shared,
-    live::Used,
-    resident::{Failure, LastLoad, Resident},
-};
 use crate::{
     domain::{Revision, Tenant, TenantId},
+    engine::{
+        Engine, Error, Shared,
+        resident::{Failure, LastLoad, Resident, live_set::Used},
+    },
     store::{Page, PageRequest},
 };
 

@@ -2,6 +2,9 @@
 //!
 //! Decisions read it, its actor writes it, and the supervisor marks it; it outlives a failed actor.
 
+pub mod hints;
+pub mod live_set;
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,13 +16,15 @@ use std::{
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 
-use super::{
+use self::{
     hints::Hints,
-    live::{LiveSet, Usage},
-    mail::Mailbox,
-    reload::Want,
+    live_set::{LiveSet, Usage},
 };
-use crate::{domain::Revision, ruleset::CompileReport};
+use crate::{
+    domain::Revision,
+    engine::{counted_msg::Mailbox, tenant::reload::Want},
+    ruleset::CompileReport,
+};
 
 /// One tenant in memory. Outlives a failed actor, so that decisions go on while another one takes its place.
 #[derive(Debug)]

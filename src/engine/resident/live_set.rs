@@ -42,12 +42,12 @@ pub struct Used {
 
 impl LiveSet {
     /// `rules`, whose decisions `usage` counts.
-    pub(super) fn new(rules: RuleSet, usage: Arc<Usage>) -> Self {
+    pub(in crate::engine) fn new(rules: RuleSet, usage: Arc<Usage>) -> Self {
         Self { rules, usage }
     }
 
     /// Counts a decision.
-    pub(super) fn decided(&self, decision: &Decision<'_>, took: Duration) {
+    pub(in crate::engine) fn decided(&self, decision: &Decision<'_>, took: Duration) {
         let time_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.usage.decisions.fetch_add(1, Ordering::Relaxed);
         self.usage.rules.fetch_add(u64::try_from(decision.evaluated).unwrap_or(u64::MAX), Ordering::Relaxed);

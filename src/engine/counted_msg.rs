@@ -22,7 +22,7 @@ impl Mailbox {
 
 /// A message on its way. It counts until it is opened, or lost with an actor that failed.
 #[derive(Debug)]
-pub struct Letter {
+pub struct CountedMsg {
     message: Msg,
     _counted: Counted,
 }
@@ -36,7 +36,7 @@ impl Drop for Counted {
     }
 }
 
-impl Letter {
+impl CountedMsg {
     /// One to the actor that keeps `resident`.
     pub fn new(message: Msg, resident: &Arc<Resident>) -> Self {
         resident.mailbox.0.fetch_add(1, Ordering::Relaxed);
@@ -50,9 +50,9 @@ impl Letter {
 }
 
 /// Sends `message` to the actor that keeps `resident`. An actor that has failed takes nothing: then it comes back.
-pub fn send(actor: &ActorRef<Letter>, resident: &Arc<Resident>, message: Msg) -> Result<(), Option<Msg>> {
-    actor.cast(Letter::new(message, resident)).map_err(|error| match error {
-        MessagingErr::SendErr(letter) => Some(letter.open()),
+pub fn send(actor: &ActorRef<CountedMsg>, resident: &Arc<Resident>, message: Msg) -> Result<(), Option<Msg>> {
+    actor.cast(CountedMsg::new(message, resident)).map_err(|error| match error {
+        MessagingErr::SendErr(message) => Some(message.open()),
         _ => None,
     })
 }
@@ -69,13 +69,13 @@ mod tests {
     struct Slow;
 
     impl Actor for Slow {
-        type Msg = Letter;
+        type Msg = CountedMsg;
         type State = Arc<Semaphore>;
         type Arguments = Arc<Semaphore>;
 
         async fn pre_start(
             &self,
-            _: ActorRef<Letter>,
+            _: ActorRef<CountedMsg>,
             turns: Arc<Semaphore>,
         ) -> Result<Arc<Semaphore>, ActorProcessingErr> {
             Ok(turns)
@@ -83,12 +83,12 @@ mod tests {
 
         async fn handle(
             &self,
-            _: ActorRef<Letter>,
-            letter: Letter,
+            _: ActorRef<CountedMsg>,
+            message: CountedMsg,
             turns: &mut Arc<Semaphore>,
         ) -> Result<(), ActorProcessingErr> {
             turns.acquire().await?.forget();
-            match letter.open() {
+            match message.open() {
                 Msg::Stop(exit) => Err(exit.into()),
                 _ => Ok(()),
             }

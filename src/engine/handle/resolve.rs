@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{
-    Engine, Error, LiveSet,
-    hints::NOT_BEHIND,
-    registry::Serving,
-    supervisor,
-    tenant::{Missing, Waiter},
-};
 use crate::{
     domain::{Revision, TenantId, TenantStatus},
+    engine::{
+        Engine, Error, LiveSet,
+        registry::Serving,
+        resident::hints::NOT_BEHIND,
+        supervisor,
+        tenant::{Missing, Waiter},
+    },
     ruleset::Decision,
 };
 

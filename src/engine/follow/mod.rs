@@ -3,6 +3,9 @@
 //! A notification is a hint and may be lost. What holds the promised bound is the question asked every second, on a
 //! connection of its own, what changed since the last one.
 
+pub mod catch_up;
+pub mod heartbeat;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -14,13 +17,10 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{
-    Shared,
-    catch_up::{self, Schedule},
-    reload::Want,
-};
+use self::catch_up::Schedule;
 use crate::{
     domain::Revision,
+    engine::{Shared, tenant::reload::Want},
     store::{self, ChangeCursor, Head, Heard, Listener, Poll, Reconciler},
 };
 

@@ -5,14 +5,16 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
-use super::Shared;
-use crate::domain::{NodeId, Vitals};
+use crate::{
+    domain::{NodeId, Vitals},
+    engine::Shared,
+};
 
 /// How often the row is written: a third of what makes a node count as gone.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Writes the row again and again.
-pub(super) async fn beat(shared: Arc<Shared>, id: NodeId) {
+pub async fn beat(shared: Arc<Shared>, id: NodeId) {
     let host = host();
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

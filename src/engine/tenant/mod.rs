@@ -2,6 +2,9 @@
 //!
 //! Decisions never pass through it. Loading runs in a task of its own, so that the mailbox is never held up.
 
+pub mod publication;
+pub mod reload;
+
 use std::{
     any::Any,
     panic::AssertUnwindSafe,
@@ -18,19 +21,20 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
-use super::{
-    Shared,
-    exit::Exit,
-    jitter_permille,
-    live::LiveSet,
-    mail::{self, Letter},
+use self::{
     publication::{Publication, Version, publication},
-    reload::{self, Action, Input, Want},
-    resident::{LastLoad, Resident},
-    supervisor,
+    reload::{Action, Input, Want},
 };
 use crate::{
     domain::{Revision, Snapshot, TenantId},
+    engine::{
+        Shared,
+        counted_msg::{self, CountedMsg},
+        exit::Exit,
+        jitter_permille,
+        resident::{LastLoad, Resident, live_set::LiveSet},
+        supervisor,
+    },
     ruleset::RuleSet,
     store,
 };
@@ -135,21 +139,21 @@ pub struct State {
 pub struct TenantActor;
 
 impl Actor for TenantActor {
-    type Msg = Letter;
+    type Msg = CountedMsg;
     type State = State;
     type Arguments = Args;
 
-    async fn pre_start(&self, _myself: ActorRef<Letter>, args: Args) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(&self, _myself: ActorRef<CountedMsg>, args: Args) -> Result<State, ActorProcessingErr> {
         Ok(State { args, reload: reload::State::Idle, waiters: Vec::new(), reloads: Vec::new(), reloading: Vec::new() })
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<Letter>,
-        letter: Letter,
+        myself: ActorRef<CountedMsg>,
+        message: CountedMsg,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match letter.open() {
+        match message.open() {
             Msg::Ensure(waiter) => state.ensure(&myself, waiter),
             Msg::Hinted => state.hinted(&myself),
             Msg::Loaded(Ok(Some(loaded))) => state.loaded(&myself, loaded),
@@ -172,20 +176,20 @@ impl Actor for TenantActor {
 }
 
 impl State {
-    fn ensure(&mut self, myself: &ActorRef<Letter>, waiter: Waiter) {
+    fn ensure(&mut self, myself: &ActorRef<CountedMsg>, waiter: Waiter) {
         let Some(waiter) = answer_if_served(waiter, self.args.resident.set()) else { return };
         let want = waiter.revision_min.map_or(Want::Fresh, Want::AtLeast);
         self.waiters.push(waiter);
         self.advance(myself, Input::Hint(want));
     }
 
-    fn hinted(&mut self, myself: &ActorRef<Letter>) {
+    fn hinted(&mut self, myself: &ActorRef<CountedMsg>) {
         if let Some(want) = self.args.resident.hints.take() {
             self.advance(myself, Input::Hint(want));
         }
     }
 
-    fn loaded(&mut self, myself: &ActorRef<Letter>, loaded: Loaded) {
+    fn loaded(&mut self, myself: &ActorRef<CountedMsg>, loaded: Loaded) {
         self.publish(loaded);
         for reply in self.reloading.drain(..) {
             let _ = reply.send(Ok(()));
@@ -231,7 +235,7 @@ impl State {
         }
     }
 
-    fn gone(&mut self, myself: &ActorRef<Letter>) {
+    fn gone(&mut self, myself: &ActorRef<CountedMsg>) {
         for waiter in self.waiters.drain(..) {
             let _ = waiter.reply.send(Err(Missing::Tenant));
         }
@@ -243,7 +247,7 @@ impl State {
         let _ = self.args.shared.tell(gone);
     }
 
-    fn failed(&mut self, myself: &ActorRef<Letter>, error: &LoadError) {
+    fn failed(&mut self, myself: &ActorRef<CountedMsg>, error: &LoadError) {
         self.args.shared.metrics.load_failure();
         self.args.resident.failed(format!("loading the rule set failed: {error}"));
         warn!(tenant = %self.args.tenant, error = error as &dyn std::error::Error, "loading the rule set failed");
@@ -262,7 +266,7 @@ impl State {
         self.advance(myself, Input::Failed { jitter_permille: jitter_permille() });
     }
 
-    fn stop(&mut self, myself: &ActorRef<Letter>, exit: Exit) {
+    fn stop(&mut self, myself: &ActorRef<CountedMsg>, exit: Exit) {
         for waiter in self.waiters.drain(..) {
             let ensure = supervisor::Msg::Ensure { tenant: self.args.tenant, waiter };
             let _ = self.args.shared.tell(ensure);
@@ -271,7 +275,7 @@ impl State {
         myself.stop(None);
     }
 
-    fn advance(&mut self, myself: &ActorRef<Letter>, input: Input) {
+    fn advance(&mut self, myself: &ActorRef<CountedMsg>, input: Input) {
         self.waiters.retain(|waiter| !waiter.reply.is_closed());
         let (next, action) = reload::step(self.reload, self.args.resident.revision(), input);
         self.reload = next;
@@ -284,13 +288,13 @@ impl State {
             Some(Action::Load) => self.begin_load(myself.clone()),
             Some(Action::RetryAfter(wait)) => {
                 let resident = self.args.resident.clone();
-                myself.send_after(wait, move || Letter::new(Msg::RetryDue, &resident));
+                myself.send_after(wait, move || CountedMsg::new(Msg::RetryDue, &resident));
             }
             None => {}
         }
     }
 
-    fn begin_load(&mut self, myself: ActorRef<Letter>) {
+    fn begin_load(&mut self, myself: ActorRef<CountedMsg>) {
         self.reloading.append(&mut self.reloads);
         let anew = !self.reloading.is_empty();
         let shared = self.args.shared.clone();
@@ -300,7 +304,7 @@ impl State {
             let loaded = AssertUnwindSafe(load(&shared, tenant, &resident, anew)).catch_unwind().await;
             let result = loaded.unwrap_or_else(|panic| Err(LoadError::Panic(words_of(&*panic))));
             // An actor that has stopped meanwhile has handed its callers on.
-            let _ = mail::send(&myself, &resident, Msg::Loaded(result));
+            let _ = counted_msg::send(&myself, &resident, Msg::Loaded(result));
         });
     }
 }

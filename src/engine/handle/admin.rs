@@ -8,13 +8,14 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{
-    Engine, Error, Shared,
-    served::FIRST_LOAD_WAIT,
-    supervisor,
-    tenant::{self, Missing},
+use super::resolve::FIRST_LOAD_WAIT;
+use crate::{
+    domain::TenantId,
+    engine::{
+        Engine, Error, Shared, supervisor,
+        tenant::{self, Missing},
+    },
 };
-use crate::domain::TenantId;
 
 /// How often the pinned tenants are looked for that are not in memory.
 const PINNED_INTERVAL: Duration = Duration::from_secs(2);

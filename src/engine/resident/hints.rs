@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::reload::Want;
+use crate::engine::tenant::reload::Want;
 
 /// Of a tenant that is not known to be behind.
 pub const NOT_BEHIND: u64 = u64::MAX;

@@ -3,23 +3,28 @@
 //! Because all of that happens in its turn, a tenant never has two actors, and a request that crosses a stop is either
 //! forwarded before it or starts another actor after it.
 
+pub mod eviction;
+pub mod restart;
+
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use super::{
-    Shared, eviction,
-    exit::Exit,
-    jitter_permille,
-    registry::Entry,
-    reload::Want,
-    resident::Resident,
-    restart::{self, Action, Input},
-    tenant::{self, Missing, TenantActor, Waiter},
+use self::restart::{Action, Input};
+use crate::{
+    domain::TenantId,
+    engine::{
+        Shared,
+        exit::Exit,
+        jitter_permille,
+        registry::Entry,
+        resident::Resident,
+        tenant::{self, Missing, TenantActor, Waiter, reload::Want},
+    },
+    telemetry::Departure,
 };
-use crate::{domain::TenantId, telemetry::Departure};
 
 /// What the supervisor is sent.
 #[derive(Debug)]
@@ -280,17 +285,17 @@ impl State {
     }
 
     fn sweep(&mut self) {
-        let Shared { options, registry, metrics, crowding, clock, .. } = &*self.shared.clone();
-        crowding.begin();
+        let Shared { options, registry, metrics, sweep_throttle, clock, .. } = &*self.shared.clone();
+        sweep_throttle.begin();
         // While the database is away, a tenant let go of could not come back.
         let now_ms = clock.now_ms();
         if self.shared.freshness.is_stale(now_ms) {
-            return crowding.in_vain(now_ms);
+            return sweep_throttle.insufficient(now_ms);
         }
         let room = options.room();
         let leaving = eviction::choose(registry.seats(options.idle_stop, room), now_ms, room);
         if leaving.is_crowded_still {
-            crowding.in_vain(now_ms);
+            sweep_throttle.insufficient(now_ms);
         }
         for tenant in leaving.surplus {
             self.stop(tenant, registry.remove(tenant), Exit::Evicted);

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::reload::Want;
-use crate::domain::Revision;
+use crate::{domain::Revision, engine::tenant::reload::Want};
 
 /// How often every tenant in memory is compared, whatever the change log says.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
