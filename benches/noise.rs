@@ -22,7 +22,10 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use tenet::{
     cluster::{self, Cluster, ClusterOptions, Purpose},
-    domain::{Author, Change, ChangeOptions, Name, RuleDraft, SchemaDefinition, TenantDraft, TenantId, Tier},
+    domain::{
+        Author, Change, ChangeOptions, Name, Principal, RuleDraft, SchemaDefinition, TenantDraft, TenantId,
+        TenantScope, Tier,
+    },
     engine::{Engine, EngineOptions},
     ruleset::{Query, UnknownFacts},
     store::{
@@ -62,7 +65,7 @@ async fn main() {
         })
         .collect();
     let noisy = tenant(&engine, "noisy", &schema(0), many).await;
-    engine.rule_set(noisy, None).await.unwrap();
+    engine.rule_set(scope(noisy), None).await.unwrap();
 
     let alone = measure(&engine, quiet).await;
     let (done, changes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -72,7 +75,7 @@ async fn main() {
             while !done.load(Ordering::Relaxed) {
                 let number = changes.fetch_add(1, Ordering::Relaxed) + 1;
                 let change = Change::PutSchema(SchemaDefinition::parse(&schema(number)).unwrap());
-                engine.change(noisy, change, ChangeOptions::default()).await.unwrap();
+                engine.change(scope(noisy), change, ChangeOptions::default()).await.unwrap();
             }
         }
     });
@@ -117,7 +120,7 @@ async fn tenant(engine: &Engine, name: &str, schema: &Value, rules: Vec<RuleDraf
     let draft = TenantDraft { name: Name::parse(name, "name").unwrap(), tier: Tier::Free };
     let tenant = engine.create_tenant(&draft, &Author::default()).await.unwrap().id;
     for change in [Change::CreateSchema(SchemaDefinition::parse(schema).unwrap()), Change::ReplaceRules(rules)] {
-        engine.change(tenant, change, ChangeOptions::default()).await.unwrap();
+        engine.change(scope(tenant), change, ChangeOptions::default()).await.unwrap();
     }
     tenant
 }
@@ -135,7 +138,7 @@ async fn measure(engine: &Engine, tenant: TenantId) -> Histogram<u64> {
                     // That it waits for a thread is a part of what is looked for.
                     tokio::task::yield_now().await;
                 }
-                let served = engine.rule_set(tenant, None).await.unwrap();
+                let served = engine.rule_set(scope(tenant), None).await.unwrap();
                 let facts = served.set.read_facts(black_box(FACTS), UnknownFacts::Ignore).unwrap();
                 black_box(served.set.decide(&facts, &Query::default()).matched_count);
                 times.record(u64::try_from(asked.elapsed().as_nanos()).unwrap()).unwrap();
@@ -144,4 +147,9 @@ async fn measure(engine: &Engine, tenant: TenantId) -> Histogram<u64> {
         times
     });
     measuring.await.unwrap()
+}
+
+/// The scope of a tenant, as an operator has it.
+pub fn scope(tenant: TenantId) -> TenantScope {
+    TenantScope::of_principal(&Principal::Operator { key: None }, tenant).unwrap()
 }

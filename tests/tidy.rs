@@ -253,6 +253,38 @@ fn a_crate_is_named_only_in_the_modules_it_belongs_to() {
     assert!(wrong.is_empty(), "crates in the wrong place:\n{}", wrong.join("\n"));
 }
 
+/// Who may make the right to reach a tenant's data ([`tenet::domain::TenantScope`]), and how: from a caller that was
+/// authenticated, or for the service itself with one of the reasons in `System`. The field is private, so that there
+/// is no third way.
+const SCOPES: [(&str, &str); 6] = [
+    ("cli", "System::Command"),
+    ("engine", "System::Credentials"),
+    ("engine", "System::Loader"),
+    ("http", "TenantScope::of_principal"),
+    ("store", "System::Creation"),
+    ("store", "System::Operators"),
+];
+
+#[test]
+fn a_scope_is_made_only_where_a_caller_is_authenticated_or_the_service_acts_for_itself() {
+    let mut found = BTreeSet::new();
+    for source in sources("src", "rs").iter().filter(|source| source.path.matches('/').count() > 1) {
+        if source.is_test() || source.path == "src/domain/scope.rs" {
+            continue;
+        }
+        let code = source.text.split("#[cfg(test)]").next().unwrap();
+        for path in paths(&tokens(code)) {
+            let made =
+                path.split("::").skip_while(|part| !["System", "TenantScope"].contains(part)).collect::<Vec<_>>();
+            if made.len() > 1 && made[1] != "of_system" {
+                found.insert((source.module().to_owned(), made[..2].join("::")));
+            }
+        }
+    }
+    let listed = SCOPES.map(|(module, made)| (module.to_owned(), made.to_owned()));
+    assert_eq!(found, BTreeSet::from(listed));
+}
+
 #[test]
 fn a_file_says_first_what_it_is() {
     let code = ["src", "tests", "benches"].map(|directory| sources(directory, "rs")).into_iter().flatten();

@@ -21,7 +21,7 @@ use tenet::{
 };
 
 use super::{
-    bed::{Bed, FACTS, Rules},
+    bed::{Bed, FACTS, Rules, scope},
     changes::{KEY, until_ready},
     process::{Running, cpu},
     report::{Report, median, quantile},
@@ -216,9 +216,9 @@ pub fn isolation(bed: &Bed, report: &mut Report) {
                 let (store, tenants) = &stores[which];
                 let tenant = tenants[round % tenants.len()];
                 let began = Instant::now();
-                black_box(store.tenant(tenant).await.unwrap().unwrap());
+                black_box(store.tenant(scope(tenant)).await.unwrap().unwrap());
                 let between = Instant::now();
-                let rules = store.rules(tenant, &filter, &request).await.unwrap().unwrap();
+                let rules = store.rules(scope(tenant), &filter, &request).await.unwrap().unwrap();
                 let took = [between - began, between.elapsed()].map(|time| time.as_secs_f64() * 1e6);
                 assert_eq!(rules.1.items.len(), 10);
                 if round >= TRANSACTIONS / 10 {
@@ -261,7 +261,7 @@ pub fn audit(bed: &Bed, report: &mut Report) {
             }
             let began = Instant::now();
             let tenant = database.tenants[number % database.tenants.len()];
-            let change = store.begin_change(tenant).await.unwrap().unwrap();
+            let change = store.begin_change(scope(tenant)).await.unwrap().unwrap();
             let mut rule = change.snapshot().rules[0].clone();
             rule.expression = format!("facts.age >= {number}");
             change.commit(&[Operation::UpdateRule(rule)], &author).await.unwrap();

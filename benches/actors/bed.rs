@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
 use tenet::{
     cluster::{self, Cluster, ClusterOptions, Purpose},
-    domain::TenantId,
+    domain::{Principal, TenantId, TenantScope},
     engine::{Engine, EngineOptions},
     store::{
         Store, StoreOptions,
@@ -139,6 +139,11 @@ fn expressions(rules: Rules) -> Vec<Value> {
     let rule =
         |(n, text): (usize, String)| serde_json::json!({"n": n, "name": format!("rule {n}"), "expression": text});
     texts.into_iter().enumerate().map(rule).collect()
+}
+
+/// The scope of a tenant, as an operator has it.
+pub fn scope(tenant: TenantId) -> TenantScope {
+    TenantScope::of_principal(&Principal::Operator { key: None }, tenant).unwrap()
 }
 
 /// An engine on a database, with what it stands on.

@@ -15,7 +15,7 @@ use tenet::{
 };
 
 use super::{
-    bed::{Bed, Database, FACTS, Node, Rules},
+    bed::{Bed, Database, FACTS, Node, Rules, scope},
     process::{self, Running, cpu},
     report::{Report, quantile},
 };
@@ -129,7 +129,7 @@ pub fn burst(bed: &Bed, report: &mut Report) {
         let node = Node::start(&database.url).await;
         let engine = &node.engine;
         let tenant = database.tenants[0];
-        engine.rule_set(tenant, None).await.unwrap();
+        engine.rule_set(scope(tenant), None).await.unwrap();
         let mut connection = PgConnection::connect(&database.url).await.unwrap();
         let (before, busy) = (node.loads(), node.load_seconds());
         let began = Instant::now();
@@ -139,7 +139,7 @@ pub fn burst(bed: &Bed, report: &mut Report) {
             sqlx::query(change).bind(tenant.0).bind(expression).execute(&mut connection).await.unwrap();
         }
         let seconds = began.elapsed().as_secs_f64();
-        while engine.rule_set(tenant, None).await.unwrap().set.revision() < Revision(WRITES + 1) {
+        while engine.rule_set(scope(tenant), None).await.unwrap().set.revision() < Revision(WRITES + 1) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let loads = node.loads() - before;

@@ -9,7 +9,7 @@ use tenet::{
 };
 
 use super::{
-    bed::{Bed, FACTS, Node, Rules},
+    bed::{Bed, FACTS, Node, Rules, scope},
     report::{Report, median},
 };
 
@@ -53,7 +53,7 @@ pub fn decide(bed: &Bed, report: &mut Report) {
         let node = Node::start(&database.url).await;
         let engine = &node.engine;
         let tenant = database.tenants[0];
-        let set = engine.rule_set(tenant, None).await.unwrap().set;
+        let set = engine.rule_set(scope(tenant), None).await.unwrap().set;
         let (actor, _) = Actor::spawn(None, Mailbox, Some(Arc::clone(&set))).await.unwrap();
         for _ in 0..ROUNDS {
             let began = Instant::now();
@@ -63,7 +63,7 @@ pub fn decide(bed: &Bed, report: &mut Report) {
             bare.push(each(began));
             let began = Instant::now();
             for _ in 0..DECISIONS {
-                let served = engine.rule_set(tenant, None).await.unwrap();
+                let served = engine.rule_set(scope(tenant), None).await.unwrap();
                 black_box(decide_once(&served.set, black_box(FACTS)));
             }
             snapshot.push(each(began));

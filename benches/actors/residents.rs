@@ -9,7 +9,7 @@ use tenet::{domain::TenantId, engine::Error, ruleset::RuleSet};
 use tokio::{runtime::Runtime, sync::mpsc};
 
 use super::{
-    bed::{Bed, FACTS, Node, Rules},
+    bed::{Bed, FACTS, Node, Rules, scope},
     decisions::{Mailbox, decide_once},
     process::{cpu, cpu_of_server, measured, memory_bytes},
     report::{Report, median},
@@ -92,7 +92,7 @@ pub fn cold(bed: &Bed, report: &mut Report) {
             let node = Node::start(&database.url).await;
             let mut connection = PgConnection::connect(&database.url).await.unwrap();
             for tenant in &database.tenants {
-                let snapshot = node.store.snapshot(*tenant).await.unwrap().unwrap();
+                let snapshot = node.store.snapshot(scope(*tenant)).await.unwrap().unwrap();
                 let began = Instant::now();
                 let _: i32 = sqlx::query_scalar("select 1").fetch_one(&mut connection).await.unwrap();
                 let set = black_box(RuleSet::compile(black_box(&snapshot), None));
@@ -102,7 +102,7 @@ pub fn cold(bed: &Bed, report: &mut Report) {
             let engine = &node.engine;
             for tenant in &database.tenants {
                 let began = Instant::now();
-                let set = engine.rule_set(*tenant, None).await.unwrap().set;
+                let set = engine.rule_set(scope(*tenant), None).await.unwrap().set;
                 black_box(decide_once(&set, FACTS));
                 first.push(began.elapsed().as_secs_f64() * 1e3);
             }
@@ -163,10 +163,13 @@ pub fn child_resident(url: &str, count: usize) {
         let used = || [cpu(me), cpu_of_server(backend)].map(|time| time.as_secs_f64() * 1e6 / count as f64);
         let (before, used_before) = (memory_bytes(me), used());
         let began = Instant::now();
-        let loads = ids.into_iter().map(|id| {
-            let engine = node.engine.clone();
-            async move { assert!(decide_once(&engine.rule_set(TenantId(id), None).await.unwrap().set, FACTS) < 10) }
-        });
+        let loads =
+            ids.into_iter().map(|id| {
+                let engine = node.engine.clone();
+                async move {
+                    assert!(decide_once(&engine.rule_set(scope(TenantId(id)), None).await.unwrap().set, FACTS) < 10)
+                }
+            });
         stream::iter(loads).buffer_unordered(AT_ONCE).for_each(|()| async {}).await;
         let seconds = began.elapsed().as_secs_f64();
         let (all, [own, server]) = (memory_bytes(me), used());
@@ -193,7 +196,7 @@ pub fn cycles(bed: &Bed, report: &mut Report) {
             let asked = (0..CYCLES / 10).map(|_| {
                 let engine = Arc::clone(&engine);
                 async move {
-                    let answer = engine.rule_set(TenantId::generate(), None).await;
+                    let answer = engine.rule_set(scope(TenantId::generate()), None).await;
                     assert!(matches!(answer, Err(Error::TenantNotFound)), "{answer:?}");
                 }
             });

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, value_parser};
 use crate::{
     app,
     config::{Purpose, Secret, Settings, Sources},
-    domain::{ApiKeyDraft, ApiKeyId, Author, Holder, Name, Scope, TenantId, Token},
+    domain::{ApiKeyDraft, ApiKeyId, Author, Holder, Name, Scope, System, TenantScope, Token},
     store::{KeyMade, PageRequest, Store},
     telemetry::Metrics,
 };
@@ -72,8 +72,12 @@ struct Whose {
 }
 
 impl Whose {
-    fn tenant(&self) -> anyhow::Result<Option<TenantId>> {
-        let parse = |id: &String| id.parse().with_context(|| format!("`{id}` is no tenant's id"));
+    /// The tenant, if one is named: whoever can reach the database may make and revoke any key in it.
+    fn tenant(&self) -> anyhow::Result<Option<TenantScope>> {
+        let parse = |id: &String| {
+            let tenant = id.parse().with_context(|| format!("`{id}` is no tenant's id"))?;
+            Ok(TenantScope::of_system(System::Command, tenant))
+        };
         self.tenant.as_ref().map(parse).transpose()
     }
 }
@@ -144,11 +148,11 @@ async fn create_for_operator(store: &Store, pepper: Option<&Secret>, name: &Name
 async fn create_for_tenant(
     store: &Store,
     pepper: Option<&Secret>,
-    tenant: TenantId,
+    tenant: TenantScope,
     draft: ApiKeyDraft,
 ) -> anyhow::Result<Token> {
     let id = ApiKeyId::generate();
-    let token = Token::generate(Holder::Tenant(tenant, id))?;
+    let token = Token::generate(Holder::Tenant(tenant.id(), id))?;
     match store.create_api_key(tenant, id, token.digest(pepper), &draft, &author()).await? {
         KeyMade::Made(..) => Ok(token),
         KeyMade::NoTenant | KeyMade::NoKey => bail!("there is no such tenant"),
@@ -156,7 +160,7 @@ async fn create_for_tenant(
     }
 }
 
-async fn list(store: &Store, tenant: Option<TenantId>) -> anyhow::Result<()> {
+async fn list(store: &Store, tenant: Option<TenantScope>) -> anyhow::Result<()> {
     let Some(tenant) = tenant else {
         for key in store.operator_keys().await? {
             println!("{}  {}  {}", key.id, key.created_at.format("%Y-%m-%d %H:%M"), key.name);

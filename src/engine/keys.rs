@@ -23,7 +23,7 @@ use tracing::warn;
 use super::{Engine, Error, Shared};
 use crate::{
     config::{Secret, limits::VERIFIED_KEYS_MAX},
-    domain::{ApiKeyId, Holder, KeyDigest, Permissions, Principal, TenantId, Token},
+    domain::{ApiKeyId, Holder, KeyDigest, Permissions, Principal, System, TenantId, TenantScope, Token},
     store::{self, StoredKey},
 };
 
@@ -160,7 +160,7 @@ impl Engine {
         let Some(token) = Token::parse(text) else { return Ok(None) };
         let changes = keys.changes.load(Ordering::SeqCst);
         let holder = token.holder();
-        let stored = self.inner.shared.store.find_key(holder).await?;
+        let stored = find(&self.inner.shared, holder).await?;
         let digest = token.digest(self.pepper());
         // What is not there is compared as well.
         let expected = stored.as_ref().map_or(KeyDigest([0; 32]), |key| key.digest);
@@ -185,8 +185,8 @@ impl Engine {
     }
 
     /// Has this node look up a tenant's keys again before it lets them in.
-    pub fn forget_keys(&self, tenant: TenantId) {
-        self.inner.shared.keys.forget(tenant);
+    pub fn forget_keys(&self, scope: TenantScope) {
+        self.inner.shared.keys.forget(scope.id());
     }
 }
 
@@ -194,6 +194,17 @@ fn principal(holder: Holder, stored: &StoredKey) -> Principal {
     match holder {
         Holder::Operator(key) => Principal::Operator { key: Some(key) },
         Holder::Tenant(tenant, key) => Principal::Tenant { tenant, key, permissions: Permissions::of(&stored.scopes) },
+    }
+}
+
+/// What a key of this holder is compared with.
+async fn find(shared: &Shared, holder: Holder) -> Result<Option<StoredKey>, store::Error> {
+    match holder {
+        Holder::Operator(key) => shared.store.find_operator_key(key).await,
+        Holder::Tenant(tenant, key) => {
+            let scope = TenantScope::of_system(System::Credentials, tenant);
+            shared.store.find_api_key(scope, key).await
+        }
     }
 }
 
@@ -237,7 +248,7 @@ pub async fn recheck(shared: Arc<Shared>) {
 
 async fn look_again(shared: &Shared, hash: &[u8; 32]) -> Result<(), store::Error> {
     let Some(holder) = shared.keys.verified.get(hash).map(|key| key.holder) else { return Ok(()) };
-    let stored = shared.store.find_key(holder).await?;
+    let stored = find(shared, holder).await?;
     match stored {
         Some(stored) => {
             if let Some(mut key) = shared.keys.verified.get_mut(hash)
@@ -265,7 +276,8 @@ pub async fn note_uses(shared: Arc<Shared>) {
         for uses in used.chunk_by(|one, other| one.0 == other.0) {
             let Some((tenant, _)) = uses.first() else { continue };
             let ids: Vec<ApiKeyId> = uses.iter().map(|(_, id)| *id).collect();
-            if let Err(error) = shared.store.note_key_uses(*tenant, &ids).await {
+            let scope = TenantScope::of_system(System::Credentials, *tenant);
+            if let Err(error) = shared.store.note_key_uses(scope, &ids).await {
                 warn!(error = &error as &dyn std::error::Error, "cannot note which keys were used");
                 break;
             }

@@ -9,8 +9,8 @@ use super::{Error, Page, PageRequest, Store, audit, tenants, tx::TenantTx};
 use crate::{
     config::limits::API_KEYS_MAX,
     domain::{
-        ApiKey, ApiKeyDraft, ApiKeyId, AuditAction, AuditDraft, Author, Holder, KeyDigest, Name, Revision, Scope,
-        TenantId,
+        ApiKey, ApiKeyDraft, ApiKeyId, AuditAction, AuditDraft, Author, KeyDigest, Name, Revision, Scope, System,
+        TenantId, TenantScope,
     },
 };
 
@@ -85,44 +85,41 @@ fn scopes(names: &[String]) -> Vec<Scope> {
 }
 
 impl Store {
-    /// What a key is compared with; `None` if there is no such key, or none any more.
-    pub async fn find_key(&self, holder: Holder) -> Result<Option<StoredKey>, Error> {
+    /// What a tenant's key is compared with; `None` if there is no such key, or none any more.
+    pub async fn find_api_key(&self, scope: TenantScope, key: ApiKeyId) -> Result<Option<StoredKey>, Error> {
+        let mut tx = TenantTx::read(&self.loads, &self.role, scope).await?;
+        let query = sqlx::query_as(
+            "select digest, scopes, expires_at from api_keys
+             where tenant_id = $1 and id = $2 and (expires_at is null or expires_at > now())",
+        )
+        .bind(scope.id().0)
+        .bind(key.0);
+        let row = tx.optional("find key", query).await?;
+        tx.end().await?;
+        Ok(row.map(|DigestRow(key)| key))
+    }
+
+    /// What an operator's key is compared with; `None` if there is no such key.
+    pub async fn find_operator_key(&self, key: ApiKeyId) -> Result<Option<StoredKey>, Error> {
         const OPERATION: &str = "find key";
-        let row: Option<DigestRow> = match holder {
-            Holder::Operator(key) => {
-                let query = sqlx::query_as(
-                    "select digest, '{}'::text[] as scopes, null::timestamptz as expires_at
-                     from operator_keys where id = $1",
-                )
-                .bind(key.0);
-                let mut connection = self.loads.acquire(OPERATION).await?;
-                self.loads.observer().timed(OPERATION, query.fetch_optional(&mut *connection)).await?
-            }
-            Holder::Tenant(tenant, key) => {
-                let mut tx = TenantTx::read(&self.loads, &self.role, tenant).await?;
-                let query = sqlx::query_as(
-                    "select digest, scopes, expires_at from api_keys
-                     where tenant_id = $1 and id = $2 and (expires_at is null or expires_at > now())",
-                )
-                .bind(tenant.0)
-                .bind(key.0);
-                let row = tx.optional(OPERATION, query).await?;
-                tx.end().await?;
-                row
-            }
-        };
+        let query = sqlx::query_as(
+            "select digest, '{}'::text[] as scopes, null::timestamptz as expires_at from operator_keys where id = $1",
+        )
+        .bind(key.0);
+        let mut connection = self.loads.acquire(OPERATION).await?;
+        let row = self.loads.observer().timed(OPERATION, query.fetch_optional(&mut *connection)).await?;
         Ok(row.map(|DigestRow(key)| key))
     }
 
     /// A tenant's keys, in the order of their making.
     pub async fn api_keys(
         &self,
-        tenant: TenantId,
+        scope: TenantScope,
         page: &PageRequest,
     ) -> Result<Option<(Revision, Page<ApiKey>)>, Error> {
         const LIST: &str = "api keys";
         let (time, last) = page.after_moment(LIST)?;
-        let mut tx = TenantTx::read(&self.requests, &self.role, tenant).await?;
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let Some(head) = tenants::read(&mut tx).await? else { return Ok(None) };
         let query = sqlx::query_as(
             "select k.id, k.name, k.scopes, k.expires_at, k.created_at, u.last_used_at
@@ -130,7 +127,7 @@ impl Store {
              where k.tenant_id = $1 and ($2::timestamptz is null or (k.created_at, k.id) > ($2, $3))
              order by k.created_at, k.id limit $4",
         )
-        .bind(tenant.0)
+        .bind(scope.id().0)
         .bind(time)
         .bind(last)
         .bind(page.rows());
@@ -143,13 +140,13 @@ impl Store {
     /// Makes a key.
     pub async fn create_api_key(
         &self,
-        tenant: TenantId,
+        scope: TenantScope,
         id: ApiKeyId,
         digest: KeyDigest,
         draft: &ApiKeyDraft,
         author: &Author,
     ) -> Result<KeyMade, Error> {
-        let mut tx = TenantTx::write(&self.requests, &self.role, tenant).await?;
+        let mut tx = TenantTx::write(&self.requests, &self.role, scope).await?;
         if tenants::lock(&mut tx).await?.is_none() {
             tx.rollback().await?;
             return Ok(KeyMade::NoTenant);
@@ -160,14 +157,14 @@ impl Store {
     /// Makes a key with the name, scopes and end of another, which ends `overlap_seconds` from now at the latest.
     pub async fn rotate_api_key(
         &self,
-        tenant: TenantId,
+        scope: TenantScope,
         old: ApiKeyId,
         id: ApiKeyId,
         digest: KeyDigest,
         overlap_seconds: u32,
         author: &Author,
     ) -> Result<KeyMade, Error> {
-        let mut tx = TenantTx::write(&self.requests, &self.role, tenant).await?;
+        let mut tx = TenantTx::write(&self.requests, &self.role, scope).await?;
         if tenants::lock(&mut tx).await?.is_none() {
             tx.rollback().await?;
             return Ok(KeyMade::NoTenant);
@@ -176,7 +173,7 @@ impl Store {
             "select id, name, scopes, expires_at, created_at, null::timestamptz as last_used_at from api_keys
              where tenant_id = $1 and id = $2 and (expires_at is null or expires_at > now())",
         )
-        .bind(tenant.0)
+        .bind(scope.id().0)
         .bind(old.0);
         let Some(ApiKeyRow(key)) = tx.optional("get api key", query).await? else {
             tx.rollback().await?;
@@ -187,7 +184,7 @@ impl Store {
              where tenant_id = $1 and id = $2
              returning id, name, scopes, expires_at, created_at, null::timestamptz as last_used_at",
         )
-        .bind(tenant.0)
+        .bind(scope.id().0)
         .bind(old.0)
         .bind(f64::from(overlap_seconds));
         let ended = tx.optional("end api key", query).await?.map(|ApiKeyRow(key)| audited(&key));
@@ -199,12 +196,12 @@ impl Store {
     /// Revokes a key; `None` if there is none.
     pub async fn delete_api_key(
         &self,
-        tenant: TenantId,
+        scope: TenantScope,
         id: ApiKeyId,
         author: &Author,
     ) -> Result<Option<Revision>, Error> {
         const OPERATION: &str = "delete api key";
-        let mut tx = TenantTx::write(&self.requests, &self.role, tenant).await?;
+        let mut tx = TenantTx::write(&self.requests, &self.role, scope).await?;
         if tenants::lock(&mut tx).await?.is_none() {
             tx.rollback().await?;
             return Ok(None);
@@ -213,7 +210,7 @@ impl Store {
             "delete from api_keys where tenant_id = $1 and id = $2
              returning id, name, scopes, expires_at, created_at, null::timestamptz as last_used_at",
         )
-        .bind(tenant.0)
+        .bind(scope.id().0)
         .bind(id.0);
         let Some(ApiKeyRow(key)) = tx.optional(OPERATION, query).await? else {
             tx.rollback().await?;
@@ -227,15 +224,15 @@ impl Store {
     }
 
     /// Notes that keys of a tenant were used; those that are gone are left out.
-    pub async fn note_key_uses(&self, tenant: TenantId, keys: &[ApiKeyId]) -> Result<(), Error> {
+    pub async fn note_key_uses(&self, scope: TenantScope, keys: &[ApiKeyId]) -> Result<(), Error> {
         const OPERATION: &str = "note key uses";
-        let mut tx = TenantTx::write(&self.loads, &self.role, tenant).await?;
+        let mut tx = TenantTx::write(&self.loads, &self.role, scope).await?;
         let query = sqlx::query(
             "insert into api_key_uses (tenant_id, key_id, last_used_at)
              select tenant_id, id, now() from api_keys where tenant_id = $1 and id = any ($2)
              on conflict (tenant_id, key_id) do update set last_used_at = excluded.last_used_at",
         )
-        .bind(tenant.0)
+        .bind(scope.id().0)
         .bind(keys.iter().map(|key| key.0).collect::<Vec<Uuid>>());
         tx.execute(OPERATION, query).await?;
         tx.commit(OPERATION).await
@@ -290,7 +287,8 @@ impl Store {
 
     /// Begins a change of operators' keys. Those of several processes wait for each other: the log has no other lock.
     async fn change_operator_keys(&self, operation: &'static str) -> Result<TenantTx, Error> {
-        let mut tx = TenantTx::write(&self.requests, &self.role, TenantId::NOBODY).await?;
+        let nobody = TenantScope::of_system(System::Operators, TenantId::NOBODY);
+        let mut tx = TenantTx::write(&self.requests, &self.role, nobody).await?;
         let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(super::migrate::LOCK);
         tx.execute(operation, lock).await?;
         Ok(tx)

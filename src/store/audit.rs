@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Error, Page, PageRequest, Store, tenants, tx::TenantTx};
 use crate::domain::{
     ApiKeyId, AuditAction, AuditChain, AuditDraft, AuditFault, AuditHash, AuditRow, Author, Revision, TenantId,
+    TenantScope,
 };
 
 /// Rows read at once when a log is checked.
@@ -95,8 +96,8 @@ impl FromRow<'_, PgRow> for StoredRow {
 
 impl Store {
     /// Writes down something done to a tenant that is no change of what is stored; answers whether there is the tenant.
-    pub async fn note_audit(&self, tenant: TenantId, author: &Author, draft: AuditDraft) -> Result<bool, Error> {
-        let mut tx = TenantTx::write(&self.requests, &self.role, tenant).await?;
+    pub async fn note_audit(&self, scope: TenantScope, author: &Author, draft: AuditDraft) -> Result<bool, Error> {
+        let mut tx = TenantTx::write(&self.requests, &self.role, scope).await?;
         let Some(head) = tenants::lock(&mut tx).await? else {
             tx.rollback().await?;
             return Ok(false);
@@ -109,13 +110,13 @@ impl Store {
     /// A tenant's log, newest first; `None` if there is no such tenant.
     pub async fn audit(
         &self,
-        tenant: TenantId,
+        scope: TenantScope,
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Option<Page<AuditRow>>, Error> {
         const LIST: &str = "audit";
         let before: Option<i64> = page.after(LIST)?;
-        let mut tx = TenantTx::read(&self.requests, &self.role, tenant).await?;
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         if tenants::read(&mut tx).await?.is_none() && (!filter.without_tenant || end(&mut tx).await?.sequence == 0) {
             return Ok(None);
         }
@@ -129,7 +130,7 @@ impl Store {
                 and ($5::timestamptz is null or at >= $5) and ($6::timestamptz is null or at < $6)
              order by sequence desc limit $7",
         )
-        .bind(tenant.0)
+        .bind(scope.id().0)
         .bind(before)
         .bind(actions)
         .bind(&filter.actor)
@@ -143,8 +144,8 @@ impl Store {
     }
 
     /// Looks through a tenant's whole log, as it stands at one moment.
-    pub async fn verify_audit(&self, tenant: TenantId) -> Result<AuditReport, Error> {
-        let mut tx = TenantTx::read(&self.loads, &self.role, tenant).await?;
+    pub async fn verify_audit(&self, scope: TenantScope) -> Result<AuditReport, Error> {
+        let mut tx = TenantTx::read(&self.loads, &self.role, scope).await?;
         let end = end(&mut tx).await?;
         let (mut chain, mut faults) = (AuditChain::default(), Vec::new());
         loop {
@@ -153,7 +154,7 @@ impl Store {
                     after::text as after, request_id, address, hash
                  from audit_log where tenant_id = $1 and sequence > $2 order by sequence limit $3",
             )
-            .bind(tenant.0)
+            .bind(scope.id().0)
             .bind(chain.sequence())
             .bind(CHECKED_ROWS);
             let rows: Vec<StoredRow> = tx.all("verify audit", query).await?;
@@ -165,7 +166,7 @@ impl Store {
         }
         tx.end().await?;
         faults.extend(chain.end(end.sequence, end.hash));
-        Ok(AuditReport { tenant, rows: chain.sequence(), hash: chain.hash(), faults })
+        Ok(AuditReport { tenant: scope.id(), rows: chain.sequence(), hash: chain.hash(), faults })
     }
 
     /// Every tenant that has a log or should have one, deleted ones among them, `rows` at most, from beyond `after` on.

@@ -3,7 +3,7 @@
 
 use super::{Error, Store, audit, changelog, derived_fields, rules, schemas, snapshot, tenants, tx::TenantTx};
 use crate::{
-    domain::{Author, DerivedField, DerivedFieldId, Revision, Rule, RuleId, Snapshot, TenantId},
+    domain::{Author, DerivedField, DerivedFieldId, Revision, Rule, RuleId, Snapshot, TenantScope},
     ruleset::{Operation, record},
 };
 
@@ -16,8 +16,8 @@ pub struct ChangeTx {
 
 impl Store {
     /// Locks a tenant's row and reads everything of it.
-    pub async fn begin_change(&self, id: TenantId) -> Result<Option<ChangeTx>, Error> {
-        let mut tx = TenantTx::write(&self.requests, &self.role, id).await?;
+    pub async fn begin_change(&self, scope: TenantScope) -> Result<Option<ChangeTx>, Error> {
+        let mut tx = TenantTx::write(&self.requests, &self.role, scope).await?;
         let Some(tenant) = tenants::lock(&mut tx).await? else {
             tx.rollback().await?;
             return Ok(None);

@@ -6,7 +6,7 @@ use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 
 use super::{Error, Page, PageRequest, Store, tenants, tx::TenantTx};
 use crate::{
-    domain::{SchemaVersion, Tenant, TenantId},
+    domain::{SchemaVersion, Tenant, TenantScope},
     ruleset::ChangelogEntry,
 };
 
@@ -55,12 +55,12 @@ impl Store {
     /// The schema's changelog, newest first.
     pub async fn changelog(
         &self,
-        id: TenantId,
+        scope: TenantScope,
         page: &PageRequest,
     ) -> Result<Option<(Tenant, Page<ChangelogLine>)>, Error> {
         const LIST: &str = "schema changelog";
         let (time, last) = page.after_moment(LIST)?;
-        let mut tx = TenantTx::read(&self.requests, &self.role, id).await?;
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let Some(tenant) = tenants::read(&mut tx).await? else { return Ok(None) };
         let query = sqlx::query_as(
             "select id, action, from_version, to_version, actor, changed_at, rules_recompiled, rules_failed, details
@@ -68,7 +68,7 @@ impl Store {
              where tenant_id = $1 and ($2::timestamptz is null or (changed_at, id) < ($2, $3))
              order by changed_at desc, id desc limit $4",
         )
-        .bind(id.0)
+        .bind(scope.id().0)
         .bind(time)
         .bind(last)
         .bind(page.rows());

@@ -5,7 +5,7 @@ use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use super::{Error, Page, PageRequest, Store, tenants, tx::TenantTx};
-use crate::domain::{DerivedField, DerivedFieldId, Tenant, TenantId};
+use crate::domain::{DerivedField, DerivedFieldId, Tenant, TenantScope};
 
 /// A row of `derived_fields`.
 pub(super) struct DerivedFieldRow(pub(super) DerivedField);
@@ -31,12 +31,12 @@ impl Store {
     /// Derived fields, in creation order.
     pub async fn derived_fields(
         &self,
-        id: TenantId,
+        scope: TenantScope,
         page: &PageRequest,
     ) -> Result<Option<(Tenant, Page<DerivedField>)>, Error> {
         const LIST: &str = "derived fields";
         let (time, last) = page.after_moment(LIST)?;
-        let mut tx = TenantTx::read(&self.requests, &self.role, id).await?;
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let Some(tenant) = tenants::read(&mut tx).await? else { return Ok(None) };
         let query = sqlx::query_as(
             "select id, name, expression, description, value_type, dependencies, active, created_at, updated_at
@@ -44,7 +44,7 @@ impl Store {
              where tenant_id = $1 and ($2::timestamptz is null or (created_at, id) > ($2, $3))
              order by created_at, id limit $4",
         )
-        .bind(id.0)
+        .bind(scope.id().0)
         .bind(time)
         .bind(last)
         .bind(page.rows());
@@ -58,16 +58,16 @@ impl Store {
     /// A derived field.
     pub async fn derived_field(
         &self,
-        id: TenantId,
+        scope: TenantScope,
         field: DerivedFieldId,
     ) -> Result<Option<(Tenant, Option<DerivedField>)>, Error> {
-        let mut tx = TenantTx::read(&self.requests, &self.role, id).await?;
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let Some(tenant) = tenants::read(&mut tx).await? else { return Ok(None) };
         let query = sqlx::query_as(
             "select id, name, expression, description, value_type, dependencies, active, created_at, updated_at
              from derived_fields where tenant_id = $1 and id = $2",
         )
-        .bind(id.0)
+        .bind(scope.id().0)
         .bind(field.0);
         let field = tx.optional("get derived field", query).await?.map(|DerivedFieldRow(field)| field);
         tx.end().await?;

@@ -5,7 +5,7 @@ use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{Error, Page, PageRequest, Store, tenants, tx::TenantTx};
-use crate::domain::{Name, Rule, RuleId, Tenant, TenantId};
+use crate::domain::{Name, Rule, RuleId, Tenant, TenantScope};
 
 /// Rows written by one statement: 10,000 of the longest rules would be 40 MB at once.
 const BATCH_ROWS: usize = 2_500;
@@ -43,13 +43,13 @@ impl Store {
     /// Rules, in creation order.
     pub async fn rules(
         &self,
-        id: TenantId,
+        scope: TenantScope,
         filter: &RuleFilter,
         page: &PageRequest,
     ) -> Result<Option<(Tenant, Page<Rule>)>, Error> {
         const LIST: &str = "rules";
         let (time, last) = page.after_moment(LIST)?;
-        let mut tx = TenantTx::read(&self.requests, &self.role, id).await?;
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let Some(tenant) = tenants::read(&mut tx).await? else { return Ok(None) };
         let query = sqlx::query_as(
             "select id, name, expression, description, tags, active, created_at, updated_at from rules
@@ -59,7 +59,7 @@ impl Store {
                 and ($6::text is null or starts_with(name, $6))
              order by created_at, id limit $7",
         )
-        .bind(id.0)
+        .bind(scope.id().0)
         .bind(time)
         .bind(last)
         .bind(filter.active)
@@ -73,27 +73,27 @@ impl Store {
     }
 
     /// The active rules, all of them, in creation order.
-    pub async fn active_rules(&self, id: TenantId) -> Result<Vec<Rule>, Error> {
-        let mut tx = TenantTx::read(&self.requests, &self.role, id).await?;
+    pub async fn active_rules(&self, scope: TenantScope) -> Result<Vec<Rule>, Error> {
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let query = sqlx::query_as(
             "select id, name, expression, description, tags, active, created_at, updated_at from rules
              where tenant_id = $1 and active order by created_at, id",
         )
-        .bind(id.0);
+        .bind(scope.id().0);
         let rows = tx.all("list active rules", query).await?;
         tx.end().await?;
         Ok(rows.into_iter().map(|RuleRow(rule)| rule).collect())
     }
 
     /// A rule.
-    pub async fn rule(&self, id: TenantId, rule: RuleId) -> Result<Option<(Tenant, Option<Rule>)>, Error> {
-        let mut tx = TenantTx::read(&self.requests, &self.role, id).await?;
+    pub async fn rule(&self, scope: TenantScope, rule: RuleId) -> Result<Option<(Tenant, Option<Rule>)>, Error> {
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let Some(tenant) = tenants::read(&mut tx).await? else { return Ok(None) };
         let query = sqlx::query_as(
             "select id, name, expression, description, tags, active, created_at, updated_at from rules
              where tenant_id = $1 and id = $2",
         )
-        .bind(id.0)
+        .bind(scope.id().0)
         .bind(rule.0);
         let rule = tx.optional("get rule", query).await?.map(|RuleRow(rule)| rule);
         tx.end().await?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 
 use super::{Error, Page, PageRequest, Store, tenants, tx::TenantTx};
-use crate::domain::{Schema, SchemaDefinition, SchemaVersion, Tenant, TenantId};
+use crate::domain::{Schema, SchemaDefinition, SchemaVersion, Tenant, TenantScope};
 
 /// A row of `schemas`.
 pub(super) struct SchemaRow(pub(super) Schema);
@@ -32,8 +32,8 @@ impl FromRow<'_, PgRow> for SchemaRow {
 
 impl Store {
     /// The tenant with its active schema, for reading. The tenant carries the revision that both were read at.
-    pub async fn schema(&self, id: TenantId) -> Result<Option<(Tenant, Option<Schema>)>, Error> {
-        let mut tx = TenantTx::read(&self.requests, &self.role, id).await?;
+    pub async fn schema(&self, scope: TenantScope) -> Result<Option<(Tenant, Option<Schema>)>, Error> {
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let Some(tenant) = tenants::read(&mut tx).await? else { return Ok(None) };
         let schema = active(&mut tx).await?;
         tx.end().await?;
@@ -43,15 +43,15 @@ impl Store {
     /// A version of a tenant's schema.
     pub async fn schema_version(
         &self,
-        id: TenantId,
+        scope: TenantScope,
         version: SchemaVersion,
     ) -> Result<Option<(Tenant, Option<Schema>)>, Error> {
-        let mut tx = TenantTx::read(&self.requests, &self.role, id).await?;
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let Some(tenant) = tenants::read(&mut tx).await? else { return Ok(None) };
         let query = sqlx::query_as(
             "select version, definition, active, created_at from schemas where tenant_id = $1 and version = $2",
         )
-        .bind(id.0)
+        .bind(scope.id().0)
         .bind(version.0);
         let schema = tx.optional("get schema version", query).await?.map(|SchemaRow(schema)| schema);
         tx.end().await?;
@@ -61,19 +61,19 @@ impl Store {
     /// The versions of a tenant's schema, newest first.
     pub async fn schema_versions(
         &self,
-        id: TenantId,
+        scope: TenantScope,
         page: &PageRequest,
     ) -> Result<Option<(Tenant, Page<Schema>)>, Error> {
         const LIST: &str = "schema versions";
         let before: Option<i32> = page.after(LIST)?;
-        let mut tx = TenantTx::read(&self.requests, &self.role, id).await?;
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let Some(tenant) = tenants::read(&mut tx).await? else { return Ok(None) };
         let query = sqlx::query_as(
             "select version, definition, active, created_at from schemas
              where tenant_id = $1 and ($2::int is null or version < $2)
              order by version desc limit $3",
         )
-        .bind(id.0)
+        .bind(scope.id().0)
         .bind(before)
         .bind(page.rows());
         let rows = tx.all("list schema versions", query).await?;

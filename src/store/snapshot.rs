@@ -12,7 +12,7 @@ use super::{
     tenants::{self, TenantRow},
     tx::{self, TenantTx},
 };
-use crate::domain::{Epoch, Schema, SchemaVersion, Snapshot, Tenant, TenantId};
+use crate::domain::{Epoch, Schema, SchemaVersion, Snapshot, Tenant, TenantScope};
 
 /// What a snapshot is made of, in this order: under which name it is prepared, what it is called where it fails, and
 /// the statement, whose only parameter is the tenant.
@@ -33,19 +33,19 @@ impl Store {
     /// Everything of a tenant, in one message, so that a cold tenant waits for one round trip. Its statements are one
     /// transaction of the server's own making, `REPEATABLE READ READ ONLY`, which ends with the message whatever fails;
     /// they are prepared, since planning them takes as long as running them.
-    pub async fn snapshot(&self, id: TenantId) -> Result<Option<Snapshot>, Error> {
+    pub async fn snapshot(&self, scope: TenantScope) -> Result<Option<Snapshot>, Error> {
         const OPERATION: &str = "load tenant";
         let mut connection = self.loads.acquire(OPERATION).await?;
         let observer = self.loads.observer();
         let mut answers = Answers::default();
-        let asked = observer.answered(OPERATION, answers.ask(&mut connection, &self.role, id)).await;
+        let asked = observer.answered(OPERATION, answers.ask(&mut connection, &self.role, scope)).await;
         match asked {
             Err(error) if has_code(&error, NOT_PREPARED) => {
                 for (name, operation, statement) in PARTS {
                     observer.timed(operation, prepare(&mut connection, name, statement)).await?;
                 }
                 answers = Answers::default();
-                let asked = observer.answered(OPERATION, answers.ask(&mut connection, &self.role, id)).await;
+                let asked = observer.answered(OPERATION, answers.ask(&mut connection, &self.role, scope)).await;
                 asked.map_err(|error| answers.blame(OPERATION, error))?;
             }
             asked => asked.map_err(|error| answers.blame(OPERATION, error))?,
@@ -62,11 +62,11 @@ struct Answers {
 }
 
 impl Answers {
-    async fn ask(&mut self, connection: &mut PgConnection, role: &str, tenant: TenantId) -> Result<(), sqlx::Error> {
+    async fn ask(&mut self, connection: &mut PgConnection, role: &str, scope: TenantScope) -> Result<(), sqlx::Error> {
         let mut message =
-            format!("set transaction isolation level repeatable read read only; {}", tx::as_tenant(role, tenant));
+            format!("set transaction isolation level repeatable read read only; {}", tx::as_tenant(role, scope));
         for (name, ..) in PARTS {
-            message.push_str(&format!("; execute {name} ('{}')", tenant.0));
+            message.push_str(&format!("; execute {name} ('{}')", scope.id().0));
         }
         let mut answers = sqlx::raw_sql(AssertSqlSafe(message)).fetch_many(connection);
         while let Some(answer) = answers.try_next().await? {

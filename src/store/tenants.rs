@@ -5,8 +5,8 @@ use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 
 use super::{Error, Page, PageRequest, Store, audit, tx::TenantTx};
 use crate::domain::{
-    AuditAction, AuditDraft, Author, Name, Quota, QuotaOverrides, Revision, Tenant, TenantDraft, TenantId, TenantPatch,
-    TenantStatus, Tier,
+    AuditAction, AuditDraft, Author, Name, Quota, QuotaOverrides, Revision, System, Tenant, TenantDraft, TenantId,
+    TenantPatch, TenantScope, TenantStatus, Tier,
 };
 
 /// Where a tenant stands, as the change log tells.
@@ -84,7 +84,8 @@ impl Store {
     pub async fn create_tenant(&self, draft: &TenantDraft, author: &Author) -> Result<Tenant, Error> {
         const OPERATION: &str = "create tenant";
         let id = TenantId::generate();
-        let mut tx = TenantTx::write(&self.requests, &self.role, id).await?;
+        let scope = TenantScope::of_system(System::Creation, id);
+        let mut tx = TenantTx::write(&self.requests, &self.role, scope).await?;
         let query = sqlx::query_as(
             "insert into tenants (id, name, tier) values ($1, $2, $3)
              returning id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at",
@@ -104,12 +105,12 @@ impl Store {
     /// `Ok(None)`: there is none. `Ok(Some(Err(revision)))`: it stands at another revision.
     pub async fn delete_tenant(
         &self,
-        id: TenantId,
+        scope: TenantScope,
         if_match: Option<Revision>,
         author: &Author,
     ) -> Result<Option<Result<Revision, Revision>>, Error> {
         const OPERATION: &str = "delete tenant";
-        let mut tx = TenantTx::write(&self.requests, &self.role, id).await?;
+        let mut tx = TenantTx::write(&self.requests, &self.role, scope).await?;
         let Some(tenant) = lock(&mut tx).await? else {
             tx.rollback().await?;
             return Ok(None);
@@ -118,7 +119,7 @@ impl Store {
             tx.rollback().await?;
             return Ok(Some(Err(tenant.revision)));
         }
-        tx.execute(OPERATION, sqlx::query("delete from tenants where id = $1").bind(id.0)).await?;
+        tx.execute(OPERATION, sqlx::query("delete from tenants where id = $1").bind(scope.id().0)).await?;
         // What `tenet_record_tenant` records it with.
         let revision = Revision(tenant.revision.0 + 1);
         let deleted = about(AuditAction::TenantDelete, Some(tenant.settings()), None);
@@ -128,9 +129,9 @@ impl Store {
     }
 
     /// A tenant.
-    pub async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>, Error> {
+    pub async fn tenant(&self, scope: TenantScope) -> Result<Option<Tenant>, Error> {
         const OPERATION: &str = "get tenant";
-        let query = sqlx::query_as(SELECT_TENANT).bind(id.0);
+        let query = sqlx::query_as(SELECT_TENANT).bind(scope.id().0);
         let mut connection = self.requests.acquire(OPERATION).await?;
         let row = self.requests.observer().timed(OPERATION, query.fetch_optional(&mut *connection)).await?;
         Ok(row.map(|TenantRow(tenant)| tenant))

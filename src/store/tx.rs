@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 use super::{Error, pool::Pool, statement::Observer};
-use crate::domain::TenantId;
+use crate::domain::{TenantId, TenantScope};
 
 /// One moment of one tenant, read only.
 const READ: &str = "begin isolation level repeatable read read only";
@@ -25,21 +25,21 @@ pub(super) struct TenantTx {
 
 impl TenantTx {
     /// Begins reading.
-    pub(super) async fn read(pool: &Pool, role: &str, tenant: TenantId) -> Result<Self, Error> {
-        Self::begin(pool, role, tenant, READ).await
+    pub(super) async fn read(pool: &Pool, role: &str, scope: TenantScope) -> Result<Self, Error> {
+        Self::begin(pool, role, scope, READ).await
     }
 
     /// Begins writing.
-    pub(super) async fn write(pool: &Pool, role: &str, tenant: TenantId) -> Result<Self, Error> {
-        Self::begin(pool, role, tenant, WRITE).await
+    pub(super) async fn write(pool: &Pool, role: &str, scope: TenantScope) -> Result<Self, Error> {
+        Self::begin(pool, role, scope, WRITE).await
     }
 
-    async fn begin(pool: &Pool, role: &str, tenant: TenantId, begin: &'static str) -> Result<Self, Error> {
+    async fn begin(pool: &Pool, role: &str, scope: TenantScope, begin: &'static str) -> Result<Self, Error> {
         let observer = pool.observer().clone();
         // In one message, so that it is one round trip.
-        let begin = format!("{begin}; {}", as_tenant(role, tenant));
+        let begin = format!("{begin}; {}", as_tenant(role, scope));
         let transaction = pool.begin(AssertSqlSafe(begin).into_sql_str()).await?;
-        Ok(Self { transaction, observer, tenant })
+        Ok(Self { transaction, observer, tenant: scope.id() })
     }
 
     /// The rows of a query.
@@ -97,7 +97,7 @@ impl TenantTx {
 
 /// What lets a transaction see one tenant. The role again, in case anything undid it; both settings end with the
 /// transaction.
-pub(super) fn as_tenant(role: &str, tenant: TenantId) -> String {
+pub(super) fn as_tenant(role: &str, scope: TenantScope) -> String {
     let role = role.replace('\'', "''");
-    format!("select set_config('role', '{role}', true), set_config('tenet.tenant_id', '{}', true)", tenant.0)
+    format!("select set_config('role', '{role}', true), set_config('tenet.tenant_id', '{}', true)", scope.id().0)
 }

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::resolve::FIRST_LOAD_WAIT;
 use crate::{
-    domain::TenantId,
+    domain::{TenantId, TenantScope},
     engine::{
         Engine, Error, Shared, supervisor,
         tenant::{self, Missing},
@@ -22,7 +22,8 @@ const PINNED_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Loads a tenant, if it is not in memory.
-    pub async fn load_tenant(&self, tenant: TenantId) -> Result<(), Error> {
+    pub async fn load_tenant(&self, scope: TenantScope) -> Result<(), Error> {
+        let tenant = scope.id();
         let entry = self.inner.shared.registry.entry(tenant);
         if entry.is_none_or(|entry| entry.resident.revision().is_none()) {
             self.ensure(tenant, None, FIRST_LOAD_WAIT).await?.ok_or(Error::LoadFailed)?;
@@ -31,15 +32,16 @@ impl Engine {
     }
 
     /// Lets go of a tenant. The next request for it brings it back.
-    pub async fn stop_tenant(&self, tenant: TenantId) -> Result<(), Error> {
+    pub async fn stop_tenant(&self, scope: TenantScope) -> Result<(), Error> {
+        let tenant = scope.id();
         let (reply, stopped) = oneshot::channel();
         self.inner.shared.tell(supervisor::Msg::Stop { tenant, reply })?;
         if stopped.await.map_err(|_| Error::Stopping)? { Ok(()) } else { Err(Error::TenantPinned) }
     }
 
     /// Reads a tenant and compiles all of it anew, whether anything has changed or not.
-    pub async fn reload_tenant(&self, tenant: TenantId) -> Result<(), Error> {
-        let Some(entry) = self.inner.shared.registry.entry(tenant) else { return self.load_tenant(tenant).await };
+    pub async fn reload_tenant(&self, scope: TenantScope) -> Result<(), Error> {
+        let Some(entry) = self.inner.shared.registry.entry(scope.id()) else { return self.load_tenant(scope).await };
         let (reply, reloaded) = oneshot::channel();
         let asked = entry.send(tenant::Msg::Reload(reply)).is_ok();
         let answer = if asked { timeout(FIRST_LOAD_WAIT, reloaded).await } else { Ok(Ok(Err(Missing::Load))) };
@@ -52,7 +54,8 @@ impl Engine {
     }
 
     /// Has a tenant in quarantine tried again, with a clean record. Any other is left as it is.
-    pub async fn release_tenant(&self, tenant: TenantId) -> Result<(), Error> {
+    pub async fn release_tenant(&self, scope: TenantScope) -> Result<(), Error> {
+        let tenant = scope.id();
         let (reply, released) = oneshot::channel();
         self.inner.shared.tell(supervisor::Msg::Release { tenant, reply })?;
         released.await.map_err(|_| Error::Stopping)

@@ -21,7 +21,7 @@ use tracing::{error, warn};
 use self::write_lock::WriteLocks;
 use crate::{
     config::limits,
-    domain::{Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId},
+    domain::{Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantScope},
     engine::{
         EngineOptions, Error, Shared,
         clock::Clock,
@@ -158,17 +158,18 @@ impl Engine {
     /// Deletes a tenant and everything of it but its audit log. From the answer on this node knows no such tenant.
     pub async fn delete_tenant(
         &self,
-        tenant: TenantId,
+        scope: TenantScope,
         if_match: Option<Revision>,
         author: &Author,
     ) -> Result<Revision, Error> {
+        let tenant = scope.id();
         let _guard = self.inner.write_locks.lock(tenant).await.ok_or(Error::TenantBusy)?;
-        let revision = match self.inner.shared.store.delete_tenant(tenant, if_match, author).await? {
+        let revision = match self.inner.shared.store.delete_tenant(scope, if_match, author).await? {
             None => return Err(Error::TenantNotFound),
             Some(Err(current)) => return Err(Error::RevisionMismatch { current }),
             Some(Ok(revision)) => revision,
         };
-        self.forget_keys(tenant);
+        self.forget_keys(scope);
         let (reply, forgotten) = oneshot::channel();
         self.inner.shared.tell(supervisor::Msg::Forget { tenant, reply })?;
         forgotten.await.map_err(|_| Error::Stopping)?;
@@ -181,10 +182,11 @@ impl Engine {
     }
 
     /// Makes a change, and waits until this node serves it.
-    pub async fn change(&self, tenant: TenantId, change: Change, options: ChangeOptions) -> Result<Changed, Error> {
+    pub async fn change(&self, scope: TenantScope, change: Change, options: ChangeOptions) -> Result<Changed, Error> {
+        let tenant = scope.id();
         let _guard = self.inner.write_locks.lock(tenant).await.ok_or(Error::TenantBusy)?;
         let shared = &self.inner.shared;
-        let transaction = shared.store.begin_change(tenant).await?.ok_or(Error::TenantNotFound)?;
+        let transaction = shared.store.begin_change(scope).await?.ok_or(Error::TenantNotFound)?;
         let current = transaction.snapshot().revision();
         if options.if_match.is_some_and(|revision| revision != current) {
             return Err(Error::RevisionMismatch { current });
@@ -200,7 +202,7 @@ impl Engine {
         amendment.after.tenant.revision = revision;
         if amendment.after.tenant.pinned {
             // From the answer on it is in memory here; elsewhere within seconds.
-            let _ = self.load_tenant(tenant).await;
+            let _ = self.load_tenant(scope).await;
         }
         self.serve(tenant, Version { epoch: amendment.after.epoch, revision }).await;
         Ok(Changed { amendment, revision })
@@ -231,11 +233,11 @@ impl Engine {
     }
 
     /// Says what a change would do, and does nothing.
-    pub async fn check(&self, tenant: TenantId, change: Change) -> Result<Checked, Error> {
+    pub async fn check(&self, scope: TenantScope, change: Change) -> Result<Checked, Error> {
         let shared = &self.inner.shared;
-        let snapshot = shared.store.snapshot(tenant).await?.ok_or(Error::TenantNotFound)?;
+        let snapshot = shared.store.snapshot(scope).await?.ok_or(Error::TenantNotFound)?;
         let revision = snapshot.revision();
-        let served = shared.registry.entry(tenant).and_then(|entry| entry.resident.set());
+        let served = shared.registry.entry(scope.id()).and_then(|entry| entry.resident.set());
         let options = ChangeOptions::default();
         let accepting = ChangeOptions { accept_breaking: true, ..ChangeOptions::default() };
         let look = move || {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
-    domain::{Revision, TenantId, TenantStatus},
+    domain::{Revision, TenantId, TenantScope, TenantStatus},
     engine::{
         Engine, Error, LiveSet,
         registry::Serving,
@@ -40,7 +40,8 @@ impl Engine {
     /// The tenant's rule set, loaded if need be. With `min_revision`, at least that revision: waits for it as long as
     /// the setting allows. A suspended tenant has none to decide with.
     #[inline]
-    pub async fn rule_set(&self, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
+    pub async fn rule_set(&self, scope: TenantScope, min_revision: Option<Revision>) -> Result<Served, Error> {
+        let tenant = scope.id();
         let served = match self.served(tenant) {
             Some(served) if min_revision.is_none_or(|revision| served.set.revision() >= revision) => served,
             // In a box: decisions that need not wait have a small future.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    domain::{Revision, Tenant, TenantId},
+    domain::{Revision, Tenant, TenantId, TenantScope},
     engine::{
         Engine, Error, Shared,
         resident::{Failure, LastLoad, Resident, live_set::Used},
@@ -175,9 +175,10 @@ impl Engine {
     }
 
     /// How a tenant is doing on this node. One in memory is told of also while the database does not answer.
-    pub async fn runtime(&self, tenant: TenantId) -> Result<TenantRuntime, Error> {
+    pub async fn runtime(&self, scope: TenantScope) -> Result<TenantRuntime, Error> {
+        let tenant = scope.id();
         let shared = &self.inner.shared;
-        let stored = match shared.store.tenant(tenant).await {
+        let stored = match shared.store.tenant(scope).await {
             Ok(Some(stored)) => Some(stored),
             Ok(None) => return Err(Error::TenantNotFound),
             Err(_) if shared.registry.entry(tenant).is_some() => None,

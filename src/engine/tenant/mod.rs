@@ -26,7 +26,7 @@ use self::{
     reload::{Action, Input, Want},
 };
 use crate::{
-    domain::{Revision, Snapshot, TenantId},
+    domain::{Revision, Snapshot, System, TenantId, TenantScope},
     engine::{
         Shared,
         counted_msg::{self, CountedMsg},
@@ -329,7 +329,8 @@ async fn load(shared: &Shared, tenant: TenantId, resident: &Resident, anew: bool
     let is_reload = previous.is_some();
     let previous = previous.filter(|_| !anew);
     let read_at = Instant::now();
-    let Some(snapshot) = timeout(SNAPSHOT_DEADLINE, shared.store.snapshot(tenant)).await?? else { return Ok(None) };
+    let scope = TenantScope::of_system(System::Loader, tenant);
+    let Some(snapshot) = timeout(SNAPSHOT_DEADLINE, shared.store.snapshot(scope)).await?? else { return Ok(None) };
     let age = (snapshot.taken_at - snapshot.tenant.updated_at).to_std().unwrap_or_default();
     resident.trying(snapshot.revision(), shared.clock.now_ms());
     let rules = compile(shared, snapshot, previous).await?;

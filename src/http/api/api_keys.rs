@@ -140,11 +140,11 @@ pub async fn create(
     _: Query<()>,
     Body(body): Body<ApiKeyBody>,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, draft) = (scope.id(), body.draft()?);
-    let (id, token) = new_token(tenant)?;
+    let draft = body.draft()?;
+    let (id, token) = new_token(scope.id())?;
     let digest = token.digest(api.engine.pepper());
-    let stored = api.store.create_api_key(tenant, id, digest, &draft, &author).await?;
-    made(tenant, &token, stored)
+    let stored = api.store.create_api_key(scope, id, digest, &draft, &author).await?;
+    made(scope.id(), &token, stored)
 }
 
 /// Lists keys in the order of their making, without what opens anything.
@@ -158,10 +158,9 @@ pub async fn list(
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let tenant = scope.id();
-    let page = api.store.api_keys(tenant, &PageRequest::from(page)).await?;
+    let page = api.store.api_keys(scope, &PageRequest::from(page)).await?;
     let (revision, page) = page.ok_or_else(Error::tenant_not_found)?;
-    let listed = |key: ApiKey| ListedApiKey { public_id: Holder::Tenant(tenant, key.id).public_id(), key };
+    let listed = |key: ApiKey| ListedApiKey { public_id: Holder::Tenant(scope.id(), key.id).public_id(), key };
     response::found(&request, revision, &response::List::of(page, listed).at(revision))
 }
 
@@ -176,8 +175,8 @@ pub async fn delete(
     ApiKeyPath(scope, id): ApiKeyPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    let revision = api.store.delete_api_key(scope.id(), id, &author).await?.ok_or_else(api_key_not_found)?;
-    api.engine.forget_keys(scope.id());
+    let revision = api.store.delete_api_key(scope, id, &author).await?.ok_or_else(api_key_not_found)?;
+    api.engine.forget_keys(scope);
     Ok(response::deleted(revision))
 }
 
@@ -194,15 +193,14 @@ pub async fn rotate(
     _: Query<()>,
     Body(body): Body<RotateBody>,
 ) -> Result<HttpResponse, Error> {
-    let tenant = scope.id();
     let overlap_seconds = body.overlap_seconds.unwrap_or(API_KEY_OVERLAP_SECONDS_DEFAULT);
     if overlap_seconds > API_KEY_OVERLAP_SECONDS_MAX {
         let message = format!("an overlap is at most {API_KEY_OVERLAP_SECONDS_MAX} seconds");
         return Err(Error::invalid_one(Detail::new("invalid_value", message).at("overlapSeconds")));
     }
-    let (id, token) = new_token(tenant)?;
+    let (id, token) = new_token(scope.id())?;
     let digest = token.digest(api.engine.pepper());
-    let stored = api.store.rotate_api_key(tenant, old, id, digest, overlap_seconds, &author).await?;
-    api.engine.forget_keys(tenant);
-    made(tenant, &token, stored)
+    let stored = api.store.rotate_api_key(scope, old, id, digest, overlap_seconds, &author).await?;
+    api.engine.forget_keys(scope);
+    made(scope.id(), &token, stored)
 }

@@ -26,12 +26,12 @@ use super::{
 };
 use crate::{
     config::limits,
-    domain::{Permission, Quota, Revision, SchemaVersion, TenantId},
+    domain::{Permission, Quota, Revision, SchemaVersion, TenantId, TenantScope},
     engine::Served,
     error::Detail,
     http::door::{
         AppState, Error,
-        auth::{Standing, TenantScope},
+        auth::Standing,
         body::{self, BodySize, JSON, NDJSON},
         document,
         path::TenantPath,
@@ -187,7 +187,7 @@ async fn stream_of(
     }
     .ask()?;
     let standing = Standing::of(request, Permission::Evaluate, scope)?;
-    ndjson::answer(api, scope.id(), standing, ask, payload).await
+    ndjson::answer(api, scope, standing, ask, payload).await
 }
 
 async fn document(
@@ -216,7 +216,7 @@ async fn document(
     }
     .ask()?;
     let tenant = scope.id();
-    let served = decide::serve(api, tenant, ask.min_revision).await?;
+    let served = decide::serve(api, scope, ask.min_revision).await?;
     decide::within(&served, Quota::RequestBytes, text.len())?;
     decide::within(&served, Quota::BatchItems, items.len())?;
     let revision = served.set.revision();

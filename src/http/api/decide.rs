@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     config::limits,
-    domain::{Quota, Revision, TenantId},
+    domain::{Quota, Revision, TenantScope},
     engine::{self, Served},
     error::Detail,
     http::door::{AppState, Error, strict},
@@ -86,8 +86,8 @@ impl Given {
 }
 
 /// The set that a tenant's facts are decided with.
-pub async fn serve(api: &AppState, tenant: TenantId, min_revision: Option<Revision>) -> Result<Served, Error> {
-    let served = api.engine.rule_set(tenant, min_revision).await?;
+pub async fn serve(api: &AppState, scope: TenantScope, min_revision: Option<Revision>) -> Result<Served, Error> {
+    let served = api.engine.rule_set(scope, min_revision).await?;
     if served.set.schema_version().is_none() {
         return Err(engine::Error::SchemaMissing.into());
     }
@@ -196,7 +196,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        Epoch, Name, QuotaOverrides, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantStatus, Tier,
+        Epoch, Name, QuotaOverrides, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus,
+        Tier,
     };
 
     #[test]

@@ -104,7 +104,7 @@ pub async fn create(
     Body(body): Body<DerivedFieldBody>,
 ) -> Result<HttpResponse, Error> {
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
-    let changed = api.engine.change(tenant.id(), Change::CreateDerivedField(body.draft()?), options).await?;
+    let changed = api.engine.change(tenant, Change::CreateDerivedField(body.draft()?), options).await?;
     let Outcome::DerivedField(id) = changed.amendment.outcome else { return Err(derived_field_not_found()) };
     let field = written(changed, id)?;
     response::created(format!("/api/v1/tenants/{tenant}/derived-fields/{id}"), field.revision, &field)
@@ -122,7 +122,7 @@ pub async fn list(
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let page = api.store.derived_fields(tenant.id(), &PageRequest::from(page)).await?;
+    let page = api.store.derived_fields(tenant, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     response::found(&request, tenant.revision, &List::of(page, |field| field).at(tenant.revision))
 }
@@ -139,7 +139,7 @@ pub async fn show(
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, field) = api.store.derived_field(tenant.id(), id).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, field) = api.store.derived_field(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
     let field = field.ok_or_else(derived_field_not_found)?;
     response::found(&request, tenant.revision, &Revised::read(field, tenant.revision))
 }
@@ -160,7 +160,7 @@ pub async fn change(
 ) -> Result<HttpResponse, Error> {
     let options = options(author, if_match, &query);
     let change = Change::PatchDerivedField(id, body.patch()?);
-    let field = written(api.engine.change(tenant.id(), change, options).await?, id)?;
+    let field = written(api.engine.change(tenant, change, options).await?, id)?;
     response::ok(field.revision, &field)
 }
 
@@ -178,7 +178,7 @@ pub async fn delete(
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
     let options = options(author, if_match, &query);
-    let changed = api.engine.change(tenant.id(), Change::DeleteDerivedField(id), options).await?;
+    let changed = api.engine.change(tenant, Change::DeleteDerivedField(id), options).await?;
     Ok(response::deleted(changed.revision))
 }
 

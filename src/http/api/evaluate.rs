@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 
 use super::decide::{self, Given, ReturnWord};
 use crate::{
-    domain::{Quota, Revision, SchemaVersion, TenantId},
+    domain::{Quota, Revision, SchemaVersion, TenantId, TenantScope},
     error::Detail,
     http::door::{
         AppState, Error,
-        auth::{Caller, TenantScope},
+        auth::Caller,
         body::{JSON, RawBody},
         document,
         path::{self, TenantPath},
@@ -133,7 +133,7 @@ async fn evaluate(
     }
     .ask()?;
     let tenant = scope.id();
-    let served = decide::serve(api, tenant, ask.min_revision).await?;
+    let served = decide::serve(api, scope, ask.min_revision).await?;
     decide::within(&served, Quota::RequestBytes, bytes)?;
     let begun = Instant::now();
     let set = &served.set;

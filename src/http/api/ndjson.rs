@@ -19,7 +19,7 @@ use super::{
     decide::{self, Ask},
 };
 use crate::{
-    domain::{Revision, TenantId},
+    domain::{Revision, TenantScope},
     engine::Served,
     error::ErrorKind,
     http::door::{AppState, Error, auth::Standing, body::NDJSON, precondition},
@@ -29,15 +29,15 @@ use crate::{
 /// with a line that says so.
 pub async fn answer(
     api: Data<AppState>,
-    tenant: TenantId,
+    scope: TenantScope,
     standing: Standing,
     ask: Ask,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
-    let served = decide::serve(&api, tenant, ask.min_revision).await?;
+    let served = decide::serve(&api, scope, ask.min_revision).await?;
     let tag = precondition::tag(served.set.revision());
     let lines = Lines::new(api.options.limits.line_bytes_max);
-    let conversation = Conversation { api, tenant, standing, ask, served, payload, lines, index: 0, over: false };
+    let conversation = Conversation { api, scope, standing, ask, served, payload, lines, index: 0, over: false };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, NDJSON))
         .insert_header((header::ETAG, tag))
@@ -47,7 +47,7 @@ pub async fn answer(
 /// A stream under way.
 struct Conversation {
     api: Data<AppState>,
-    tenant: TenantId,
+    scope: TenantScope,
     standing: Standing,
     ask: Ask,
     served: Served,
@@ -98,7 +98,7 @@ impl Conversation {
         match tokio::time::timeout(deadline, self.payload.next()).await {
             Ok(Some(Ok(piece))) => {
                 self.lines.push(&piece);
-                match decide::serve(&self.api, self.tenant, None).await {
+                match decide::serve(&self.api, self.scope, None).await {
                     Ok(served) => self.served = served,
                     Err(error) => self.end(out, error),
                 }

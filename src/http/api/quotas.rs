@@ -98,8 +98,8 @@ impl QuotasPatchBody {
     responses((status = 200, description = "The quotas.", body = QuotasBody))
 )]
 pub async fn show(api: Data<AppState>, TenantPath(scope): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
-    let snapshot = api.store.snapshot(scope.id()).await?.ok_or_else(Error::tenant_not_found)?;
-    let compiled = api.engine.runtime(scope.id()).await?.resident.map(|resident| resident.memory_bytes);
+    let snapshot = api.store.snapshot(scope).await?.ok_or_else(Error::tenant_not_found)?;
+    let compiled = api.engine.runtime(scope).await?.resident.map(|resident| resident.memory_bytes);
     let item = |quota: Quota| QuotaItem {
         quota,
         limit: snapshot.tenant.quota(quota),

@@ -121,7 +121,7 @@ pub async fn create(
     Body(body): Body<RuleBody>,
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft("").map_err(Error::invalid)?;
-    let changed = api.engine.change(tenant.id(), Change::CreateRule(draft), options(author, if_match)).await?;
+    let changed = api.engine.change(tenant, Change::CreateRule(draft), options(author, if_match)).await?;
     let Outcome::Rule(id) = changed.amendment.outcome else { return Err(rule_not_found()) };
     let rule = written(changed, id)?;
     response::created(format!("/api/v1/tenants/{tenant}/rules/{id}"), rule.revision, &rule)
@@ -139,7 +139,7 @@ pub async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let filter = RuleFilter { active: filter.active, tag: filter.tag, name_prefix: filter.name_prefix };
-    let page = api.store.rules(tenant.id(), &filter, &PageRequest::from(page)).await?;
+    let page = api.store.rules(tenant, &filter, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     response::found(&request, tenant.revision, &List::of(page, |rule| rule).at(tenant.revision))
 }
@@ -158,7 +158,7 @@ pub async fn replace_all(
     Body(body): Body<RuleListBody>,
 ) -> Result<HttpResponse, Error> {
     let drafts = body.drafts().map_err(Error::invalid)?;
-    let changed = api.engine.change(tenant.id(), Change::ReplaceRules(drafts), options(author, if_match)).await?;
+    let changed = api.engine.change(tenant, Change::ReplaceRules(drafts), options(author, if_match)).await?;
     let (items, revision) = (changed.amendment.after.rules, changed.revision);
     response::ok(revision, &RevisedList { items, next_cursor: None, revision })
 }
@@ -174,7 +174,7 @@ pub async fn show(
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, rule) = api.store.rule(tenant.id(), id).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, rule) = api.store.rule(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
     let rule = rule.ok_or_else(rule_not_found)?;
     response::found(&request, tenant.revision, &Revised::read(rule, tenant.revision))
 }
@@ -194,7 +194,7 @@ pub async fn replace(
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft("").map_err(Error::invalid)?;
     let change = Change::ReplaceRule(id, draft);
-    let rule = written(api.engine.change(tenant.id(), change, options(author, if_match)).await?, id)?;
+    let rule = written(api.engine.change(tenant, change, options(author, if_match)).await?, id)?;
     response::ok(rule.revision, &rule)
 }
 
@@ -212,7 +212,7 @@ pub async fn change(
     Body(body): Body<RulePatchBody>,
 ) -> Result<HttpResponse, Error> {
     let change = Change::PatchRule(id, body.patch().map_err(Error::invalid)?);
-    let rule = written(api.engine.change(tenant.id(), change, options(author, if_match)).await?, id)?;
+    let rule = written(api.engine.change(tenant, change, options(author, if_match)).await?, id)?;
     response::ok(rule.revision, &rule)
 }
 
@@ -228,7 +228,7 @@ pub async fn delete(
     _: Query<()>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let changed = api.engine.change(tenant.id(), Change::DeleteRule(id), options(author, if_match)).await?;
+    let changed = api.engine.change(tenant, Change::DeleteRule(id), options(author, if_match)).await?;
     Ok(response::deleted(changed.revision))
 }
 
@@ -244,7 +244,7 @@ pub async fn check(
     _: Query<()>,
     Body(body): Body<ExpressionBody>,
 ) -> Result<HttpResponse, Error> {
-    let served = api.engine.rule_set(tenant.id(), None).await?;
+    let served = api.engine.rule_set(tenant, None).await?;
     if served.set.schema_version().is_none() {
         return Err(engine::Error::SchemaMissing.into());
     }

@@ -7,11 +7,11 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    domain::{AuditAction, AuditDraft, Author, Name, Node, Revision, TenantId},
+    domain::{AuditAction, AuditDraft, Author, Name, Node, Revision, TenantId, TenantScope},
     engine::{self, RuntimeState, TenantRuntime},
     http::door::{
         AppState, Error,
-        auth::{By, TenantScope},
+        auth::By,
         path::TenantPath,
         query::{Given, PageQuery, Parameters, Query},
         response::{self, List},
@@ -196,13 +196,13 @@ impl From<engine::ResidentRuntime> for ResidentBody {
 }
 
 async fn answer(api: &AppState, tenant: TenantScope) -> Result<HttpResponse, Error> {
-    response::plain(StatusCode::OK, &RuntimeBody::from(api.engine.runtime(tenant.id()).await?))
+    response::plain(StatusCode::OK, &RuntimeBody::from(api.engine.runtime(tenant).await?))
 }
 
 /// Writes down what an operator asks for, before it is done: what cannot be written down is not done.
 async fn note(api: &AppState, tenant: TenantScope, author: &Author, action: AuditAction) -> Result<(), Error> {
     let draft = AuditDraft { action, resource: "runtime".to_owned(), before: None, after: None };
-    let is_there = api.store.note_audit(tenant.id(), author, draft).await?;
+    let is_there = api.store.note_audit(tenant, author, draft).await?;
     if is_there { Ok(()) } else { Err(Error::tenant_not_found()) }
 }
 
@@ -251,7 +251,7 @@ pub async fn load(
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
     note(&api, tenant, &author, AuditAction::RuntimeLoad).await?;
-    api.engine.load_tenant(tenant.id()).await?;
+    api.engine.load_tenant(tenant).await?;
     answer(&api, tenant).await
 }
 
@@ -267,7 +267,7 @@ pub async fn stop(
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
     note(&api, tenant, &author, AuditAction::RuntimeStop).await?;
-    api.engine.stop_tenant(tenant.id()).await?;
+    api.engine.stop_tenant(tenant).await?;
     answer(&api, tenant).await
 }
 
@@ -283,7 +283,7 @@ pub async fn reload(
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
     note(&api, tenant, &author, AuditAction::RuntimeReload).await?;
-    api.engine.reload_tenant(tenant.id()).await?;
+    api.engine.reload_tenant(tenant).await?;
     answer(&api, tenant).await
 }
 
@@ -299,6 +299,6 @@ pub async fn release(
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
     note(&api, tenant, &author, AuditAction::RuntimeRelease).await?;
-    api.engine.release_tenant(tenant.id()).await?;
+    api.engine.release_tenant(tenant).await?;
     answer(&api, tenant).await
 }

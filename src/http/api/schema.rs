@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{Author, Change, ChangeOptions, Revision, Schema, SchemaDefinition, SchemaVersion, TenantId},
+    domain::{Author, Change, ChangeOptions, Revision, Schema, SchemaDefinition, SchemaVersion, TenantScope},
     engine::{Changed, Checked},
     error::Detail,
     http::door::{
@@ -148,7 +148,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Error> {
     let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
-    let changed = api.engine.change(tenant.id(), Change::CreateSchema(definition), options).await?;
+    let changed = api.engine.change(tenant, Change::CreateSchema(definition), options).await?;
     let schema = written(changed)?;
     let location = format!("/api/v1/tenants/{tenant}/schema/versions/{}", schema.resource.version);
     response::created(location, schema.revision, &schema)
@@ -170,7 +170,7 @@ pub async fn put(
 ) -> Result<HttpResponse, Error> {
     let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
     let options = options(author, if_match, &query);
-    let schema = written(api.engine.change(tenant.id(), Change::PutSchema(definition), options).await?)?;
+    let schema = written(api.engine.change(tenant, Change::PutSchema(definition), options).await?)?;
     response::ok(schema.revision, &schema)
 }
 
@@ -185,7 +185,7 @@ pub async fn show(
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, schema) = api.store.schema(tenant.id()).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, schema) = api.store.schema(tenant).await?.ok_or_else(Error::tenant_not_found)?;
     let schema = SchemaItem::from(schema.ok_or_else(missing)?);
     response::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
 }
@@ -201,7 +201,7 @@ pub async fn versions(
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let page = api.store.schema_versions(tenant.id(), &PageRequest::from(page)).await?;
+    let page = api.store.schema_versions(tenant, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     response::found(&request, tenant.revision, &List::of(page, SchemaItem::from).at(tenant.revision))
 }
@@ -218,7 +218,7 @@ pub async fn version(
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, schema) = api.store.schema_version(tenant.id(), version).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, schema) = api.store.schema_version(tenant, version).await?.ok_or_else(Error::tenant_not_found)?;
     let schema = SchemaItem::from(schema.ok_or_else(schema_version_not_found)?);
     response::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
 }
@@ -238,9 +238,9 @@ pub async fn activate(
 ) -> Result<HttpResponse, Error> {
     let options = options(author, if_match, &query);
     // A version never changes once it is stored, so it may be read before the change locks the tenant.
-    let (_, stored) = api.store.schema_version(tenant.id(), version).await?.ok_or_else(Error::tenant_not_found)?;
+    let (_, stored) = api.store.schema_version(tenant, version).await?.ok_or_else(Error::tenant_not_found)?;
     let stored = stored.ok_or_else(schema_version_not_found)?;
-    let schema = written(api.engine.change(tenant.id(), Change::ActivateSchema(stored), options).await?)?;
+    let schema = written(api.engine.change(tenant, Change::ActivateSchema(stored), options).await?)?;
     response::ok(schema.revision, &schema)
 }
 
@@ -256,7 +256,7 @@ pub async fn changelog(
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let page = api.store.changelog(tenant.id(), &PageRequest::from(page)).await?;
+    let page = api.store.changelog(tenant, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     response::found(&request, tenant.revision, &List::of(page, ChangelogItem::from).at(tenant.revision))
 }
@@ -273,8 +273,8 @@ pub async fn check(
     Body(body): Body<SchemaBody>,
 ) -> Result<HttpResponse, Error> {
     let checked = match SchemaDefinition::parse(&body.definition) {
-        Ok(definition) => api.engine.check(tenant.id(), Change::PutSchema(definition)).await?,
-        Err(details) => unreadable(&api, tenant.id(), details).await?,
+        Ok(definition) => api.engine.check(tenant, Change::PutSchema(definition)).await?,
+        Err(details) => unreadable(&api, tenant, details).await?,
     };
     let (errors, breaks) = (checked.details, response::broken_items(checked.breaks));
     let valid = errors.is_empty() && breaks.is_empty() && !checked.breaks_flat_callers;
@@ -286,7 +286,7 @@ pub async fn check(
 }
 
 /// A definition that says nothing breaks nothing.
-async fn unreadable(api: &AppState, tenant: TenantId, details: Vec<Detail>) -> Result<Checked, Error> {
+async fn unreadable(api: &AppState, tenant: TenantScope, details: Vec<Detail>) -> Result<Checked, Error> {
     let tenant = api.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
     Ok(Checked { revision: tenant.revision, details, breaks: Vec::new(), breaks_flat_callers: false })
 }

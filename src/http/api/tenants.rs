@@ -111,7 +111,7 @@ pub async fn list(
     if let Some(own) = caller.own() {
         // Not a page of all, cut down: what others are called must not even decide where a page ends.
         let prefix = filter.name_prefix.unwrap_or_default();
-        let tenant = api.store.tenant(own.id()).await?;
+        let tenant = api.store.tenant(own).await?;
         let items = tenant.into_iter().filter(|tenant| tenant.name.as_str().starts_with(&prefix)).collect();
         return response::plain(StatusCode::OK, &List::<Tenant> { items, next_cursor: None });
     }
@@ -130,7 +130,7 @@ pub async fn show(
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let tenant = api.store.tenant(id.id()).await?.ok_or_else(Error::tenant_not_found)?;
+    let tenant = api.store.tenant(id).await?.ok_or_else(Error::tenant_not_found)?;
     response::found(&request, tenant.revision, &tenant)
 }
 
@@ -157,7 +157,7 @@ pub async fn change(
     let patch =
         TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds, quotas };
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
-    let changed = api.engine.change(id.id(), Change::Tenant(patch), options).await?;
+    let changed = api.engine.change(id, Change::Tenant(patch), options).await?;
     response::ok(changed.revision, &Tenant { revision: changed.revision, ..changed.amendment.after.tenant })
 }
 
@@ -173,6 +173,6 @@ pub async fn delete(
     _: Query<()>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let revision = api.engine.delete_tenant(id.id(), if_match, &author).await?;
+    let revision = api.engine.delete_tenant(id, if_match, &author).await?;
     Ok(response::deleted(revision))
 }

@@ -1,8 +1,7 @@
 //! Who calls. Before a handler runs, its route's permission is asked for here; there is no other place that lets
-//! anyone in, and no other that makes a [`TenantScope`].
+//! anyone in, and no other that makes a [`TenantScope`] for a caller.
 
 use std::{
-    fmt,
     future::{Ready, ready},
     time::Instant,
 };
@@ -16,7 +15,7 @@ use actix_web::{
 use super::{AppState, Error, middleware};
 use crate::{
     config::Secret,
-    domain::{Author, Permission, Principal, TenantId, Token, fingerprint},
+    domain::{Author, Permission, Principal, TenantId, TenantScope, Token, fingerprint},
 };
 
 /// A credential as it was shown, and what it is known by.
@@ -34,25 +33,6 @@ pub struct Caller(Principal);
 #[derive(Debug, Clone)]
 pub struct By(pub Author);
 
-/// A tenant that the caller may act on, in what its permission covers. Only authentication makes one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TenantScope {
-    tenant: TenantId,
-}
-
-impl TenantScope {
-    /// The tenant.
-    pub fn id(self) -> TenantId {
-        self.tenant
-    }
-}
-
-impl fmt::Display for TenantScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tenant.fmt(f)
-    }
-}
-
 impl Caller {
     /// Whom a request's changes are put down to.
     pub fn author(&self, request: &HttpRequest) -> Author {
@@ -60,17 +40,14 @@ impl Caller {
         Author::of_request(&self.0, middleware::id_of(request), address)
     }
 
-    /// The tenant that the caller is bound to; the operator is bound to none.
+    /// The scope of the tenant that the caller is bound to; an operator is bound to none.
     pub fn own(&self) -> Option<TenantScope> {
-        self.0.tenant().map(|tenant| TenantScope { tenant })
+        TenantScope::of_principal(&self.0, self.0.tenant()?)
     }
 
     /// The scope of `tenant`. One that is not the caller's is answered like one that does not exist.
     pub fn scope(&self, tenant: TenantId) -> Result<TenantScope, Error> {
-        match self.0.tenant() {
-            Some(own) if own != tenant => Err(Error::tenant_not_found()),
-            _ => Ok(TenantScope { tenant }),
-        }
+        TenantScope::of_principal(&self.0, tenant).ok_or_else(Error::tenant_not_found)
     }
 
     /// The one that [`admit`] let in.
@@ -104,7 +81,7 @@ pub struct Standing {
     /// settings, which is good as long as the process runs.
     shown: Option<(Secret, [u8; 32])>,
     permission: Permission,
-    tenant: TenantId,
+    scope: TenantScope,
 }
 
 impl Standing {
@@ -113,7 +90,7 @@ impl Standing {
         let api = AppState::of(request)?;
         let shown = shown(request, api)?.filter(|shown| !is_of_the_settings(api, *shown));
         let shown = shown.map(|Shown { token, hash }| (Secret::new(token), hash));
-        Ok(Self { shown, permission, tenant: scope.tenant })
+        Ok(Self { shown, permission, scope })
     }
 
     /// Says why the request must not go on, if it must not. As long as the credential is known this is a look into memory.
@@ -124,8 +101,8 @@ impl Standing {
             None => Box::pin(holder(api, Shown { token: token.expose(), hash: *hash })).await?,
         };
         let principal = principal.ok_or_else(|| Error::unauthenticated("the key is no longer valid"))?;
-        let is_own = principal.tenant().is_none_or(|own| own == self.tenant);
-        if is_own && principal.may(self.permission) { Ok(()) } else { Err(Error::forbidden()) }
+        let reaches = TenantScope::of_principal(&principal, self.scope.id()) == Some(self.scope);
+        if reaches && principal.may(self.permission) { Ok(()) } else { Err(Error::forbidden()) }
     }
 }
 

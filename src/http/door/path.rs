@@ -7,11 +7,8 @@ use std::{
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 
-use super::{
-    Error,
-    auth::{Caller, TenantScope},
-};
-use crate::domain::{ApiKeyId, DerivedFieldId, RuleId, SchemaVersion};
+use super::{Error, auth::Caller};
+use crate::domain::{ApiKeyId, DerivedFieldId, RuleId, SchemaVersion, TenantScope};
 
 /// `{tenantId}`.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use std::{
 use sqlx::{Connection, PgConnection};
 use tenet::{domain::Revision, engine::Error};
 
-use crate::support::{Node, TestDatabase, proof_size, within};
+use crate::support::{Node, TestDatabase, proof_size, scope, within};
 
 /// What we promise: with PostgreSQL reachable no node serves a set that is older.
 const BOUND: Duration = Duration::from_secs(2);
@@ -59,11 +59,11 @@ async fn an_evaluation_waits_for_the_revision_it_asks_for() {
     elsewhere.revision(tenant).await.unwrap();
     for number in 0..20 {
         let revision = here.create_rule(tenant, &format!("rule {number}"), "facts.n > 0").await.revision;
-        let served = elsewhere.engine.rule_set(tenant, Some(revision)).await.unwrap();
+        let served = elsewhere.engine.rule_set(scope(tenant), Some(revision)).await.unwrap();
         assert!(served.set.revision() >= revision);
     }
     let current = elsewhere.revision(tenant).await.unwrap();
-    let never = elsewhere.engine.rule_set(tenant, Some(Revision(1_000_000))).await;
+    let never = elsewhere.engine.rule_set(scope(tenant), Some(Revision(1_000_000))).await;
     assert!(matches!(never, Err(Error::RevisionNotReached { current: at }) if at == current), "{never:?}");
 }
 

@@ -8,7 +8,7 @@ use tenet::{
     engine::{EngineOptions, Error},
 };
 
-use crate::support::{Node, TestDatabase, proof_size, within};
+use crate::support::{Node, TestDatabase, proof_size, scope, within};
 
 fn stops_when_idle_for(millis: u64) -> EngineOptions {
     EngineOptions { idle_stop: Duration::from_millis(millis), ..EngineOptions::default() }
@@ -35,7 +35,7 @@ async fn an_unknown_tenant_is_not_found_and_leaves_nothing_behind() {
     let database = TestDatabase::fresh().await;
     let node = Node::start(database.url()).await;
     for _ in 0..3 {
-        let answer = node.engine.rule_set(TenantId::generate(), None).await;
+        let answer = node.engine.rule_set(scope(TenantId::generate()), None).await;
         assert!(matches!(answer, Err(Error::TenantNotFound)), "{answer:?}");
     }
     within(Duration::from_secs(2), "nobody in memory", async || node.engine.health().resident_tenants == 0).await;
@@ -103,7 +103,7 @@ async fn the_caps_hold_as_soon_as_a_load_has_ended() {
         tenants.push(measure.tenant(&format!("tenant {number}")).await);
         measure.revision(tenants[number]).await.unwrap();
     }
-    let bytes = measure.engine.runtime(tenants[0]).await.unwrap().resident.unwrap().memory_bytes;
+    let bytes = measure.engine.runtime(scope(tenants[0])).await.unwrap().resident.unwrap().memory_bytes;
     // With an idle time of a quarter of an hour nobody looks for tenants to stop before ten seconds have passed.
     for options in [
         EngineOptions { residents_max: 2, ..EngineOptions::default() },
@@ -161,7 +161,7 @@ async fn a_deleted_tenant_is_unknown_at_once_here_and_within_the_bound_elsewhere
     for node in [&here, &elsewhere] {
         node.revision(tenant).await.unwrap();
     }
-    here.engine.delete_tenant(tenant, None, &Author::default()).await.unwrap();
+    here.engine.delete_tenant(scope(tenant), None, &Author::default()).await.unwrap();
     assert!(matches!(here.revision(tenant).await, Err(Error::TenantNotFound)));
     within(Duration::from_secs(2), "deleted elsewhere", async || {
         matches!(elsewhere.revision(tenant).await, Err(Error::TenantNotFound))

@@ -8,10 +8,10 @@ use tenet::{
     store::PageRequest,
 };
 
-use crate::support::{Node, TRAP, TestDatabase, cannot_load_traps, within};
+use crate::support::{Node, TRAP, TestDatabase, cannot_load_traps, scope, within};
 
 async fn state(node: &Node, tenant: TenantId) -> RuntimeState {
-    node.engine.runtime(tenant).await.unwrap().state
+    node.engine.runtime(scope(tenant)).await.unwrap().state
 }
 
 fn patch(patch: TenantPatch) -> Change {
@@ -28,12 +28,12 @@ async fn a_tenant_is_told_of_from_cold_to_ready_and_back() {
     let (writer, node) = (Node::start(database.url()).await, Node::start(database.url()).await);
     let tenant = writer.tenant("acme").await;
     writer.create_rule(tenant, "adult", "facts.n >= 18").await;
-    let cold = node.engine.runtime(tenant).await.unwrap();
+    let cold = node.engine.runtime(scope(tenant)).await.unwrap();
     assert_eq!((cold.state, cold.resident.as_ref(), cold.revision()), (RuntimeState::Cold, None, None));
     assert_eq!(cold.stored.unwrap().revision, Revision(3));
 
-    node.engine.load_tenant(tenant).await.unwrap();
-    let ready = node.engine.runtime(tenant).await.unwrap();
+    node.engine.load_tenant(scope(tenant)).await.unwrap();
+    let ready = node.engine.runtime(scope(tenant)).await.unwrap();
     assert_eq!((ready.state, ready.revision()), (RuntimeState::Ready, Some(Revision(3))));
     let resident = ready.resident.unwrap();
     assert_eq!((resident.rules_active, resident.rules_broken, resident.lag_ms), (1, 0, 0));
@@ -44,15 +44,15 @@ async fn a_tenant_is_told_of_from_cold_to_ready_and_back() {
 
     writer.create_rule(tenant, "old", "facts.n >= 65").await;
     within(Duration::from_secs(2), "followed", async || {
-        let resident = node.engine.runtime(tenant).await.unwrap().resident.unwrap();
+        let resident = node.engine.runtime(scope(tenant)).await.unwrap().resident.unwrap();
         resident.last_load.unwrap().report.reused == 1 && resident.rules_active == 2
     })
     .await;
 
-    node.engine.stop_tenant(tenant).await.unwrap();
+    node.engine.stop_tenant(scope(tenant)).await.unwrap();
     within(Duration::from_secs(2), "ended", async || state(&node, tenant).await == RuntimeState::Cold).await;
     assert_eq!(node.decide(tenant, 20).await, [Some(true), Some(false)], "the next request brings it back");
-    let nobody = node.engine.runtime(TenantId::generate()).await;
+    let nobody = node.engine.runtime(scope(TenantId::generate())).await;
     assert!(matches!(nobody, Err(Error::TenantNotFound)), "{nobody:?}");
 }
 
@@ -65,9 +65,9 @@ async fn a_reload_compiles_everything_anew_though_nothing_has_changed() {
         node.create_rule(tenant, &format!("rule {number}"), &format!("facts.n > {number}")).await;
     }
     assert_eq!(node.decide(tenant, 1).await.len(), 3);
-    let loaded_at = node.engine.runtime(tenant).await.unwrap().resident.unwrap().last_load.unwrap().at;
-    node.engine.reload_tenant(tenant).await.unwrap();
-    let runtime = node.engine.runtime(tenant).await.unwrap();
+    let loaded_at = node.engine.runtime(scope(tenant)).await.unwrap().resident.unwrap().last_load.unwrap().at;
+    node.engine.reload_tenant(scope(tenant)).await.unwrap();
+    let runtime = node.engine.runtime(scope(tenant)).await.unwrap();
     let load = runtime.resident.unwrap().last_load.unwrap();
     assert!(load.at > loaded_at);
     assert_eq!((load.revision, load.report.compiled + load.report.reused), (Revision(5), 3));
@@ -84,22 +84,22 @@ async fn an_operator_sees_a_quarantine_with_its_reason_and_can_end_it() {
     node.create_rule(tenant, TRAP, "facts.n > 0").await;
     let quarantined = async || state(&node, tenant).await == RuntimeState::Quarantined;
     within(Duration::from_secs(5), "in quarantine", quarantined).await;
-    let runtime = node.engine.runtime(tenant).await.unwrap();
+    let runtime = node.engine.runtime(scope(tenant)).await.unwrap();
     assert_eq!((runtime.revision(), runtime.stored.unwrap().revision), (Some(Revision(3)), Revision(4)));
     let resident = runtime.resident.unwrap();
     assert_eq!(resident.restarts, 4);
     assert!(resident.lag_ms > 0);
     let error = resident.last_error.unwrap().message;
     assert!(error.contains("stepped into the trap"), "{error}");
-    let refused = node.engine.reload_tenant(tenant).await;
+    let refused = node.engine.reload_tenant(scope(tenant)).await;
     assert!(matches!(refused, Err(Error::TenantQuarantined)), "{refused:?}");
 
     // Released, it has a clean record: five failures more until it is back.
-    node.engine.release_tenant(tenant).await.unwrap();
+    node.engine.release_tenant(scope(tenant)).await.unwrap();
     assert_ne!(state(&node, tenant).await, RuntimeState::Quarantined);
     within(Duration::from_secs(5), "in quarantine again", quarantined).await;
     assert_eq!(node.metric("tenet_quarantines_total"), 2);
-    assert_eq!(node.engine.runtime(tenant).await.unwrap().resident.unwrap().restarts, 9);
+    assert_eq!(node.engine.runtime(scope(tenant)).await.unwrap().resident.unwrap().restarts, 9);
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn decisions_are_counted_with_their_cost() {
     let node = Node::start(database.url()).await;
     let tenant = node.tenant("acme").await;
     node.create_rule(tenant, "sum", "facts.n + 1 > 1").await;
-    let served = node.engine.rule_set(tenant, None).await.unwrap();
+    let served = node.engine.rule_set(scope(tenant), None).await.unwrap();
     let facts = served.set.read_facts(r#"{"n": 1}"#, tenet::ruleset::UnknownFacts::Ignore).unwrap();
     let query = tenet::ruleset::Query::default();
     let decision = served.set.decide(&facts, &query);
@@ -116,7 +116,7 @@ async fn decisions_are_counted_with_their_cost() {
     for _ in 0..3 {
         served.decided(&decision, Duration::from_micros(7));
     }
-    let used = node.engine.runtime(tenant).await.unwrap().resident.unwrap().used;
+    let used = node.engine.runtime(scope(tenant)).await.unwrap().resident.unwrap().used;
     assert_eq!((used.decisions, used.rules_evaluated, used.cost), (3, 3, 3 * decision.cost));
     assert_eq!(used.time, Duration::from_micros(21));
 }
@@ -169,7 +169,7 @@ async fn a_pinned_tenant_is_in_the_memory_of_every_node_and_never_leaves() {
         node.revision(other).await.unwrap();
         within(Duration::from_secs(5), "idle", async || state(node, other).await == RuntimeState::Cold).await;
         assert_eq!(state(node, pinned).await, RuntimeState::Ready);
-        let refused = node.engine.stop_tenant(pinned).await;
+        let refused = node.engine.stop_tenant(scope(pinned)).await;
         assert!(matches!(refused, Err(Error::TenantPinned)), "{refused:?}");
     }
 
@@ -215,7 +215,7 @@ async fn beyond_the_memory_that_is_set_the_least_recently_used_leaves() {
         tenants.push(measure.tenant(&format!("tenant {number}")).await);
         measure.revision(tenants[number]).await.unwrap();
     }
-    let bytes = measure.engine.runtime(tenants[0]).await.unwrap().resident.unwrap().memory_bytes;
+    let bytes = measure.engine.runtime(scope(tenants[0])).await.unwrap().resident.unwrap().memory_bytes;
     let options = EngineOptions {
         resident_bytes_max: bytes * 5 / 2,
         idle_stop: Duration::from_secs(5),

@@ -20,7 +20,7 @@ use tenet::{
 use tokio::task::JoinHandle;
 
 use crate::support::{
-    Node, OPERATOR_KEY, TRAP, TestDatabase, TestProcess, cannot_load_traps, free_address, panic_on_log_line,
+    Node, OPERATOR_KEY, TRAP, TestDatabase, TestProcess, cannot_load_traps, free_address, panic_on_log_line, scope,
     stop_panicking_on_log_lines, within,
 };
 
@@ -145,7 +145,7 @@ async fn a_cold_tenant_that_cannot_be_loaded_is_refused_and_nobody_else() {
             node.metric("tenet_quarantines_total") == before as u64 + 1
         })
         .await;
-        let error = node.engine.runtime(tenant).await.unwrap().resident.unwrap().last_error.unwrap();
+        let error = node.engine.runtime(scope(tenant)).await.unwrap().resident.unwrap().last_error.unwrap();
         assert!(error.message.contains("stepped into the trap"), "{}", error.message);
     }
     bystander.was_served().await;

@@ -9,7 +9,7 @@ use tenet::{
     ruleset::{Outcome, Query, UnknownFacts},
 };
 
-use crate::support::{Node, TestDatabase};
+use crate::support::{Node, TestDatabase, scope};
 
 /// A tenant whose one rule holds from `bound` on, and that rule's id.
 async fn tenant_with_bound(node: &Node, bound: i64) -> (TenantId, String) {
@@ -36,7 +36,7 @@ async fn the_rule_of_another_tenant_is_as_unknown_as_one_that_does_not_exist() {
     let (one, own) = tenant_with_bound(&node, 10).await;
     let (_, foreign) = tenant_with_bound(&node, 20).await;
     let nobody = TenantId::generate().to_string();
-    let served = node.engine.rule_set(one, None).await.unwrap();
+    let served = node.engine.rule_set(scope(one), None).await.unwrap();
     let facts = served.set.read_facts(&json!({"n": 30}).to_string(), UnknownFacts::Ignore).unwrap();
     let query = Query { rules: Some(vec![own, foreign, nobody]), ..Query::default() };
     let decision = served.set.decide(&facts, &query);

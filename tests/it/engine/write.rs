@@ -9,7 +9,7 @@ use tenet::{
     ruleset::Outcome,
 };
 
-use crate::support::{Node, TestDatabase, rule};
+use crate::support::{Node, TestDatabase, rule, scope};
 
 #[tokio::test]
 async fn a_change_is_served_when_it_is_answered() {
@@ -59,7 +59,7 @@ async fn a_change_for_another_revision_is_refused() {
     let node = Node::start(database.url()).await;
     let tenant = node.tenant("acme").await;
     let options = ChangeOptions { if_match: Some(Revision(1)), ..ChangeOptions::default() };
-    let refused = node.engine.change(tenant, Change::CreateRule(rule("late", "facts.n > 0")), options).await;
+    let refused = node.engine.change(scope(tenant), Change::CreateRule(rule("late", "facts.n > 0")), options).await;
     assert!(matches!(refused, Err(Error::RevisionMismatch { current: Revision(2) })), "{refused:?}");
     assert_eq!(node.decide(tenant, 1).await, []);
 }
@@ -83,5 +83,5 @@ async fn what_does_not_compile_is_not_stored() {
     let refused = node.change(tenant, Change::CreateRule(rule("typo", "facts.m > 0"))).await;
     let Err(Error::Invalid(details)) = refused else { panic!("{refused:?}") };
     assert_eq!(details[0].path.as_deref(), Some("expression"));
-    assert_eq!(node.store.snapshot(tenant).await.unwrap().unwrap().rules, []);
+    assert_eq!(node.store.snapshot(scope(tenant)).await.unwrap().unwrap().rules, []);
 }

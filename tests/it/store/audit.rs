@@ -8,7 +8,7 @@ use tenet::{
 };
 
 use super::{as_role, change, connect, name, psql, rule, tenant};
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, scope};
 
 /// A tenant whose log has `rows` rows.
 async fn logged(store: &Store, text: &str, rows: usize) -> Tenant {
@@ -20,7 +20,7 @@ async fn logged(store: &Store, text: &str, rows: usize) -> Tenant {
 }
 
 async fn faults(store: &Store, tenant: TenantId) -> Vec<AuditFault> {
-    store.verify_audit(tenant).await.unwrap().faults
+    store.verify_audit(scope(tenant)).await.unwrap().faults
 }
 
 async fn by_hand(owner: &mut PgConnection, sql: String) {
@@ -102,17 +102,17 @@ async fn what_is_not_changed_is_not_told_and_what_is_changed_always() {
     let adult = rule("adult");
     change(&store, &acme, &[Operation::InsertRule(adult.clone())]).await;
     let twin = Rule { name: name("adult"), ..rule("x") };
-    let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
+    let transaction = store.begin_change(scope(acme.id)).await.unwrap().unwrap();
     transaction.commit(&[Operation::InsertRule(twin)], &Author::default()).await.unwrap_err();
     let page = PageRequest { cursor: None, limit: 10 };
-    let rows = store.audit(acme.id, &AuditFilter::default(), &page).await.unwrap().unwrap().items;
+    let rows = store.audit(scope(acme.id), &AuditFilter::default(), &page).await.unwrap().unwrap().items;
     assert_eq!(rows.iter().map(|row| row.action.as_str()).collect::<Vec<_>>(), ["rule.create", "tenant.create"]);
     // If it cannot be told, nothing is changed.
     by_hand(&mut psql(&database).await, "revoke insert on audit_log from tenet_app".to_owned()).await;
-    let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
+    let transaction = store.begin_change(scope(acme.id)).await.unwrap().unwrap();
     transaction.commit(&[Operation::DeleteRule(adult.id)], &Author::default()).await.unwrap_err();
-    store.delete_tenant(acme.id, None, &Author::default()).await.unwrap_err();
-    assert_eq!(store.snapshot(acme.id).await.unwrap().unwrap().rules.len(), 1);
+    store.delete_tenant(scope(acme.id), None, &Author::default()).await.unwrap_err();
+    assert_eq!(store.snapshot(scope(acme.id)).await.unwrap().unwrap().rules.len(), 1);
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_key_of_an_operator_is_made_and_revoked_along_with_its_row_or_not_at_a
     }
     assert!(store.delete_operator_key(made[0], &by).await.unwrap());
     assert!(!store.delete_operator_key(made[0], &by).await.unwrap());
-    let report = store.verify_audit(TenantId::NOBODY).await.unwrap();
+    let report = store.verify_audit(scope(TenantId::NOBODY)).await.unwrap();
     assert_eq!((report.rows, report.faults), (9, Vec::new()));
     assert_eq!(store.audited_tenants(None, 10).await.unwrap(), [TenantId::NOBODY]);
 
@@ -165,6 +165,6 @@ async fn writers_at_once_make_one_chain() {
     for writer in writers {
         writer.await.unwrap();
     }
-    let report = store.verify_audit(acme.id).await.unwrap();
+    let report = store.verify_audit(scope(acme.id)).await.unwrap();
     assert_eq!((report.rows, report.faults), (201, Vec::new()));
 }

@@ -8,7 +8,7 @@ use tenet::{
 };
 
 use super::{change, connect, rule, tenant};
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, scope};
 
 fn page(cursor: Option<String>, limit: u32) -> PageRequest {
     PageRequest { cursor, limit }
@@ -63,7 +63,7 @@ async fn pages_of_rules_hold_each_once_in_creation_order_even_if_made_at_one_mom
     let mut ids = Vec::new();
     let mut cursor = None;
     loop {
-        let (_, found) = store.rules(acme.id, &RuleFilter::default(), &page(cursor, 4)).await.unwrap().unwrap();
+        let (_, found) = store.rules(scope(acme.id), &RuleFilter::default(), &page(cursor, 4)).await.unwrap().unwrap();
         ids.extend(found.items.into_iter().map(|rule| rule.id));
         cursor = found.next_cursor;
         if cursor.is_none() {
@@ -80,7 +80,7 @@ async fn pages_of_rules_hold_each_once_in_creation_order_even_if_made_at_one_mom
         (RuleFilter { name_prefix: Some("rule 2".to_owned()), ..RuleFilter::default() }, 6),
         (RuleFilter { name_prefix: Some("rule_".to_owned()), ..RuleFilter::default() }, 0),
     ] {
-        let (_, found) = store.rules(acme.id, &filter, &page(None, 50)).await.unwrap().unwrap();
+        let (_, found) = store.rules(scope(acme.id), &filter, &page(None, 50)).await.unwrap().unwrap();
         assert_eq!(found.items.len(), count, "{filter:?}");
     }
 }
@@ -96,9 +96,9 @@ async fn a_cursor_of_another_list_is_refused() {
     for cursor in [cursor, Some("nonsense".to_owned()), Some(String::new())] {
         let page = page(cursor, 1);
         let filter = RuleFilter::default();
-        assert!(matches!(store.rules(acme.id, &filter, &page).await, Err(Error::CursorInvalid)));
-        assert!(matches!(store.derived_fields(acme.id, &page).await, Err(Error::CursorInvalid)));
-        assert!(matches!(store.schema_versions(acme.id, &page).await, Err(Error::CursorInvalid)));
-        assert!(matches!(store.changelog(acme.id, &page).await, Err(Error::CursorInvalid)));
+        assert!(matches!(store.rules(scope(acme.id), &filter, &page).await, Err(Error::CursorInvalid)));
+        assert!(matches!(store.derived_fields(scope(acme.id), &page).await, Err(Error::CursorInvalid)));
+        assert!(matches!(store.schema_versions(scope(acme.id), &page).await, Err(Error::CursorInvalid)));
+        assert!(matches!(store.changelog(scope(acme.id), &page).await, Err(Error::CursorInvalid)));
     }
 }

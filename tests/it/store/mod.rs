@@ -17,7 +17,7 @@ use tenet::{
     store::{Store, StoreOptions},
 };
 
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, scope};
 
 async fn connect(database: &TestDatabase) -> Store {
     Store::connect(StoreOptions::new(database.url())).await.unwrap()
@@ -59,6 +59,6 @@ fn rule(text: &str) -> Rule {
 }
 
 async fn change(store: &Store, tenant: &Tenant, operations: &[Operation]) -> Revision {
-    let change = store.begin_change(tenant.id).await.unwrap().unwrap();
+    let change = store.begin_change(scope(tenant.id)).await.unwrap().unwrap();
     change.commit(operations, &Author::default()).await.unwrap()
 }

@@ -7,7 +7,7 @@ use tenet::{
 };
 
 use super::{change, connect, name, psql, rule, tenant};
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, scope};
 
 async fn run(connection: &mut PgConnection, sql: impl Into<String>) {
     sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(connection).await.unwrap();
@@ -77,8 +77,8 @@ async fn rows_edited_by_hand_count_for_each_tenant_concerned() {
     .await;
     run(&mut owner, format!("insert into schemas (tenant_id, version, definition) values ('{}', 1, '{{}}')", acme.id))
         .await;
-    assert_eq!(store.tenant(acme.id).await.unwrap().unwrap().revision, Revision(6));
-    assert_eq!(store.tenant(globex.id).await.unwrap().unwrap().revision, Revision(4));
+    assert_eq!(store.tenant(scope(acme.id)).await.unwrap().unwrap().revision, Revision(6));
+    assert_eq!(store.tenant(scope(globex.id)).await.unwrap().unwrap().revision, Revision(4));
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn a_revision_written_by_hand_is_not_believed() {
     let acme = tenant(&store, "acme").await;
     let mut owner = psql(&database).await;
     run(&mut owner, "update tenants set revision = 70, bumped_xid = null").await;
-    assert_eq!(store.tenant(acme.id).await.unwrap().unwrap().revision, Revision(2));
+    assert_eq!(store.tenant(scope(acme.id)).await.unwrap().unwrap().revision, Revision(2));
     let refused = sqlx::query("update tenants set id = gen_random_uuid()").execute(&mut owner).await.unwrap_err();
     assert!(refused.to_string().contains("the id of a tenant cannot be changed"), "{refused}");
 }
@@ -100,14 +100,14 @@ async fn a_deletion_is_recorded_and_outlives_the_tenant() {
     let acme = tenant(&store, "acme").await;
     change(&store, &acme, &[Operation::InsertRule(rule("adult"))]).await;
     assert_eq!(
-        store.delete_tenant(acme.id, Some(Revision(1)), &Author::default()).await.unwrap(),
+        store.delete_tenant(scope(acme.id), Some(Revision(1)), &Author::default()).await.unwrap(),
         Some(Err(Revision(2)))
     );
     assert_eq!(
-        store.delete_tenant(acme.id, Some(Revision(2)), &Author::default()).await.unwrap(),
+        store.delete_tenant(scope(acme.id), Some(Revision(2)), &Author::default()).await.unwrap(),
         Some(Ok(Revision(3)))
     );
-    assert_eq!(store.delete_tenant(acme.id, None, &Author::default()).await.unwrap(), None);
+    assert_eq!(store.delete_tenant(scope(acme.id), None, &Author::default()).await.unwrap(), None);
     assert_eq!(store.heads_unlike(&[(acme.id, Some(Revision(1)))]).await.unwrap()[0].revision, None);
     let mut owner = psql(&database).await;
     assert_eq!(
@@ -119,7 +119,7 @@ async fn a_deletion_is_recorded_and_outlives_the_tenant() {
     assert_eq!(left, 0);
     run(&mut owner, format!("insert into tenants (id, name) values ('{}', 'acme')", acme.id)).await;
     assert_eq!(
-        store.tenant(acme.id).await.unwrap().unwrap().revision,
+        store.tenant(scope(acme.id)).await.unwrap().unwrap().revision,
         Revision(4),
         "a tenant put back goes on, so that no node takes its new state for an old one"
     );
@@ -145,7 +145,7 @@ async fn each_revision_is_notified_once() {
     let acme = tenant(&store, "acme").await;
     let operations = [Operation::InsertRule(rule("one")), Operation::InsertRule(rule("two"))];
     change(&store, &acme, &operations).await;
-    store.delete_tenant(acme.id, None, &Author::default()).await.unwrap();
+    store.delete_tenant(scope(acme.id), None, &Author::default()).await.unwrap();
     tenant(&store, "last").await;
     let mut heard = Vec::new();
     while heard.len() < 4 {
@@ -179,7 +179,7 @@ async fn writers_of_one_tenant_make_revisions_without_gaps() {
     }
     revisions.sort_unstable();
     assert_eq!(revisions, (2..=31).collect::<Vec<i64>>());
-    assert_eq!(store.snapshot(acme.id).await.unwrap().unwrap().rules.len(), 30);
+    assert_eq!(store.snapshot(scope(acme.id)).await.unwrap().unwrap().rules.len(), 30);
 }
 
 #[tokio::test]
@@ -189,11 +189,11 @@ async fn the_time_of_a_change_is_the_snapshots_time() {
     let acme = tenant(&store, "acme").await;
     let adult = rule("adult");
     change(&store, &acme, &[Operation::InsertRule(adult.clone())]).await;
-    let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
+    let transaction = store.begin_change(scope(acme.id)).await.unwrap().unwrap();
     let taken_at = transaction.snapshot().taken_at;
     let renamed = tenet::domain::Rule { name: name("grown up"), ..adult.clone() };
     transaction.commit(&[Operation::UpdateRule(renamed)], &Author::default()).await.unwrap();
-    let (tenant, stored) = store.rule(acme.id, adult.id).await.unwrap().unwrap();
+    let (tenant, stored) = store.rule(scope(acme.id), adult.id).await.unwrap().unwrap();
     assert_eq!(stored.unwrap().updated_at, taken_at);
     assert_eq!(tenant.updated_at, taken_at);
 }

@@ -10,7 +10,7 @@ use tenet::store::{
 };
 
 use super::{connect, psql, tenant};
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, scope};
 
 /// A role of the test's own; dropped, with what it owns in the test's database, by [`Login::drop`].
 struct Login {
@@ -139,7 +139,7 @@ async fn the_role_is_asserted_again_for_each_transaction() {
     .await;
     let rule = super::rule("spied");
     super::change(&store, &acme, &[tenet::ruleset::Operation::InsertRule(rule.clone())]).await;
-    let (_, stored) = store.rule(acme.id, rule.id).await.unwrap().unwrap();
+    let (_, stored) = store.rule(scope(acme.id), rule.id).await.unwrap().unwrap();
     assert_eq!(stored.unwrap().description.as_deref(), Some("tenet_app"));
 }
 

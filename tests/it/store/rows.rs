@@ -17,7 +17,7 @@ use tenet::{
 };
 
 use super::{change, connect, name, psql, rule, tenant};
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, scope};
 
 fn definition(json: serde_json::Value) -> Arc<SchemaDefinition> {
     Arc::new(SchemaDefinition::parse(&json).unwrap())
@@ -56,7 +56,7 @@ async fn a_snapshot_holds_everything_as_it_was_written() {
         Operation::InsertRule(Rule { active: false, ..second.clone() }),
     ];
     let revision = change(&store, &acme, &operations).await;
-    let snapshot = store.snapshot(acme.id).await.unwrap().unwrap();
+    let snapshot = store.snapshot(scope(acme.id)).await.unwrap().unwrap();
     assert_eq!(snapshot.revision(), revision);
     assert_eq!(snapshot.epoch, store.epoch().await.unwrap());
     let schema = snapshot.schema.unwrap();
@@ -64,9 +64,9 @@ async fn a_snapshot_holds_everything_as_it_was_written() {
     assert_eq!(snapshot.schema_version_max, Some(SchemaVersion(2)));
     assert_eq!(snapshot.derived_fields, std::slice::from_ref(&twice));
     assert_eq!(snapshot.rules, [first.clone(), Rule { active: false, ..second.clone() }]);
-    let active = store.active_rules(acme.id).await.unwrap();
+    let active = store.active_rules(scope(acme.id)).await.unwrap();
     assert_eq!(active, [first]);
-    let (_, read) = store.derived_field(acme.id, twice.id).await.unwrap().unwrap();
+    let (_, read) = store.derived_field(scope(acme.id), twice.id).await.unwrap().unwrap();
     assert_eq!(read, Some(twice));
 }
 
@@ -92,18 +92,18 @@ async fn schema_versions_can_be_activated_again_and_are_logged() {
     change(&store, &acme, &[Operation::InsertSchema(one, first.clone()), log("create", None, one)]).await;
     change(&store, &acme, &[Operation::InsertSchema(two, second), log("update", Some(one), two)]).await;
     change(&store, &acme, &[Operation::ActivateSchema(one), log("activate", Some(two), one)]).await;
-    let (read, schema) = store.schema(acme.id).await.unwrap().unwrap();
+    let (read, schema) = store.schema(scope(acme.id)).await.unwrap().unwrap();
     assert_eq!((read.revision.0, schema.unwrap().definition), (4, first));
-    let (_, other) = store.schema_version(acme.id, two).await.unwrap().unwrap();
+    let (_, other) = store.schema_version(scope(acme.id), two).await.unwrap().unwrap();
     assert!(!other.unwrap().active);
-    assert_eq!(store.schema_version(acme.id, SchemaVersion(3)).await.unwrap().unwrap().1, None);
+    assert_eq!(store.schema_version(scope(acme.id), SchemaVersion(3)).await.unwrap().unwrap().1, None);
     let page = PageRequest { cursor: None, limit: 1 };
-    let (_, newest) = store.schema_versions(acme.id, &page).await.unwrap().unwrap();
+    let (_, newest) = store.schema_versions(scope(acme.id), &page).await.unwrap().unwrap();
     assert_eq!(newest.items[0].version, two);
     let page = PageRequest { cursor: newest.next_cursor, limit: 1 };
-    let (_, oldest) = store.schema_versions(acme.id, &page).await.unwrap().unwrap();
+    let (_, oldest) = store.schema_versions(scope(acme.id), &page).await.unwrap().unwrap();
     assert_eq!((oldest.items[0].version, oldest.next_cursor), (one, None));
-    let (_, lines) = store.changelog(acme.id, &PageRequest { cursor: None, limit: 10 }).await.unwrap().unwrap();
+    let (_, lines) = store.changelog(scope(acme.id), &PageRequest { cursor: None, limit: 10 }).await.unwrap().unwrap();
     let lines: Vec<_> =
         lines.items.iter().map(|line| (line.action.as_str(), line.from_version, line.to_version)).collect();
     assert_eq!(lines, [("activate", Some(two), one), ("update", Some(one), two), ("create", None, one)]);
@@ -119,10 +119,10 @@ async fn settings_of_a_tenant_change_one_by_one() {
     change(&store, &acme, &[Operation::UpdateTenant(patch)]).await;
     let patch = TenantPatch { tier: Some(Tier::Enterprise), name: Some(name("acme 2")), ..TenantPatch::default() };
     change(&store, &acme, &[Operation::UpdateTenant(patch)]).await;
-    let read = store.tenant(acme.id).await.unwrap().unwrap();
+    let read = store.tenant(scope(acme.id)).await.unwrap().unwrap();
     assert_eq!((read.name.as_str(), read.tier, read.status), ("acme 2", Tier::Enterprise, TenantStatus::Suspended));
     let patch = TenantPatch { name: Some(name("globex")), ..TenantPatch::default() };
-    let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
+    let transaction = store.begin_change(scope(acme.id)).await.unwrap().unwrap();
     let taken = transaction.commit(&[Operation::UpdateTenant(patch)], &Author::default()).await.unwrap_err();
     assert!(matches!(&taken, Error::TenantNameTaken(name) if name == "globex"), "{taken}");
     let draft = TenantDraft { name: name("globex"), tier: Tier::Free };
@@ -140,7 +140,7 @@ async fn what_exists_twice_is_refused_by_the_database_as_a_conflict() {
         (Rule { name: name("other"), ..adult.clone() }, "id_taken"),
         (Rule { id: rule("x").id, ..adult.clone() }, "name_taken"),
     ] {
-        let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
+        let transaction = store.begin_change(scope(acme.id)).await.unwrap().unwrap();
         let refused = transaction.commit(&[Operation::InsertRule(twin)], &Author::default()).await.unwrap_err();
         assert_eq!((refused.kind(), refused.code()), (ErrorKind::Conflict, code));
     }
@@ -157,12 +157,12 @@ async fn a_value_that_cannot_be_stored_is_the_callers_mistake() {
     let nul = Rule { expression: "a\0b".to_owned(), ..rule("nul") };
     let tag = Rule { tags: vec!["a\0b".to_owned()], ..rule("nul") };
     for rule in [nul, tag] {
-        let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
+        let transaction = store.begin_change(scope(acme.id)).await.unwrap().unwrap();
         let refused = transaction.commit(&[Operation::InsertRule(rule)], &Author::default()).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Unacceptable, "{refused}");
         assert!(refused.to_string().starts_with("insert rules:"), "{refused}");
     }
-    assert_eq!(store.tenant(acme.id).await.unwrap().unwrap().revision.0, 1, "and nothing of it is stored");
+    assert_eq!(store.tenant(scope(acme.id)).await.unwrap().unwrap().revision.0, 1, "and nothing of it is stored");
     let none = store.tenants(Some("a\0"), &PageRequest { cursor: None, limit: 5 }).await.unwrap_err();
     assert_eq!(none.kind(), ErrorKind::Unacceptable, "{none}");
 }
@@ -182,7 +182,7 @@ async fn names_can_be_swapped_and_given_on_in_one_change() {
         Operation::DeleteRule(c.id),
     ];
     change(&store, &acme, &operations).await;
-    let rules = store.snapshot(acme.id).await.unwrap().unwrap().rules;
+    let rules = store.snapshot(scope(acme.id)).await.unwrap().unwrap().rules;
     let names: Vec<_> = rules.iter().map(|rule| (rule.name.as_str(), rule.id == a.id)).collect();
     assert_eq!(names, [("b", true), ("a", false), ("c", false)]);
 }
@@ -212,7 +212,7 @@ async fn ten_thousand_rules_are_replaced_by_a_few_statements() {
     assert_eq!(change(&store, &acme, &operations).await.0, 3);
     let count = statements.lock().unwrap().len();
     assert!(count <= 20, "{count} statements: {:?}", statements.lock().unwrap());
-    let stored = store.snapshot(acme.id).await.unwrap().unwrap().rules;
+    let stored = store.snapshot(scope(acme.id)).await.unwrap().unwrap().rules;
     assert_eq!(stored.len(), 10_000);
     assert_eq!(stored.iter().filter(|rule| rule.expression == "true").count(), 7_000);
 }
@@ -225,7 +225,7 @@ async fn one_query_lists_the_active_rules() {
     let operations: Vec<_> = (0..300).map(|number| Operation::InsertRule(rule(&format!("rule {number}")))).collect();
     change(&store, &acme, &operations).await;
     statements.lock().unwrap().clear();
-    assert_eq!(store.active_rules(acme.id).await.unwrap().len(), 300);
+    assert_eq!(store.active_rules(scope(acme.id)).await.unwrap().len(), 300);
     assert_eq!(*statements.lock().unwrap(), ["begin", "list active rules", "commit"]);
 }
 
@@ -234,17 +234,17 @@ async fn a_tenant_that_is_not_there_has_nothing_to_read_or_change() {
     let database = TestDatabase::fresh().await;
     let store = connect(&database).await;
     let acme = tenant(&store, "acme").await;
-    store.delete_tenant(acme.id, None, &Author::default()).await.unwrap();
+    store.delete_tenant(scope(acme.id), None, &Author::default()).await.unwrap();
     let page = PageRequest { cursor: None, limit: 5 };
-    assert!(store.tenant(acme.id).await.unwrap().is_none());
-    assert!(store.snapshot(acme.id).await.unwrap().is_none());
-    assert!(store.begin_change(acme.id).await.unwrap().is_none());
-    assert!(store.schema(acme.id).await.unwrap().is_none());
-    assert!(store.rules(acme.id, &RuleFilter::default(), &page).await.unwrap().is_none());
-    assert!(store.rule(acme.id, rule("x").id).await.unwrap().is_none());
-    assert!(store.derived_fields(acme.id, &page).await.unwrap().is_none());
-    assert!(store.schema_versions(acme.id, &page).await.unwrap().is_none());
-    assert!(store.changelog(acme.id, &page).await.unwrap().is_none());
+    assert!(store.tenant(scope(acme.id)).await.unwrap().is_none());
+    assert!(store.snapshot(scope(acme.id)).await.unwrap().is_none());
+    assert!(store.begin_change(scope(acme.id)).await.unwrap().is_none());
+    assert!(store.schema(scope(acme.id)).await.unwrap().is_none());
+    assert!(store.rules(scope(acme.id), &RuleFilter::default(), &page).await.unwrap().is_none());
+    assert!(store.rule(scope(acme.id), rule("x").id).await.unwrap().is_none());
+    assert!(store.derived_fields(scope(acme.id), &page).await.unwrap().is_none());
+    assert!(store.schema_versions(scope(acme.id), &page).await.unwrap().is_none());
+    assert!(store.changelog(scope(acme.id), &page).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -254,13 +254,13 @@ async fn a_writer_waits_for_a_lock_only_for_a_while() {
     options.lock_timeout = Duration::from_millis(100);
     let store = Store::connect(options).await.unwrap();
     let acme = tenant(&store, "acme").await;
-    let held = store.begin_change(acme.id).await.unwrap().unwrap();
-    let refused = store.begin_change(acme.id).await.unwrap_err();
+    let held = store.begin_change(scope(acme.id)).await.unwrap().unwrap();
+    let refused = store.begin_change(scope(acme.id)).await.unwrap_err();
     assert!(matches!(refused, Error::Locked { operation: "lock tenant" }), "{refused}");
     // Readers do not wait at all.
-    assert!(store.snapshot(acme.id).await.unwrap().is_some());
+    assert!(store.snapshot(scope(acme.id)).await.unwrap().is_some());
     drop(held);
-    assert!(store.begin_change(acme.id).await.unwrap().is_some());
+    assert!(store.begin_change(scope(acme.id)).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -270,7 +270,7 @@ async fn a_deadlock_with_a_hand_on_the_database_is_no_defect_of_ours() {
     let acme = tenant(&store, "acme").await;
     let adult = rule("adult");
     change(&store, &acme, &[Operation::InsertRule(adult.clone())]).await;
-    let transaction = store.begin_change(acme.id).await.unwrap().unwrap();
+    let transaction = store.begin_change(scope(acme.id)).await.unwrap().unwrap();
     let mut owner = psql(&database).await;
     let by_hand = tokio::spawn(async move {
         // Takes the rule's row, then waits for the tenant's, which the change holds.
@@ -298,10 +298,10 @@ async fn loads_have_connections_that_writers_cannot_take() {
     options.acquire_timeout = Duration::from_millis(200);
     let store = Store::connect(options).await.unwrap();
     let acme = tenant(&store, "acme").await;
-    let held = store.begin_change(acme.id).await.unwrap().unwrap();
-    let refused = store.tenant(acme.id).await.unwrap_err();
+    let held = store.begin_change(scope(acme.id)).await.unwrap().unwrap();
+    let refused = store.tenant(scope(acme.id)).await.unwrap_err();
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Unavailable, "database_unavailable"));
-    assert!(store.snapshot(acme.id).await.unwrap().is_some());
+    assert!(store.snapshot(scope(acme.id)).await.unwrap().is_some());
     store.ping().await.unwrap();
     // A connection is given back by a task of its own.
     while store.pool_status()[1].in_use > 0 {
@@ -325,7 +325,8 @@ async fn what_looks_like_sql_is_stored_as_it_is() {
     odd.tags = vec![text.to_owned(), "{a,b}".to_owned(), "NULL".to_owned(), String::new()];
     change(&store, &acme, &[Operation::InsertRule(odd.clone())]).await;
     let filter = RuleFilter { active: None, tag: Some(text.to_owned()), name_prefix: Some(text.to_owned()) };
-    let (_, found) = store.rules(acme.id, &filter, &PageRequest { cursor: None, limit: 5 }).await.unwrap().unwrap();
+    let (_, found) =
+        store.rules(scope(acme.id), &filter, &PageRequest { cursor: None, limit: 5 }).await.unwrap().unwrap();
     assert_eq!(found.items, [odd]);
     let found = store.tenants(Some(text), &PageRequest { cursor: None, limit: 5 }).await.unwrap();
     assert_eq!(found.items.len(), 1);
@@ -338,12 +339,12 @@ async fn an_error_names_the_operation_that_failed() {
     let acme = tenant(&store, "acme").await;
     let mut owner = psql(&database).await;
     sqlx::raw_sql("alter table rules rename to mislaid").execute(&mut owner).await.unwrap();
-    let failed = store.snapshot(acme.id).await.unwrap_err();
+    let failed = store.snapshot(scope(acme.id)).await.unwrap_err();
     assert_eq!((failed.kind(), failed.to_string().as_str()), (ErrorKind::Internal, "load rules failed"));
     let cause = std::error::Error::source(&failed).unwrap().to_string();
     assert!(cause.contains("relation \"rules\" does not exist"), "{cause}");
     store.close().await;
-    let failed = store.tenant(acme.id).await.unwrap_err();
+    let failed = store.tenant(scope(acme.id)).await.unwrap_err();
     let expected = (ErrorKind::Unavailable, "get tenant: the database cannot be reached");
     assert_eq!((failed.kind(), failed.to_string().as_str()), expected);
 }

@@ -23,7 +23,7 @@ pub use database::TestDatabase;
 pub use directory::Directory;
 pub use faults::{TRAP, cannot_load_traps, panic_on_log_line, stop_panicking_on_log_lines};
 pub use issuer::{AUDIENCE, ISSUER, Key, TokenIssuer, base64, forge_hmac, now};
-pub use node::{Node, proof_size, rule, within};
+pub use node::{Node, proof_size, rule, scope, within};
 pub use private::PrivateServer;
 pub use process::{TestProcess, free_address};
 pub use proxy::{Flow, Proxy};

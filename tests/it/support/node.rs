@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tenet::{
-    domain::{Author, Change, ChangeOptions, Name, Revision, RuleDraft, SchemaDefinition, TenantDraft, TenantId, Tier},
+    domain::{
+        Author, Change, ChangeOptions, Name, Principal, Revision, RuleDraft, SchemaDefinition, TenantDraft, TenantId,
+        TenantScope, Tier,
+    },
     engine::{Changed, Engine, EngineOptions, Error},
     ruleset::{Query, UnknownFacts},
     store::{Store, StoreOptions},
@@ -40,7 +43,7 @@ impl Node {
     }
 
     pub async fn change(&self, tenant: TenantId, change: Change) -> Result<Changed, Error> {
-        self.engine.change(tenant, change, ChangeOptions::default()).await
+        self.engine.change(scope(tenant), change, ChangeOptions::default()).await
     }
 
     pub async fn create_rule(&self, tenant: TenantId, name: &str, expression: &str) -> Changed {
@@ -48,12 +51,12 @@ impl Node {
     }
 
     pub async fn revision(&self, tenant: TenantId) -> Result<Revision, Error> {
-        Ok(self.engine.rule_set(tenant, None).await?.set.revision())
+        Ok(self.engine.rule_set(scope(tenant), None).await?.set.revision())
     }
 
     /// What each active rule answers for `n`, in order; `None` for one that ends with an error.
     pub async fn decide(&self, tenant: TenantId, n: i64) -> Vec<Option<bool>> {
-        let served = self.engine.rule_set(tenant, None).await.unwrap();
+        let served = self.engine.rule_set(scope(tenant), None).await.unwrap();
         let facts = served.set.read_facts(&json!({ "n": n }).to_string(), UnknownFacts::Ignore).unwrap();
         let query = Query::default();
         let decision = served.set.decide(&facts, &query);
@@ -66,6 +69,11 @@ impl Node {
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         line.unwrap_or_else(|| panic!("no metric {name} in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
     }
+}
+
+/// The scope of a tenant, as an operator has it.
+pub fn scope(tenant: TenantId) -> TenantScope {
+    TenantScope::of_principal(&Principal::Operator { key: None }, tenant).unwrap()
 }
 
 /// An active rule to be made.

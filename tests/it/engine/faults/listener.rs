@@ -13,7 +13,7 @@ use tenet::{domain::TenantId, engine::EngineOptions};
 use tokio::task::JoinHandle;
 
 use super::{BOUND, Ledger, SCHEDULING, Watcher, Writer, caught_up, tenant};
-use crate::support::{Node, TestDatabase, proof_size, within};
+use crate::support::{Node, TestDatabase, proof_size, scope, within};
 
 /// Two nodes with tenants in memory, and somebody who knows what was committed.
 struct Bed {
@@ -168,7 +168,7 @@ async fn requests_that_cross_idle_stops_are_all_served_and_each_stop_costs_one_l
                 // More than asked for where these were so quick that hardly a stop crossed them.
                 let crossed = || node.metric("tenet_idle_stops_total") > 1;
                 for number in (0..).take_while(|number| *number < requests / 4 || number % 1_000 > 0 || !crossed()) {
-                    node.engine.rule_set(tenant, None).await.unwrap();
+                    node.engine.rule_set(scope(tenant), None).await.unwrap();
                     // A decision from memory waits for nothing, and would leave the supervisor no thread.
                     if number % 16 == 0 {
                         tokio::task::yield_now().await;

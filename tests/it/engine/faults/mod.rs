@@ -26,7 +26,7 @@ use tenet::{
 };
 use tokio::task::JoinHandle;
 
-use crate::support::Node;
+use crate::support::{Node, scope};
 
 /// What we promise: no decision is older and not marked so.
 const BOUND: Duration = Duration::from_secs(2);
@@ -178,7 +178,7 @@ async fn look(
     served: &mut HashMap<TenantId, Revision>,
 ) {
     let asked = Instant::now();
-    let Ok(answer) = engine.rule_set(tenant, None).await else {
+    let Ok(answer) = engine.rule_set(scope(tenant), None).await else {
         seen.failed.fetch_add(1, Ordering::Relaxed);
         return;
     };
@@ -218,7 +218,7 @@ async fn caught_up(node: &Node, tenants: &[TenantId], ledger: &Ledger, bound: Du
         let mut behind = Vec::new();
         for tenant in tenants {
             let newest = ledger.newest(*tenant, Instant::now());
-            let served = node.engine.rule_set(*tenant, None).await;
+            let served = node.engine.rule_set(scope(*tenant), None).await;
             if !served.as_ref().is_ok_and(|served| served.set.revision().0 == newest && !served.stale) {
                 behind.push((*tenant, newest, served.map(|served| (served.set.revision(), served.stale))));
             }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{BOUND, Ledger, SCHEDULING, Watcher, Writer, caught_up, tenant};
-use crate::support::{Flow, Node, PrivateServer, Proxy, proof_size, within};
+use crate::support::{Flow, Node, PrivateServer, Proxy, proof_size, scope, within};
 
 /// What we promise for the time after the network is back.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ async fn while_the_network_is_silent_decisions_go_on_marked_and_afterwards_all_i
         writer.commit(*tenant).await;
     }
     within(BOUND + SCHEDULING + Duration::from_secs(1), "marked stale", async || {
-        node.engine.rule_set(tenants[0], None).await.unwrap().stale
+        node.engine.rule_set(scope(tenants[0]), None).await.unwrap().stale
     })
     .await;
     tokio::time::sleep(Duration::from_secs(proof_size(1, 10).try_into().unwrap())).await;

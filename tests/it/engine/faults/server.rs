@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenet::engine::Error;
 
 use super::{BOUND, Ledger, SCHEDULING, Watcher, Writer, caught_up, tenant};
-use crate::support::{Node, PrivateServer, proof_size, within};
+use crate::support::{Node, PrivateServer, proof_size, scope, within};
 
 /// What we promise for the time after an outage.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -29,10 +29,10 @@ async fn while_postgres_is_away_tenants_in_memory_are_served_and_no_decision_fai
 
     server.stop().await;
     within(BOUND + SCHEDULING + Duration::from_secs(1), "marked stale", async || {
-        other.engine.rule_set(tenants[0], None).await.unwrap().stale
+        other.engine.rule_set(scope(tenants[0]), None).await.unwrap().stale
     })
     .await;
-    let answer = other.engine.rule_set(cold, None).await;
+    let answer = other.engine.rule_set(scope(cold), None).await;
     assert!(matches!(answer, Err(Error::LoadFailed)), "unavailable, not unknown: {answer:?}");
     tokio::time::sleep(Duration::from_secs(proof_size(1, 27).try_into().unwrap())).await;
     server.start_again().await;
@@ -43,7 +43,7 @@ async fn while_postgres_is_away_tenants_in_memory_are_served_and_no_decision_fai
         writer.commit(*tenant).await;
     }
     caught_up(&other, &tenants, &ledger, RECOVERY).await;
-    assert!(other.engine.rule_set(cold, None).await.is_ok());
+    assert!(other.engine.rule_set(scope(cold), None).await.is_ok());
     let (_, stale) = watcher.end().await;
     assert!(stale > 0, "no decision was marked");
     writer.check_log().await;
