@@ -1,4 +1,4 @@
-//! The `tenet` binary: the commands stand in `tenet::cli`.
+//! The `tenet` binary; its commands are in `tenet::cli`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The whole: store, engine and doors, wired together, and stopped in the opposite order.
+//! The whole service: store, engine and doors, started in this order and stopped in reverse.
 
 use std::{
     net::SocketAddr,
@@ -55,8 +55,8 @@ impl App {
         if settings.http.keys_stored && settings.http.operator_key.is_none() && store.operator_keys().await?.is_empty()
         {
             anyhow::bail!(
-                "nobody could operate this service: set `TENET_OPERATOR_KEY` to a random key, \
-                 or make one with `tenet keys create --operator`"
+                "there is no operator key: set `TENET_OPERATOR_KEY` to a random key, \
+                 or create one with `tenet keys create --operator`"
             );
         }
         let issuers = Issuers::open(&settings.jwt).await.context("cannot use `TENET_JWT_JWKS`")?;
@@ -82,8 +82,8 @@ impl App {
     pub async fn check_login(&self) -> anyhow::Result<()> {
         if self.store.login_is_superuser().await.context("cannot use the database")? {
             warn!(
-                "the login of DATABASE_URL is a superuser; the service works as its restricted role all the same, \
-                 but a login of its own is safer"
+                "the login of DATABASE_URL is a superuser; the service switches to its restricted role, \
+                 but a login without superuser rights is safer"
             );
         }
         Ok(())
@@ -126,9 +126,9 @@ impl App {
         };
         tokio::select! {
             () = self.stop() => {}
-            name = second_signal => anyhow::bail!("a second signal, {name}: stopped at once"),
+            name = second_signal => anyhow::bail!("a second signal, {name}, ended the service at once"),
         }
-        failed.map_or(Ok(()), |what| anyhow::bail!("{what}, so the service stopped: start it again"))
+        failed.map_or(Ok(()), |what| anyhow::bail!("{what}, so the service stopped; start it again"))
     }
 
     /// Says that it stops, finishes what was accepted, stops the actors and closes the connections, within the deadline.
@@ -139,8 +139,8 @@ impl App {
         let for_requests = self.stop_deadline.saturating_sub(STOP_RESERVE).max(self.stop_deadline / 2);
         let for_requests = for_requests.saturating_sub(begun.elapsed());
         if timeout(for_requests, self.stopper.stop(Stop::Graceful)).await.is_err() {
-            warn!("requests were not finished in time, and are broken off");
-            // What is broken off is not waited for.
+            warn!("some requests did not finish in time and were aborted");
+            // Aborted requests are not waited for.
             let _ = timeout(STOP_RESERVE / 4, self.stopper.stop(Stop::Now)).await;
         }
         let rest = async {
@@ -148,7 +148,7 @@ impl App {
             self.store.close().await;
         };
         if timeout(STOP_RESERVE / 2, rest).await.is_err() {
-            warn!("database connections were not closed in time");
+            warn!("some database connections did not close in time");
         }
         info!("stopped");
     }
@@ -169,7 +169,7 @@ async fn announce_pinned(engine: Engine, readiness: Readiness) {
 /// How the store is reached with `settings`.
 pub fn store_options(settings: &Settings, metrics: &Metrics) -> anyhow::Result<StoreOptions> {
     let database = &settings.database;
-    let url = database.url.as_ref().context("no database is named: set `DATABASE_URL`")?;
+    let url = database.url.as_ref().context("no database is configured: set `DATABASE_URL`")?;
     let (statements, waits) = (metrics.clone(), metrics.clone());
     Ok(StoreOptions {
         role: database.role.clone(),

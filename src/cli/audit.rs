@@ -1,4 +1,4 @@
-//! `tenet audit`: looks through the audit logs, for operators with access to the database.
+//! `tenet audit`: verifies the audit logs, for operators with access to the database.
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -11,7 +11,7 @@ use crate::{
     telemetry::Metrics,
 };
 
-use super::block_on;
+use super::{block_on, input::counted};
 
 /// Tenants asked for at once.
 const TENANTS_AT_ONCE: u32 = 500;
@@ -31,9 +31,9 @@ pub(super) struct Flags {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Find rows that were changed, removed, moved or added past the service
+    /// Find rows that were changed, removed, moved or added by hand
     Verify {
-        /// The tenant whose log is looked through; without it, those of all, deleted ones and the operators' among them
+        /// Tenant whose log is verified [default: all logs, those of deleted tenants and of operators included]
         tenant: Option<String>,
     },
 }
@@ -41,7 +41,7 @@ enum Action {
 /// Runs `tenet audit`.
 pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     let Action::Verify { tenant } = flags.action;
-    let parse = |id: &String| id.parse::<TenantId>().with_context(|| format!("`{id}` is no tenant's id"));
+    let parse = |id: &String| id.parse::<TenantId>().with_context(|| format!("`{id}` is not a tenant id"));
     let tenant = tenant.as_ref().map(parse).transpose()?;
     let urls = flags.database.map(|url| ("database.url", url));
     let sources = Sources::of_process(urls.into_iter().collect(), flags.config.as_deref())?;
@@ -55,20 +55,20 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     })
 }
 
-/// Whoever can reach the database may look through any log in it.
+/// A person with access to the database may verify every log in it.
 fn scope(tenant: TenantId) -> TenantScope {
     TenantScope::of_system(System::Command, tenant)
 }
 
 async fn verify(store: &Store, tenant: Option<TenantId>) -> anyhow::Result<()> {
-    let (mut looked_at, mut faulty) = (0, 0);
+    let (mut verified, mut faulty) = (0, 0);
     if let Some(tenant) = tenant {
         let report = store.verify_audit(scope(tenant)).await?;
         if report.rows == 0 && report.faults.is_empty() {
-            bail!("there is no audit log of this tenant");
+            bail!("this tenant has no audit log");
         }
-        looked_at = 1;
-        faulty = usize::from(tell(&report));
+        verified = 1;
+        faulty = usize::from(print_report(&report));
     } else {
         let mut after = None;
         loop {
@@ -76,24 +76,24 @@ async fn verify(store: &Store, tenant: Option<TenantId>) -> anyhow::Result<()> {
             let Some(last) = tenants.last() else { break };
             after = Some(*last);
             for tenant in tenants {
-                looked_at += 1;
-                faulty += usize::from(tell(&store.verify_audit(scope(tenant)).await?));
+                verified += 1;
+                faulty += usize::from(print_report(&store.verify_audit(scope(tenant)).await?));
             }
         }
     }
     if faulty > 0 {
-        bail!("{faulty} of {looked_at} audit logs are not as they were written");
+        bail!("{} altered by hand, of {verified} verified", counted(faulty, "audit log"));
     }
-    println!("{looked_at} audit logs are as they were written");
+    println!("{} verified, none altered", counted(verified, "audit log"));
     Ok(())
 }
 
-/// Prints what was found; answers whether anything is wrong.
-fn tell(report: &AuditReport) -> bool {
+/// Prints a report and returns whether it has faults.
+fn print_report(report: &AuditReport) -> bool {
     let AuditReport { tenant, rows, hash, faults } = report;
     let whose = if *tenant == TenantId::NOBODY { "operators".to_owned() } else { tenant.to_string() };
     if faults.is_empty() {
-        println!("{whose}  {rows} rows  {hash}");
+        println!("{whose}  {}  {hash}", counted(*rows, "row"));
     }
     for fault in faults {
         println!("{whose}  {fault}");

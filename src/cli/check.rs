@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    input::{self, Format},
+    input::{self, Format, counted},
     report::{Problem, ProblemRow, Source, printable},
     verify::{Costing, Counts, verify},
     yaml::{self, Found},
@@ -22,7 +22,7 @@ use crate::{
     ruleset::Cost,
 };
 
-/// Mistakes that are about a key, not about what stands under it.
+/// Errors about a key itself, not about its value.
 const ABOUT_KEYS: [&str; 6] = [
     "key_unknown",
     "identifier_invalid",
@@ -38,7 +38,7 @@ pub(super) struct Flags {
     /// YAML: a schema, derived fields, rules and test cases; `-` is the standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// How to write what is wrong
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -47,10 +47,10 @@ pub(super) struct Flags {
 struct Checked {
     source: Source,
     problems: Vec<Problem>,
-    /// Problems that are not told one by one.
+    /// Number of further problems, which are not listed.
     more: usize,
     counts: Counts,
-    /// Each with the place of what costs most.
+    /// Each with the place of its most expensive part.
     costs: Vec<(Option<Range<usize>>, Costing)>,
 }
 
@@ -81,12 +81,12 @@ struct CostRow<'a> {
     limit: u64,
     /// What costs most of it.
     text: &'a str,
-    /// Where that stands in the file.
+    /// Its position in the file.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     span: Option<Span>,
 }
 
-/// Checks every file; ends well if nothing is wrong with any.
+/// Checks every file; fails if any has an error.
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let checked: Vec<Checked> = flags.files.iter().map(|name| check(name)).collect();
     let errors: usize = checked.iter().map(Checked::errors).sum();
@@ -139,7 +139,7 @@ pub(super) fn locate(source: &Source, document: &Value, detail: Detail) -> Probl
     Problem { detail, place }
 }
 
-/// The part of an expression that a mistake is about, where the expression stands.
+/// The part of an expression that a mistake is about, as a range of the file.
 fn narrowed(found: Found, detail: &Detail, document: &Value) -> std::ops::Range<usize> {
     let part = || {
         let (span, places) = (detail.span.as_ref()?, found.characters.as_ref()?);
@@ -177,7 +177,9 @@ impl Checked {
         let at = span.map(|span| format!(":{}:{}", span.line, span.column)).unwrap_or_default();
         let (name, text) = (printable(name), printable(text));
         let file = &self.source.name;
-        Some(format!("{file}{at}: the {kind} `{name}` can cost most, {units} of {limit} units: `{text}`\n"))
+        Some(format!(
+            "{file}{at}: the {kind} `{name}` has the highest worst-case cost, {units} of {limit} units; its most expensive part is `{text}`\n"
+        ))
     }
 }
 
@@ -194,7 +196,7 @@ fn as_text(checked: &[Checked]) -> String {
         }
         if file.counts.tests_not_run > 0 {
             let tests = counted(file.counts.tests_not_run, "test");
-            text.push_str(&format!("{}: {tests} not run, because of what is wrong above\n\n", file.source.name));
+            text.push_str(&format!("{}: {tests} not run because of the errors above\n\n", file.source.name));
         }
     }
     text
@@ -220,8 +222,4 @@ fn summary(checked: &[Checked]) -> String {
         counted(sum(|counts| counts.derived_fields), "derived field"),
         counted(sum(|counts| counts.tests_passed), "test"),
     )
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -18,7 +18,7 @@ const FACTS: &str = r#"{"age": 25, "country": "US", "is_premium": true}"#;
 
 /// How long the service may take to be ready.
 const READY_MAX: Duration = Duration::from_secs(10);
-/// Between two questions whether it is.
+/// Interval between checks.
 const READY_POLL: Duration = Duration::from_millis(20);
 
 /// What the demonstration reads of a page of a list.
@@ -64,10 +64,10 @@ async fn tenant(client: &Client) -> anyhow::Result<String> {
         return Ok(created.json::<Named>()?.id);
     }
     expect(&created, &[409])?;
-    println!("\n# It is there from an earlier run, and is used again.");
+    println!("\n# An earlier run has created it; it is used again.");
     let path = format!("/api/v1/tenants?namePrefix={TENANT}");
     let found = find(client, &path, TENANT).await?;
-    found.with_context(|| format!("the service neither makes a tenant `{TENANT}` nor lists one"))
+    found.with_context(|| format!("the service neither creates a tenant `{TENANT}` nor lists one"))
 }
 
 async fn schema(client: &Client, tenant: &str) -> anyhow::Result<()> {
@@ -75,7 +75,7 @@ async fn schema(client: &Client, tenant: &str) -> anyhow::Result<()> {
     let path = format!("/api/v1/tenants/{tenant}/schema");
     let created = send(client, Method::POST, &path, SCHEMA).await?;
     if created.status == 409 {
-        println!("\n# It has a schema from an earlier run, which stays.");
+        println!("\n# It has a schema from an earlier run, which is kept.");
     }
     expect(&created, &[201, 409])
 }
@@ -89,9 +89,9 @@ async fn rule(client: &Client, tenant: &str) -> anyhow::Result<String> {
         return Ok(created.json::<Named>()?.id);
     }
     expect(&created, &[409])?;
-    println!("\n# It has a rule `{RULE}` from an earlier run, which stays.");
+    println!("\n# It has a rule `{RULE}` from an earlier run, which is kept.");
     let found = find(client, &format!("{path}?namePrefix={RULE}"), RULE).await?;
-    found.with_context(|| format!("the service neither makes a rule `{RULE}` nor lists one"))
+    found.with_context(|| format!("the service neither creates a rule `{RULE}` nor lists one"))
 }
 
 async fn find(client: &Client, path: &str, name: &str) -> anyhow::Result<Option<String>> {

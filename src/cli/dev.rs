@@ -41,7 +41,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     let listen = flags.listen.map(|listen| ("http.listen", listen));
     let sources = Sources::of_process(listen.into_iter().collect(), flags.config.as_deref())?;
     let mut settings = Settings::read(&sources, Purpose::Develop)?;
-    // No balancer sends it requests, and whoever stops it waits for it.
+    // There is no balancer to warn, and the person who stops it is waiting.
     settings.http.shutdown_delay = Duration::ZERO;
     telemetry::start_logging(&settings.telemetry)?;
     // Before there is a runtime: the server must not be the child of a thread that may end before we do.
@@ -60,16 +60,16 @@ fn start_cluster(data_dir: PathBuf, settings: &mut Settings) -> anyhow::Result<C
         ClusterOptions { data_dir, purpose: cluster::Purpose::Persistent, binaries: environment::postgres_programs() };
     let cluster = Cluster::start(&options)?;
     let directory = cluster.directory().display();
-    // There is nothing to hide in it: the way in is the socket, and who may use that.
+    // The URL holds no secret: access is controlled by who may open the socket.
     let url = cluster.url(cluster::NAME);
     match (cluster.is_owned(), cluster.is_moved()) {
-        (true, false) => tracing::info!(%directory, url, "a private PostgreSQL runs"),
+        (true, false) => tracing::info!(%directory, url, "started a private PostgreSQL"),
         (true, true) => tracing::warn!(
             %directory,
             url,
-            "a private PostgreSQL runs, in another directory than asked for: its user cannot enter that one"
+            "started a private PostgreSQL in another directory, because its user cannot enter the one asked for"
         ),
-        (false, _) => tracing::info!(%directory, url, "uses the private PostgreSQL that another process has started"),
+        (false, _) => tracing::info!(%directory, url, "using the private PostgreSQL that another process has started"),
     }
     settings.database.url = Some(Secret::new(url));
     Ok(cluster)
@@ -78,16 +78,16 @@ fn start_cluster(data_dir: PathBuf, settings: &mut Settings) -> anyhow::Result<C
 async fn serve(mut settings: Settings, cluster: Option<&Cluster>, data_dir: &Path, demo: bool) -> anyhow::Result<()> {
     if settings.http.operator_key.is_none() {
         let (key, file) = own_key::read_or_make(data_dir)?;
-        tracing::info!(file = %file.display(), "no key is asked for on this machine; the operator's own is in this file");
+        tracing::info!(file = %file.display(), "requests from this machine need no key; the operator's key is in this file");
         settings.http.operator_key = Some(key);
         settings.http.keys_optional = true;
     }
     migrate::up(&settings).await?;
-    // Where none is asked for the requests are shown without one: they are there to be copied.
+    // Where no key is needed, requests are shown without one, ready to be copied.
     let key = settings.http.operator_key.clone().filter(|_| !settings.http.keys_optional);
     let listen = settings.http.listen;
     let app = App::start(settings).await.map_err(|error| exit::port_in_use(error, listen))?;
-    // The private server knows one login, and it is made for us.
+    // The private server has one login, ours, so that it need not be checked.
     if cluster.is_none() {
         app.check_login().await?;
     }
@@ -100,6 +100,6 @@ async fn serve(mut settings: Settings, cluster: Option<&Cluster>, data_dir: &Pat
             played = demo::play(&client) => played?,
         }
     }
-    println!("serving on {url} (API {url}/api/v1, documentation {url}/swagger/); Ctrl-C ends it");
+    println!("serving on {url} (API {url}/api/v1, documentation {url}/swagger/); Ctrl-C stops it");
     serving.await
 }

@@ -25,16 +25,16 @@ pub(super) struct Flags {
     /// The schema's definition, in YAML or JSON: a file, `-` for the standard input, or JSON that begins with `{`
     #[arg(long, value_name = "FILE")]
     schema: String,
-    /// The facts, in YAML or JSON: likewise
+    /// The facts, in YAML or JSON, given like the schema
     #[arg(long, value_name = "FILE", default_value = "{}")]
     facts: String,
-    /// CEL, of any type
+    /// CEL expression of any type
     #[arg(value_name = "EXPR", allow_hyphen_values = true)]
     expression: String,
-    /// Show the value of every sub-expression too
+    /// Also show the value of every sub-expression
     #[arg(long)]
     trace: bool,
-    /// How to write the value
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -151,7 +151,7 @@ fn with_trace(answer: &mut Value, flags: &Flags, trace: &[TraceEntry]) -> anyhow
     Ok(())
 }
 
-/// Prints what is wrong, and ends badly.
+/// Prints the errors, and fails.
 fn refuse(flags: &Flags, wrong: &Wrong, trace: Option<&[TraceEntry]>) -> anyhow::Result<()> {
     let trace = trace.filter(|_| flags.trace).unwrap_or_default();
     let colours = input::colours();
@@ -186,7 +186,7 @@ fn as_text(trace: &[TraceEntry]) -> String {
         while around.last().is_some_and(|outer| *outer <= begin || *outer < end) {
             around.pop();
         }
-        // A part that is evaluated in every turn of a loop stands there once for each.
+        // A part inside a loop has an entry for each turn.
         let text = entry.text.split_whitespace().collect::<Vec<_>>().join(" ");
         let is_again = rows.last().is_some_and(|(last, _)| last.trim_start() == text);
         let depth = around.len() - usize::from(is_again && around.last() == Some(&end));

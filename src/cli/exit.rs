@@ -12,12 +12,12 @@ use crate::{client, cluster, config::Mistakes, load};
 
 /// Prints why a command failed, and answers its exit code.
 pub(super) fn report(error: &Error) -> ExitCode {
-    // Nobody may be there to read it; the code still tells.
+    // Standard error may be closed; the exit code is set all the same.
     let _ = writeln!(io::stderr(), "error: {}", message(error));
     ExitCode::from(code(error))
 }
 
-/// The error and its causes, from the outside in; a cause that the text before it tells already is left out.
+/// The error and its causes, from the outside in; a cause that the text before it already contains is left out.
 fn message(error: &Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -53,7 +53,7 @@ fn is_no_postgres(cause: &(dyn std::error::Error + 'static)) -> bool {
     matches!(cause.downcast_ref(), Some(cluster::Error::NoBinaries { .. }))
 }
 
-/// Says what to do where `error` is a port that somebody else has.
+/// Adds what to do if `error` is a port in use.
 pub(super) fn port_in_use(error: Error, listen: SocketAddr) -> Error {
     let in_use = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse)
@@ -84,8 +84,8 @@ mod tests {
     fn a_cause_is_told_once() {
         let source = io::Error::from(io::ErrorKind::ConnectionRefused);
         let unreachable = client::Error::Unreachable { url: "http://127.0.0.1:1".to_owned(), source };
-        let error = Error::new(unreachable).context("the service is not well");
-        let expected = "the service is not well: `http://127.0.0.1:1` cannot be reached: connection refused";
+        let error = Error::new(unreachable).context("the service is not healthy");
+        let expected = "the service is not healthy: `http://127.0.0.1:1` cannot be reached: connection refused";
         assert_eq!(message(&error), expected);
     }
 

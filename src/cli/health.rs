@@ -1,4 +1,4 @@
-//! `tenet health`: asks a running service whether it is well; the health check of the container image.
+//! `tenet health`: checks whether a running service is healthy; the health check of the container image.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Flags of `tenet health`.
 #[derive(Args)]
 pub(super) struct Flags {
-    /// The service [default: where TENET_ADMIN_LISTEN or TENET_LISTEN says, on this machine]
+    /// URL of the service [default: this machine, at TENET_ADMIN_LISTEN or TENET_LISTEN]
     #[arg(long)]
     url: Option<String>,
     /// Ask whether it is ready for requests, not only whether it runs
@@ -41,19 +41,19 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let path = if flags.ready { "/readyz" } else { "/healthz" };
     block_on(async {
         let client = Client::new(&url)?.with_timeout(TIMEOUT);
-        let response = client.get(path).await.context("the service is not well")?;
+        let response = client.get(path).await.context("the service is not healthy")?;
         if !response.is_success() {
-            bail!("the service is not well: `{path}` answers {}: {}", response.status, response.text());
+            bail!("the service is not healthy: `{path}` answers {}: {}", response.status, response.text());
         }
         println!("{}", response.text());
         Ok(())
     })
 }
 
-/// How this machine reaches the service of these settings, where operators come.
+/// The operators' URL of the service with these settings, from this machine.
 pub(super) fn own_url(http: &HttpSettings) -> anyhow::Result<String> {
     if http.tls_certificate.is_some() && http.admin_listen.is_none() {
-        bail!("`TENET_LISTEN` speaks TLS alone: set `TENET_ADMIN_LISTEN`, such as `127.0.0.1:8081`, or give `--url`");
+        bail!("`TENET_LISTEN` serves TLS only: set `TENET_ADMIN_LISTEN`, such as `127.0.0.1:8081`, or give `--url`");
     }
     Ok(local_url(http.admin_listen.unwrap_or(http.listen)))
 }

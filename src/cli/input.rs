@@ -13,7 +13,7 @@ use crate::error::Detail;
 /// Bytes of a text: room for all the rules that a tenant may have, and an end to what has none.
 const TEXT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// How a command writes what it found.
+/// Output format of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum Format {
     /// For people
@@ -54,7 +54,7 @@ pub(super) fn read(name: &str) -> Result<Source, Box<Unreadable>> {
     };
     if bytes.len() as u64 > TEXT_BYTES_MAX {
         let message = format!("it has more than {TEXT_BYTES_MAX} bytes");
-        let detail = Detail::new("too_large", message).hint("make several files of it");
+        let detail = Detail::new("too_large", message).hint("split it into several files");
         return Err(Unreadable::new(name, String::new(), Problem { detail, place: None }));
     }
     String::from_utf8(bytes).map(|text| Source { name: name.clone(), text }).map_err(|error| {
@@ -74,14 +74,20 @@ fn up_to_limit(reader: impl Read) -> io::Result<Vec<u8>> {
 
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
     }
 }
 
-/// Colours if somebody watches.
+/// Colours if the output is a terminal.
 pub(super) fn colours() -> Colours {
     if io::stdout().is_terminal() { Colours::On } else { Colours::Off }
+}
+
+/// `1 rule`, `2 rules`.
+pub(super) fn counted<N: PartialEq + From<u8> + std::fmt::Display>(count: N, what: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }

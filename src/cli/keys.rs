@@ -1,4 +1,4 @@
-//! `tenet keys`: makes, lists and revokes keys, for operators with access to the database.
+//! `tenet keys`: creates, lists and revokes keys, for operators with access to the database.
 
 use anyhow::{Context, bail};
 use chrono::Utc;
@@ -14,7 +14,7 @@ use crate::{
 
 use super::block_on;
 
-/// A hundred years: whoever wants more wants a key that does not end.
+/// A hundred years. A key that should last longer should have no end.
 const DAYS_MAX: i64 = 36_500;
 
 /// Flags of `tenet keys`.
@@ -32,21 +32,21 @@ pub(super) struct Flags {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Make a key, and print it: the one time that it is shown
+    /// Create a key and print it; it is not shown again
     Create {
         #[command(flatten)]
         whose: Whose,
-        /// What the key is called
+        /// Name of the key
         #[arg(long, default_value = "made by tenet keys")]
         name: String,
-        /// What a tenant's key is good for: evaluate, ingest, read, audit, write, admin
+        /// Scopes of a tenant's key: evaluate, ingest, read, audit, write, admin
         #[arg(long, value_name = "SCOPES", value_delimiter = ',', conflicts_with = "operator")]
         scopes: Vec<String>,
-        /// After how many days a tenant's key ends, 1 to 36500; without it, when it is revoked
+        /// Days until a tenant's key expires, 1 to 36500 [default: it does not expire]
         #[arg(long, value_name = "DAYS", conflicts_with = "operator", value_parser = value_parser!(u32).range(1..=DAYS_MAX))]
         days: Option<u32>,
     },
-    /// List keys, without what opens anything
+    /// List keys, without their secrets
     List {
         #[command(flatten)]
         whose: Whose,
@@ -72,10 +72,10 @@ struct Whose {
 }
 
 impl Whose {
-    /// The tenant, if one is named: whoever can reach the database may make and revoke any key in it.
+    /// The tenant, if one is named. A person with access to the database may create and revoke every key in it.
     fn tenant(&self) -> anyhow::Result<Option<TenantScope>> {
         let parse = |id: &String| {
-            let tenant = id.parse().with_context(|| format!("`{id}` is no tenant's id"))?;
+            let tenant = id.parse().with_context(|| format!("`{id}` is not a tenant id"))?;
             Ok(TenantScope::of_system(System::Command, tenant))
         };
         self.tenant.as_ref().map(parse).transpose()
@@ -105,18 +105,18 @@ async fn act(store: &Store, pepper: Option<&Secret>, action: Action) -> anyhow::
                 Some(tenant) => create_for_tenant(store, pepper, tenant, draft(name, &scopes, days)?).await?,
             };
             println!("{}", token.text());
-            eprintln!("keep it: it is stored nowhere, and not shown again");
+            eprintln!("keep it safe: it is not stored and cannot be shown again");
             Ok(())
         }
         Action::List { whose } => list(store, whose.tenant()?).await,
         Action::Revoke { whose, id } => {
-            let key: ApiKeyId = id.parse().with_context(|| format!("`{id}` is no key's id"))?;
+            let key: ApiKeyId = id.parse().with_context(|| format!("`{id}` is not a key id"))?;
             let revoked = match whose.tenant()? {
                 None => store.delete_operator_key(key, &author()).await?,
                 Some(tenant) => store.delete_api_key(tenant, key, &author()).await?.is_some(),
             };
             if !revoked {
-                bail!("there is no such key");
+                bail!("no key has this id: `tenet keys list` lists them");
             }
             println!("revoked");
             Ok(())
@@ -124,7 +124,7 @@ async fn act(store: &Store, pepper: Option<&Secret>, action: Action) -> anyhow::
     }
 }
 
-/// As whom the audit log knows whoever has a shell and the database's password.
+/// The author that the audit log names for changes made with this command.
 fn author() -> Author {
     Author::command("tenet keys")
 }
@@ -133,7 +133,7 @@ fn draft(name: Name, names: &[String], days: Option<u32>) -> anyhow::Result<ApiK
     let scope = |name: &String| Scope::named(name).with_context(|| format!("there is no scope `{name}`"));
     let scopes = names.iter().map(scope).collect::<anyhow::Result<Vec<_>>>()?;
     if scopes.is_empty() {
-        bail!("a tenant's key has at least one scope: use --scopes");
+        bail!("a tenant's key needs at least one scope: use --scopes");
     }
     Ok(ApiKeyDraft { name, scopes, expires_at: days.map(|days| Utc::now() + chrono::Duration::days(days.into())) })
 }
@@ -155,8 +155,8 @@ async fn create_for_tenant(
     let token = Token::generate(Holder::Tenant(tenant.id(), id))?;
     match store.create_api_key(tenant, id, token.digest(pepper), &draft, &author()).await? {
         KeyMade::Made(..) => Ok(token),
-        KeyMade::NoTenant | KeyMade::NoKey => bail!("there is no such tenant"),
-        KeyMade::TooMany => bail!("the tenant has as many keys as it may: revoke one"),
+        KeyMade::NoTenant | KeyMade::NoKey => bail!("no tenant has this id"),
+        KeyMade::TooMany => bail!("the tenant has reached its maximum number of keys: revoke one first"),
     }
 }
 
@@ -169,7 +169,7 @@ async fn list(store: &Store, tenant: Option<TenantScope>) -> anyhow::Result<()> 
     };
     let mut request = PageRequest { cursor: None, limit: 200 };
     loop {
-        let (_, page) = store.api_keys(tenant, &request).await?.context("there is no such tenant")?;
+        let (_, page) = store.api_keys(tenant, &request).await?.context("no tenant has this id")?;
         for key in page.items {
             let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
             let end = key.expires_at.map_or_else(|| "-".to_owned(), |end| end.format("%Y-%m-%d %H:%M").to_string());

@@ -20,7 +20,7 @@ pub(super) struct Flags {
     /// Workload file, such as benches/workloads/ten_rules.json
     #[arg(long, value_name = "FILE")]
     workload: PathBuf,
-    /// The service [default: where TENET_LISTEN says, on this machine]
+    /// URL of the service [default: this machine, at TENET_LISTEN]
     #[arg(long)]
     url: Option<String>,
     /// Connections, each with one request at a time
@@ -29,19 +29,19 @@ pub(super) struct Flags {
     /// Seconds to run
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     duration: u64,
-    /// Requests a second, whatever the service does (open loop); as many as there are answers if left out
+    /// Requests a second, at a fixed rate (open loop) [default: each connection waits for its answer (closed loop)]
     #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
     rate: Option<f64>,
-    /// Which mix of the workload
+    /// Mix of the workload
     #[arg(long, default_value = "evaluate", value_name = "NAME")]
     mix: String,
-    /// How many tenants, if not as many as the workload says
+    /// Number of tenants [default: as the workload says]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     tenants: Option<u32>,
     /// Operator key [default: TENET_OPERATOR_KEY, which other users of this machine cannot see]
     #[arg(long)]
     key: Option<String>,
-    /// Process of the service, whose processor time is measured [default: the one that listens on the port]
+    /// Process id of the service, to measure its CPU time [default: the process that listens on the port]
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
     /// Print the report as JSON
@@ -79,7 +79,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
         println!("{report}")
     }
     if !report.is_clean() {
-        bail!("not every request was answered as it must be");
+        bail!("some requests failed or were answered wrongly");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `tenet migrate`: brings the database to a version, and says at which it stands.
+//! `tenet migrate`: migrates the database up or down, and shows its version.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use super::block_on;
 pub(super) struct Flags {
     #[command(subcommand)]
     action: Action,
-    /// The database, with a login that may make tables [default: DATABASE_MIGRATION_URL, or DATABASE_URL]
+    /// The database, with a login that may create tables [default: DATABASE_MIGRATION_URL, or DATABASE_URL]
     #[arg(long, value_name = "URL", global = true)]
     database: Option<String>,
     /// Settings file (TOML); docs/configuration.md lists what it may hold
@@ -27,7 +27,7 @@ pub(super) struct Flags {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Apply what is not applied yet
+    /// Apply pending migrations
     Up {
         /// The last migration to apply
         #[arg(long, value_name = "VERSION")]
@@ -38,7 +38,7 @@ enum Action {
         /// The newest migration to keep
         #[arg(long, value_name = "VERSION", conflicts_with = "all")]
         to: Option<i64>,
-        /// Undo all; everything that is stored goes with them
+        /// Undo all, which deletes all data
         #[arg(long)]
         all: bool,
     },
@@ -46,7 +46,7 @@ enum Action {
     Version,
     /// List all migrations, and whether they are applied
     Status,
-    /// After a migration ended halfway and was repaired by hand: say at which version the tables are
+    /// Set the recorded version, after a failed migration was repaired by hand
     Force {
         /// The version; 0 for none
         version: i64,
@@ -113,7 +113,7 @@ fn print_done(did: &str, versions: &[i64]) {
 
 fn print_status(status: &Status) {
     let state = match status.applied_at {
-        _ if status.dirty => "ended halfway".to_owned(),
+        _ if status.dirty => "failed halfway".to_owned(),
         Some(at) => format!("applied {}", at.format("%Y-%m-%d %H:%M:%S UTC")),
         None => "pending".to_owned(),
     };

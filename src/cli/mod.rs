@@ -1,7 +1,6 @@
 //! The commands of the `tenet` binary, one a file: each reads its flags and settings, and calls what does the work.
 //!
-//! Exit codes: 0 it is done; 1 it failed; 2 the command line or the settings are wrong; 3 there is no PostgreSQL to
-//! run on.
+//! Exit codes: 0 done; 1 failed; 2 the command line or the settings are wrong; 3 no PostgreSQL was found.
 
 mod audit;
 mod check;
@@ -34,28 +33,28 @@ struct Arguments {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong command line or settings, 3 no PostgreSQL to run on.\n\
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong command line or settings, 3 no PostgreSQL found.\n\
                           Settings: docs/configuration.md";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve on this machine with a private PostgreSQL: for development and for trying things
+    /// Serve on this machine with a private PostgreSQL, for development
     Dev(dev::Flags),
     /// Serve in production, on the database that `DATABASE_URL` names
     Serve(serve::Flags),
-    /// Bring a database to a version
+    /// Migrate a database
     Migrate(migrate::Flags),
-    /// Make, list and revoke keys, on the database itself
+    /// Create, list and revoke keys, directly in the database
     Keys(keys::Flags),
-    /// Look through the audit logs for rows changed or removed by hand
+    /// Verify that the audit logs were not altered by hand
     Audit(audit::Flags),
-    /// Ask a running service whether it is well
+    /// Check whether a running service is healthy
     Health(health::Flags),
     /// Watch the tenants and nodes of a running service
     Top(top::Flags),
-    /// Put a service under load and measure its answers
+    /// Generate load on a service and measure it
     Load(load::Flags),
-    /// Check files of rules, and run the tests in them; needs no service
+    /// Check rule files and run the tests in them; needs no service
     Check(check::Flags),
     /// Evaluate one expression on facts; needs no service
     Eval(eval::Flags),
@@ -95,7 +94,7 @@ fn execute(command: Command) -> ExitCode {
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(work);
-    // What still runs on threads of its own is not waited for: whoever ended the work has waited for what matters.
+    // Does not wait for blocking tasks: the work itself has waited for what matters.
     runtime.shutdown_background();
     result
 }

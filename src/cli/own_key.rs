@@ -1,4 +1,4 @@
-//! The operator's key that `tenet dev` makes for itself: in a file that only its user can read.
+//! The operator's key that `tenet dev` creates, in a file that only its user can read.
 
 use std::{
     fs::{self, OpenOptions, Permissions},
@@ -28,11 +28,11 @@ pub(super) fn read_or_make(directory: &Path) -> anyhow::Result<(Secret, PathBuf)
     };
     // It may have been copied, or restored, with the mode of anything else.
     fs::set_permissions(&file, Permissions::from_mode(0o600))
-        .with_context(|| format!("cannot keep `{}` to this user", file.display()))?;
+        .with_context(|| format!("cannot make `{}` private to this user", file.display()))?;
     let key = text.trim();
     anyhow::ensure!(
         Token::parse(key).is_some(),
-        "`{}` holds no key: remove it, and another one is made",
+        "`{}` holds no key: remove it, and `tenet dev` creates another one",
         file.display()
     );
     Ok((Secret::new(key), file))
@@ -43,7 +43,7 @@ fn make(directory: &Path, file: &Path) -> anyhow::Result<String> {
     let cannot = || format!("cannot write `{}`", file.display());
     fs::create_dir_all(directory).with_context(cannot)?;
     let key = Token::generate(Holder::Operator(ApiKeyId::generate()))?.text();
-    // Whole or not at all: written beside it, then given its name.
+    // Written to a draft and then linked, so that the file is never incomplete.
     let draft = directory.join(format!("{NAME}.{}", Uuid::now_v7()));
     let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft);
     written.and_then(|mut draft| writeln!(draft, "{key}")).with_context(cannot)?;

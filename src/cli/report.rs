@@ -1,4 +1,4 @@
-//! What is wrong with a text, told as a compiler does: the place, the line, a mark under the part, and what to do.
+//! Errors in a text, shown as a compiler does: the place, the line, a mark under the part, and a hint.
 //!
 //! Pure: it neither reads nor prints.
 
@@ -63,7 +63,7 @@ impl Colours {
         self.paint("1;31", text)
     }
 
-    /// `text` in blue, for what stands around it.
+    /// `text` in blue, for the frame around the line.
     fn frame(self, text: &str) -> String {
         self.paint("34", text)
     }

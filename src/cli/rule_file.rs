@@ -1,6 +1,6 @@
 //! A rule file: the schema, derived fields, rules and test cases of a tenant, as people keep them beside their code.
 //!
-//! Reads its shape, and says everything that is wrong with it. Whether expressions compile is not asked here.
+//! Reads its structure and reports everything that is wrong with it. It does not compile expressions.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ const DERIVED_FIELD_KEYS: [&str; 3] = ["name", "expression", "description"];
 const RULE_KEYS: [&str; 5] = ["name", "expression", "description", "tags", "active"];
 const TEST_KEYS: [&str; 5] = ["name", "facts", "strictFacts", "matches", "errors"];
 
-/// What a file says. Each thing comes with its path, such as `rules[3]`.
+/// The content of a file. Each thing comes with its path, such as `rules[3]`.
 #[derive(Debug, Default)]
 pub(super) struct RuleFile {
     /// The schema's definition.
@@ -36,7 +36,7 @@ pub(super) struct RuleFile {
 /// Facts, and what is expected of them.
 #[derive(Debug)]
 pub(super) struct TestCase {
-    /// What it shows.
+    /// Its name.
     pub name: String,
     /// The facts.
     pub facts: Value,
@@ -44,24 +44,24 @@ pub(super) struct TestCase {
     pub strict: bool,
     /// The names of the rules that match; all others do not.
     pub matches: Vec<String>,
-    /// The names of the rules that end with an error, if that is asked for.
+    /// The names of the rules that end with an error, if the file lists them.
     pub errors: Option<Vec<String>>,
 }
 
-/// Reads a file's shape. What is wrong is left out, and told.
+/// Reads a file's structure. Invalid parts are left out and reported.
 pub(super) fn read(document: &Value) -> (RuleFile, Vec<Detail>) {
     let mut reader = Reader { details: Vec::new() };
     let mut file = RuleFile::default();
     let Some(map) = document.as_object() else {
-        let message = if document.is_null() { "the file is empty" } else { "a rule file is an object" };
-        reader.details.push(Detail::new("file_invalid", message).hint("it begins with `schema:`"));
+        let message = if document.is_null() { "the file is empty" } else { "a rule file must be an object" };
+        reader.details.push(Detail::new("file_invalid", message).hint("start it with `schema:`"));
         return (file, reader.details);
     };
     reader.known_keys(map, "", &FILE_KEYS);
     file.schema = map.get("schema").cloned();
     if file.schema.is_none() {
         let detail = Detail::new("schema_missing", "the file has no `schema`");
-        reader.details.push(detail.hint("write the shape of the facts: `schema: {facts: {age: int}}`"));
+        reader.details.push(detail.hint("declare the facts: `schema: {facts: {age: int}}`"));
     }
     file.derived_fields = reader.each(map, "derivedFields", &DERIVED_FIELD_KEYS, Reader::derived_field);
     file.rules = reader.each(map, "rules", &RULE_KEYS, Reader::rule);
@@ -83,10 +83,10 @@ impl Reader {
     fn known_keys(&mut self, map: &Map<String, Value>, path: &str, known: &[&str]) {
         for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
             let key_path = child_path(path, key);
-            let detail = Detail::new("key_unknown", format!("there is no `{}` here", quoted(key)));
+            let detail = Detail::new("key_unknown", format!("unknown key `{}`", quoted(key)));
             let hint = match nearest(key, known.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("here stand `{}`", known.join("`, `")),
+                None => format!("the keys here are `{}`", known.join("`, `")),
             };
             self.details.push(detail.at(key_path.trim_start_matches('.')).hint(hint));
         }
@@ -104,7 +104,7 @@ impl Reader {
             None | Some(Value::Null) => return Vec::new(),
             Some(Value::Array(elements)) => elements,
             Some(_) => {
-                self.note("wrong_type", format!("`{key}` is a list"), key.to_owned());
+                self.note("wrong_type", format!("`{key}` must be a list"), key.to_owned());
                 return Vec::new();
             }
         };
@@ -112,7 +112,7 @@ impl Reader {
         for (index, element) in elements.iter().enumerate() {
             let path = element_path(key, index);
             let Some(map) = element.as_object() else {
-                self.note("wrong_type", format!("an element of `{key}` is an object"), path);
+                self.note("wrong_type", format!("each element of `{key}` must be an object"), path);
                 continue;
             };
             self.known_keys(map, &path, known);
@@ -129,13 +129,13 @@ impl Reader {
         }
         let expression = self.text(map, path, "expression")?;
         if expression.contains('\0') {
-            let message = "an expression has no NUL character".to_owned();
+            let message = "an expression must not contain a NUL character".to_owned();
             self.note("nul_character", message, child_path(path, "expression"));
         }
         let description = self.optional_text(map, path, "description");
         let length = description.as_ref().map_or(0, |text| text.chars().count());
         if length > limits::DESCRIPTION_CHARS_MAX {
-            let message = format!("a description has at most {} characters", limits::DESCRIPTION_CHARS_MAX);
+            let message = format!("a description may have at most {} characters", limits::DESCRIPTION_CHARS_MAX);
             self.note("description_too_long", message, child_path(path, "description"));
         }
         Some(DerivedFieldDraft { name, expression, description })
@@ -156,12 +156,12 @@ impl Reader {
         let name = self.text(map, path, "name");
         let matches = self.texts(map, path, "matches");
         if !map.contains_key("matches") {
-            let detail = Detail::new("missing", "a test has `matches`: the names of the rules that match");
-            self.details.push(detail.at(path).hint("`matches: []` if none does"));
+            let detail = Detail::new("missing", "a test needs `matches`: the names of the rules that match");
+            self.details.push(detail.at(path).hint("write `matches: []` if none matches"));
         }
         let facts = map.get("facts").cloned();
         if facts.is_none() {
-            self.note("missing", "a test has `facts`".to_owned(), path.to_owned());
+            self.note("missing", "a test needs `facts`".to_owned(), path.to_owned());
         }
         let strict = self.flag(map, path, "strictFacts").unwrap_or(true);
         let errors = self.texts(map, path, "errors");
@@ -180,7 +180,7 @@ impl Reader {
             Value::String(text) => Some(text.clone()),
             Value::Null => None,
             other => {
-                let detail = Detail::new("wrong_type", format!("`{key}` is a text")).at(child_path(path, key));
+                let detail = Detail::new("wrong_type", format!("`{key}` must be a string")).at(child_path(path, key));
                 let is_scalar = matches!(other, Value::Bool(_) | Value::Number(_));
                 self.details.push(if is_scalar { detail.hint("quote it") } else { detail });
                 None
@@ -194,7 +194,7 @@ impl Reader {
             .as_array()
             .and_then(|list| list.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>());
         if texts.is_none() {
-            self.note("wrong_type", format!("`{key}` is a list of texts"), child_path(path, key));
+            self.note("wrong_type", format!("`{key}` must be a list of strings"), child_path(path, key));
         }
         texts
     }
@@ -202,17 +202,17 @@ impl Reader {
     fn flag(&mut self, map: &Map<String, Value>, path: &str, key: &str) -> Option<bool> {
         let value = map.get(key)?;
         if !value.is_boolean() {
-            self.note("wrong_type", format!("`{key}` is true or false"), child_path(path, key));
+            self.note("wrong_type", format!("`{key}` must be `true` or `false`"), child_path(path, key));
         }
         value.as_bool()
     }
 
-    /// Leaves out what bears a name that stands before.
+    /// Removes later things with the name of an earlier one, and reports them.
     fn different_names<T>(&mut self, things: &mut Vec<(String, T)>, name: impl Fn(&T) -> &str) {
         let mut first: HashMap<String, String> = HashMap::new();
         things.retain(|(path, thing)| match first.get(name(thing)) {
             Some(other) => {
-                let message = format!("the name `{}` stands at `{other}` too", quoted(name(thing)));
+                let message = format!("the name `{}` is already used by `{other}`", quoted(name(thing)));
                 self.note("name_duplicate", message, child_path(path, "name"));
                 false
             }

@@ -1,4 +1,4 @@
-//! `tenet serve`: the production command. The database is there already; nothing is started beside the service.
+//! `tenet serve`: the production command. It needs a database and starts nothing but the service.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Checks a rule file by the code that the service checks changes with, and runs its test cases.
+//! Checks a rule file with the code that checks changes in the service, and runs its test cases.
 //!
 //! Needs no database: the tenant is a snapshot in memory.
 
@@ -28,7 +28,7 @@ use crate::{
 pub(super) struct Verdict {
     /// Everything that is wrong, with its path in the file.
     pub details: Vec<Detail>,
-    /// What was looked at.
+    /// How much was checked.
     pub counts: Counts,
     /// What the rules and derived fields cost at worst, if nothing is wrong with any.
     pub costs: Vec<Costing>,
@@ -47,7 +47,7 @@ pub(super) struct Costing {
     pub cost: Cost,
 }
 
-/// How much was looked at.
+/// How much was checked.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Counts {
@@ -55,11 +55,11 @@ pub(super) struct Counts {
     pub rules: usize,
     /// Derived fields.
     pub derived_fields: usize,
-    /// Tests that showed what they should.
+    /// Tests that passed.
     pub tests_passed: usize,
-    /// Tests that did not.
+    /// Tests that failed.
     pub tests_failed: usize,
-    /// Tests that could not be run, because of what is wrong elsewhere.
+    /// Tests that did not run, because the file has other errors.
     pub tests_not_run: usize,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn verify(document: &Value) -> Verdict {
     verdict
 }
 
-/// A tenant that nobody stored, with this schema.
+/// A tenant in memory only, with this schema.
 pub(super) fn snapshot(definition: SchemaDefinition) -> Snapshot {
     let at = DateTime::<Utc>::UNIX_EPOCH;
     let version = SchemaVersion(1);
@@ -112,7 +112,7 @@ fn verify_rules(verdict: &mut Verdict, file: &RuleFile, definition: SchemaDefini
         Ok(amendment) => amendment.set.map_or(set, Arc::unwrap_or_clone),
         Err(refusal) => {
             let in_file = refused(refusal).into_iter().map(|detail| at_rule(detail, &file.rules));
-            // What is wrong with a derived field is told there, and once.
+            // An error of a derived field is reported at the field, and only once.
             verdict.details.extend(in_file.filter(|detail| detail.code != "derived_field_broken"));
             set
         }
@@ -183,7 +183,9 @@ fn refused(refusal: Refusal) -> Vec<Detail> {
     match refusal {
         Refusal::Invalid(details) => details,
         Refusal::Breaks(broken) => broken.into_iter().flat_map(|broken| broken.details).collect(),
-        Refusal::TooMany(what, most) => vec![Detail::new("too_many", format!("a tenant has at most {most} {what}"))],
+        Refusal::TooMany(what, most) => {
+            vec![Detail::new("too_many", format!("a tenant may have at most {most} {what}"))]
+        }
         // The others are about what is stored already, and nothing is.
         other => vec![Detail::new("refused", format!("the rules are refused: {other:?}"))],
     }
@@ -199,7 +201,7 @@ fn at_rule(detail: Detail, rules: &[(String, RuleDraft)]) -> Detail {
     }
 }
 
-/// The same mistake, below `to` where it stood below `from`.
+/// The same error, with its path below `to` in place of `from`.
 pub(super) fn moved(mut detail: Detail, from: &str, to: &str) -> Detail {
     let rest = detail.path.as_deref().and_then(|path| path.strip_prefix(from));
     detail.path = rest.map(|rest| format!("{to}{rest}")).or(detail.path);
@@ -246,7 +248,7 @@ impl<'a> Tested<'a> {
                     Some(Detail::new("rule_inactive", format!("the rule `{}` is not active", quoted(name))).at(path))
                 }
                 None => {
-                    let detail = Detail::new("rule_not_found", format!("there is no rule `{}`", quoted(name))).at(path);
+                    let detail = Detail::new("rule_not_found", format!("no rule is named `{}`", quoted(name))).at(path);
                     Some(match nearest(name, self.rules.keys().copied()) {
                         Some(meant) => detail.hint(format!("did you mean `{meant}`?")),
                         None => detail,
@@ -269,7 +271,11 @@ impl<'a> Tested<'a> {
             let error = result.error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
             let is_expected = expected.contains(name);
             if result.matched && !is_expected {
-                details.push(self.failure("matches", name, format!("`{name}` matches, which is not expected")));
+                details.push(self.failure(
+                    "matches",
+                    name,
+                    format!("`{name}` matches, but is not listed in `matches`"),
+                ));
             } else if !result.matched && is_expected {
                 details.push(self.failure("matches", name, format!("`{name}` does not match{error}")));
             }

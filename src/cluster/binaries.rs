@@ -1,6 +1,6 @@
 //! Where PostgreSQL's server programs are on this machine.
 //!
-//! Only looks; getting them is the business of `scripts/get-postgres`.
+//! Only searches; `scripts/get-postgres` installs them.
 
 use std::{
     fs,
@@ -43,7 +43,7 @@ impl Binaries {
     }
 }
 
-/// The first programs of version `wanted`, or of any that will do. With `named`, nothing else is looked at.
+/// The first programs of version `wanted`, or of any supported version. If `named` is given, only it is searched.
 pub(super) fn find(
     named: Option<&Path>,
     data_dir: &Path,
@@ -84,7 +84,7 @@ pub(super) fn find(
     }
 }
 
-/// What is looked at, in order, with a name for each place.
+/// The places to search, in order, each with its name.
 fn places(data_dir: &Path) -> Vec<(String, Vec<PathBuf>)> {
     let path = environment::program_directories();
     let pg_config: Vec<PathBuf> =

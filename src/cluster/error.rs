@@ -1,4 +1,4 @@
-//! Why a private PostgreSQL cannot be had, and what to do about it.
+//! Why a private PostgreSQL cannot be started, and what to do about it.
 
 use std::{
     fmt::Write as _,
@@ -14,7 +14,7 @@ pub enum Error {
     /// No directory holds both `initdb` and `postgres`.
     #[error("{}", no_binaries(.looked))]
     NoBinaries {
-        /// Where was looked, and what was there.
+        /// The places searched, and what was found in each.
         looked: Vec<String>,
     },
     /// The programs found are older than Tenet can work with.
@@ -31,8 +31,8 @@ pub enum Error {
     /// The data was written by another major version than the programs have.
     #[error(
         "the data in `{}` was written by PostgreSQL {data}, and the programs found are of version {programs}: install \
-         PostgreSQL {data} or name its programs with TENET_PG_BIN; to start anew with version {programs}, name another \
-         directory with --data-dir or delete this one",
+         PostgreSQL {data} or set TENET_PG_BIN to its programs; to start with no data on version {programs}, use \
+         --data-dir to name another directory, or delete this one",
         directory.display()
     )]
     MajorVersion {
@@ -45,7 +45,7 @@ pub enum Error {
     },
     /// A directory with files that Tenet did not make.
     #[error(
-        "`{}` holds files that tenet did not make (`{found}` is one): name an empty or new directory with --data-dir",
+        "`{}` holds files that tenet did not create, such as `{found}`: use --data-dir to name an empty or new directory",
         directory.display()
     )]
     Foreign {
@@ -56,8 +56,8 @@ pub enum Error {
     },
     /// A data directory of another user.
     #[error(
-        "`{}` belongs to user id {owner}, and this is user id {user}: run tenet as that user, or name another directory \
-         with --data-dir",
+        "`{}` belongs to user id {owner}, but tenet runs as user id {user}: run it as that user, or use --data-dir to name \
+         another directory",
         directory.display()
     )]
     OwnedByAnother {
@@ -68,16 +68,16 @@ pub enum Error {
         /// Who we are.
         user: u32,
     },
-    /// Started by root, and there is nobody to run the server as.
+    /// Started by root, and no account exists to run the server as.
     #[error(
-        "PostgreSQL refuses to run as root, and there is no account `postgres` or `nobody` to run it as: run tenet as \
-         another user, or set DATABASE_URL to a server that runs already"
+        "PostgreSQL refuses to run as root, and this machine has no account `postgres` or `nobody` to run it as: run \
+         tenet as another user, or set DATABASE_URL to a server that is already running"
     )]
     NoAccount,
     /// The account that the server runs as can enter neither the directory asked for nor any other.
     #[error(
-        "account `{account}`, which PostgreSQL runs as since root may not, cannot enter `{}`: name a directory that it \
-         can enter with --data-dir",
+        "PostgreSQL cannot run as root and runs as `{account}`, which cannot enter `{}`: use --data-dir to name a directory \
+         that it can enter",
         directory.display()
     )]
     Unreachable {
@@ -86,7 +86,7 @@ pub enum Error {
         /// The account.
         account: String,
     },
-    /// A directory or file could not be made, read or changed.
+    /// A directory or file could not be created, read or changed.
     #[error("cannot {action} `{}`: {source}{}", path.display(), elsewhere(.source))]
     File {
         /// What was tried.
@@ -137,28 +137,27 @@ impl Error {
     }
 }
 
-/// What to do where the directory is not ours to write in.
+/// What to do if the directory is not writable.
 fn elsewhere(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "; name a directory that you may write in with --data-dir"
+            "; use --data-dir to name a directory that you may write in"
         }
         _ => "",
     }
 }
 
-/// What to do where there is no PostgreSQL.
+/// What to do if there is no PostgreSQL.
 const REMEDIES: [(&str, &str); 4] = [
     ("make postgres", "gets the programs (apt as root, otherwise a package, into .tenet/)"),
     ("apt-get install postgresql", "on Debian and Ubuntu"),
     ("brew install postgresql@17", "on macOS"),
-    ("DATABASE_URL=postgresql://…", "uses a server that runs already"),
+    ("DATABASE_URL=postgresql://…", "uses a server that is already running"),
 ];
 
 fn no_binaries(looked: &[String]) -> String {
-    let mut text = String::from(
-        "no PostgreSQL to run on: found no directory with both `initdb` and `postgres`\n  looked, in this order:",
-    );
+    let mut text =
+        String::from("no PostgreSQL found: no directory has both `initdb` and `postgres`\n  searched, in this order:");
     for place in looked {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n    {place}");
@@ -177,7 +176,10 @@ mod tests {
     #[test]
     fn a_directory_that_cannot_be_made_says_how_to_name_another() {
         let failed = |kind| Error::file("create", Path::new("/x"))(io::Error::from(kind)).to_string();
-        assert!(failed(io::ErrorKind::PermissionDenied).ends_with("with --data-dir"));
+        assert!(
+            failed(io::ErrorKind::PermissionDenied)
+                .ends_with("use --data-dir to name a directory that you may write in")
+        );
         assert!(!failed(io::ErrorKind::StorageFull).contains("--data-dir"));
     }
 }

@@ -1,7 +1,7 @@
 //! A private PostgreSQL of our own, from the programs that are on this machine.
 //!
-//! It is reached through a Unix socket only, in a directory that nobody else can enter, and never touches a server
-//! that it did not start. It makes and runs a cluster; what is in the databases is `store`'s.
+//! It is reached through a Unix socket only, in a directory that no other user can enter, and never touches a server
+//! that it did not start. It creates and runs a cluster; the content of the databases belongs to `store`.
 //!
 //! The calls here block; start a cluster before there is a runtime, or on a thread for blocking work.
 
@@ -35,7 +35,7 @@ use server::{Server, failed, with_lifeline};
 /// The superuser of a cluster, and the name of the database that a new one has.
 pub const NAME: &str = "tenet";
 
-/// How long a server that somebody else is stopping may take.
+/// How long a server that another process is stopping may take.
 const OTHER_SERVER_MAX: Duration = Duration::from_secs(60);
 
 /// What a cluster is for.
@@ -43,7 +43,7 @@ const OTHER_SERVER_MAX: Duration = Duration::from_secs(60);
 pub enum Purpose {
     /// Its data is kept: what is committed survives a power cut.
     Persistent,
-    /// Its data is thrown away with the run: fast, and safe from nothing.
+    /// Its data is discarded after the run: fast, and not crash-safe.
     Throwaway,
 }
 
@@ -58,8 +58,8 @@ pub struct ClusterOptions {
     pub binaries: Option<PathBuf>,
 }
 
-/// A server that takes connections. It stops when this is dropped, or when this process ends in whatever way, if it
-/// was started here; one that another process had started goes on.
+/// A server that accepts connections. If it was started here, it stops when this is dropped or when this process ends
+/// in any way; a server that another process started keeps running.
 #[derive(Debug)]
 pub struct Cluster {
     directory: PathBuf,
@@ -121,8 +121,8 @@ impl Cluster {
         self.end()
     }
 
-    /// Gives the server into other hands: it stops when what is answered here is closed by its last holder. `None`
-    /// if the server was not started here.
+    /// Hands the server over: it stops when the last holder of the returned descriptor closes it. `None` if the server
+    /// was not started here.
     pub fn into_lifeline(mut self) -> Option<OwnedFd> {
         if let Some(ownership) = &mut self.ownership {
             ownership.hand_over();
@@ -165,7 +165,10 @@ fn running(place: &Place) -> Result<Option<PidFile>, Error> {
         }
         if Instant::now() > deadline {
             return Err(Error::NotReady {
-                reason: format!("already runs as process {} and neither answers nor ends", file.process_id()),
+                reason: format!(
+                    "already runs as process {}, but neither accepts connections nor ends",
+                    file.process_id()
+                ),
                 account: place.account.name.clone(),
                 directory: data,
                 log: place.log(),
@@ -202,7 +205,7 @@ fn create(place: &Place, binaries: &Binaries, purpose: Purpose) -> Result<(), Er
     let lifeline = child.stdin.take();
     let output = child.wait_with_output().map_err(|error| failed(&binaries.initdb(), &error.to_string()))?;
     if let Some(mut lifeline) = lifeline {
-        // The watcher may have nobody to interrupt any more: its answer does not matter.
+        // The watcher may already have ended, so an error does not matter.
         let _ = lifeline.write_all(b"gone\n");
     }
     if !output.status.success() {

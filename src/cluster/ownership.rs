@@ -1,7 +1,7 @@
 //! Which process a running server belongs to: the one that keeps a file locked.
 //!
-//! A server outlives a killed owner by some milliseconds. Whoever came in that time would attach to a server that is
-//! about to stop; the lock, which vanishes with the process, tells.
+//! A server outlives a killed owner by some milliseconds. A process that starts in that time would attach to a server
+//! that is about to stop; the lock, which vanishes with its owner, shows that.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -10,7 +10,7 @@ use std::{
 
 use super::{Error, pid_file::PidFile, place::Place};
 
-/// In the file, once the server's life hangs on a lifeline in other hands, and the lock means nothing.
+/// Content of the file once the lifeline was handed over; the lock then means nothing.
 const HANDED_OVER: &str = "handed over\n";
 
 /// The lock of a server's owner, held while this lives.

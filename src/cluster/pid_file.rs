@@ -1,6 +1,6 @@
 //! `postmaster.pid`: what PostgreSQL itself says about a server on a data directory.
 //!
-//! The file outlives a server that was killed; [`PidFile::is_alive`] tells the two apart.
+//! The file outlives a server that was killed; [`PidFile::is_alive`] distinguishes the two.
 
 use std::{
     fs, io,
@@ -51,7 +51,7 @@ impl PidFile {
     }
 
     /// Whether the process is there and is a server on `data`. Process ids are used again, in containers at once; so
-    /// where the system tells a process's working directory (Linux), that must be the data directory.
+    /// where the system shows a process's working directory (Linux), that must be the data directory.
     pub fn is_alive(&self, data: &Path) -> bool {
         if let Err(rustix::io::Errno::SRCH) = rustix::process::test_kill_process(self.pid) {
             return false;

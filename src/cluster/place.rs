@@ -66,7 +66,7 @@ impl Place {
         Err(Error::Unreachable { directory: place.root, account: place.account.name })
     }
 
-    /// Makes the directory and marks it as Tenet's, unless it is there and holds files of somebody else.
+    /// Makes the directory and marks it as Tenet's, unless it already holds foreign files.
     fn claim(directory: &Path, moved: bool) -> Result<Self, Error> {
         fs::create_dir_all(directory).map_err(Error::file("create", directory))?;
         let root = directory.canonicalize().map_err(Error::file("find", directory))?;
@@ -124,7 +124,7 @@ impl Place {
         let fits = temporary.as_os_str().len() + "/tenet-01234567/.s.PGSQL.65535".len() <= SOCKET_PATH_BYTES_MAX;
         let parent = if fits && self.account.can_enter(&temporary) { temporary } else { PathBuf::from("/tmp") };
         let mut last = Error::NoAccount;
-        // Anybody may write to /tmp: a directory of somebody else is passed over.
+        // Every user may write to /tmp: another user's directory is skipped.
         for attempt in 0..8 {
             let directory = parent.join(format!("tenet-{}", short_hash(&self.root, attempt)));
             match make_private(&directory, &self.account) {
@@ -160,7 +160,7 @@ impl Place {
     }
 }
 
-/// Marks the directory as Tenet's, unless it holds files of somebody else.
+/// Marks the directory as Tenet's, unless it holds foreign files.
 fn mark(directory: &Path) -> Result<(), Error> {
     let mark = directory.join(MARK);
     if mark.exists() {
@@ -175,7 +175,7 @@ fn mark(directory: &Path) -> Result<(), Error> {
     fs::write(&mark, MARK_TEXT).map_err(Error::file("write", &mark))
 }
 
-/// Makes a directory that `account` alone can enter; one that is there must be so already.
+/// Creates a directory that only `account` can enter; an existing one must already be private.
 fn make_private(directory: &Path, account: &Account) -> Result<(), Error> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => {
@@ -189,7 +189,7 @@ fn make_private(directory: &Path, account: &Account) -> Result<(), Error> {
             if metadata.is_dir() && metadata.uid() == account.uid && metadata.mode() & 0o077 == 0 {
                 return Ok(());
             }
-            let error = io::Error::other("it is there, and is not a private directory of the server's account");
+            let error = io::Error::other("it exists, but is not a private directory of the server's account");
             Err(Error::file("use", directory)(error))
         }
         Err(error) => Err(Error::file("create", directory)(error)),

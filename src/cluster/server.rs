@@ -1,4 +1,4 @@
-//! A running `postgres` whose life hangs on ours.
+//! A running `postgres` that ends with this process.
 //!
 //! Not a daemon: the process holds one end of a pipe, its *lifeline*. When that end closes, because it was dropped or
 //! because its holder died in whatever way, a watcher on the other end asks the server to stop. That needs no unsafe
@@ -17,8 +17,8 @@ use std::{
 use super::{Error, account::Account, binaries::Binaries, pid_file::PidFile, place::Place};
 
 /// Becomes the program named in its arguments, and leaves a watcher behind that interrupts it at the end of the
-/// lifeline, which is its standard input; a line on it means that the program is gone already. The watcher is nobody's
-/// child, since PostgreSQL would wait for a child it does not know.
+/// lifeline, which is its standard input; a line on it means that the program has already ended. The watcher is not a
+/// child of the program, since PostgreSQL would wait for a child that it does not know.
 const WITH_LIFELINE: &str = r#"exec 3<&0 </dev/null
 ( { read -r gone || kill -INT $$; } <&3 >/dev/null 2>&1 & )
 exec 3<&-
@@ -26,9 +26,9 @@ exec "$@""#;
 
 /// How long a server may take to become ready; most of it would be recovery after a crash.
 const READY_MAX: Duration = Duration::from_secs(120);
-/// How long a fast shutdown may take, before the server is told to drop everything. It recovers at the next start.
+/// How long a fast shutdown may take before an immediate one. The server then recovers at its next start.
 const STOP_MAX: Duration = Duration::from_secs(20);
-/// How often the state of the server is looked at.
+/// Interval between checks of the server's state.
 const POLL: Duration = Duration::from_millis(5);
 /// How long children of a killed server may take to notice that it is gone. They hold its shared memory until then.
 const ORPHANS_MAX: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ impl Server {
                     let tail = place.log_tail(log_start);
                     let orphans = tail.contains("is still in use") && started.elapsed() < ORPHANS_MAX;
                     if !orphans {
-                        // Empty, unless somebody else uses it.
+                        // Empty, unless another process uses it.
                         let _ = std::fs::remove_dir(&sockets);
                         return Err(Error::NotReady {
                             reason,
@@ -122,12 +122,12 @@ impl Server {
         self.child.wait().map(|_| ()).map_err(|error| failed(Path::new("postgres"), &error.to_string()))
     }
 
-    /// The lifeline, for somebody else to hold. The server then stops when they let go of it.
+    /// The lifeline, for another holder. The server stops when that holder closes it.
     pub fn into_lifeline(mut self) -> Option<OwnedFd> {
         self.lifeline.take()
     }
 
-    /// Sends the watcher home: the process id may be another process's soon.
+    /// Ends the watcher: the process id may soon belong to another process.
     fn say_gone(&mut self) {
         if let Some(lifeline) = self.lifeline.take() {
             // If the watcher is gone too, all is well.

@@ -16,11 +16,11 @@ pub enum Purpose {
     Develop,
     /// `tenet migrate`: a database must be there.
     Migrate,
-    /// Only single settings are looked at, as `tenet health` does.
+    /// Only single settings are read, as in `tenet health`: combinations are not checked.
     Look,
 }
 
-/// Everything that is wrong with settings of which each alone is right.
+/// Errors in the combination of settings that are each valid.
 pub(super) fn contradictions(settings: &Settings, purpose: Purpose) -> Vec<String> {
     let mut mistakes = Vec::new();
     match purpose {
@@ -56,7 +56,7 @@ fn open_key(settings: &Settings) -> Option<String> {
     let http = &settings.http;
     (http.operator_key.is_none() && !http.listen.ip().is_loopback()).then(|| {
         format!(
-            "`TENET_LISTEN` is `{}`, which others can reach, and `TENET_OPERATOR_KEY` is not set; \
+            "`TENET_LISTEN` is `{}`, which other machines can reach, but `TENET_OPERATOR_KEY` is not set; \
              set a key, or listen on `127.0.0.1`",
             http.listen
         )
@@ -65,8 +65,8 @@ fn open_key(settings: &Settings) -> Option<String> {
 
 fn orphan_migration_url(settings: &Settings) -> Option<String> {
     (settings.database.url.is_none() && settings.database.migration_url.is_some()).then(|| {
-        "`DATABASE_MIGRATION_URL` is set and `DATABASE_URL` is not; \
-         set both to use that database, or none to use a private one"
+        "`DATABASE_MIGRATION_URL` is set, but `DATABASE_URL` is not; \
+         set both to use that database, or neither to use a private one"
             .to_owned()
     })
 }
@@ -74,15 +74,16 @@ fn orphan_migration_url(settings: &Settings) -> Option<String> {
 fn key_length(settings: &Settings) -> Option<String> {
     let chars = settings.http.operator_key.as_ref()?.expose().chars().count();
     (chars < OPERATOR_KEY_CHARS_MIN).then(|| {
-        format!("`TENET_OPERATOR_KEY` has {chars} characters; it needs {OPERATOR_KEY_CHARS_MIN} or more, at random")
+        format!(
+            "`TENET_OPERATOR_KEY` has {chars} characters; it needs {OPERATOR_KEY_CHARS_MIN} or more random characters"
+        )
     })
 }
 
 fn tls_pair(settings: &Settings) -> Option<String> {
     let http = &settings.http;
-    (http.tls_certificate.is_some() != http.tls_key.is_some()).then(|| {
-        "one of `TENET_TLS_CERTIFICATE` and `TENET_TLS_KEY` is set and the other is not; set both, or none".to_owned()
-    })
+    (http.tls_certificate.is_some() != http.tls_key.is_some())
+        .then(|| "only one of `TENET_TLS_CERTIFICATE` and `TENET_TLS_KEY` is set; set both, or neither".to_owned())
 }
 
 fn host_forms(hosts: &[String]) -> Vec<String> {
@@ -97,7 +98,7 @@ fn host_forms(hosts: &[String]) -> Vec<String> {
     wrong
         .map(|host| {
             format!(
-                "`TENET_HOSTS` has `{host}`, which is no host; one is a name or an address, without scheme, port and `*`, \
+                "`TENET_HOSTS` has `{host}`, which is not a host; write a name or an address without scheme, port and `*`, \
                  such as `api.example.org` or `[2001:db8::1]`"
             )
         })
@@ -113,7 +114,7 @@ fn origin_forms(origins: &[String]) -> Vec<String> {
     wrong
         .map(|origin| {
             format!(
-                "`TENET_CORS_ORIGINS` has `{origin}`, which is no origin; one is a scheme, a name and perhaps a port, \
+                "`TENET_CORS_ORIGINS` has `{origin}`, which is not an origin; write a scheme, a host and, if needed, a port, \
                  such as `https://console.example.org`"
             )
         })
@@ -135,15 +136,15 @@ fn role_form(role: &str) -> Option<String> {
         && !role.starts_with("pg_");
     (!plain).then(|| {
         format!(
-            "`TENET_DATABASE_ROLE` is `{role}`; a role is named with up to 63 of `a-z`, `0-9` and `_`, \
-             does not begin with a digit and not with `pg_`"
+            "`TENET_DATABASE_ROLE` is `{role}`; use up to 63 of `a-z`, `0-9` and `_`, \
+             beginning neither with a digit nor with `pg_`"
         )
     })
 }
 
 fn filter_form(filter: &str) -> Option<String> {
     let mistake = tracing_subscriber::EnvFilter::try_new(filter).err()?;
-    Some(format!("`TENET_LOG` is `{filter}`, which is no log filter: {mistake}; `info` is one"))
+    Some(format!("`TENET_LOG` is `{filter}`, which is not a valid log filter: {mistake}; a valid one is `info`"))
 }
 
 /// Pairs of settings of which the one must not exceed the other.
@@ -152,15 +153,15 @@ fn orders(settings: &Settings) -> Vec<String> {
     let mut mistakes = Vec::new();
     if engine.stale_after < engine.reconcile_interval {
         mistakes.push(
-            "`TENET_STALE_AFTER` is less than `TENET_RECONCILE_INTERVAL`; every decision would be marked stale, \
-             raise the one or lower the other"
+            "`TENET_STALE_AFTER` is less than `TENET_RECONCILE_INTERVAL`, so every decision would be marked stale; \
+             raise the former or lower the latter"
                 .to_owned(),
         );
     }
     if database.lock_timeout >= database.statement_timeout {
         mistakes.push(
-            "`TENET_LOCK_TIMEOUT` is not less than `TENET_STATEMENT_TIMEOUT`; a statement would be ended \
-             before its wait for a lock is, lower the one or raise the other"
+            "`TENET_LOCK_TIMEOUT` is not less than `TENET_STATEMENT_TIMEOUT`, so a statement would time out \
+             before its wait for a lock does; lower the former or raise the latter"
                 .to_owned(),
         );
     }
@@ -169,7 +170,7 @@ fn orders(settings: &Settings) -> Vec<String> {
     {
         if limit < http.body_limit {
             mistakes
-                .push(format!("`{variable}` is less than `TENET_BODY_LIMIT`; it is meant for larger bodies, raise it"));
+                .push(format!("`{variable}` is less than `TENET_BODY_LIMIT`, but it is for larger bodies; raise it"));
         }
     }
     mistakes

@@ -1,4 +1,4 @@
-//! What the process was started with that is no setting of Tenet: where programs and temporary files are.
+//! The environment of the process apart from settings: where programs and temporary files are.
 //!
 //! Settings are read elsewhere in this folder; this is for the search of PostgreSQL's programs and the like.
 
@@ -10,7 +10,7 @@ use std::{
 /// Names a directory that holds PostgreSQL's server programs, before any search.
 pub const POSTGRES_PROGRAMS: &str = "TENET_PG_BIN";
 
-/// Whether a variable begins like a setting and is none: where programs are, and what the tests are told.
+/// Whether a variable has the prefix of settings but is none: the programs' directory, and options of the tests.
 pub(super) fn is_known(variable: &str) -> bool {
     variable == POSTGRES_PROGRAMS || variable == "TENET_PROOFS" || variable.starts_with("TENET_TEST_")
 }

@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path, content: &str) -> (Vec<Entry>, Vec<String>) {
             }
             match text_of(value.get_ref()) {
                 Some(text) => entries.push(Entry { place, key, text }),
-                None => mistakes.push(format!("{place}: `{key}` must be a text or a whole number")),
+                None => mistakes.push(format!("{place}: `{key}` must be a string or a whole number")),
             }
         }
     }
@@ -52,8 +52,8 @@ pub(super) fn read(path: &Path, content: &str) -> (Vec<Entry>, Vec<String>) {
 
 fn unknown(place: &str, key: &str) -> String {
     match nearest(key, SETTINGS.iter().map(|setting| setting.key)) {
-        Some(meant) => format!("{place}: there is no setting `{key}`; did you mean `{meant}`?"),
-        None => format!("{place}: there is no setting `{key}`; docs/configuration.md lists all of them"),
+        Some(meant) => format!("{place}: unknown setting `{key}`; did you mean `{meant}`?"),
+        None => format!("{place}: unknown setting `{key}`; docs/configuration.md lists all of them"),
     }
 }
 

@@ -1,16 +1,16 @@
-//! Whose tokens (JSON web tokens) are believed, and what their claims mean.
+//! The trusted issuer of JSON web tokens, and the meaning of its claims.
 
 use std::{path::PathBuf, time::Duration};
 
 use super::value::Value;
 
-/// What a token's role may be taken for.
+/// The roles that a token can have.
 pub const JWT_ROLES: [&str; 7] = ["owner", "admin", "editor", "evaluator", "ingester", "auditor", "operator"];
 
 /// An issuer of tokens.
 #[derive(Clone)]
 pub struct JwtSettings {
-    /// Who it is; `None`: no token is believed.
+    /// Its `iss`; `None`: no token is accepted.
     pub issuer: Option<String>,
     /// What its tokens must be made for.
     pub audience: Vec<String>,
@@ -18,15 +18,15 @@ pub struct JwtSettings {
     pub algorithm: Option<JwtAlgorithm>,
     /// Where its public keys are.
     pub jwks: Option<String>,
-    /// File with those who may have signed the certificate of their address.
+    /// PEM file with the certificate authorities trusted for the address of its keys.
     pub authorities: Option<PathBuf>,
-    /// Time between two looks at them.
+    /// Interval at which they are fetched.
     pub refresh_interval: Duration,
     /// Claim with the tenant's id.
     pub tenant_claim: String,
     /// Claim with the role.
     pub role_claim: String,
-    /// What its values mean, each as `value=role`; none: the roles of a tenant are called by their names.
+    /// The role for each value of that claim, as `value=role`; empty: the roles of tenants by their own names.
     pub roles: Vec<String>,
 }
 
@@ -52,12 +52,12 @@ impl JwtSettings {
         if self.roles.is_empty() {
             return JWT_ROLES.iter().filter(|role| **role != "operator").map(|role| (*role, *role)).collect();
         }
-        // The last `=`: values of others' making may have one.
+        // The last `=`: the issuer's values may contain one.
         self.roles.iter().filter_map(|entry| entry.rsplit_once('=')).collect()
     }
 }
 
-/// What tokens may be signed with. None of them has a key that both sides know.
+/// Signature algorithms of tokens; asymmetric ones only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JwtAlgorithm {
     /// RSA with PKCS #1 v1.5 and SHA-256, of 2048 bits and more.
@@ -91,7 +91,7 @@ impl Value for Option<JwtAlgorithm> {
     }
 }
 
-/// Everything that is wrong with settings of which each alone is right.
+/// Errors in the combination of settings that are each valid.
 pub(super) fn contradictions(settings: &JwtSettings) -> Vec<String> {
     let needed = [
         ("TENET_JWT_AUDIENCE", !settings.audience.is_empty()),
@@ -116,7 +116,8 @@ pub(super) fn contradictions(settings: &JwtSettings) -> Vec<String> {
     }
     if settings.authorities.is_some() && !is_address {
         mistakes.push(
-            "`TENET_JWT_AUTHORITIES` is set and `TENET_JWT_JWKS` is no `https://` address; nobody is asked for a certificate"
+            "`TENET_JWT_AUTHORITIES` is set, but `TENET_JWT_JWKS` is not an `https://` address and needs no certificate; \
+             remove one"
                 .to_owned(),
         );
     }
@@ -124,7 +125,7 @@ pub(super) fn contradictions(settings: &JwtSettings) -> Vec<String> {
         let known = entry.rsplit_once('=').is_some_and(|(value, role)| !value.is_empty() && JWT_ROLES.contains(&role));
         (!known).then(|| {
             format!(
-                "`TENET_JWT_ROLES` has `{entry}`, which is no `value=role`; a role is one of {}",
+                "`TENET_JWT_ROLES` has `{entry}`, which is not of the form `value=role` with a role out of {}",
                 JWT_ROLES.map(|role| format!("`{role}`")).join(", ")
             )
         })

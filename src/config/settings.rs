@@ -1,6 +1,6 @@
 //! The settings, in groups, with their defaults.
 //!
-//! How each is named outside, and what it means, stands in `table`. A group is a section of the TOML file and a field
+//! `table` has the outside name and the meaning of each. A group is a section of the TOML file and a field
 //! of it a key there. Nothing here derives `Debug`: settings hold secrets.
 
 use std::{
@@ -14,45 +14,44 @@ use super::{ByteSize, JwtSettings, LogFormat, Secret};
 /// Everything that can be set.
 #[derive(Clone, Default)]
 pub struct Settings {
-    /// What is served, and to whom.
+    /// The HTTP service.
     pub http: HttpSettings,
-    /// Whose tokens are believed.
+    /// The trusted issuer of tokens.
     pub jwt: JwtSettings,
-    /// Where the truth is.
+    /// The database.
     pub database: DatabaseSettings,
     /// How rule sets are held in memory.
     pub engine: EngineSettings,
-    /// What is told about the work.
+    /// Logs and metrics.
     pub telemetry: TelemetrySettings,
 }
 
-/// What is served, and to whom.
+/// The HTTP service.
 #[derive(Clone)]
 pub struct HttpSettings {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Where operators and collectors of metrics come; `None`: to `listen` as well.
+    /// Where operators and `/metrics` are served; `None`: at `listen`.
     pub admin_listen: Option<SocketAddr>,
     /// File with the certificate that `listen` is served with.
     pub tls_certificate: Option<PathBuf>,
     /// File with its key.
     pub tls_key: Option<PathBuf>,
-    /// Names that are answered under; none: any.
+    /// Accepted names in `Host`; empty: any.
     pub hosts: Vec<String>,
     /// Origins of pages that may call from a browser.
     pub cors_origins: Vec<String>,
-    /// What an operator proves itself with; `None` only on loopback, for development.
+    /// An operator's key; `None` with keys in the database, or on loopback for development.
     pub operator_key: Option<Secret>,
-    /// What the hashes of keys are made with.
+    /// The HMAC key of the hashes of stored keys.
     pub key_pepper: Option<Secret>,
-    /// Whether operators prove themselves with keys that are stored in the database. Not read from outside: `tenet
-    /// serve` says so.
+    /// Whether operators may use keys that are stored in the database. Not a setting: `tenet serve` sets it.
     pub keys_stored: bool,
-    /// Whether a caller without a key may do everything. Not read from outside: `tenet dev` says so, on loopback.
+    /// Whether a caller without a key may do everything. Not a setting: `tenet dev` sets it, on loopback.
     pub keys_optional: bool,
-    /// Credentials of an address that may be invalid, in a minute.
+    /// Invalid credentials allowed from an address in a minute.
     pub auth_failures_per_address: usize,
-    /// Credentials that name a key and may be invalid, in a minute.
+    /// Invalid credentials allowed for a key in a minute.
     pub auth_failures_per_key: usize,
     /// Threads that answer requests; 0 is one per core.
     pub workers: usize,
@@ -78,7 +77,7 @@ pub struct HttpSettings {
     pub shutdown_delay: Duration,
 }
 
-/// Where the truth is.
+/// The database.
 #[derive(Clone)]
 pub struct DatabaseSettings {
     /// The database; `None` only in development, before a private cluster is started.
@@ -116,7 +115,7 @@ pub struct EngineSettings {
     pub stale_after: Duration,
 }
 
-/// What is told about the work.
+/// Logs and metrics.
 #[derive(Clone)]
 pub struct TelemetrySettings {
     /// Form of log lines.

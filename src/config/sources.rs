@@ -81,7 +81,7 @@ impl Settings {
         for (key, value) in &sources.flags {
             match SETTINGS.iter().find(|setting| setting.key == *key) {
                 Some(setting) => mistakes.extend(assign(&mut settings, setting, "command line", setting.key, value)),
-                None => mistakes.push(format!("command line: there is no setting `{key}`")),
+                None => mistakes.push(format!("command line: unknown setting `{key}`")),
             }
         }
         mistakes.extend(check::contradictions(&settings, purpose));
@@ -93,25 +93,25 @@ impl Settings {
 fn assign(settings: &mut Settings, setting: &Setting, place: &str, name: &str, text: &str) -> Option<String> {
     let shown = if setting.secret { "the value".to_owned() } else { format!("`{text}`") };
     let Some(measure) = (setting.assign)(settings, text) else {
-        return Some(format!("{place}: {shown} of `{name}` cannot be read; it must be {}", setting.expects));
+        return Some(format!("{place}: {shown} of `{name}` is invalid; it must be {}", setting.expects));
     };
     let ((least, most), measure) = (setting.bounds?, measure?);
     if (least..=most).contains(&measure) {
         return None;
     }
     let unit = setting.unit();
-    Some(format!("{place}: {shown} of `{name}` is out of bounds; it must be from {least}{unit} to {most}{unit}"))
+    Some(format!("{place}: {shown} of `{name}` is out of range; it must be from {least}{unit} to {most}{unit}"))
 }
 
-/// Refuses a variable that looks like one of ours and is none.
+/// Refuses a variable that has our prefix but is not a setting.
 fn unknown(name: &str, value: &str) -> Option<String> {
     let ours = name.starts_with("TENET_") && !environment::is_known(name);
     if !ours || is_service_link(name, value) {
         return None;
     }
     Some(match nearest(name, SETTINGS.iter().map(|setting| setting.variable)) {
-        Some(meant) => format!("environment: there is no setting `{name}`; did you mean `{meant}`?"),
-        None => format!("environment: there is no setting `{name}`; docs/configuration.md lists all of them"),
+        Some(meant) => format!("environment: unknown setting `{name}`; did you mean `{meant}`?"),
+        None => format!("environment: unknown setting `{name}`; docs/configuration.md lists all of them"),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Every setting: its names outside, its bounds and its meaning. `docs/configuration.md` is held to this table.
+//! Every setting: its outside names, its bounds and its meaning. A test compares `docs/configuration.md` with it.
 
 use super::{Settings, value::Value};
 
@@ -17,7 +17,7 @@ pub struct Setting {
     unit: &'static str,
     /// What a value looks like.
     pub(super) expects: &'static str,
-    /// Takes a value over into the settings, if the text writes one; answers its measure, if bounds are to hold.
+    /// Parses a value into the settings; returns its measure if it has bounds.
     pub(super) assign: fn(&mut Settings, &str) -> Option<Option<u64>>,
     /// The value as text.
     show: fn(&Settings) -> String,
@@ -81,59 +81,59 @@ pub const SETTINGS: &[Setting] = &[
     setting!(
         "TENET_ADMIN_LISTEN",
         http.admin_listen,
-        "A second address, for inside: `/metrics` and everything that asks for an operator are then served there alone, in plain HTTP. `tenet health` asks there, too."
+        "A second address, for the internal network: `/metrics` and all routes for operators are then served only there, in plain HTTP. `tenet health` uses it, too."
     ),
     setting!(
         "TENET_TLS_CERTIFICATE",
         http.tls_certificate,
-        "PEM file with the certificate, and those that lead to its root, that `TENET_LISTEN` is served with (TLS 1.2 and 1.3). Read at the start."
+        "PEM file with the certificate chain for `TENET_LISTEN` (TLS 1.2 and 1.3). Read at start."
     ),
     setting!("TENET_TLS_KEY", http.tls_key, "PEM file with the certificate's private key."),
     setting!(
         "TENET_HOSTS",
         http.hosts,
-        "Names that the service answers under, without ports, separated by commas; a request with another `Host` is 421, but for `/healthz`, `/readyz` and what comes to `TENET_ADMIN_LISTEN`. Without it any name is answered under, or, where no key is asked for, names of this machine alone."
+        "Accepted names in the `Host` header, without ports, separated by commas; any other is answered 421, except on `/healthz`, `/readyz` and `TENET_ADMIN_LISTEN`. If not set, every name is accepted, or, where no key is required, only names of this machine."
     ),
     setting!(
         "TENET_CORS_ORIGINS",
         http.cors_origins,
-        "Origins of web pages that may call from a browser, such as `https://console.example.org`, separated by commas. Without it none may."
+        "Origins of web pages that may call from a browser, such as `https://console.example.org`, separated by commas. If not set, none may."
     ),
     setting!(
         "TENET_OPERATOR_KEY",
         http.operator_key,
-        "Key with which an operator may do everything (`Authorization: Bearer <key>`); 16 characters at least. `tenet serve` requires it, or one made with `tenet keys create --operator`.",
+        "An operator's key, which permits everything (`Authorization: Bearer <key>`); at least 16 characters. `tenet serve` requires it, or a key created with `tenet keys create --operator`.",
         secret
     ),
     setting!(
         "TENET_KEY_PEPPER",
         http.key_pepper,
-        "Secret that the hashes of stored keys are made with (HMAC-SHA-256), so that a copy of the database alone is not enough to test a guess. The same on every node; another one makes all stored keys invalid.",
+        "HMAC-SHA-256 key for the hashes of stored keys, so that a copy of the database alone is not enough to test a guess. It must be the same on every node; changing it makes all stored keys invalid.",
         secret
     ),
     setting!(
         "TENET_AUTH_FAILURES_PER_ADDRESS",
         http.auth_failures_per_address,
-        "Invalid credentials that are answered 401 per address (IPv6: per /64) and minute; beyond it they are answered 429. Valid ones never are.",
+        "Invalid credentials per address (IPv6: per /64) and minute that are answered 401; further ones are answered 429. Valid credentials are never limited.",
         1..=1_000_000_000
     ),
     setting!(
         "TENET_AUTH_FAILURES_PER_KEY",
         http.auth_failures_per_key,
-        "The same for each key that they name, wherever they come from.",
+        "The same per key that the credentials name, from all addresses together.",
         1..=1_000_000_000
     ),
-    setting!("TENET_HTTP_WORKERS", http.workers, "Threads that answer requests; 0 is one per core.", 0..=1_024),
+    setting!("TENET_HTTP_WORKERS", http.workers, "Threads that handle requests; 0 means one per core.", 0..=1_024),
     setting!(
         "TENET_CONNECTIONS_MAX",
         http.connections_max,
-        "Client connections at once, over all workers; more wait to be accepted.",
+        "Open client connections at most, over all workers; further ones wait to be accepted.",
         1..=1_000_000
     ),
     setting!(
         "TENET_BODY_LIMIT",
         http.body_limit,
-        "Largest request body, on every route without a limit of its own; more is 413.",
+        "Largest request body, on every route without its own limit; a larger one is answered 413.",
         1_024..=1_073_741_824
     ),
     setting!(
@@ -154,102 +154,102 @@ pub const SETTINGS: &[Setting] = &[
         "Longest line of an NDJSON batch; the batch as a whole has no limit.",
         1_024..=16_777_216
     ),
-    setting!("TENET_BATCH_ITEMS_MAX", http.batch_items_max, "Items of a JSON batch at most.", 1..=1_000_000),
+    setting!("TENET_BATCH_ITEMS_MAX", http.batch_items_max, "Largest number of items in a JSON batch.", 1..=1_000_000),
     setting!(
         "TENET_BODY_DEADLINE",
         http.body_deadline,
-        "How long a request's body may take to arrive; then the request is refused.",
+        "How long a request's body may take to arrive; then the request is answered 408.",
         100..=600_000
     ),
     setting!(
         "TENET_NDJSON_IDLE_DEADLINE",
         http.ndjson_idle_deadline,
-        "How long the sender of an NDJSON batch may be silent.",
+        "How long an NDJSON batch may pause before it is ended.",
         100..=3_600_000
     ),
     setting!(
         "TENET_SHUTDOWN_DEADLINE",
         http.shutdown_deadline,
-        "How long a stop waits for requests that were accepted.",
+        "How long a graceful stop may take in all.",
         100..=600_000
     ),
     setting!(
         "TENET_SHUTDOWN_DELAY",
         http.shutdown_delay,
-        "How long a node that was told to stop goes on accepting requests, with `/readyz` at 503 and each answer the last of its connection, so that balancers hear of it: of `TENET_SHUTDOWN_DEADLINE`, and half of that at most. `tenet dev` does not wait.",
+        "How long a stopping node still accepts requests, while `/readyz` answers 503 and each answer closes its connection, so that balancers notice. Counts towards `TENET_SHUTDOWN_DEADLINE`, and at most half of it is used. `tenet dev` does not wait.",
         0..=600_000
     ),
     setting!(
         "TENET_JWT_ISSUER",
         jwt.issuer,
-        "Issuer of tokens (`iss`) that people and services may prove themselves with, in place of a key. Without it none is believed."
+        "Trusted issuer (`iss`) of the JSON web tokens that people and services may use in place of a key. If not set, tokens are not accepted."
     ),
     setting!(
         "TENET_JWT_AUDIENCE",
         jwt.audience,
-        "What the tokens must be made for (`aud`), separated by commas; one of them is enough. Required with an issuer."
+        "Accepted audiences (`aud`), separated by commas; a token needs one of them. Required with an issuer."
     ),
     setting!(
         "TENET_JWT_ALGORITHM",
         jwt.algorithm,
-        "What its tokens are signed with: `RS256`, `ES256` or `EdDSA`, and nothing else. Required with an issuer."
+        "Signature algorithm of the tokens: `RS256`, `ES256` or `EdDSA`. Required with an issuer."
     ),
     setting!(
         "TENET_JWT_JWKS",
         jwt.jwks,
-        "The issuer's public keys (JWKS): the path of a file, or an `https://` address. Required with an issuer. A file must be there at the start; while an address has never answered, tokens are 503."
+        "The issuer's public keys (JWKS): the path of a file, or an `https://` address. Required with an issuer. A file must exist at start; until an address has answered once, requests with a token are answered 503."
     ),
     setting!(
         "TENET_JWT_AUTHORITIES",
         jwt.authorities,
-        "PEM file with the authorities one of which must have signed the certificate of that address. Without it those that browsers trust."
+        "PEM file with the certificate authorities trusted for that address. If not set, those that browsers trust."
     ),
     setting!(
         "TENET_JWT_REFRESH_INTERVAL",
         jwt.refresh_interval,
-        "Time between two looks at these keys. A token with a key that is not known has them looked at as well, every 10 s at most.",
+        "Interval at which these keys are fetched. A token with an unknown key also causes a fetch, at most every 10 s.",
         1_000..=86_400_000
     ),
     setting!("TENET_JWT_TENANT_CLAIM", jwt.tenant_claim, "Claim with the tenant's id."),
-    setting!("TENET_JWT_ROLE_CLAIM", jwt.role_claim, "Claim with the role, a text."),
+    setting!("TENET_JWT_ROLE_CLAIM", jwt.role_claim, "Claim with the role, a string."),
     setting!(
         "TENET_JWT_ROLES",
         jwt.roles,
-        "What values of that claim mean, as `value=role`, separated by commas; any other is refused. Roles are `owner`, `admin`, `editor`, `evaluator`, `ingester`, `auditor`, and `operator`, which is bound to no tenant. Without it the first six mean themselves, and nobody is an operator."
+        "Role for each value of that claim, as `value=role`, separated by commas; other values are refused. Roles are `owner`, `admin`, `editor`, `evaluator`, `ingester`, `auditor`, and `operator`, which belongs to no tenant. If not set, the first six stand for themselves, and no token is an operator's."
     ),
     setting!(
         "DATABASE_URL",
         database.url,
-        "The PostgreSQL database, as `postgresql://user:password@host/database`. `tenet serve` requires it; without it `tenet dev` starts a database of its own.",
+        "The PostgreSQL database, as `postgresql://user:password@host/database`. `tenet serve` requires it; without it `tenet dev` starts a private PostgreSQL.",
         secret
     ),
     setting!(
         "DATABASE_MIGRATION_URL",
         database.migration_url,
-        "The same database with another login, used for migrations alone. `DATABASE_URL` if it is not set.",
+        "The same database with another login, used only for migrations. If not set, `DATABASE_URL`.",
         secret
     ),
     setting!(
         "TENET_DATABASE_ROLE",
         database.role,
-        "The restricted role that migrations make and that the service works as on every connection."
+        "The restricted role that migrations create and that the service switches to on every connection."
     ),
     setting!(
         "TENET_POOL_SIZE",
         database.pool_size,
-        "Database connections for what requests read and write.",
+        "Database connections for reads and writes of requests.",
         1..=1_000
     ),
     setting!(
         "TENET_LOAD_POOL_SIZE",
         database.load_pool_size,
-        "Database connections kept apart for loading rule sets, so that busy writers do not delay them.",
+        "Database connections reserved for loading rule sets, so that busy writers do not delay them.",
         1..=1_000
     ),
     setting!(
         "TENET_ACQUIRE_TIMEOUT",
         database.acquire_timeout,
-        "How long a request waits for a database connection; then it is refused with 503.",
+        "How long a request waits for a database connection; then it is answered 503.",
         10..=60_000
     ),
     setting!(
@@ -261,13 +261,13 @@ pub const SETTINGS: &[Setting] = &[
     setting!(
         "TENET_LOCK_TIMEOUT",
         database.lock_timeout,
-        "How long one SQL statement waits for a lock; then the request is refused with 503.",
+        "How long one SQL statement waits for a lock; then the request is answered 503.",
         10..=60_000
     ),
     setting!(
         "TENET_MIN_REVISION_WAIT",
         engine.min_revision_wait,
-        "How long an evaluation waits for its `minRevision`; then it is refused with 503.",
+        "How long an evaluation waits for its `minRevision`; then it is answered 503.",
         0..=60_000
     ),
     setting!(
@@ -279,28 +279,32 @@ pub const SETTINGS: &[Setting] = &[
     setting!(
         "TENET_RESIDENT_TENANTS_MAX",
         engine.resident_tenants_max,
-        "Rule sets in memory at most; beyond it the least recently used one goes.",
+        "Largest number of rule sets in memory; beyond it the least recently used ones are evicted.",
         1..=10_000_000
     ),
     setting!(
         "TENET_RESIDENT_BYTES_MAX",
         engine.resident_bytes_max,
-        "Memory for rule sets, as estimated; beyond it the least recently used one goes.",
+        "Largest memory for rule sets, as estimated; beyond it the least recently used ones are evicted.",
         1_048_576..=1_125_899_906_842_624
     ),
     setting!(
         "TENET_RECONCILE_INTERVAL",
         engine.reconcile_interval,
-        "Time between two looks at the change log, which find what a notification did not tell.",
+        "Interval at which the change log is read, to find changes whose notification was lost.",
         10..=60_000
     ),
     setting!(
         "TENET_STALE_AFTER",
         engine.stale_after,
-        "How long the database may be out of reach before decisions are marked `stale`.",
+        "How long the database may be unreachable before decisions are marked `stale`.",
         100..=600_000
     ),
-    setting!("TENET_LOG_FORMAT", telemetry.log_format, "Form of log lines: `pretty` for people, `json` for machines."),
+    setting!(
+        "TENET_LOG_FORMAT",
+        telemetry.log_format,
+        "Format of log lines: `pretty` for people, `json` for machines."
+    ),
     setting!(
         "TENET_LOG",
         telemetry.log_filter,
@@ -309,7 +313,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(
         "TENET_METRICS_TENANTS_MAX",
         telemetry.metrics_tenants_max,
-        "Tenants that have counts of their own in `/metrics`: the busiest. All others are counted together.",
+        "Number of tenants with their own series in `/metrics`, the busiest. All others are counted together.",
         0..=10_000
     ),
 ];

@@ -68,12 +68,12 @@ fn all_mistakes_are_told_at_once() {
     };
     let found = mistakes(&sources, Purpose::Serve);
     let expected = [
-        "tenet.toml, line 5: there is no setting `engin.idle_stop`; did you mean `engine.idle_stop`?",
-        "tenet.toml, line 3: `http.listen` must be a text or a whole number",
-        "tenet.toml, line 2: there is no setting `http.worker`; did you mean `http.workers`?",
-        "environment: there is no setting `TENET_LISEN`; did you mean `TENET_LISTEN`?",
-        "environment: `soon` of `TENET_IDLE_STOP` cannot be read; it must be a time such as",
-        "command line: `nowhere` of `http.listen` cannot be read; it must be an IP address and a port",
+        "tenet.toml, line 5: unknown setting `engin.idle_stop`; did you mean `engine.idle_stop`?",
+        "tenet.toml, line 3: `http.listen` must be a string or a whole number",
+        "tenet.toml, line 2: unknown setting `http.worker`; did you mean `http.workers`?",
+        "environment: unknown setting `TENET_LISEN`; did you mean `TENET_LISTEN`?",
+        "environment: `soon` of `TENET_IDLE_STOP` is invalid; it must be a time such as",
+        "command line: `nowhere` of `http.listen` is invalid; it must be an IP address and a port",
         "`DATABASE_URL` is not set",
         "`TENET_OPERATOR_KEY` has 5 characters; it needs 16 or more",
     ];
@@ -111,7 +111,7 @@ fn a_variable_of_somebody_else_is_left_alone() {
         ("TENET_LISTEN", ""),
     ]);
     assert_eq!(mistakes(&sources, Purpose::Serve), Vec::<String>::new());
-    refused(&served(&[("TENET_PORT", "8080")]), &["there is no setting `TENET_PORT`"]);
+    refused(&served(&[("TENET_PORT", "8080")]), &["unknown setting `TENET_PORT`"]);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn an_issuer_of_tokens_needs_its_audience_algorithm_and_keys() {
     for wrong in ["http://issuer.example/jwks", "file:///jwks.json", "HTTPS://issuer.example/jwks"] {
         refused(&served(&[whole[0], whole[1], whole[2], ("TENET_JWT_JWKS", wrong)]), &["TENET_JWT_JWKS", "`https://`"]);
     }
-    refused(&with(("TENET_JWT_AUTHORITIES", "/etc/ca.pem")), &["TENET_JWT_AUTHORITIES", "no `https://` address"]);
+    refused(&with(("TENET_JWT_AUTHORITIES", "/etc/ca.pem")), &["TENET_JWT_AUTHORITIES", "not an `https://` address"]);
     for wrong in ["HS256", "none", "rs256", "RS512"] {
         let sources = served(&[whole[0], whole[1], whole[3], ("TENET_JWT_ALGORITHM", wrong)]);
         let found = mistakes(&sources, Purpose::Serve);
@@ -154,9 +154,9 @@ fn an_issuer_of_tokens_needs_its_audience_algorithm_and_keys() {
 
 #[test]
 fn a_value_out_of_bounds_or_form_is_refused() {
-    refused(&served(&[("TENET_POOL_SIZE", "0")]), &["out of bounds", "from 1 to 1000"]);
-    refused(&served(&[("TENET_BODY_LIMIT", "1B")]), &["out of bounds", "from 1024 bytes to"]);
-    refused(&served(&[("TENET_ACQUIRE_TIMEOUT", "1h")]), &["out of bounds", "from 10ms to 60000ms"]);
+    refused(&served(&[("TENET_POOL_SIZE", "0")]), &["out of range", "from 1 to 1000"]);
+    refused(&served(&[("TENET_BODY_LIMIT", "1B")]), &["out of range", "from 1024 bytes to"]);
+    refused(&served(&[("TENET_ACQUIRE_TIMEOUT", "1h")]), &["out of range", "from 10ms to 60000ms"]);
     refused(&served(&[("TENET_DATABASE_ROLE", "app; drop")]), &["TENET_DATABASE_ROLE", "app; drop"]);
     refused(&served(&[("TENET_DATABASE_ROLE", "pg_app")]), &["TENET_DATABASE_ROLE"]);
     for host in ["a b", "http://x", "*.example.org", "192.0.2.1:80", "[2001:db8::1"] {

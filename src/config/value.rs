@@ -1,6 +1,6 @@
 //! How a setting is written as text, and read back.
 //!
-//! Knows single values only; which settings there are stands in `table`.
+//! Knows single values only; `table` lists the settings.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -83,7 +83,7 @@ impl Value for Option<PathBuf> {
 }
 
 impl Value for Vec<String> {
-    const EXPECTS: &'static str = "texts separated by commas";
+    const EXPECTS: &'static str = "values separated by commas";
 
     fn parse(text: &str) -> Option<Self> {
         let parts: Self = text.split(',').map(|part| part.trim().to_owned()).collect();
@@ -195,7 +195,7 @@ impl Value for LogFormat {
 }
 
 impl Value for String {
-    const EXPECTS: &'static str = "a text that is not empty";
+    const EXPECTS: &'static str = "a string that is not empty";
 
     fn parse(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| text.to_owned())
@@ -219,7 +219,7 @@ impl Value for Option<String> {
 }
 
 impl Value for Option<Secret> {
-    const EXPECTS: &'static str = "a text that is not empty";
+    const EXPECTS: &'static str = "a string that is not empty";
 
     fn parse(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Some(Secret::new(text)))

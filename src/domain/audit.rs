@@ -160,20 +160,24 @@ impl AuditRow {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuditFault {
     /// Rows are gone.
-    #[error("rows {0} to {1} are missing")]
+    #[error("{} missing", rows(.0, .1, ["is", "are"]))]
     Missing(i64, i64),
     /// A row is not what was written, or not where it was.
     #[error("row {0} was changed or moved, or does not follow from the one before it")]
     Changed(i64),
     /// Rows that the service did not write.
-    #[error("rows {0} to {1} were added past the service")]
+    #[error("{} added by hand", rows(.0, .1, ["was", "were"]))]
     Added(i64, i64),
     /// The last row was changed along with its hash.
     #[error("row {0}, the last one, is not the one that was written last")]
     EndChanged(i64),
 }
 
-/// Looks through a log, row after row in their order.
+fn rows(first: &i64, last: &i64, [one, several]: [&str; 2]) -> String {
+    if first == last { format!("row {first} {one}") } else { format!("rows {first} to {last} {several}") }
+}
+
+/// Verifies a log, row after row in their order.
 #[derive(Debug, Default)]
 pub struct AuditChain {
     sequence: i64,

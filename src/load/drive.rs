@@ -25,7 +25,7 @@ use super::{
 
 /// Between two reports of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
-/// After a request that was not answered at all, so that a service that is gone is not tried in a hot loop.
+/// Pause after a request without an answer, so that an absent service is not retried in a hot loop.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// What all connections do.

@@ -15,8 +15,8 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The file is no workload.
-    #[error("`{}` is no workload: {source}", path.display())]
+    /// The file is not a workload.
+    #[error("`{}` is not a valid workload: {source}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum Error {
     /// The service did not answer.
     #[error(transparent)]
     Client(#[from] client::Error),
-    /// The service answered otherwise than it must.
+    /// The service refused a request.
     #[error("{doing}: the service answered {status}: {body}")]
     Refused {
         /// What was asked of it.
@@ -42,8 +42,8 @@ pub enum Error {
         /// The body.
         body: String,
     },
-    /// An evaluation is not decided as it must be.
-    #[error("an evaluation by {rules} rules went wrong: {reason}: {body}")]
+    /// The answer to an evaluation is wrong.
+    #[error("the answer to an evaluation with {rules} rules is wrong: {reason}: {body}")]
     WrongDecision {
         /// What is wrong.
         reason: &'static str,

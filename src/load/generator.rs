@@ -63,8 +63,8 @@ impl Generator {
 
 fn unreadable(name: &str, text: &str) -> Error {
     Error::Invalid(format!(
-        "the fact `{name}` is described by `{text}`; understood are `integer 1..9 uniform`, \
-         `0..9 uniform, two decimals`, `one of A B uniform`, `true with probability 0.5`, `always X`, and objects of such"
+        "the description of the fact `{name}`, `{text}`, is invalid; write `integer 1..9 uniform`, \
+         `0..9 uniform, two decimals`, `one of A B uniform`, `true with probability 0.5`, `always X`, or an object of these"
     ))
 }
 
@@ -205,7 +205,7 @@ mod tests {
         {
             let fields = serde_json::json!({ "age": text });
             let error = Generator::parse(fields.as_object().unwrap()).unwrap_err().to_string();
-            assert!(error.contains(&format!("the fact `age` is described by `{text}`")), "{error}");
+            assert!(error.contains(&format!("the description of the fact `age`, `{text}`, is invalid")), "{error}");
         }
     }
 }

@@ -44,12 +44,12 @@ pub struct Options {
     pub server_pid: Option<u32>,
 }
 
-/// Makes the tenants of `workload` or finds them again, runs the load, and says what came of it. `progress` is told
-/// now and then how much time has gone and how many requests were answered.
+/// Creates or finds the tenants of `workload`, runs the load and returns the report. `progress` is called from time to
+/// time with the elapsed time and the number of answered requests.
 ///
 /// # Errors
 ///
-/// The service refuses the workload, or does not answer it as it must, before the load begins. What fails under load
+/// The service refuses the workload, or answers it wrongly, before the load begins. What fails under load
 /// is counted in the report.
 pub async fn run(workload: &Workload, options: &Options, progress: impl Fn(Duration, u64)) -> Result<Report, Error> {
     let mix = workload.mix(&options.mix)?;

@@ -41,7 +41,7 @@ impl Mix {
             let Some((_, known)) = NAMES.iter().find(|(known, _)| known == operation) else {
                 let meant = nearest(operation, NAMES.map(|(known, _)| known)).unwrap_or("evaluate");
                 return Err(Error::Invalid(format!(
-                    "the mix `{name}` has an operation `{operation}` that does not exist; did you mean `{meant}`?"
+                    "the mix `{name}` has an unknown operation `{operation}`; did you mean `{meant}`?"
                 )));
             };
             if !(0.0..=1.0).contains(share) {

@@ -59,9 +59,9 @@ async fn tenant(client: &Client, name: &str) -> Result<Tenant, Error> {
         let listed = client.get(&format!("/api/v1/tenants?namePrefix={}", in_query(name))).await?;
         let page: Page = accepted("finding a tenant again", &listed)?.json()?;
         let found = page.items.into_iter().find(|tenant| tenant.name == name);
-        found.ok_or_else(|| Error::Invalid(format!("the tenant `{name}` can neither be made nor found")))?.id
+        found.ok_or_else(|| Error::Invalid(format!("the tenant `{name}` can neither be created nor found")))?.id
     } else {
-        accepted("making a tenant", &created)?.json::<Named>()?.id
+        accepted("creating a tenant", &created)?.json::<Named>()?.id
     };
     Ok(Tenant { rules_path: format!("/api/v1/tenants/{id}/rules"), id })
 }

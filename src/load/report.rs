@@ -90,7 +90,7 @@ impl Report {
         }
     }
 
-    /// Whether every request was sent, and succeeded, and there was one at all.
+    /// Whether at least one request was sent and all succeeded.
     pub fn is_clean(&self) -> bool {
         self.requests > 0 && self.errors.is_empty() && self.not_sent == 0
     }
@@ -109,7 +109,7 @@ impl fmt::Display for Report {
         writeln!(f, "bytes        {} sent, {} received", self.bytes_sent, self.bytes_received)?;
         match self.server_cpu_us_per_request {
             Some(cpu) => writeln!(f, "server CPU   {cpu:.1} µs a request")?,
-            None => writeln!(f, "server CPU   not known: the service is not on this machine, or not ours to look at")?,
+            None => writeln!(f, "server CPU   unknown: the service is on another machine, or belongs to another user")?,
         }
         if self.errors.is_empty() && self.not_sent == 0 {
             return write!(f, "errors       none");

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use hdrhistogram::{Histogram, errors::CreationError};
 use serde::{Deserialize, de::IgnoredAny};
 
-/// The longest latency that is told apart from longer ones, in microseconds.
+/// The longest latency that is recorded as such, in microseconds; longer ones count as this.
 const LATENCY_MAX_US: u64 = 300_000_000;
 
 /// Counts of one connection, or of all.
@@ -81,7 +81,7 @@ impl Results {
     /// What is wrong with a decision by `rules` rules, if anything is.
     pub fn check(body: &[u8], rules: usize) -> Result<(), &'static str> {
         match Self::read(body) {
-            None => Err("the answer is no decision"),
+            None => Err("the answer is not a decision"),
             Some(results) if results.count != rules => Err("wrong number of results"),
             Some(results) if results.errors > 0 => Err("a rule ended with an error"),
             Some(_) => Ok(()),
@@ -99,8 +99,8 @@ mod tests {
             (r#"{"results":[{"matched":true,"error":null},{"matched":false}],"stale":false}"#, Ok(())),
             (r#"{"results":[{"error":null}]}"#, Err("wrong number of results")),
             (r#"{"results":[{"error":null},{"error":{"code":"x"}}]}"#, Err("a rule ended with an error")),
-            (r#"{"title":"no"}"#, Err("the answer is no decision")),
-            ("", Err("the answer is no decision")),
+            (r#"{"title":"no"}"#, Err("the answer is not a decision")),
+            ("", Err("the answer is not a decision")),
         ] {
             assert_eq!(Results::check(body.as_bytes(), 2), outcome, "{body}");
         }

@@ -46,7 +46,7 @@ impl Workload {
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is no workload, or describes facts in words that are not understood.
+    /// It cannot be read, is not a workload, or has an invalid description of facts.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
         let file: File =

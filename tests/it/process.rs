@@ -198,7 +198,7 @@ async fn dev_without_programs_says_where_it_looked_and_what_to_do() {
     let mut process = TestProcess::run(&arguments, &[("TENET_PG_BIN", empty.path().to_str().unwrap())]);
     assert_eq!(process.end().await, Some(3), "{}", process.printed());
     let printed = process.printed();
-    assert!(printed.contains("looked, in this order") && printed.contains("make postgres"), "{printed}");
+    assert!(printed.contains("searched, in this order") && printed.contains("make postgres"), "{printed}");
     assert!(printed.contains(empty.path().to_str().unwrap()), "{printed}");
 }
 

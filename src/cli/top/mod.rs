@@ -1,6 +1,6 @@
-//! `tenet top`: how the tenants in a node's memory and all nodes are doing, drawn again every few seconds.
+//! `tenet top`: the state of the nodes and of the tenants in a node's memory, redrawn every few seconds.
 //!
-//! It asks the HTTP API, as anyone could; nothing is drawn that is not answered there.
+//! It shows only what the HTTP API answers.
 
 mod sample;
 mod view;
@@ -25,7 +25,7 @@ use crate::{
 /// Flags of `tenet top`.
 #[derive(Args)]
 pub(super) struct Flags {
-    /// The service [default: where TENET_ADMIN_LISTEN or TENET_LISTEN says, on this machine]
+    /// URL of the service [default: this machine, at TENET_ADMIN_LISTEN or TENET_LISTEN]
     #[arg(long)]
     url: Option<String>,
     /// Operator key [default: TENET_OPERATOR_KEY, which other users of this machine cannot see]
@@ -34,21 +34,21 @@ pub(super) struct Flags {
     /// Print once and end, without rates
     #[arg(long)]
     once: bool,
-    /// What stands at the top
+    /// Sort order
     #[arg(long, value_enum, default_value_t = Sort::Rate)]
     sort: Sort,
     /// Tenants to show
     #[arg(long, default_value_t = 30, value_name = "N")]
     rows: usize,
-    /// Seconds between two looks
+    /// Seconds between two updates
     #[arg(long, default_value_t = 2, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     interval: u64,
 }
 
-/// What tenants are ordered by; the most of it first, names from A.
+/// What tenants are sorted by: the largest value first, names from A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Sort {
-    /// Decisions a second; decisions at all where there are no rates
+    /// Decisions a second; with --once, the number of decisions
     Rate,
     /// Cost of decisions
     Cost,
@@ -56,9 +56,9 @@ enum Sort {
     Time,
     /// Memory
     Memory,
-    /// How far behind the database
+    /// Lag behind the database
     Lag,
-    /// Failed actors started again
+    /// Restarts of failed actors
     Restarts,
     /// Name
     Name,

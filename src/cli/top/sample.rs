@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::client::Client;
 
-/// Tenants that are asked for at most: beyond it nobody reads on.
+/// Tenants fetched at most; nobody reads a longer table.
 const TENANTS_MAX: usize = 2_000;
 /// Those in memory.
 const TENANTS: &str =

@@ -1,7 +1,7 @@
 //! Finding a value again in the text that it was read from.
 //!
-//! The parser tells a place only with an error. So the text is read once more, up to the value wanted, and there the
-//! reading is made to fail. That is done for what is wrong alone, never for all that is right.
+//! The parser reports positions only in its errors. So the text is parsed once more and parsing is made to fail at the
+//! value wanted. This is done only for values with an error.
 
 use std::{fmt, ops::Range};
 
@@ -14,9 +14,9 @@ use crate::domain::quote::{child_path, element_path};
 /// A value in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) struct Found {
-    /// The bytes to point at: those of the value if it is no list or object, else those of its key.
+    /// The bytes to point at: those of a scalar, or of the key of a list or object.
     pub place: Range<usize>,
-    /// Where each character of a text stands, and where the text ends; `None` for other values.
+    /// The byte of each character of a string, and the byte after the last; `None` for other values.
     pub characters: Option<Vec<usize>>,
 }
 

@@ -1,7 +1,7 @@
-//! YAML as it is written by people: read as JSON values, and every value found again in the text.
+//! YAML as people write it: read as JSON values, each of which can be located in the text.
 //!
-//! Keys that stand twice, keys that are no texts, tags and several documents in one text are refused. What a document
-//! must hold is not known here.
+//! Duplicate keys, keys that are not strings, tags and several documents in one text are errors. What a document must
+//! contain is not known here.
 
 mod find;
 mod read;

@@ -27,14 +27,14 @@ fn is_blank(text: &str) -> bool {
 }
 
 fn malformed(error: &serde_yaml_ng::Error) -> Detail {
-    let told = error.to_string();
+    let text = error.to_string();
     // The place is shown beside the message.
-    let message = told.split(" at line ").next().unwrap_or(&told);
+    let message = text.split(" at line ").next().unwrap_or(&text);
     match message {
-        told if told.contains("more than one document") => {
-            Detail::new("malformed_yaml", "there is more than one document").hint("make a file of each")
+        text if text.contains("more than one document") => {
+            Detail::new("malformed_yaml", "the file has more than one YAML document").hint("put each into its own file")
         }
-        told => Detail::new("malformed_yaml", format!("this is not YAML: {told}")),
+        text => Detail::new("malformed_yaml", format!("invalid YAML: {text}")),
     }
 }
 
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
         let number = Number::from_f64(value).map(Value::Number);
         number.ok_or_else(|| {
-            fail(self.noted, "value_invalid", "a number is finite".to_owned(), "quote it if it is a text")
+            fail(self.noted, "value_invalid", "a number must be finite".to_owned(), "quote it if it is a string")
         })
     }
 
@@ -115,8 +115,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
-        let message = "a value has no tag".to_owned();
-        Err(fail(self.noted, "tag_unknown", message, "quote it if the `!` belongs to a text"))
+        let message = "tags are not supported".to_owned();
+        Err(fail(self.noted, "tag_unknown", message, "quote the value if the `!` belongs to it"))
     }
 }
 
@@ -128,7 +128,7 @@ struct KeySeed<'a> {
 
 impl KeySeed<'_> {
     fn no_text<E: Error>(&self) -> E {
-        fail(self.noted, "key_invalid", "a key is a text".to_owned(), "quote it")
+        fail(self.noted, "key_invalid", "a key must be a string".to_owned(), "quote it")
     }
 }
 
@@ -149,8 +149,8 @@ impl<'de> Visitor<'de> for KeySeed<'_> {
 
     fn visit_str<E: Error>(self, key: &str) -> Result<String, E> {
         if self.known.contains_key(key) {
-            let message = format!("the key `{}` stands here twice", quoted(key));
-            return Err(fail(self.noted, "key_duplicate", message, "leave one out"));
+            let message = format!("duplicate key `{}`", quoted(key));
+            return Err(fail(self.noted, "key_duplicate", message, "remove one"));
         }
         Ok(key.to_owned())
     }

@@ -1,4 +1,4 @@
-//! Where the characters of a scalar's value stand in the text: plain, quoted, literal (`|`) or folded (`>`).
+//! The positions of a scalar's characters in the text: plain, quoted, literal (`|`) or folded (`>`).
 //!
 //! The value is known already; it is laid along the text, so that little of YAML needs to be known here.
 
@@ -64,9 +64,9 @@ impl<'a> Along<'a> {
         let body = rest.get(rest.find('\n')? + 1..)?;
         let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let indent = first.len() - first.trim_start_matches(' ').len();
-        // A number in the head says how deep the block stands, which the first line cannot say itself.
-        let is_told = head.split('#').next().is_some_and(|head| head.contains(|c: char| c.is_ascii_digit()));
-        if is_told {
+        // A number in the head gives the indentation, which then cannot be taken from the first line.
+        let has_indent = head.split('#').next().is_some_and(|head| head.contains(|c: char| c.is_ascii_digit()));
+        if has_indent {
             return None;
         }
         let at = text.len() - body.len();
