@@ -123,8 +123,19 @@ fn origin_forms(origins: &[String]) -> Vec<String> {
 
 fn url_form(variable: &str, url: Option<&Secret>) -> Option<String> {
     let url = url?.expose();
-    (!url.starts_with("postgres://") && !url.starts_with("postgresql://")).then(|| {
-        format!("`{variable}` is not the address of a PostgreSQL database; it must begin with `postgresql://`")
+    let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) else {
+        return Some(format!(
+            "`{variable}` is not the address of a PostgreSQL database; it must begin with `postgresql://`"
+        ));
+    };
+    // One `@` ends the user and password. A second one, or one after a `/`, belongs to a password that is not encoded.
+    let before_query = rest.split('?').next().unwrap_or(rest);
+    let after_authority = before_query.split_once('/').is_some_and(|(_, path)| path.contains('@'));
+    (after_authority || before_query.matches('@').count() > 1 || before_query.contains('#')).then(|| {
+        format!(
+            "`{variable}` has a character in its password that ends a part of the address; write `@` as `%40`, `/` as \
+             `%2F`, `#` as `%23` and `%` as `%25`, or leave the password out and set `PGPASSWORD`"
+        )
     })
 }
 

@@ -100,6 +100,23 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
+fn a_password_that_must_be_encoded_is_named_as_such_and_not_shown() {
+    for password in ["hu@sh", "hu/sh", "hu#sh", "h@u/sh"] {
+        let url = format!("postgresql://tenet:{password}@localhost/tenet");
+        let found = mistakes(&served(&[("DATABASE_URL", &url)]), Purpose::Serve);
+        assert!(found.iter().any(|mistake| mistake.contains("`%40`") && mistake.contains("PGPASSWORD")), "{found:#?}");
+        assert!(!found.join("\n").contains(password), "{found:#?}");
+    }
+    for url in [
+        "postgresql://tenet:hu%40s%2Fh%23@localhost:5432/tenet?sslmode=require",
+        "postgresql://tenet@localhost/tenet",
+        "postgresql:///tenet?host=/run/postgresql&user=me@example.org",
+    ] {
+        assert_eq!(mistakes(&served(&[("DATABASE_URL", url)]), Purpose::Serve), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_variable_of_somebody_else_is_left_alone() {
     let sources = served(&[
         ("PATH", "/bin"),
