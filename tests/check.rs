@@ -64,6 +64,20 @@ fn the_example_is_right_and_its_tests_pass() {
 }
 
 #[test]
+fn every_example_is_right_and_has_tests_that_pass() {
+    let mut files = 0;
+    for entry in fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let (code, stdout, stderr) = tenet(&["check", "--format", "json", path.to_str().unwrap()], b"");
+        let answer: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+        assert!(answer["files"][0]["testsPassed"].as_u64().unwrap() >= 3, "{} has too few tests", path.display());
+        files += 1;
+    }
+    assert!(files >= 4, "acme, flags, fraud and loans");
+}
+
+#[test]
 fn a_mistake_is_shown_with_its_line_and_a_mark_under_it() {
     let text = "schema: {facts: {age: int}}\nrules:\n  - name: adult\n    expression: 'facts.agee >= 18'\n";
     let expected = "standard input:4:18: error: ";
