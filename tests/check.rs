@@ -78,6 +78,18 @@ fn every_example_is_right_and_has_tests_that_pass() {
 }
 
 #[test]
+fn a_reader_that_has_closed_its_end_breaks_no_command() {
+    for arguments in [&["check", EXAMPLE][..], &["eval", "--schema", SCHEMA, "1 + 1"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenet"));
+        command.args(arguments).env_clear().current_dir(env!("CARGO_MANIFEST_DIR"));
+        let ended = command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap()), (Some(0), String::new()));
+    }
+}
+
+#[test]
 fn a_mistake_is_shown_with_its_line_and_a_mark_under_it() {
     let text = "schema: {facts: {age: int}}\nrules:\n  - name: adult\n    expression: 'facts.agee >= 18'\n";
     let expected = "standard input:4:18: error: ";

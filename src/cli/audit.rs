@@ -1,5 +1,7 @@
 //! `tenet audit`: verifies the audit logs, for operators with access to the database.
 
+use std::io;
+
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
@@ -11,7 +13,7 @@ use crate::{
     telemetry::Metrics,
 };
 
-use super::{block_on, input::counted};
+use super::{block_on, input::counted, output::say};
 
 /// Tenants asked for at once.
 const TENANTS_AT_ONCE: u32 = 500;
@@ -68,7 +70,7 @@ async fn verify(store: &Store, tenant: Option<TenantId>) -> anyhow::Result<()> {
             bail!("this tenant has no audit log");
         }
         verified = 1;
-        faulty = usize::from(print_report(&report));
+        faulty = usize::from(print_report(&report)?);
     } else {
         let mut after = None;
         loop {
@@ -77,26 +79,26 @@ async fn verify(store: &Store, tenant: Option<TenantId>) -> anyhow::Result<()> {
             after = Some(*last);
             for tenant in tenants {
                 verified += 1;
-                faulty += usize::from(print_report(&store.verify_audit(scope(tenant)).await?));
+                faulty += usize::from(print_report(&store.verify_audit(scope(tenant)).await?)?);
             }
         }
     }
     if faulty > 0 {
         bail!("{} altered by hand, of {verified} verified", counted(faulty, "audit log"));
     }
-    println!("{} verified, none altered", counted(verified, "audit log"));
+    say!("{} verified, none altered", counted(verified, "audit log"))?;
     Ok(())
 }
 
 /// Prints a report and returns whether it has faults.
-fn print_report(report: &AuditReport) -> bool {
+fn print_report(report: &AuditReport) -> io::Result<bool> {
     let AuditReport { tenant, rows, hash, faults } = report;
     let whose = if *tenant == TenantId::NOBODY { "operators".to_owned() } else { tenant.to_string() };
     if faults.is_empty() {
-        println!("{whose}  {}  {hash}", counted(*rows, "row"));
+        say!("{whose}  {}  {hash}", counted(*rows, "row"))?;
     }
     for fault in faults {
-        println!("{whose}  {fault}");
+        say!("{whose}  {fault}")?;
     }
-    !faults.is_empty()
+    Ok(!faults.is_empty())
 }

@@ -1,9 +1,6 @@
 //! `tenet check`: checks rule files and runs their test cases, without a service or a database.
 
-use std::{
-    io::{self, Write},
-    ops::Range,
-};
+use std::ops::Range;
 
 use anyhow::bail;
 use clap::Args;
@@ -12,6 +9,7 @@ use serde_json::Value;
 
 use super::{
     input::{self, Format, counted},
+    output::{self, say},
     report::{Problem, ProblemRow, Source, printable},
     verify::{Costing, Counts, verify},
     yaml::{self, Found},
@@ -94,14 +92,16 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
         Format::Text => as_text(&checked),
         Format::Json => as_json(&checked, errors)?,
     };
-    io::stdout().write_all(text.as_bytes())?;
+    output::text(&text)?;
     if errors > 0 {
         let wrong = checked.iter().filter(|file| file.errors() > 0).count();
         bail!("{} in {wrong} of {}", counted(errors, "error"), counted(checked.len(), "file"));
     }
     if flags.format == Format::Text {
-        checked.iter().filter_map(Checked::costliest).for_each(|line| print!("{line}"));
-        println!("{}", summary(&checked));
+        for line in checked.iter().filter_map(Checked::costliest) {
+            say!("{line}")?;
+        }
+        say!("{}", summary(&checked))?;
     }
     Ok(())
 }
@@ -178,7 +178,7 @@ impl Checked {
         let (name, text) = (printable(name), printable(text));
         let file = &self.source.name;
         Some(format!(
-            "{file}{at}: the {kind} `{name}` has the highest worst-case cost, {units} of {limit} units; its most expensive part is `{text}`\n"
+            "{file}{at}: the {kind} `{name}` has the highest worst-case cost, {units} of {limit} units; its most expensive part is `{text}`"
         ))
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
+use super::output::say;
 use crate::client::{Client, Method, Response};
 
 const TENANT: &str = "acme-corp-demo";
@@ -40,14 +41,14 @@ pub(super) async fn play(client: &Client) -> anyhow::Result<()> {
     let tenant = tenant(client).await?;
     schema(client, &tenant).await?;
     let rule = rule(client, &tenant).await?;
-    println!("\n# A decision: which rules do these facts match?");
+    say!("\n# A decision: which rules do these facts match?")?;
     let evaluation = format!(r#"{{"tenantId": "{tenant}", "facts": {FACTS}}}"#);
     let decision = send(client, Method::POST, "/api/v1/evaluate", &evaluation).await?;
     expect(&decision, &[200])?;
-    println!("\n# Your turn: change the rule, then ask again. The new rule decides at once.");
+    say!("\n# Your turn: change the rule, then ask again. The new rule decides at once.")?;
     let path = format!("/api/v1/tenants/{tenant}/rules/{rule}");
-    println!("$ {}", curl_line(client, &Method::PATCH, &path, r#"{"expression": "facts.age >= 30"}"#));
-    println!("$ {}\n", curl_line(client, &Method::POST, "/api/v1/evaluate", &evaluation));
+    say!("$ {}", curl_line(client, &Method::PATCH, &path, r#"{"expression": "facts.age >= 30"}"#))?;
+    say!("$ {}\n", curl_line(client, &Method::POST, "/api/v1/evaluate", &evaluation))?;
     Ok(())
 }
 
@@ -58,30 +59,30 @@ async fn ready(client: &Client) {
 }
 
 async fn tenant(client: &Client) -> anyhow::Result<String> {
-    println!("\n# A tenant");
+    say!("\n# A tenant")?;
     let created = send(client, Method::POST, "/api/v1/tenants", &format!(r#"{{"name": "{TENANT}"}}"#)).await?;
     if created.status == 201 {
         return Ok(created.json::<Named>()?.id);
     }
     expect(&created, &[409])?;
-    println!("\n# An earlier run has created it; it is used again.");
+    say!("\n# An earlier run has created it; it is used again.")?;
     let path = format!("/api/v1/tenants?namePrefix={TENANT}");
     let found = find(client, &path, TENANT).await?;
     found.with_context(|| format!("the service neither creates a tenant `{TENANT}` nor lists one"))
 }
 
 async fn schema(client: &Client, tenant: &str) -> anyhow::Result<()> {
-    println!("\n# The shape of its facts");
+    say!("\n# The shape of its facts")?;
     let path = format!("/api/v1/tenants/{tenant}/schema");
     let created = send(client, Method::POST, &path, SCHEMA).await?;
     if created.status == 409 {
-        println!("\n# It has a schema from an earlier run, which is kept.");
+        say!("\n# It has a schema from an earlier run, which is kept.")?;
     }
     expect(&created, &[201, 409])
 }
 
 async fn rule(client: &Client, tenant: &str) -> anyhow::Result<String> {
-    println!("\n# A rule");
+    say!("\n# A rule")?;
     let path = format!("/api/v1/tenants/{tenant}/rules");
     let body = format!(r#"{{"name": "{RULE}", "expression": "facts.age >= 18"}}"#);
     let created = send(client, Method::POST, &path, &body).await?;
@@ -89,7 +90,7 @@ async fn rule(client: &Client, tenant: &str) -> anyhow::Result<String> {
         return Ok(created.json::<Named>()?.id);
     }
     expect(&created, &[409])?;
-    println!("\n# It has a rule `{RULE}` from an earlier run, which is kept.");
+    say!("\n# It has a rule `{RULE}` from an earlier run, which is kept.")?;
     let found = find(client, &format!("{path}?namePrefix={RULE}"), RULE).await?;
     found.with_context(|| format!("the service neither creates a rule `{RULE}` nor lists one"))
 }
@@ -103,12 +104,12 @@ async fn find(client: &Client, path: &str, name: &str) -> anyhow::Result<Option<
 
 /// Sends a request; prints it, and its answer.
 async fn send(client: &Client, method: Method, path: &str, body: &str) -> anyhow::Result<Response> {
-    println!("$ {}", curl_line(client, &method, path, body));
+    say!("$ {}", curl_line(client, &method, path, body))?;
     let headers: &[_] = if body.is_empty() { &[] } else { &[("content-type", "application/json")] };
     let response = client.request(method, path, headers, body.to_owned()).await?;
-    println!("{}", response.status);
+    say!("{}", response.status)?;
     let text = response.text();
-    println!("{}", if text.starts_with(['{', '[']) { indented(&text) } else { text });
+    say!("{}", if text.starts_with(['{', '[']) { indented(&text) } else { text })?;
     Ok(response)
 }
 

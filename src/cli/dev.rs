@@ -17,7 +17,7 @@ use crate::{
     telemetry,
 };
 
-use super::{block_on, demo, exit, health, migrate, own_key};
+use super::{block_on, demo, exit, health, migrate, output::say, own_key};
 
 /// Flags of `tenet dev`.
 #[derive(Args)]
@@ -100,6 +100,6 @@ async fn serve(mut settings: Settings, cluster: Option<&Cluster>, data_dir: &Pat
             played = demo::play(&client) => played?,
         }
     }
-    println!("serving on {url} (API {url}/api/v1, documentation {url}/swagger/); Ctrl-C stops it");
+    say!("serving on {url} (API {url}/api/v1, documentation {url}/swagger/); Ctrl-C stops it")?;
     serving.await
 }

@@ -1,7 +1,5 @@
 //! `tenet eval`: checks one expression and evaluates it on facts, without a service or a database.
 
-use std::io::{self, Write};
-
 use anyhow::bail;
 use clap::{Args, error::ErrorKind};
 use serde_json::{Value, json};
@@ -9,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     check::locate,
     input::{self, Format},
+    output,
     report::{Problem, Source},
     verify, yaml,
 };
@@ -173,7 +172,7 @@ fn refuse(flags: &Flags, wrong: &Wrong, trace: Option<&[TraceEntry]>) -> anyhow:
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
-    Ok(io::stdout().write_all(text.as_bytes())?)
+    Ok(output::text(text)?)
 }
 
 /// The sub-expressions, each below the one that holds it, with their values beside them.

@@ -13,7 +13,7 @@ use crate::{
     config::{HttpSettings, Purpose, Settings, Sources},
 };
 
-use super::block_on;
+use super::{block_on, output::say};
 
 /// How long the service may take to answer: less than those who ask through us wait, which is 3 s in the image.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
         if !response.is_success() {
             bail!("the service is not healthy: `{path}` answers {}: {}", response.status, response.text());
         }
-        println!("{}", response.text());
+        say!("{}", response.text())?;
         Ok(())
     })
 }

@@ -12,7 +12,7 @@ use crate::{
     telemetry::Metrics,
 };
 
-use super::block_on;
+use super::{block_on, output::say};
 
 /// A hundred years. A key that should last longer should have no end.
 const DAYS_MAX: i64 = 36_500;
@@ -104,7 +104,7 @@ async fn act(store: &Store, pepper: Option<&Secret>, action: Action) -> anyhow::
                 None => create_for_operator(store, pepper, &name).await?,
                 Some(tenant) => create_for_tenant(store, pepper, tenant, draft(name, &scopes, days)?).await?,
             };
-            println!("{}", token.text());
+            say!("{}", token.text())?;
             eprintln!("keep it safe: it is not stored and cannot be shown again");
             Ok(())
         }
@@ -118,7 +118,7 @@ async fn act(store: &Store, pepper: Option<&Secret>, action: Action) -> anyhow::
             if !revoked {
                 bail!("no key has this id: `tenet keys list` lists them");
             }
-            println!("revoked");
+            say!("revoked")?;
             Ok(())
         }
     }
@@ -163,7 +163,7 @@ async fn create_for_tenant(
 async fn list(store: &Store, tenant: Option<TenantScope>) -> anyhow::Result<()> {
     let Some(tenant) = tenant else {
         for key in store.operator_keys().await? {
-            println!("{}  {}  {}", key.id, key.created_at.format("%Y-%m-%d %H:%M"), key.name);
+            say!("{}  {}  {}", key.id, key.created_at.format("%Y-%m-%d %H:%M"), key.name)?;
         }
         return Ok(());
     };
@@ -173,13 +173,7 @@ async fn list(store: &Store, tenant: Option<TenantScope>) -> anyhow::Result<()> 
         for key in page.items {
             let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
             let end = key.expires_at.map_or_else(|| "-".to_owned(), |end| end.format("%Y-%m-%d %H:%M").to_string());
-            println!(
-                "{}  {}  {end}  {}  {}",
-                key.id,
-                key.created_at.format("%Y-%m-%d %H:%M"),
-                scopes.join(","),
-                key.name
-            );
+            say!("{}  {}  {end}  {}  {}", key.id, key.created_at.format("%Y-%m-%d %H:%M"), scopes.join(","), key.name)?;
         }
         request.cursor = page.next_cursor;
         if request.cursor.is_none() {

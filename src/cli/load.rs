@@ -12,7 +12,7 @@ use crate::{
     load::{self, Options, Workload},
 };
 
-use super::{block_on, health};
+use super::{block_on, health, output::say};
 
 /// Flags of `tenet load`.
 #[derive(Args)]
@@ -74,9 +74,9 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     if flags.json {
-        println!("{}", serde_json::to_string_pretty(&report)?)
+        say!("{}", serde_json::to_string_pretty(&report)?)?
     } else {
-        println!("{report}")
+        say!("{report}")?
     }
     if !report.is_clean() {
         bail!("some requests failed or were answered wrongly");

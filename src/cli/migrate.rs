@@ -1,6 +1,6 @@
 //! `tenet migrate`: migrates the database up or down, and shows its version.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -10,7 +10,7 @@ use crate::{
     store::migrate::{self, Migrate, MigrateOptions, Status},
 };
 
-use super::block_on;
+use super::{block_on, output::say};
 
 /// Flags of `tenet migrate`.
 #[derive(Args)]
@@ -85,37 +85,38 @@ fn options(settings: &Settings) -> anyhow::Result<MigrateOptions> {
 
 async fn act(database: &mut Migrate, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Up { to } => print_done("applied", &database.up(to).await?),
-        Action::Down { to: Some(version), .. } => print_done("undid", &database.down(version).await?),
-        Action::Down { all: true, .. } => print_done("undid", &database.down(0).await?),
-        Action::Down { .. } => print_done("undid", &database.down_one().await?),
+        Action::Up { to } => print_done("applied", &database.up(to).await?)?,
+        Action::Down { to: Some(version), .. } => print_done("undid", &database.down(version).await?)?,
+        Action::Down { all: true, .. } => print_done("undid", &database.down(0).await?)?,
+        Action::Down { .. } => print_done("undid", &database.down_one().await?)?,
         Action::Version => match database.version().await? {
-            Some(at) => println!("{}{}", at.version, if at.dirty { " (dirty)" } else { "" }),
-            None => println!("none"),
+            Some(at) => say!("{}{}", at.version, if at.dirty { " (dirty)" } else { "" })?,
+            None => say!("none")?,
         },
-        Action::Status => database.status().await?.iter().for_each(print_status),
+        Action::Status => database.status().await?.iter().try_for_each(print_status)?,
         Action::Force { version } => {
             database.force(version).await?;
-            println!("the database is recorded as at migration {version}");
+            say!("the database is recorded as at migration {version}")?;
         }
     }
     Ok(())
 }
 
-fn print_done(did: &str, versions: &[i64]) {
+fn print_done(did: &str, versions: &[i64]) -> io::Result<()> {
     if versions.is_empty() {
-        println!("nothing to do");
+        say!("nothing to do")?;
     }
     for version in versions {
-        println!("{did} migration {version}");
+        say!("{did} migration {version}")?;
     }
+    Ok(())
 }
 
-fn print_status(status: &Status) {
+fn print_status(status: &Status) -> io::Result<()> {
     let state = match status.applied_at {
         _ if status.dirty => "failed halfway".to_owned(),
         Some(at) => format!("applied {}", at.format("%Y-%m-%d %H:%M:%S UTC")),
         None => "pending".to_owned(),
     };
-    println!("{:06}  {:<24}  {state}", status.version, status.description);
+    say!("{:06}  {:<24}  {state}", status.version, status.description)
 }

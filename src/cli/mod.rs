@@ -13,6 +13,7 @@ mod input;
 mod keys;
 mod load;
 mod migrate;
+mod output;
 mod own_key;
 mod report;
 mod rule_file;

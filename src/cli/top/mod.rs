@@ -16,7 +16,7 @@ use self::{
     sample::Sample,
     view::{View, draw},
 };
-use super::{block_on, health};
+use super::{block_on, health, output};
 use crate::{
     client::Client,
     config::{Purpose, Secret, Settings, Sources},
@@ -74,7 +74,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     block_on(async {
         if flags.once {
             let sample = Sample::take(&client).await?;
-            return Ok(io::stdout().write_all(draw(&view, &sample, None).as_bytes())?);
+            return Ok(output::text(&draw(&view, &sample, None))?);
         }
         watch(&client, &view, Duration::from_secs(flags.interval)).await
     })
