@@ -20,7 +20,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{Engine, Error, Shared};
+use super::{Engine, Error, shared::Shared};
 use crate::{
     config::{Secret, limits::VERIFIED_KEYS_MAX},
     domain::{ApiKeyId, Holder, KeyDigest, Permissions, Principal, System, TenantId, TenantScope, Token},

@@ -1,11 +1,13 @@
-//! What the engine can be told.
+//! The engine's settings.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Pepper, supervisor::eviction::Room};
-use crate::{domain::Snapshot, ruleset::RuleSet};
+use crate::{domain::Snapshot, engine::keys::Pepper, ruleset::RuleSet};
 
-/// The engine's settings. Their meaning for operators stands in `docs/configuration.md`.
+/// How long a caller waits for the first load of a tenant.
+pub const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
+
+/// The engine's settings; `docs/configuration.md` explains them to operators.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// How long a tenant stays in memory unused.
@@ -24,13 +26,6 @@ pub struct EngineOptions {
     pub pepper: Pepper,
     /// What makes rule sets of what is stored.
     pub compiler: Compiler,
-}
-
-impl EngineOptions {
-    /// How much there may be in memory.
-    pub(super) fn room(&self) -> Room {
-        Room { count_max: self.residents_max, bytes_max: self.resident_bytes_max }
-    }
 }
 
 impl Default for EngineOptions {

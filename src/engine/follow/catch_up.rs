@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{domain::Revision, engine::tenant::reload::Want};
+use crate::{domain::Revision, engine::resident::hints::Want};
 
 /// How often every tenant in memory is compared, whatever the change log says.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(60);

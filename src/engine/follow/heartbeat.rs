@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::{
     domain::{NodeId, Vitals},
-    engine::Shared,
+    engine::shared::Shared,
 };
 
 /// How often the row is written: a third of what makes a node count as gone.
@@ -34,10 +34,10 @@ pub async fn beat(shared: Arc<Shared>, id: NodeId) {
 fn vitals(shared: &Shared) -> Vitals {
     let now_ms = shared.clock.now_ms();
     let mut vitals = Vitals { synchronised_ago_ms: shared.freshness.age_ms(now_ms), ..Vitals::default() };
-    shared.registry.each(|_, resident| {
+    shared.registry.each(|entry| {
         vitals.resident_tenants += 1;
-        vitals.memory_bytes += resident.memory_bytes();
-        vitals.lag_ms = vitals.lag_ms.max(resident.lag_ms(now_ms));
+        vitals.memory_bytes += entry.resident.memory_bytes();
+        vitals.lag_ms = vitals.lag_ms.max(entry.lag_ms(now_ms));
     });
     vitals
 }

@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use self::catch_up::Schedule;
 use crate::{
     domain::Revision,
-    engine::{Shared, tenant::reload::Want},
+    engine::{resident::hints::Want, shared::Shared},
     store::{self, ChangeCursor, Head, Heard, Listener, Poll, Reconciler},
 };
 
@@ -173,7 +173,7 @@ async fn compare_all(shared: &Shared) -> Result<(), store::Error> {
 /// Passes on what a head hints at, as `judge` says from what is stored and what is served.
 fn look_into(shared: &Shared, head: Head, judge: fn(Option<Revision>, Option<Revision>) -> Option<Want>) {
     let Some(entry) = shared.registry.entry(head.tenant_id) else { return };
-    let served = entry.resident.revision();
+    let served = entry.revision();
     let Some(want) = judge(head.revision, served) else { return };
     if served.is_some() && matches!(want, Want::AtLeast(_)) {
         shared.metrics.reconcile_catch();

@@ -8,12 +8,14 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::resolve::FIRST_LOAD_WAIT;
+use super::Engine;
 use crate::{
     domain::{TenantId, TenantScope},
     engine::{
-        Engine, Error, Shared, supervisor,
-        tenant::{self, Missing},
+        error::Error,
+        message::{Missing, SupervisorMsg, TenantMsg, Waiter},
+        options::FIRST_LOAD_WAIT,
+        shared::Shared,
     },
 };
 
@@ -25,7 +27,7 @@ impl Engine {
     pub async fn load_tenant(&self, scope: TenantScope) -> Result<(), Error> {
         let tenant = scope.id();
         let entry = self.inner.shared.registry.entry(tenant);
-        if entry.is_none_or(|entry| entry.resident.revision().is_none()) {
+        if entry.is_none_or(|entry| entry.revision().is_none()) {
             self.ensure(tenant, None, FIRST_LOAD_WAIT).await?.ok_or(Error::LoadFailed)?;
         }
         Ok(())
@@ -35,7 +37,7 @@ impl Engine {
     pub async fn stop_tenant(&self, scope: TenantScope) -> Result<(), Error> {
         let tenant = scope.id();
         let (reply, stopped) = oneshot::channel();
-        self.inner.shared.tell(supervisor::Msg::Stop { tenant, reply })?;
+        self.inner.shared.tell(SupervisorMsg::Stop { tenant, reply })?;
         if stopped.await.map_err(|_| Error::Stopping)? { Ok(()) } else { Err(Error::TenantPinned) }
     }
 
@@ -43,7 +45,7 @@ impl Engine {
     pub async fn reload_tenant(&self, scope: TenantScope) -> Result<(), Error> {
         let Some(entry) = self.inner.shared.registry.entry(scope.id()) else { return self.load_tenant(scope).await };
         let (reply, reloaded) = oneshot::channel();
-        let asked = entry.send(tenant::Msg::Reload(reply)).is_ok();
+        let asked = entry.send(TenantMsg::Reload(reply)).is_ok();
         let answer = if asked { timeout(FIRST_LOAD_WAIT, reloaded).await } else { Ok(Ok(Err(Missing::Load))) };
         match answer {
             Ok(Ok(Ok(()))) => Ok(()),
@@ -57,7 +59,7 @@ impl Engine {
     pub async fn release_tenant(&self, scope: TenantScope) -> Result<(), Error> {
         let tenant = scope.id();
         let (reply, released) = oneshot::channel();
-        self.inner.shared.tell(supervisor::Msg::Release { tenant, reply })?;
+        self.inner.shared.tell(SupervisorMsg::Release { tenant, reply })?;
         released.await.map_err(|_| Error::Stopping)
     }
 
@@ -94,8 +96,8 @@ pub(super) async fn keep_pinned(shared: Arc<Shared>, loaded: watch::Sender<bool>
 
 async fn warm_up(shared: &Shared, tenant: TenantId) {
     let (reply, loaded) = oneshot::channel();
-    let waiter = tenant::Waiter { revision_min: None, reply, _permit: None };
-    if shared.tell(supervisor::Msg::Ensure { tenant, waiter }).is_err() {
+    let waiter = Waiter { revision_min: None, reply, _permit: None };
+    if shared.tell(SupervisorMsg::Ensure { tenant, waiter }).is_err() {
         return;
     }
     if !matches!(timeout(FIRST_LOAD_WAIT, loaded).await, Ok(Ok(Ok(_)))) {

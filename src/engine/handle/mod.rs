@@ -6,7 +6,7 @@ pub mod runtime;
 mod write_lock;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,15 +23,15 @@ use crate::{
     config::limits,
     domain::{Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantScope},
     engine::{
-        EngineOptions, Error, Shared,
-        clock::Clock,
+        error::Error,
         follow::{self, heartbeat},
-        freshness::Freshness,
-        keys::{self, Keys},
-        registry::Registry,
-        supervisor::{self, Supervisor},
-        sweep_throttle::SweepThrottle,
-        tenant::{publication::Version, reload::Want},
+        keys,
+        message::SupervisorMsg,
+        options::EngineOptions,
+        resident::hints::Want,
+        shared::Shared,
+        supervisor::Supervisor,
+        tenant::publication::Version,
     },
     error::Detail,
     ruleset::{Amendment, Broken, Refusal, amend},
@@ -58,7 +58,7 @@ pub struct Engine {
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     node: NodeId,
-    supervisor: ActorRef<supervisor::Msg>,
+    supervisor: ActorRef<SupervisorMsg>,
     write_locks: WriteLocks,
     /// Places for callers that wait for a load: the supervisor's mailbox has no bound of its own.
     pub(super) waiting: Arc<Semaphore>,
@@ -105,19 +105,7 @@ pub struct Health {
 impl Engine {
     /// Starts the supervisor and begins to follow the database.
     pub async fn start(store: Store, metrics: Metrics, options: EngineOptions) -> Result<Self, Error> {
-        let clock = Clock::start();
-        let shared = Arc::new(Shared {
-            freshness: Freshness::new(options.stale_after, clock.began()),
-            keys: Keys::default(),
-            registry: Registry::new(clock),
-            clock,
-            loads: Semaphore::new(limits::LOADS_MAX),
-            sweep_throttle: SweepThrottle::default(),
-            supervisor: OnceLock::new(),
-            store,
-            metrics,
-            options,
-        });
+        let shared = Arc::new(Shared::new(store, metrics, options));
         let (supervisor, supervising) = Supervisor::spawn(None, Supervisor, shared.clone())
             .await
             .map_err(|_| Error::Internal("the supervisor could not be started"))?;
@@ -171,7 +159,7 @@ impl Engine {
         };
         self.forget_keys(scope);
         let (reply, forgotten) = oneshot::channel();
-        self.inner.shared.tell(supervisor::Msg::Forget { tenant, reply })?;
+        self.inner.shared.tell(SupervisorMsg::Forget { tenant, reply })?;
         forgotten.await.map_err(|_| Error::Stopping)?;
         Ok(revision)
     }
@@ -191,7 +179,7 @@ impl Engine {
         if options.if_match.is_some_and(|revision| revision != current) {
             return Err(Error::RevisionMismatch { current });
         }
-        let served = shared.registry.entry(tenant).and_then(|entry| entry.resident.set());
+        let served = shared.registry.entry(tenant).and_then(|entry| entry.set().cloned());
         let snapshot = transaction.snapshot().clone();
         let author = options.author.clone();
         let compile = move || amend(&snapshot, served.as_deref().map(|set| &**set), &change, &options);
@@ -237,7 +225,7 @@ impl Engine {
         let shared = &self.inner.shared;
         let snapshot = shared.store.snapshot(scope).await?.ok_or(Error::TenantNotFound)?;
         let revision = snapshot.revision();
-        let served = shared.registry.entry(scope.id()).and_then(|entry| entry.resident.set());
+        let served = shared.registry.entry(scope.id()).and_then(|entry| entry.set().cloned());
         let options = ChangeOptions::default();
         let accepting = ChangeOptions { accept_breaking: true, ..ChangeOptions::default() };
         let look = move || {
@@ -300,7 +288,7 @@ async fn sweep(shared: Arc<Shared>, every: Duration) {
     let mut ticks = interval(every);
     loop {
         ticks.tick().await;
-        if shared.tell(supervisor::Msg::Sweep).is_err() {
+        if shared.tell(SupervisorMsg::Sweep).is_err() {
             return;
         }
     }

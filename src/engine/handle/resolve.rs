@@ -4,20 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::timeout};
 
+use super::Engine;
 use crate::{
     domain::{Revision, TenantId, TenantScope, TenantStatus},
     engine::{
-        Engine, Error, LiveSet,
+        error::Error,
+        message::{Missing, SupervisorMsg, Waiter},
+        options::FIRST_LOAD_WAIT,
         registry::Serving,
-        resident::hints::NOT_BEHIND,
-        supervisor,
-        tenant::{Missing, Waiter},
+        resident::{hints::NOT_BEHIND, live_set::LiveSet},
     },
     ruleset::Decision,
 };
-
-/// How long a caller waits for the first load of a tenant.
-pub const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
 
 /// A rule set to decide with.
 #[derive(Debug, Clone)]
@@ -105,7 +103,7 @@ impl Engine {
         let permit = self.inner.waiting.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter { revision_min, reply, _permit: Some(permit) };
-        let ensure = supervisor::Msg::Ensure { tenant, waiter };
+        let ensure = SupervisorMsg::Ensure { tenant, waiter };
         self.inner.shared.tell(ensure)?;
         match timeout(wait, answer).await {
             Err(_) => Ok(None),

@@ -4,11 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::Engine;
 use crate::{
     domain::{Revision, Tenant, TenantId, TenantScope},
     engine::{
-        Engine, Error, Shared,
-        resident::{Failure, LastLoad, Resident, live_set::Used},
+        error::Error,
+        registry::Entry,
+        resident::{Failure, LastLoad, live_set::Used},
+        shared::Shared,
     },
     store::{Page, PageRequest},
 };
@@ -105,17 +108,17 @@ pub(super) struct Census {
 
 impl Shared {
     /// As decisions are marked.
-    fn is_stale(&self, resident: &Resident) -> bool {
-        self.freshness.is_stale_since(resident.hints.behind_since_ms(), self.clock.now_ms())
+    fn is_stale(&self, entry: &Entry) -> bool {
+        self.freshness.is_stale_since(entry.resident.hints.behind_since_ms(), self.clock.now_ms())
     }
 
-    fn state_of(&self, resident: &Resident) -> RuntimeState {
-        let lag_ms = resident.lag_ms(self.clock.now_ms());
-        if resident.is_quarantined() {
+    fn state_of(&self, entry: &Entry) -> RuntimeState {
+        let lag_ms = entry.lag_ms(self.clock.now_ms());
+        if entry.resident.is_quarantined() {
             RuntimeState::Quarantined
-        } else if resident.revision().is_none() {
+        } else if entry.revision().is_none() {
             RuntimeState::Loading
-        } else if self.is_stale(resident) || u128::from(lag_ms) > self.options.stale_after.as_millis() {
+        } else if self.is_stale(entry) || u128::from(lag_ms) > self.options.stale_after.as_millis() {
             RuntimeState::Stale
         } else {
             RuntimeState::Ready
@@ -125,10 +128,10 @@ impl Shared {
     /// Looks at all tenants in memory.
     pub(super) fn census(&self) -> Census {
         let mut census = Census::default();
-        self.registry.each(|_, resident| {
-            *census.states.entry(self.state_of(resident)).or_insert(0) += 1;
-            census.memory_bytes += resident.memory_bytes();
-            let messages = resident.mailbox.messages();
+        self.registry.each(|entry| {
+            *census.states.entry(self.state_of(entry)).or_insert(0) += 1;
+            census.memory_bytes += entry.resident.memory_bytes();
+            let messages = entry.resident.mailbox.messages();
             census.messages += messages;
             census.messages_max = census.messages_max.max(messages);
         });
@@ -143,14 +146,14 @@ impl Shared {
             return TenantRuntime { stored, tenant_id, state, resident: None };
         };
         let (resident, now_ms) = (&entry.resident, self.clock.now_ms());
-        let set = resident.set();
+        let set = entry.set();
         let record = resident.record().clone();
         let unused_ms = i64::try_from(now_ms.saturating_sub(resident.used_at_ms())).unwrap_or(i64::MAX);
         let runtime = ResidentRuntime {
-            served: set.as_ref().map(|set| set.tenant().clone()),
-            lag_ms: resident.lag_ms(now_ms),
-            rules_active: set.as_ref().map_or(0, |set| set.active_rules()),
-            rules_broken: set.as_ref().map_or(0, |set| set.broken().len()),
+            served: set.map(|set| set.tenant().clone()),
+            lag_ms: entry.lag_ms(now_ms),
+            rules_active: set.map_or(0, |set| set.active_rules()),
+            rules_broken: set.map_or(0, |set| set.broken().len()),
             memory_bytes: resident.memory_bytes(),
             used: resident.usage().read(),
             last_used_at: Utc::now() - TimeDelta::try_milliseconds(unused_ms).unwrap_or_default(),
@@ -158,7 +161,7 @@ impl Shared {
             restarts: record.restarts,
             last_error: record.last_error.map(|failure| *failure),
         };
-        TenantRuntime { stored, tenant_id, state: self.state_of(resident), resident: Some(runtime) }
+        TenantRuntime { stored, tenant_id, state: self.state_of(&entry), resident: Some(runtime) }
     }
 }
 

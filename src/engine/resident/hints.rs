@@ -6,10 +6,19 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::engine::tenant::reload::Want;
+use crate::domain::Revision;
 
 /// Of a tenant that is not known to be behind.
 pub const NOT_BEHIND: u64 = u64::MAX;
+
+/// What a hint says of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    /// It holds at least this revision.
+    AtLeast(Revision),
+    /// It may hold anything: deleted, restored to an older state, or not known at all.
+    Fresh,
+}
 
 /// The hints for one actor.
 #[derive(Debug)]
@@ -69,10 +78,17 @@ impl Hints {
     }
 }
 
+/// Whether a hint tells more than what is installed.
+pub fn is_news(want: Want, installed: Option<Revision>) -> bool {
+    match want {
+        Want::Fresh => true,
+        Want::AtLeast(revision) => installed.is_none_or(|installed| installed < revision),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Revision;
 
     #[test]
     fn many_hints_make_one_message_and_the_newest_counts() {

@@ -1,9 +1,10 @@
-//! One tenant in memory: what it serves, what is known of it, and the hints for its actor.
+//! What is known of one tenant in memory, and the hints for its actor. What it serves is in the registry.
 //!
 //! Decisions read it, its actor writes it, and the supervisor marks it; it outlives a failed actor.
 
 pub mod hints;
 pub mod live_set;
+mod mailbox;
 
 use std::{
     sync::{
@@ -13,23 +14,18 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 
 use self::{
-    hints::Hints,
+    hints::{Hints, Want},
     live_set::{LiveSet, Usage},
+    mailbox::Mailbox,
 };
-use crate::{
-    domain::Revision,
-    engine::{counted_msg::Mailbox, tenant::reload::Want},
-    ruleset::CompileReport,
-};
+use crate::{domain::Revision, ruleset::CompileReport};
 
-/// One tenant in memory. Outlives a failed actor, so that decisions go on while another one takes its place.
+/// What is known of one tenant in memory. Outlives a failed actor.
 #[derive(Debug)]
 pub struct Resident {
-    set: ArcSwapOption<LiveSet>,
     used_at_ms: AtomicU64,
     /// What its actor is to look into.
     pub hints: Hints,
@@ -86,7 +82,6 @@ impl Resident {
     /// One that serves nothing yet, and counts as used at `now_ms`. What it will take counts among `total_bytes`.
     pub fn new(now_ms: u64, total_bytes: Arc<AtomicU64>) -> Self {
         Self {
-            set: ArcSwapOption::empty(),
             used_at_ms: AtomicU64::new(now_ms),
             hints: Hints::new(),
             known: AtomicI64::new(0),
@@ -101,28 +96,16 @@ impl Resident {
         }
     }
 
-    /// What is served now.
-    pub fn set(&self) -> Option<Arc<LiveSet>> {
-        self.set.load_full()
-    }
-
-    /// The revision served now.
-    pub fn revision(&self) -> Option<Revision> {
-        self.set.load().as_ref().map(|set| set.revision())
-    }
-
-    /// Serves `set` from now on. Only the tenant's actor calls this.
-    pub fn publish(&self, set: Arc<LiveSet>) {
+    /// `set` is served from now on, in place of `before`. Only the registry calls this.
+    pub fn published(&self, set: &LiveSet, before: Option<&LiveSet>) {
         let bytes = set.memory_bytes();
         self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.total_bytes.fetch_sub(self.memory_bytes.swap(bytes, Ordering::Relaxed), Ordering::Relaxed);
-        let (revision, epoch) = (set.revision().0, set.epoch());
-        let before = self.set.swap(Some(set));
-        if before.is_some_and(|before| before.epoch() != epoch) {
+        if before.is_some_and(|before| before.epoch() != set.epoch()) {
             // What was known is of another history.
-            self.known.store(revision, Ordering::Relaxed);
+            self.known.store(set.revision().0, Ordering::Relaxed);
         } else {
-            self.known.fetch_max(revision, Ordering::Relaxed);
+            self.known.fetch_max(set.revision().0, Ordering::Relaxed);
         }
     }
 
@@ -149,24 +132,22 @@ impl Resident {
         &self.usage
     }
 
-    /// How long it has been known at `now_ms` to serve an older revision than is stored.
-    pub fn lag_ms(&self, now_ms: u64) -> u64 {
+    /// How long it has been known at `now_ms` to be stored at a newer revision than `served`.
+    pub fn lag_ms(&self, served: Option<Revision>, now_ms: u64) -> u64 {
         let behind_since_ms = self.behind_since_ms.load(Ordering::Relaxed);
-        if behind_since_ms == 0 {
-            // So for most, and then the set need not be looked at: all tenants are asked, every few seconds.
-            return 0;
-        }
-        match self.revision() {
-            Some(served) if served.0 < self.known.load(Ordering::Relaxed) => now_ms.saturating_sub(behind_since_ms),
+        match served {
+            Some(served) if behind_since_ms > 0 && served.0 < self.known.load(Ordering::Relaxed) => {
+                now_ms.saturating_sub(behind_since_ms)
+            }
             _ => 0,
         }
     }
 
-    /// `revision` was read at `now_ms`, and is about to be compiled.
-    pub fn trying(&self, revision: Revision, now_ms: u64) {
+    /// `revision` was read at `now_ms`, and is about to be compiled, while `served` is served.
+    pub fn trying(&self, revision: Revision, served: Option<Revision>, now_ms: u64) {
         self.tried.store(revision.0, Ordering::Relaxed);
-        // What serves nothing yet is not behind, it is about to begin.
-        self.learn(revision, self.revision().unwrap_or(revision), now_ms);
+        // A tenant that serves nothing yet is not behind.
+        self.learn(revision, served.unwrap_or(revision), now_ms);
     }
 
     /// The database holds `revision`, and this serves `served`.
@@ -204,10 +185,11 @@ impl Resident {
         self.record().last_error = Some(Box::new(Failure { at: Utc::now(), message }));
     }
 
-    /// Keeps a hint. Answers whether the actor must be told. `known_ms`: as in [`Hints::keep`].
-    pub fn hint(&self, want: Want, now_ms: u64, known_ms: u64) -> bool {
+    /// Keeps a hint that came while `served` was served. Answers whether the actor must be told. `known_ms`: as in
+    /// [`Hints::keep`].
+    pub fn hint(&self, want: Want, served: Option<Revision>, now_ms: u64, known_ms: u64) -> bool {
         if let Want::AtLeast(revision) = want {
-            self.learn(revision, self.revision().unwrap_or(Revision(0)), now_ms);
+            self.learn(revision, served.unwrap_or(Revision(0)), now_ms);
         }
         self.hints.keep(want, known_ms)
     }
@@ -233,21 +215,28 @@ mod tests {
     #[test]
     fn a_tenant_lags_since_the_first_revision_that_it_does_not_serve() {
         let resident = Resident::new(10, Arc::default());
-        resident.trying(Revision(3), 1_000);
-        assert_eq!(resident.lag_ms(1_500), 0, "nothing is served yet");
-        resident.publish(set(3, &resident));
-        assert_eq!(resident.lag_ms(9_000), 0);
-        resident.hint(Want::AtLeast(Revision(3)), 9_000, 0);
-        assert_eq!(resident.lag_ms(9_000), 0);
+        let served = |revision| Some(Revision(revision));
+        let publish = |revision, before: &mut Option<Arc<LiveSet>>| {
+            let set = set(revision, &resident);
+            resident.published(&set, before.as_deref());
+            *before = Some(set);
+        };
+        let mut before = None;
+        resident.trying(Revision(3), None, 1_000);
+        assert_eq!(resident.lag_ms(None, 1_500), 0, "nothing is served yet");
+        publish(3, &mut before);
+        assert_eq!(resident.lag_ms(served(3), 9_000), 0);
+        resident.hint(Want::AtLeast(Revision(3)), served(3), 9_000, 0);
+        assert_eq!(resident.lag_ms(served(3), 9_000), 0);
         // Found by a load that nobody hinted at, as after a reload that an operator asked for.
-        resident.trying(Revision(4), 10_000);
-        resident.hint(Want::AtLeast(Revision(5)), 10_700, 0);
-        assert_eq!(resident.lag_ms(11_000), 1_000);
-        resident.publish(set(4, &resident));
-        assert_eq!(resident.lag_ms(11_000), 1_000, "known to be older still");
-        resident.publish(set(5, &resident));
-        assert_eq!(resident.lag_ms(12_000), 0);
-        resident.hint(Want::AtLeast(Revision(6)), 20_000, 0);
-        assert_eq!(resident.lag_ms(20_250), 250);
+        resident.trying(Revision(4), served(3), 10_000);
+        resident.hint(Want::AtLeast(Revision(5)), served(3), 10_700, 0);
+        assert_eq!(resident.lag_ms(served(3), 11_000), 1_000);
+        publish(4, &mut before);
+        assert_eq!(resident.lag_ms(served(4), 11_000), 1_000, "known to be older still");
+        publish(5, &mut before);
+        assert_eq!(resident.lag_ms(served(5), 12_000), 0);
+        resident.hint(Want::AtLeast(Revision(6)), served(5), 20_000, 0);
+        assert_eq!(resident.lag_ms(served(5), 20_250), 250);
     }
 }

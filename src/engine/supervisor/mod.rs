@@ -9,93 +9,29 @@ pub mod restart;
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
-use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use self::restart::{Action, Input};
+use self::restart::{Action, Input, RestartState};
 use crate::{
     domain::TenantId,
     engine::{
-        Shared,
-        exit::Exit,
-        jitter_permille,
+        message::{Exit, Missing, SupervisorMsg, TenantMsg, Waiter},
         registry::Entry,
-        resident::Resident,
-        tenant::{self, Missing, TenantActor, Waiter, reload::Want},
+        resident::{Resident, hints::Want},
+        shared::{Shared, jitter_permille},
+        tenant::{Args, TenantActor},
     },
     telemetry::Departure,
 };
 
-/// What the supervisor is sent.
-#[derive(Debug)]
-pub enum Msg {
-    /// From a request that found no set, or one too old; and from a stopping actor for callers that still wait. It is
-    /// forwarded to the tenant's actor, which is started if there is none.
-    Ensure {
-        /// The tenant.
-        tenant: TenantId,
-        /// The caller.
-        waiter: Waiter,
-    },
-    /// From a tenant's actor that found no such tenant.
-    Gone {
-        /// The tenant.
-        tenant: TenantId,
-        /// The actor that says so.
-        actor: ActorId,
-    },
-    /// From a deletion: the tenant leaves memory before the reply.
-    Forget {
-        /// The tenant.
-        tenant: TenantId,
-        /// Sent when it is out of the registry.
-        reply: oneshot::Sender<()>,
-    },
-    /// From the supervisor's own timer: a failed actor may be due to be started again.
-    RestartDue {
-        /// The tenant.
-        tenant: TenantId,
-    },
-    /// From the listener and from reconciling: the database holds something that a tenant in quarantine has not been
-    /// tried with.
-    Changed {
-        /// The tenant.
-        tenant: TenantId,
-    },
-    /// From the actor of a tenant in quarantine: it has loaded a rule set.
-    Loaded {
-        /// The tenant.
-        tenant: TenantId,
-        /// The actor that says so.
-        actor: ActorId,
-    },
-    /// From an operator: the tenant leaves memory, unless it is pinned. The next request brings it back.
-    Stop {
-        /// The tenant.
-        tenant: TenantId,
-        /// Sent when it is out of the registry; false if it is pinned.
-        reply: oneshot::Sender<bool>,
-    },
-    /// From an operator: a tenant in quarantine is tried again, with a clean record.
-    Release {
-        /// The tenant.
-        tenant: TenantId,
-        /// Sent when an actor has been started, if one had to be.
-        reply: oneshot::Sender<()>,
-    },
-    /// From the engine's timer, and from a load after which there is more in memory than may be: let go of tenants that
-    /// nobody uses, and of those beyond the caps.
-    Sweep,
-}
-
 /// What the supervisor knows.
 #[derive(Debug)]
-pub struct State {
+pub struct SupervisorState {
     shared: Arc<Shared>,
     /// Actors that run or are stopping.
     tenants: HashMap<ActorId, TenantId>,
     /// Tenants in memory whose actor has failed.
-    restarts: HashMap<TenantId, restart::State>,
+    restarts: HashMap<TenantId, RestartState>,
 }
 
 /// The actor.
@@ -103,52 +39,61 @@ pub struct State {
 pub struct Supervisor;
 
 impl Actor for Supervisor {
-    type Msg = Msg;
-    type State = State;
+    type Msg = SupervisorMsg;
+    type State = SupervisorState;
     type Arguments = Arc<Shared>;
 
-    async fn pre_start(&self, myself: ActorRef<Msg>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<SupervisorMsg>,
+        shared: Arc<Shared>,
+    ) -> Result<SupervisorState, ActorProcessingErr> {
         // The only one there is: an engine starts one supervisor.
         let _ = shared.supervisor.set(myself);
-        Ok(State { shared, tenants: HashMap::new(), restarts: HashMap::new() })
+        Ok(SupervisorState { shared, tenants: HashMap::new(), restarts: HashMap::new() })
     }
 
-    async fn handle(&self, myself: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<SupervisorMsg>,
+        message: SupervisorMsg,
+        state: &mut SupervisorState,
+    ) -> Result<(), ActorProcessingErr> {
         state.shared.metrics.mailbox_taken();
         match message {
-            Msg::Ensure { tenant, waiter } => state.ensure(&myself, tenant, waiter).await,
-            Msg::Gone { tenant, actor } => {
+            SupervisorMsg::Ensure { tenant, waiter } => state.ensure(&myself, tenant, waiter).await,
+            SupervisorMsg::Gone { tenant, actor } => {
                 let entry = state.shared.registry.remove_of(tenant, actor);
                 state.stop(tenant, entry, Exit::Deleted);
             }
-            Msg::Forget { tenant, reply } => {
+            SupervisorMsg::Forget { tenant, reply } => {
                 let entry = state.shared.registry.remove(tenant);
                 state.stop(tenant, entry, Exit::Deleted);
                 let _ = reply.send(());
             }
-            Msg::RestartDue { tenant } => state.advance(&myself, tenant, Input::Due).await,
-            Msg::Changed { tenant } => state.advance(&myself, tenant, Input::Changed).await,
-            Msg::Loaded { tenant, actor } if state.keeps(tenant, actor) => {
+            SupervisorMsg::RestartDue { tenant } => state.advance(&myself, tenant, Input::Due).await,
+            SupervisorMsg::Changed { tenant } => state.advance(&myself, tenant, Input::Changed).await,
+            SupervisorMsg::Loaded { tenant, actor } if state.keeps(tenant, actor) => {
                 state.advance(&myself, tenant, Input::Loaded).await;
             }
-            Msg::Loaded { .. } => {}
-            Msg::Stop { tenant, reply } => {
+            SupervisorMsg::Loaded { .. } => {}
+            SupervisorMsg::Stop { tenant, reply } => {
                 let _ = reply.send(state.stop_unless_pinned(tenant));
             }
-            Msg::Release { tenant, reply } => {
+            SupervisorMsg::Release { tenant, reply } => {
                 state.advance(&myself, tenant, Input::Released).await;
                 let _ = reply.send(());
             }
-            Msg::Sweep => state.sweep(),
+            SupervisorMsg::Sweep => state.sweep(),
         }
         Ok(())
     }
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<Msg>,
+        myself: ActorRef<SupervisorMsg>,
         event: SupervisionEvent,
-        state: &mut State,
+        state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorFailed(actor, reason) => state.child_failed(&myself, actor.get_id(), &reason).await,
@@ -163,31 +108,34 @@ impl Actor for Supervisor {
     }
 }
 
-impl State {
-    async fn ensure(&mut self, myself: &ActorRef<Msg>, tenant: TenantId, waiter: Waiter) {
+impl SupervisorState {
+    async fn ensure(&mut self, myself: &ActorRef<SupervisorMsg>, tenant: TenantId, waiter: Waiter) {
         let entry = match self.shared.registry.entry(tenant) {
             Some(entry) => entry,
             None => match self.start(myself, tenant, self.shared.registry.vacancy()).await {
                 Some(entry) => entry,
-                None => return refuse(waiter),
+                None => return waiter.refuse(Missing::Load),
             },
         };
         // A failed actor takes nothing; it waits to be started again.
-        if let Err(Some(tenant::Msg::Ensure(waiter))) = entry.send(tenant::Msg::Ensure(waiter)) {
-            refuse(waiter);
+        if let Err(Some(TenantMsg::Ensure(waiter))) = entry.send(TenantMsg::Ensure(waiter)) {
+            waiter.refuse(Missing::Load);
         }
     }
 
-    async fn start(&mut self, myself: &ActorRef<Msg>, tenant: TenantId, resident: Arc<Resident>) -> Option<Entry> {
-        let args = tenant::Args { tenant, resident: resident.clone(), shared: self.shared.clone() };
+    async fn start(
+        &mut self,
+        myself: &ActorRef<SupervisorMsg>,
+        tenant: TenantId,
+        resident: Arc<Resident>,
+    ) -> Option<Entry> {
+        let args = Args { tenant, resident: resident.clone(), shared: self.shared.clone() };
         // Without a name: ractor's names are global to the process, and several engines may live in one.
         match TenantActor::spawn_linked(None, TenantActor, args, myself.get_cell()).await {
             Ok((actor, _)) => {
                 self.tenants.insert(actor.get_id(), tenant);
-                let entry = Entry::new(resident, actor);
                 // In the registry before its first load begins, so that no hint about it is missed.
-                self.shared.registry.insert(tenant, entry.clone());
-                Some(entry)
+                Some(self.shared.registry.insert(tenant, resident, actor))
             }
             Err(error) => {
                 error!(%tenant, %error, "a tenant's actor could not be started");
@@ -204,13 +152,14 @@ impl State {
             if !failed {
                 self.shared.registry.begin_leaving(tenant);
             }
-            let _ = entry.send(tenant::Msg::Stop(exit));
+            let served = entry.set().cloned();
+            let _ = entry.send(TenantMsg::Stop { exit, served });
         }
     }
 
     fn stop_unless_pinned(&mut self, tenant: TenantId) -> bool {
         let Some(entry) = self.shared.registry.entry(tenant) else { return true };
-        if entry.resident.set().is_some_and(|set| set.tenant().pinned) {
+        if entry.set().is_some_and(|set| set.tenant().pinned) {
             return false;
         }
         let entry = self.shared.registry.remove(tenant);
@@ -223,7 +172,7 @@ impl State {
         self.shared.registry.entry(tenant).is_some_and(|entry| entry.actor.get_id() == actor)
     }
 
-    async fn child_failed(&mut self, myself: &ActorRef<Msg>, actor: ActorId, reason: &ActorProcessingErr) {
+    async fn child_failed(&mut self, myself: &ActorRef<SupervisorMsg>, actor: ActorId, reason: &ActorProcessingErr) {
         let Some(tenant) = self.tenants.remove(&actor) else { return };
         if !self.keeps(tenant, actor) {
             return self.shared.registry.has_left(tenant);
@@ -237,13 +186,13 @@ impl State {
     }
 
     /// One step of a tenant's restarts. It may have been deleted or let go of since whatever `input` tells.
-    async fn advance(&mut self, myself: &ActorRef<Msg>, tenant: TenantId, input: Input) {
+    async fn advance(&mut self, myself: &ActorRef<SupervisorMsg>, tenant: TenantId, input: Input) {
         let Some(entry) = self.shared.registry.entry(tenant) else { return };
         let before = self.restarts.remove(&tenant).unwrap_or_default();
         let was_quarantined = before.is_quarantined();
         let (state, action) = restart::step(before, Instant::now(), input);
         let quarantined = state.is_quarantined();
-        if state != restart::State::default() {
+        if state != RestartState::default() {
             self.restarts.insert(tenant, state);
         }
         entry.resident.set_quarantined(quarantined);
@@ -261,18 +210,18 @@ impl State {
                 let shared = self.shared.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
-                    let _ = shared.tell(Msg::RestartDue { tenant });
+                    let _ = shared.tell(SupervisorMsg::RestartDue { tenant });
                 });
             }
             None => {}
         }
         // A change that came while it failed was told to the actor that is no more.
         if !was_quarantined && quarantined && entry.resident.take_untried() {
-            let _ = self.shared.tell(Msg::Changed { tenant });
+            let _ = self.shared.tell(SupervisorMsg::Changed { tenant });
         }
     }
 
-    async fn restart(&mut self, myself: &ActorRef<Msg>, tenant: TenantId, resident: Arc<Resident>) {
+    async fn restart(&mut self, myself: &ActorRef<SupervisorMsg>, tenant: TenantId, resident: Arc<Resident>) {
         if let Some(entry) = self.start(myself, tenant, resident).await {
             warn!(%tenant, "a failed tenant's actor is started again");
             self.shared.metrics.actor_restart();
@@ -292,7 +241,7 @@ impl State {
         if self.shared.freshness.is_stale(now_ms) {
             return sweep_throttle.insufficient(now_ms);
         }
-        let room = options.room();
+        let room = self.shared.room();
         let leaving = eviction::choose(registry.seats(options.idle_stop, room), now_ms, room);
         if leaving.is_crowded_still {
             sweep_throttle.insufficient(now_ms);
@@ -310,8 +259,4 @@ impl State {
             self.stop(tenant, entry, Exit::Idle);
         }
     }
-}
-
-fn refuse(waiter: Waiter) {
-    let _ = waiter.reply.send(Err(Missing::Load));
 }

@@ -17,7 +17,7 @@ const QUARANTINE_RETRY: Duration = Duration::from_secs(60);
 
 /// What is known of a tenant whose actor has failed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct State {
+pub struct RestartState {
     phase: Phase,
     /// When it failed of late, the newest last: never more than [`FAILURES_MAX`].
     failures: Vec<Instant>,
@@ -67,7 +67,7 @@ pub enum Action {
     DueAfter(Duration),
 }
 
-impl State {
+impl RestartState {
     /// Whether no actor runs, and one is to be started later.
     pub fn is_waiting(&self) -> bool {
         matches!(self.phase, Phase::Waiting { .. } | Phase::Quarantined { .. })
@@ -80,7 +80,7 @@ impl State {
 }
 
 /// One step, at `now`.
-pub fn step(mut state: State, now: Instant, input: Input) -> (State, Option<Action>) {
+pub fn step(mut state: RestartState, now: Instant, input: Input) -> (RestartState, Option<Action>) {
     match (state.phase, input) {
         (Phase::Trial { changed: true }, Input::Failed { .. }) => {
             state.phase = Phase::Trial { changed: false };
@@ -104,14 +104,16 @@ pub fn step(mut state: State, now: Instant, input: Input) -> (State, Option<Acti
             state.phase = Phase::Trial { changed: true };
             (state, None)
         }
-        (Phase::Waiting { .. } | Phase::Quarantined { .. }, Input::Released) => (State::default(), Some(Action::Start)),
-        (Phase::Trial { .. }, Input::Released | Input::Loaded) => (State::default(), None),
+        (Phase::Waiting { .. } | Phase::Quarantined { .. }, Input::Released) => {
+            (RestartState::default(), Some(Action::Start))
+        }
+        (Phase::Trial { .. }, Input::Released | Input::Loaded) => (RestartState::default(), None),
         // A timer of an earlier wait; nothing to be released from; a change that the coming start will see.
         _ => (state, None),
     }
 }
 
-fn failed(mut state: State, now: Instant, jitter_permille: u16) -> (State, Option<Action>) {
+fn failed(mut state: RestartState, now: Instant, jitter_permille: u16) -> (RestartState, Option<Action>) {
     let on_trial = matches!(state.phase, Phase::Trial { .. });
     state.failures.retain(|at| now.saturating_duration_since(*at) < WINDOW);
     if state.failures.len() == FAILURES_MAX {
@@ -147,7 +149,7 @@ mod tests {
     const FAILED: Input = Input::Failed { jitter_permille: 1000 };
 
     /// Fails `times` times, each at once after the start that followed the failure before; answers the waits.
-    fn fail(mut state: State, now: &mut Instant, times: usize) -> (State, Vec<Duration>) {
+    fn fail(mut state: RestartState, now: &mut Instant, times: usize) -> (RestartState, Vec<Duration>) {
         let mut waits = Vec::new();
         for _ in 0..times {
             let (next, action) = step(state, *now, FAILED);
@@ -166,14 +168,14 @@ mod tests {
 
     #[test]
     fn waits_double_and_the_fifth_failure_within_a_minute_is_the_last() {
-        let (state, waits) = fail(State::default(), &mut Instant::now(), 99);
+        let (state, waits) = fail(RestartState::default(), &mut Instant::now(), 99);
         assert_eq!(waits, [100, 200, 400, 800, 60_000].map(Duration::from_millis));
         assert!(state.is_quarantined());
     }
 
     #[test]
     fn failures_far_apart_never_lead_to_quarantine() {
-        let (mut state, mut now) = (State::default(), Instant::now());
+        let (mut state, mut now) = (RestartState::default(), Instant::now());
         for _ in 0..20 {
             let (next, waits) = fail(state, &mut now, 1);
             assert_eq!(waits, [BACKOFF_FIRST]);
@@ -186,7 +188,7 @@ mod tests {
     #[test]
     fn a_half_of_the_wait_is_certain_and_the_rest_is_spread() {
         for (jitter_permille, wait_ms) in [(0, 50), (500, 75), (1000, 100), (u16::MAX, 100)] {
-            let (_, action) = step(State::default(), Instant::now(), Input::Failed { jitter_permille });
+            let (_, action) = step(RestartState::default(), Instant::now(), Input::Failed { jitter_permille });
             assert_eq!(action, Some(Action::DueAfter(Duration::from_millis(wait_ms))));
         }
     }
@@ -194,11 +196,11 @@ mod tests {
     #[test]
     fn quarantine_ends_when_a_trial_has_loaded_and_goes_on_when_it_fails() {
         let mut now = Instant::now();
-        let (quarantined, _) = fail(State::default(), &mut now, 99);
+        let (quarantined, _) = fail(RestartState::default(), &mut now, 99);
         let (trial, action) = step(quarantined.clone(), now + QUARANTINE_RETRY, Input::Due);
         assert_eq!((action, trial.is_quarantined()), (Some(Action::Start), true));
         assert!(step(trial.clone(), now + QUARANTINE_RETRY * 9, FAILED).0.is_quarantined());
-        assert_eq!(step(trial, now, Input::Loaded), (State::default(), None));
+        assert_eq!(step(trial, now, Input::Loaded), (RestartState::default(), None));
         // The set of a load that ended late says nothing of the actor that failed since.
         assert_eq!(step(quarantined.clone(), now, Input::Loaded), (quarantined, None));
     }
@@ -206,7 +208,7 @@ mod tests {
     #[test]
     fn a_change_is_worth_a_trial_at_once_and_a_release_a_clean_record() {
         let mut now = Instant::now();
-        let (quarantined, _) = fail(State::default(), &mut now, 99);
+        let (quarantined, _) = fail(RestartState::default(), &mut now, 99);
         let (trial, action) = step(quarantined.clone(), now, Input::Changed);
         assert_eq!((action, trial.is_quarantined()), (Some(Action::Start), true));
         let (changed, action) = step(trial, now, Input::Changed);
@@ -214,15 +216,15 @@ mod tests {
         let (again, action) = step(changed, now, FAILED);
         assert_eq!((action, again.is_quarantined()), (Some(Action::Start), true), "it failed on what was before");
         assert!(matches!(step(again, now, FAILED).1, Some(Action::DueAfter(_))));
-        assert_eq!(step(quarantined, now, Input::Released), (State::default(), Some(Action::Start)));
-        assert_eq!(step(State::default(), now, Input::Released), (State::default(), None));
-        assert_eq!(step(State::default(), now, Input::Changed), (State::default(), None));
+        assert_eq!(step(quarantined, now, Input::Released), (RestartState::default(), Some(Action::Start)));
+        assert_eq!(step(RestartState::default(), now, Input::Released), (RestartState::default(), None));
+        assert_eq!(step(RestartState::default(), now, Input::Changed), (RestartState::default(), None));
     }
 
     #[test]
     fn a_timer_of_an_earlier_wait_starts_nothing() {
         let now = Instant::now();
-        let (waiting, _) = step(State::default(), now, FAILED);
+        let (waiting, _) = step(RestartState::default(), now, FAILED);
         assert_eq!(step(waiting.clone(), now + BACKOFF_FIRST / 2, Input::Due), (waiting, None));
     }
 
@@ -230,7 +232,7 @@ mod tests {
         /// Whatever happens: an actor is started only where none runs, and a failed one is always waited for.
         #[test]
         fn no_actor_is_doubled_and_none_forgotten(steps in prop::collection::vec((0..6u8, 0..20_000u64), 1..300)) {
-            let (mut now, mut state, mut runs) = (Instant::now(), State::default(), true);
+            let (mut now, mut state, mut runs) = (Instant::now(), RestartState::default(), true);
             let mut timers: Vec<Instant> = Vec::new();
             for (kind, wait_ms) in steps {
                 now += Duration::from_millis(wait_ms);
@@ -263,7 +265,7 @@ mod tests {
         /// Left to itself, a tenant that fails over and over is started five times in any half minute at most.
         #[test]
         fn a_storm_of_failures_is_capped(pauses_ms in prop::collection::vec(0..3_000u64, 1..200), jitter in 0..1001u16) {
-            let (mut now, mut state) = (Instant::now(), State::default());
+            let (mut now, mut state) = (Instant::now(), RestartState::default());
             let mut starts: Vec<Instant> = Vec::new();
             for pause_ms in pauses_ms {
                 now += Duration::from_millis(pause_ms);

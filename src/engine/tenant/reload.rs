@@ -5,25 +5,19 @@
 
 use std::time::Duration;
 
-use crate::domain::Revision;
+use crate::{
+    domain::Revision,
+    engine::resident::hints::{Want, is_news},
+};
 
 /// The first wait after a failed load; each further one doubles it.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait after a failed load. A tenant must not stay behind for long once the database is back.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
-/// What a hint says of the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Want {
-    /// It holds at least this revision.
-    AtLeast(Revision),
-    /// It may hold anything: deleted, restored to an older state, or not known at all.
-    Fresh,
-}
-
 /// What the automaton is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum State {
+pub enum ReloadState {
     /// Nothing is known to be newer.
     #[default]
     Idle,
@@ -67,39 +61,31 @@ pub enum Action {
 }
 
 /// One step. `installed` is the revision published, after the load if the input is [`Input::Loaded`].
-pub fn step(state: State, installed: Option<Revision>, input: Input) -> (State, Option<Action>) {
+pub fn step(state: ReloadState, installed: Option<Revision>, input: Input) -> (ReloadState, Option<Action>) {
     const LOAD: Option<Action> = Some(Action::Load);
     match (state, input) {
-        (State::Idle, Input::Hint(want)) if is_news(want, installed) => {
-            (State::Loading { next: None, failures: 0 }, LOAD)
+        (ReloadState::Idle, Input::Hint(want)) if is_news(want, installed) => {
+            (ReloadState::Loading { next: None, failures: 0 }, LOAD)
         }
         // A hint while waiting: whoever sent it has just heard from the database, so it is worth a try at once.
-        (State::Waiting { failures }, Input::Hint(want)) if is_news(want, installed) => {
-            (State::Loading { next: None, failures }, LOAD)
+        (ReloadState::Waiting { failures }, Input::Hint(want)) if is_news(want, installed) => {
+            (ReloadState::Loading { next: None, failures }, LOAD)
         }
-        (State::Loading { next, failures }, Input::Hint(want)) => {
-            (State::Loading { next: next.max(Some(want)), failures }, None)
+        (ReloadState::Loading { next, failures }, Input::Hint(want)) => {
+            (ReloadState::Loading { next: next.max(Some(want)), failures }, None)
         }
-        (State::Loading { next: Some(want), .. }, Input::Loaded) if is_news(want, installed) => {
-            (State::Loading { next: None, failures: 0 }, LOAD)
+        (ReloadState::Loading { next: Some(want), .. }, Input::Loaded) if is_news(want, installed) => {
+            (ReloadState::Loading { next: None, failures: 0 }, LOAD)
         }
-        (State::Loading { .. }, Input::Loaded) => (State::Idle, None),
-        (State::Loading { next, failures }, Input::Failed { jitter_permille }) => {
+        (ReloadState::Loading { .. }, Input::Loaded) => (ReloadState::Idle, None),
+        (ReloadState::Loading { next, failures }, Input::Failed { jitter_permille }) => {
             // A hint that came meanwhile says that the database answers, as one that comes while waiting does.
             let failures = if next.is_some() { 1 } else { failures.saturating_add(1) };
-            (State::Waiting { failures }, Some(Action::RetryAfter(retry_delay(failures, jitter_permille))))
+            (ReloadState::Waiting { failures }, Some(Action::RetryAfter(retry_delay(failures, jitter_permille))))
         }
-        (State::Waiting { failures }, Input::RetryDue) => (State::Loading { next: None, failures }, LOAD),
+        (ReloadState::Waiting { failures }, Input::RetryDue) => (ReloadState::Loading { next: None, failures }, LOAD),
         // A timer of an earlier wait, a hint about what is installed already, the end of a load given up.
         (state, _) => (state, None),
-    }
-}
-
-/// Whether a hint tells more than what is installed.
-pub fn is_news(want: Want, installed: Option<Revision>) -> bool {
-    match want {
-        Want::Fresh => true,
-        Want::AtLeast(revision) => installed.is_none_or(|installed| installed < revision),
     }
 }
 
@@ -118,12 +104,12 @@ mod tests {
     use super::*;
 
     const HINT_2: Input = Input::Hint(Want::AtLeast(Revision(2)));
-    const LOADING: State = State::Loading { next: None, failures: 0 };
+    const LOADING: ReloadState = ReloadState::Loading { next: None, failures: 0 };
 
     #[test]
     fn a_hint_about_what_is_installed_does_nothing() {
-        assert_eq!(step(State::Idle, Some(Revision(2)), HINT_2), (State::Idle, None));
-        assert_eq!(step(State::Idle, Some(Revision(1)), HINT_2), (LOADING, Some(Action::Load)));
+        assert_eq!(step(ReloadState::Idle, Some(Revision(2)), HINT_2), (ReloadState::Idle, None));
+        assert_eq!(step(ReloadState::Idle, Some(Revision(1)), HINT_2), (LOADING, Some(Action::Load)));
     }
 
     #[test]
@@ -131,7 +117,7 @@ mod tests {
         let (state, action) = step(LOADING, Some(Revision(1)), HINT_2);
         assert_eq!(action, None);
         assert_eq!(step(state, Some(Revision(1)), Input::Loaded), (LOADING, Some(Action::Load)));
-        assert_eq!(step(state, Some(Revision(2)), Input::Loaded), (State::Idle, None));
+        assert_eq!(step(state, Some(Revision(2)), Input::Loaded), (ReloadState::Idle, None));
     }
 
     #[test]
@@ -144,9 +130,9 @@ mod tests {
 
     #[test]
     fn a_hint_during_a_load_that_fails_does_not_wait_long() {
-        let state = State::Loading { next: Some(Want::AtLeast(Revision(2))), failures: 7 };
+        let state = ReloadState::Loading { next: Some(Want::AtLeast(Revision(2))), failures: 7 };
         let (state, action) = step(state, Some(Revision(1)), Input::Failed { jitter_permille: 1000 });
-        assert_eq!((state, action), (State::Waiting { failures: 1 }, Some(Action::RetryAfter(RETRY_FIRST))));
+        assert_eq!((state, action), (ReloadState::Waiting { failures: 1 }, Some(Action::RetryAfter(RETRY_FIRST))));
     }
 
     #[test]
@@ -160,7 +146,7 @@ mod tests {
         /// installed is at least what the last hint said, and a burst of hints costs one load more than it must.
         #[test]
         fn the_newest_hint_is_always_reached(steps in prop::collection::vec((0..4u8, 1..50i64), 1..200)) {
-            let (mut state, mut installed, mut database) = (State::Idle, None, Revision(0));
+            let (mut state, mut installed, mut database) = (ReloadState::Idle, None, Revision(0));
             let mut hinted = Revision(0);
             let mut in_flight = None;
             let begin = |action, database| (action == Some(Action::Load)).then_some(database);
@@ -181,15 +167,15 @@ mod tests {
             }
             for _ in 0..3 {
                 let input = match state {
-                    State::Idle => break,
-                    State::Loading { .. } => { installed = in_flight.take().max(installed); Input::Loaded }
-                    State::Waiting { .. } => Input::RetryDue,
+                    ReloadState::Idle => break,
+                    ReloadState::Loading { .. } => { installed = in_flight.take().max(installed); Input::Loaded }
+                    ReloadState::Waiting { .. } => Input::RetryDue,
                 };
                 let (next, action) = step(state, installed, input);
                 state = next;
                 if let Some(snapshot) = begin(action, database) { in_flight = Some(snapshot); }
             }
-            prop_assert_eq!(state, State::Idle);
+            prop_assert_eq!(state, ReloadState::Idle);
             prop_assert!(hinted == Revision(0) || installed >= Some(hinted));
         }
     }

@@ -4,15 +4,15 @@
 //! of thing), then the set that results is compiled and weighed (`settle`), and the rows to write are what differs
 //! between the two snapshots (`difference`). No file here writes anything.
 
-mod derived_fields;
-mod difference;
+mod text;
 mod draft;
+mod difference;
 mod quotas;
 mod record;
+mod derived_fields;
 mod rules;
 mod schemas;
 mod settle;
-mod text;
 
 use std::sync::Arc;
 

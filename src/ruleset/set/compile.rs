@@ -1,19 +1,16 @@
 //! Compiling a stored snapshot, with as much as possible carried over from the set before.
 
-use std::{
-    cell::{Cell, OnceCell},
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use super::{
     Broken, CompileReport, RuleEntry, RuleSet, RuleState,
     compiled::{Compiled, Role},
-    contents::{Contents, Small},
+    compiled_rules::{self, CompiledRules, Small},
+    compiler::{Compiler, Previous},
     cost::costly,
     derived::{self, DerivedFields},
+    environment::Environment,
     indexed::index,
-    language::Environment,
     schema_missing,
     shared::SharedSchema,
 };
@@ -29,9 +26,6 @@ pub(super) const SMALL_MAX: usize = 16;
 /// Rules up to which a set that was changed is looked for among those of other tenants: of more, finding out takes longer
 /// than compiling the one that changed.
 const CHANGED_AND_SHARED_MAX: usize = 256;
-/// Expressions that are looked for among all of the previous set before it is worth while to hash those, which takes as
-/// long as a dozen of them.
-const SCANS_MAX: usize = 16;
 
 impl RuleSet {
     /// Compiles what is stored; what `previous` has compiled already under the same types is carried over, and what
@@ -45,22 +39,24 @@ impl RuleSet {
             carried.unwrap_or_else(|| SharedSchema::of(&schema.definition))
         });
         let is_shared = previous.is_none() || snapshot.rules.len() <= CHANGED_AND_SHARED_MAX;
-        let shared = schema.as_ref().filter(|_| is_shared).map(|schema| (schema, schema.contents_hash(snapshot)));
-        let known = || shared.and_then(|(schema, hash)| schema.contents(snapshot, hash));
+        let shared =
+            schema.as_ref().filter(|_| is_shared).map(|schema| (schema, compiled_rules::fingerprint(schema, snapshot)));
+        let known = || shared.and_then(|(schema, fingerprint)| compiled_rules::known(schema, snapshot, fingerprint));
         if previous.is_none()
             && let Some(contents) = known()
         {
             return Self::new(snapshot, previous, contents, Vec::new(), 0);
         }
-        let mut compiler = Compiler::after(previous, schema.as_deref());
-        let (contents, broken) = contents(snapshot, schema.clone(), &mut compiler);
+        let before = previous.map(|set| &*set.contents).filter(|before| has_schema(before, schema.as_deref()));
+        let mut compiler = Compiler::new(schema.as_deref(), before.map(compiled_before));
+        let (contents, broken) = contents(snapshot, schema.clone(), &mut compiler, before);
         let reused = compiler.reused;
         let contents = match known().filter(|_| broken.is_empty()) {
             Some(known) => known,
             None => {
                 let contents = Arc::new(contents);
-                if let Some((schema, hash)) = shared.filter(|_| broken.is_empty()) {
-                    schema.share_contents(&contents, hash);
+                if let Some((_, fingerprint)) = shared.filter(|_| broken.is_empty()) {
+                    compiled_rules::share(&contents, fingerprint);
                 }
                 contents
             }
@@ -72,7 +68,7 @@ impl RuleSet {
     fn new(
         snapshot: &Snapshot,
         previous: Option<&Self>,
-        contents: Arc<Contents>,
+        contents: Arc<CompiledRules>,
         broken: Vec<Broken>,
         reused: usize,
     ) -> Self {
@@ -96,12 +92,22 @@ impl RuleSet {
     }
 }
 
+/// Nothing of a set with another layout can be used again.
+fn has_schema(before: &CompiledRules, schema: Option<&SharedSchema>) -> bool {
+    before.schema.as_deref().zip(schema).is_some_and(|(before, schema)| std::ptr::eq(before, schema))
+}
+
+fn compiled_before(before: &CompiledRules) -> Previous<'_> {
+    Previous { rules: &before.rules, derived: before.derived.usable().map(|(.., compiled)| compiled).collect() }
+}
+
 /// Compiles what is stored, and says what is broken.
 fn contents(
     snapshot: &Snapshot,
     schema: Option<Arc<SharedSchema>>,
     compiler: &mut Compiler,
-) -> (Contents, Vec<Broken>) {
+    before: Option<&CompiledRules>,
+) -> (CompiledRules, Vec<Broken>) {
     let layout = schema.as_ref().map(|schema| &*schema.layout);
     let (derived, mut broken) = match layout {
         Some(layout) => derived::compile(layout, &snapshot.derived_fields, compiler),
@@ -117,7 +123,7 @@ fn contents(
     };
     let mut rules = Vec::with_capacity(snapshot.rules.len());
     for (place, rule) in snapshot.rules.iter().enumerate() {
-        if let Some(entry) = compiler.unchanged(place, rule, &environment, &derived) {
+        if let Some(entry) = unchanged(compiler, place, rule, (&environment, &derived)) {
             rules.push(entry);
             continue;
         }
@@ -141,10 +147,10 @@ fn contents(
     let rules: Box<[_]> = rules.into();
     let small = small(&rules);
     let index = match &small {
-        None => OnceLock::from(index(&rules, schema.as_deref(), compiler.previous)),
+        None => OnceLock::from(index(&rules, layout, before.and_then(CompiledRules::indexed))),
         Some(_) => OnceLock::new(),
     };
-    let contents = Contents {
+    let contents = CompiledRules {
         environment,
         frame,
         index,
@@ -237,107 +243,19 @@ fn places(ids: &[RuleId], previous: Option<&RuleSet>) -> Arc<[u32]> {
     }
 }
 
-/// Compiles expressions that neither the previous set nor another of the same schema has compiled.
-#[derive(Debug)]
-pub(super) struct Compiler<'a> {
-    shared: Option<&'a SharedSchema>,
-    /// What the previous set had, if it has the same layout. Nothing of one with another can be used again.
-    previous: Option<&'a Contents>,
-    rules: OnceCell<Sources<'a>>,
-    derived: OnceCell<Sources<'a>>,
-    /// Expressions of rules that were looked for so far.
-    scans: Cell<usize>,
-    reused: usize,
-}
-
-/// What was compiled, by its source.
-type Sources<'a> = HashMap<&'a str, &'a Arc<Compiled>>;
-
-impl<'a> Compiler<'a> {
-    /// A compiler for a set of this schema.
-    fn after(previous: Option<&'a RuleSet>, shared: Option<&'a SharedSchema>) -> Self {
-        let same_schema = |contents: &&Contents| match (&contents.schema, shared) {
-            (Some(schema), Some(shared)) => std::ptr::eq(schema.as_ref(), shared),
-            _ => false,
-        };
-        let previous = previous.map(|set| &*set.contents).filter(same_schema);
-        let (rules, derived) = (OnceCell::new(), OnceCell::new());
-        Self { shared, previous, rules, derived, scans: Cell::new(0), reused: 0 }
-    }
-
-    /// The rule of the previous set at this place, if nothing about it changed.
-    fn unchanged(
-        &mut self,
-        place: usize,
-        rule: &Rule,
-        environment: &Environment,
-        derived: &DerivedFields,
-    ) -> Option<Arc<RuleEntry>> {
-        let entry = self.previous?.rules.get(place).filter(|entry| entry.is_of(rule))?;
-        if let RuleState::Ready(compiled) = &entry.state {
-            if !environment.holds(compiled) || !derived.unusable(compiled).is_empty() {
-                return None;
-            }
-            self.reused += 1;
+/// The rule of the previous set at this place, if nothing about it changed.
+fn unchanged(
+    compiler: &mut Compiler,
+    place: usize,
+    rule: &Rule,
+    (environment, derived): (&Environment, &DerivedFields),
+) -> Option<Arc<RuleEntry>> {
+    let entry = compiler.previous_rule(place).filter(|entry| entry.is_of(rule))?;
+    if let RuleState::Ready(compiled) = &entry.state {
+        if !environment.holds(compiled) || !derived.unusable(compiled).is_empty() {
+            return None;
         }
-        Some(Arc::clone(entry))
+        compiler.reused += 1;
     }
-
-    /// The compiled expression, carried over if it still holds.
-    pub fn compile(
-        &mut self,
-        environment: &Environment,
-        expression: &str,
-        role: Role,
-    ) -> Result<Arc<Compiled>, Vec<Detail>> {
-        if let Some(compiled) = self.known(expression, role).filter(|compiled| environment.holds(compiled)) {
-            self.reused += 1;
-            return Ok(Arc::clone(compiled));
-        }
-        if let Some(compiled) = self.shared.and_then(|shared| shared.compiled(environment, expression, role)) {
-            return Ok(compiled);
-        }
-        let compiled = Arc::new(environment.compile(expression, role)?);
-        if let Some(shared) = self.shared {
-            shared.share(&compiled);
-        }
-        Ok(compiled)
-    }
-
-    /// The names of the derived fields that an expression reads; `None` if it reads them as a whole.
-    pub fn reads(
-        &self,
-        environment: &Environment,
-        expression: &str,
-        role: Role,
-    ) -> Result<Option<Vec<String>>, Vec<Detail>> {
-        let names = |compiled: &Compiled| {
-            (!compiled.reads_all).then(|| compiled.reads.iter().map(|read| read.name.clone()).collect())
-        };
-        match self.known(expression, role).filter(|compiled| environment.knows(compiled)) {
-            Some(compiled) => Ok(names(compiled)),
-            None => environment.compile(expression, role).map(|compiled| names(&compiled)),
-        }
-    }
-
-    fn known(&self, expression: &str, role: Role) -> Option<&'a Arc<Compiled>> {
-        let previous = self.previous?;
-        let sources = match role {
-            Role::Rule => {
-                let mut ready = previous.rules.iter().filter_map(|rule| match &rule.state {
-                    RuleState::Ready(compiled) => Some(compiled),
-                    RuleState::Inactive | RuleState::Broken(_) => None,
-                });
-                let scans = self.scans.replace(self.scans.get().saturating_add(1));
-                if scans < SCANS_MAX {
-                    return ready.find(|compiled| compiled.program.source() == expression);
-                }
-                self.rules.get_or_init(|| ready.map(|compiled| (compiled.program.source(), compiled)).collect())
-            }
-            Role::DerivedField => self.derived.get_or_init(|| {
-                previous.derived.usable().map(|(.., compiled)| (compiled.program.source(), compiled)).collect()
-            }),
-        };
-        sources.get(expression).copied()
-    }
+    Some(Arc::clone(entry))
 }

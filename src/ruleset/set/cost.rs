@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, contents::Contents, derived::DerivedFields};
+use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, compiled_rules::CompiledRules, derived::DerivedFields};
 use crate::{
     cel::{Bound, CostEstimate, Limits, Program},
     domain::{DerivedFieldId, RuleId},
@@ -104,7 +104,7 @@ fn hint(bounds: &[Bound]) -> String {
 }
 
 /// The rules and derived fields that can be used, and cost more than they may.
-pub(super) fn costly(contents: &Contents, ids: &[RuleId], field_ids: &[DerivedFieldId]) -> Box<[Broken]> {
+pub(super) fn costly(contents: &CompiledRules, ids: &[RuleId], field_ids: &[DerivedFieldId]) -> Box<[Broken]> {
     let costly = |(subject, compiled): (Named<'_>, &Compiled)| {
         let detail = too_high(compiled, &contents.derived)?;
         Some(Broken { subject: subject.subject(), details: vec![detail] })
@@ -129,7 +129,7 @@ impl Named<'_> {
 
 /// The rules and derived fields that can be used.
 fn usable<'a>(
-    contents: &'a Contents,
+    contents: &'a CompiledRules,
     ids: &'a [RuleId],
     field_ids: &'a [DerivedFieldId],
 ) -> impl Iterator<Item = (Named<'a>, &'a Compiled)> {
@@ -147,7 +147,7 @@ fn usable<'a>(
 impl RuleSet {
     /// What the rules and derived fields that can be used cost at worst.
     pub fn costs(&self) -> impl Iterator<Item = (Subject, Cost)> {
-        let Contents { derived, .. } = &*self.contents;
+        let CompiledRules { derived, .. } = &*self.contents;
         usable(&self.contents, &self.ids, &self.field_ids)
             .map(|(subject, compiled)| (subject.subject(), cost(compiled, derived)))
     }

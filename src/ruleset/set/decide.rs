@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, contents::Small};
+use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, compiled_rules::Small};
 use crate::{
     cel::{Activation, EvaluationError, Limits, Memo, Meter, Run, TraceEntry},
     config::limits::DECISION_COST_MAX,

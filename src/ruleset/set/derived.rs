@@ -10,9 +10,9 @@ use std::{
 
 use super::{
     Broken,
-    compile::Compiler,
     compiled::{Compiled, Role},
-    language::Environment,
+    compiler::Compiler,
+    environment::Environment,
     order::{Dependencies, order},
 };
 use crate::{

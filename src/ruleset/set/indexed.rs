@@ -2,26 +2,36 @@
 
 use std::sync::Arc;
 
-use super::{RuleEntry, RuleState, contents::Contents, shared::SharedSchema};
-use crate::ruleset::index::{Asked, Domains, Index};
+use super::{RuleEntry, RuleState};
+use crate::ruleset::{
+    facts::Layout,
+    index::{Asked, Domains, Index},
+};
 
 /// One rule in so many may change before filing all of them again is cheaper.
 const CHANGED_PART: usize = 16;
 
-/// The index of `rules`, by their places. Never inlined: a bench counts what it takes.
+/// Rules with their index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Indexed<'a> {
+    pub rules: &'a [Arc<RuleEntry>],
+    pub index: &'a Index,
+}
+
+/// The index of `rules`, by their places. `previous` are those of an older set with the same layout, if there is one.
+/// Never inlined: a bench counts what it takes.
 #[inline(never)]
-pub(super) fn index(rules: &[Arc<RuleEntry>], schema: Option<&SharedSchema>, previous: Option<&Contents>) -> Index {
+pub(super) fn index(rules: &[Arc<RuleEntry>], layout: Option<&Layout>, previous: Option<Indexed<'_>>) -> Index {
     let nothing = Domains::default();
-    let domains = schema.map_or(&nothing, |schema| schema.layout.domains());
+    let domains = layout.map_or(&nothing, Layout::domains);
     let now = |place: u32| asked(rules, place);
-    if let Some(previous) = previous.filter(|contents| has_layout(contents, schema))
-        && let Some(index) = previous.index.get()
-        && let Some(changed) = changed(rules, &previous.rules)
+    if let Some(previous) = previous
+        && let Some(changed) = changed(rules, previous.rules)
     {
-        let before = |place: u32| asked(&previous.rules, place);
-        let mut index = Index::clone(index);
+        let before = |place: u32| asked(previous.rules, place);
+        let mut index = Index::clone(previous.index);
         // All are taken out first: what is divided while one is put in must know the others as they are now.
-        for place in changed.iter().filter(|place| is_active(&previous.rules, **place)) {
+        for place in changed.iter().filter(|place| is_active(previous.rules, **place)) {
             index.remove(*place, before(*place), domains);
         }
         for place in changed.iter().filter(|place| is_active(rules, **place)) {
@@ -32,13 +42,6 @@ pub(super) fn index(rules: &[Arc<RuleEntry>], schema: Option<&SharedSchema>, pre
     let count = u32::try_from(rules.len()).unwrap_or(u32::MAX);
     let active: Vec<u32> = (0..count).filter(|place| is_active(rules, *place)).collect();
     Index::new(&active, now, domains)
-}
-
-fn has_layout(contents: &Contents, schema: Option<&SharedSchema>) -> bool {
-    match (&contents.schema, schema) {
-        (Some(before), Some(now)) => Arc::ptr_eq(&before.layout, &now.layout),
-        _ => false,
-    }
 }
 
 /// The places whose rules are not filed as they were; `None` if they are too many.

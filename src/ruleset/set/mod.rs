@@ -2,23 +2,24 @@
 //!
 //! Immutable and cheap to clone. `compile` makes it, `derived` orders and types the derived fields, `decide` evaluates.
 
-mod compile;
 mod compiled;
-mod contents;
-mod cost;
-mod decide;
-mod derived;
-mod evaluate;
-mod indexed;
-mod language;
-mod memory;
 mod order;
+mod memory;
+mod indexed;
+mod environment;
 mod shared;
+mod compiler;
+mod derived;
+mod compiled_rules;
+mod cost;
+mod compile;
+mod decide;
+mod evaluate;
 
 use std::sync::Arc;
 
 use compiled::{Compiled, Role};
-use contents::Contents;
+use compiled_rules::CompiledRules;
 
 pub use cost::Cost;
 pub use evaluate::Evaluated;
@@ -36,7 +37,7 @@ pub struct RuleSet {
     epoch: Epoch,
     schema_version: Option<SchemaVersion>,
     /// What it decides by, which other tenants may have too.
-    contents: Arc<Contents>,
+    contents: Arc<CompiledRules>,
     /// The ids of all rules, active or not, in creation order.
     ids: Arc<[RuleId]>,
     /// Where each rule stands, in the order of their ids; nothing while they are few.
@@ -173,7 +174,7 @@ impl RuleSet {
     }
 
     fn check(&self, expression: &str, role: Role) -> CheckReport {
-        let Contents { schema, environment, derived, .. } = &*self.contents;
+        let CompiledRules { schema, environment, derived, .. } = &*self.contents;
         let checked = match schema {
             Some(_) => environment.compile(expression, role),
             None => Err(vec![schema_missing()]),
@@ -207,6 +208,6 @@ fn schema_missing() -> Detail {
 }
 
 #[cfg(test)]
-mod in_a_row;
+mod consecutive_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,4 @@
-//! What sets of the same schema have in common, also those of different tenants: the layout, compiled expressions, and
-//! the whole contents where they are the same.
+//! What sets of the same schema have in common, also those of different tenants: the layout and compiled expressions.
 //!
 //! Held only as long as a set uses it. Nothing here is of a tenant: what is shared is made from a schema's definition,
 //! and the texts of rules and derived fields alone, and all of these are compared in full before it is shared.
@@ -14,14 +13,9 @@ use foldhash::quality::RandomState;
 
 use super::{
     compiled::{Compiled, Role},
-    contents::{Contents, Origin},
-    language::Environment,
+    environment::Environment,
 };
-use crate::{
-    cel::Frame,
-    domain::{SchemaDefinition, Snapshot},
-    ruleset::facts::Layout,
-};
+use crate::{cel::Frame, domain::SchemaDefinition, ruleset::facts::Layout};
 
 /// A schema's definition, with what is made from it.
 #[derive(Debug)]
@@ -31,33 +25,33 @@ pub(super) struct SharedSchema {
     /// The environment and the frame of sets without derived fields.
     pub environment: Environment,
     pub frame: Arc<Frame>,
-    programs: Mutex<Known<Compiled>>,
-    contents: Mutex<Known<Contents>>,
+    programs: Mutex<WeakCache<Compiled>>,
 }
 
-/// Things by the hash of what they were made from. Of two with one hash the later is known.
+/// A process-wide cache of things by the hash of what they were made from, which holds none of them alive. Of two with one
+/// hash it finds the later.
 #[derive(Debug)]
-struct Known<T> {
-    hashes: RandomState,
+pub(super) struct WeakCache<T> {
+    pub hashes: RandomState,
     things: HashMap<u64, Weak<T>>,
     /// How many there may be before those that are gone are looked for.
     sweep_at: usize,
 }
 
-static SCHEMAS: LazyLock<Mutex<Known<SharedSchema>>> = LazyLock::new(Mutex::default);
+static SCHEMAS: LazyLock<Mutex<WeakCache<SharedSchema>>> = LazyLock::new(Mutex::default);
 
-impl<T> Default for Known<T> {
+impl<T> Default for WeakCache<T> {
     fn default() -> Self {
         Self { hashes: RandomState::default(), things: HashMap::new(), sweep_at: 64 }
     }
 }
 
-impl<T> Known<T> {
-    fn get(&self, hash: u64) -> Option<Arc<T>> {
+impl<T> WeakCache<T> {
+    pub fn get(&self, hash: u64) -> Option<Arc<T>> {
         self.things.get(&hash).and_then(Weak::upgrade)
     }
 
-    fn insert(&mut self, hash: u64, thing: &Arc<T>) {
+    pub fn insert(&mut self, hash: u64, thing: &Arc<T>) {
         if self.things.len() >= self.sweep_at {
             self.things.retain(|_, thing| thing.strong_count() > 0);
             self.sweep_at = (self.things.len() * 2).max(64);
@@ -66,7 +60,8 @@ impl<T> Known<T> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// Whatever panicked elsewhere, what is behind these locks is consistent.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -86,7 +81,6 @@ impl SharedSchema {
             frame: Arc::new(environment.frame(Vec::new())),
             environment,
             programs: Mutex::default(),
-            contents: Mutex::default(),
         });
         lock(&SCHEMAS).insert(hash, &shared);
         shared
@@ -105,22 +99,5 @@ impl SharedSchema {
         let mut programs = lock(&self.programs);
         let hash = programs.hashes.hash_one((compiled.program.source(), compiled.role()));
         programs.insert(hash, compiled);
-    }
-
-    /// By what the contents of a set are found that is made from `snapshot`.
-    pub fn contents_hash(&self, snapshot: &Snapshot) -> u64 {
-        let hashes = lock(&self.contents).hashes.clone();
-        hashes.hash_one(Origin(snapshot))
-    }
-
-    /// What another set of this schema has compiled from the same, which has this hash.
-    pub fn contents(&self, snapshot: &Snapshot, hash: u64) -> Option<Arc<Contents>> {
-        let known = lock(&self.contents).get(hash);
-        known.filter(|known| known.is_of(snapshot))
-    }
-
-    /// Keeps what was compiled for other sets.
-    pub fn share_contents(&self, contents: &Arc<Contents>, hash: u64) {
-        lock(&self.contents).insert(hash, contents);
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     domain::{Revision, TenantId},
-    engine::{follow::catch_up, tenant::reload::Want},
+    engine::{follow::catch_up, resident::hints::Want},
     store::{Head, Moment, Poll},
 };
 

@@ -15,12 +15,9 @@ use crate::{
     engine::{
         follow::catch_up::Schedule,
         freshness::Freshness,
-        resident::hints::{Hints, NOT_BEHIND},
-        supervisor::restart,
-        tenant::{
-            publication::Version,
-            reload::{State, Want},
-        },
+        resident::hints::{Hints, NOT_BEHIND, Want},
+        supervisor::restart::RestartState,
+        tenant::{publication::Version, reload::ReloadState},
     },
 };
 
@@ -55,7 +52,7 @@ pub struct Node {
     pub loads_free: usize,
     pub load_line: VecDeque<ActorId>,
     pub waiters: BTreeMap<u64, Waiter>,
-    pub restarts: BTreeMap<TenantId, restart::State>,
+    pub restarts: BTreeMap<TenantId, RestartState>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +70,7 @@ pub struct Resident {
 pub struct Actor {
     pub tenant: TenantId,
     pub resident: u64,
-    pub reload: State,
+    pub reload: ReloadState,
     pub waiters: Vec<u64>,
     pub mailbox: VecDeque<ToActor>,
     pub fails: bool,

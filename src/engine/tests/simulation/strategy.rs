@@ -4,7 +4,7 @@ use crate::{
     domain::Revision,
     engine::tenant::{
         publication::{Publication, Version, publication},
-        reload::{self, Action, Input, State},
+        reload::{self, Action, Input, ReloadState},
     },
     store::{ChangeCursor, Moment, Poll},
 };
@@ -84,7 +84,7 @@ pub enum Acknowledging {
 }
 
 /// How a tenant's reload automaton steps.
-pub type Step = fn(State, Option<Revision>, Input) -> (State, Option<Action>);
+pub type Step = fn(ReloadState, Option<Revision>, Input) -> (ReloadState, Option<Action>);
 
 /// All of it.
 #[derive(Clone, Copy)]
@@ -127,17 +127,17 @@ pub fn without_the_epoch(served: Option<Version>, loaded: Version) -> Publicatio
 }
 
 /// Forgets what is hinted during a load.
-pub fn forgetful(state: State, installed: Option<Revision>, input: Input) -> (State, Option<Action>) {
+pub fn forgetful(state: ReloadState, installed: Option<Revision>, input: Input) -> (ReloadState, Option<Action>) {
     match (state, input) {
-        (State::Loading { .. }, Input::Hint(_)) => (state, None),
+        (ReloadState::Loading { .. }, Input::Hint(_)) => (state, None),
         _ => reload::step(state, installed, input),
     }
 }
 
 /// Does not try again after a load that failed.
-pub fn resigned(state: State, installed: Option<Revision>, input: Input) -> (State, Option<Action>) {
+pub fn resigned(state: ReloadState, installed: Option<Revision>, input: Input) -> (ReloadState, Option<Action>) {
     match (state, input) {
-        (State::Loading { .. }, Input::Failed { .. }) => (State::Idle, None),
+        (ReloadState::Loading { .. }, Input::Failed { .. }) => (ReloadState::Idle, None),
         _ => reload::step(state, installed, input),
     }
 }

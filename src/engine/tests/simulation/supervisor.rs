@@ -12,9 +12,9 @@ use crate::{
     domain::TenantId,
     engine::{
         registry::is_awaited,
-        resident::hints::Hints,
-        supervisor::restart,
-        tenant::reload::{State, Want},
+        resident::hints::{Hints, Want},
+        supervisor::restart::{self, RestartState},
+        tenant::reload::ReloadState,
     },
 };
 
@@ -94,7 +94,7 @@ impl World {
     }
 
     pub fn is_quarantined(&self, node: usize, tenant: TenantId) -> bool {
-        self.nodes[node].restarts.get(&tenant).is_some_and(restart::State::is_quarantined)
+        self.nodes[node].restarts.get(&tenant).is_some_and(RestartState::is_quarantined)
     }
 
     /// Who keeps a tenant: in the registry, or, where that is done late, about to be.
@@ -120,7 +120,7 @@ impl World {
         let actor = Actor {
             tenant,
             resident,
-            reload: State::Idle,
+            reload: ReloadState::Idle,
             waiters: Vec::new(),
             mailbox: VecDeque::new(),
             fails: false,

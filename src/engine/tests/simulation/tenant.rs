@@ -8,9 +8,12 @@ use super::{
 };
 use crate::{
     domain::TenantId,
-    engine::tenant::{
-        publication::{Publication, Version},
-        reload::{self, Action, Input, State, Want},
+    engine::{
+        resident::hints::{Want, is_news},
+        tenant::{
+            publication::{Publication, Version},
+            reload::{Action, Input, ReloadState},
+        },
     },
 };
 
@@ -21,7 +24,7 @@ impl World {
         let known_ms = self.nodes[node].freshness.synchronised_at_ms();
         let resident = &self.nodes[node].residents[&entry.resident];
         let installed = resident.set.map(|set| set.version.revision);
-        if reload::is_news(want, installed) && resident.hints.keep(want, known_ms) {
+        if is_news(want, installed) && resident.hints.keep(want, known_ms) {
             self.tell_actor(node, entry.actor, ToActor::Hinted);
         }
         if self.is_quarantined(node, tenant) {
@@ -90,7 +93,7 @@ impl World {
                 for waiter in std::mem::take(&mut actor.waiters) {
                     self.answer(node, waiter, &Answer::NoTenant);
                 }
-                actor.reload = State::Idle;
+                actor.reload = ReloadState::Idle;
                 self.tell_supervisor(node, ToSupervisor::Gone(actor.tenant, id));
             }
             ToActor::Loaded(Err(())) => self.load_failed(node, id, &mut actor),
@@ -146,7 +149,7 @@ impl World {
         let installed = resident.set.map(|set| set.version.revision);
         let (next, action) = (self.strategy.step)(actor.reload, installed, input);
         actor.reload = next;
-        if next == State::Idle {
+        if next == ReloadState::Idle {
             resident.hints.settle();
         }
         match action {

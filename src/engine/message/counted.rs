@@ -1,29 +1,16 @@
-//! Messages on their way to tenants' actors: counted, so that a mailbox that fills up is seen.
+//! A message on its way to a tenant's actor, counted, so that a mailbox that fills up is seen.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use ractor::{ActorRef, MessagingErr};
 
-use super::{resident::Resident, tenant::Msg};
-
-/// How many messages a tenant's actor has not begun with.
-#[derive(Debug, Default)]
-pub struct Mailbox(AtomicUsize);
-
-impl Mailbox {
-    /// How many there are.
-    pub fn messages(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use super::tenant::TenantMsg;
+use crate::engine::resident::Resident;
 
 /// A message on its way. It counts until it is opened, or lost with an actor that failed.
 #[derive(Debug)]
 pub struct CountedMsg {
-    message: Msg,
+    message: TenantMsg,
     _counted: Counted,
 }
 
@@ -32,25 +19,29 @@ struct Counted(Arc<Resident>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.mailbox.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.mailbox.taken();
     }
 }
 
 impl CountedMsg {
     /// One to the actor that keeps `resident`.
-    pub fn new(message: Msg, resident: &Arc<Resident>) -> Self {
-        resident.mailbox.0.fetch_add(1, Ordering::Relaxed);
+    pub fn new(message: TenantMsg, resident: &Arc<Resident>) -> Self {
+        resident.mailbox.given();
         Self { message, _counted: Counted(resident.clone()) }
     }
 
     /// What it says. From here on it does not count.
-    pub fn open(self) -> Msg {
+    pub fn open(self) -> TenantMsg {
         self.message
     }
 }
 
 /// Sends `message` to the actor that keeps `resident`. An actor that has failed takes nothing: then it comes back.
-pub fn send(actor: &ActorRef<CountedMsg>, resident: &Arc<Resident>, message: Msg) -> Result<(), Option<Msg>> {
+pub fn send(
+    actor: &ActorRef<CountedMsg>,
+    resident: &Arc<Resident>,
+    message: TenantMsg,
+) -> Result<(), Option<TenantMsg>> {
     actor.cast(CountedMsg::new(message, resident)).map_err(|error| match error {
         MessagingErr::SendErr(message) => Some(message.open()),
         _ => None,
@@ -63,7 +54,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::engine::exit::Exit;
+    use crate::engine::message::Exit;
 
     /// Begins with a message for each permit, and fails when it is told to stop.
     struct Slow;
@@ -89,7 +80,7 @@ mod tests {
         ) -> Result<(), ActorProcessingErr> {
             turns.acquire().await?.forget();
             match message.open() {
-                Msg::Stop(exit) => Err(exit.into()),
+                TenantMsg::Stop { exit, .. } => Err(exit.into()),
                 _ => Ok(()),
             }
         }
@@ -100,7 +91,12 @@ mod tests {
         let turns = Arc::new(Semaphore::new(0));
         let resident = Arc::new(Resident::new(0, Arc::default()));
         let (actor, ended) = Actor::spawn(None, Slow, turns.clone()).await.unwrap();
-        for message in [Msg::Hinted, Msg::Stop(Exit::Panicked), Msg::Hinted, Msg::Hinted] {
+        for message in [
+            TenantMsg::Hinted,
+            TenantMsg::Stop { exit: Exit::Panicked, served: None },
+            TenantMsg::Hinted,
+            TenantMsg::Hinted,
+        ] {
             send(&actor, &resident, message).unwrap();
         }
         assert_eq!(resident.mailbox.messages(), 4);
@@ -111,7 +107,7 @@ mod tests {
         assert_eq!(resident.mailbox.messages(), 3);
         turns.add_permits(1);
         ended.await.unwrap();
-        assert!(matches!(send(&actor, &resident, Msg::Hinted), Err(Some(Msg::Hinted))));
+        assert!(matches!(send(&actor, &resident, TenantMsg::Hinted), Err(Some(TenantMsg::Hinted))));
         while resident.mailbox.messages() > 0 {
             tokio::task::yield_now().await;
         }

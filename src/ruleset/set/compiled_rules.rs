@@ -2,12 +2,16 @@
 //! common.
 
 use std::{
-    hash::{Hash, Hasher},
-    sync::{Arc, OnceLock},
+    hash::{BuildHasher, Hash, Hasher},
+    sync::{Arc, LazyLock, Mutex, OnceLock},
 };
 
 use super::{
-    RuleEntry, RuleState, derived::DerivedFields, indexed::index, language::Environment, shared::SharedSchema,
+    RuleEntry, RuleState,
+    derived::DerivedFields,
+    environment::Environment,
+    indexed::{Indexed, index},
+    shared::{SharedSchema, WeakCache, lock},
 };
 use crate::{
     cel::{Frame, Repeated, Sheet},
@@ -17,7 +21,7 @@ use crate::{
 
 /// Everything that is compiled from a schema, derived fields and rules, without their ids.
 #[derive(Debug)]
-pub(super) struct Contents {
+pub(super) struct CompiledRules {
     /// The schema in use.
     pub schema: Option<Arc<SharedSchema>>,
     pub environment: Environment,
@@ -44,14 +48,19 @@ pub(super) struct Small {
     pub sheet: Option<(Sheet, Box<[u32]>)>,
 }
 
-impl Contents {
+impl CompiledRules {
     /// Which of the active rules facts can match.
     pub fn index(&self) -> &Index {
-        self.index.get_or_init(|| index(&self.rules, self.schema.as_deref(), None))
+        self.index.get_or_init(|| index(&self.rules, self.schema.as_ref().map(|schema| &*schema.layout), None))
+    }
+
+    /// The index with the rules, if it was made.
+    pub fn indexed(&self) -> Option<Indexed<'_>> {
+        self.index.get().map(|index| Indexed { rules: &self.rules, index })
     }
 
     /// Whether compiling what is stored gives this, as long as the schema is the same and nothing is broken.
-    pub fn is_of(&self, snapshot: &Snapshot) -> bool {
+    fn is_of(&self, snapshot: &Snapshot) -> bool {
         self.rules.len() == snapshot.rules.len()
             && self.derived.len() == snapshot.derived_fields.len()
             && self.rules.iter().zip(&snapshot.rules).all(|(entry, rule)| entry.is_of(rule))
@@ -71,10 +80,31 @@ impl RuleEntry {
     }
 }
 
-/// What [`Contents`] are made from, but the schema: what is not active is its name alone.
-pub(super) struct Origin<'a>(pub &'a Snapshot);
+/// The compiled rules of all sets in memory, held weakly.
+static COMPILED: LazyLock<Mutex<WeakCache<CompiledRules>>> = LazyLock::new(Mutex::default);
 
-impl Hash for Origin<'_> {
+/// By what the rules of a set are found that is compiled from `snapshot` with `schema`.
+pub(super) fn fingerprint(schema: &Arc<SharedSchema>, snapshot: &Snapshot) -> u64 {
+    let hashes = lock(&COMPILED).hashes.clone();
+    hashes.hash_one((Arc::as_ptr(schema) as usize, Texts(snapshot)))
+}
+
+/// What another set of this schema has compiled from the same, which has this fingerprint.
+pub(super) fn known(schema: &Arc<SharedSchema>, snapshot: &Snapshot, fingerprint: u64) -> Option<Arc<CompiledRules>> {
+    let known = lock(&COMPILED).get(fingerprint)?;
+    let is_same_schema = known.schema.as_ref().is_some_and(|of| Arc::ptr_eq(of, schema));
+    (is_same_schema && known.is_of(snapshot)).then_some(known)
+}
+
+/// Keeps what was compiled for other sets.
+pub(super) fn share(compiled: &Arc<CompiledRules>, fingerprint: u64) {
+    lock(&COMPILED).insert(fingerprint, compiled);
+}
+
+/// What the rules of a set are compiled from, beside the schema: of what is not active, the name alone.
+struct Texts<'a>(&'a Snapshot);
+
+impl Hash for Texts<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         for Rule { name, tags, active, expression, .. } in &self.0.rules {
             (name, tags, active.then_some(expression)).hash(state);

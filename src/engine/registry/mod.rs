@@ -1,5 +1,7 @@
 //! Which tenants are in memory, and what each serves: the one place that decisions look at.
 
+mod seat;
+
 use std::{
     sync::{
         Arc,
@@ -12,18 +14,20 @@ use dashmap::DashMap;
 use foldhash::quality::RandomState;
 use ractor::{ActorId, ActorRef};
 
-use super::{
-    clock::{Clock, millis},
-    counted_msg::{self, CountedMsg},
-    handle::resolve::FIRST_LOAD_WAIT,
-    resident::{Resident, live_set::LiveSet},
-    supervisor::eviction::{Room, Seat},
-    tenant::{
-        self,
-        reload::{self, Want},
+pub use self::seat::{Room, Seat};
+use crate::{
+    domain::{Revision, TenantId},
+    engine::{
+        clock::{Clock, millis},
+        message::{self, CountedMsg, TenantMsg},
+        options::FIRST_LOAD_WAIT,
+        resident::{
+            Resident,
+            hints::{Want, is_news},
+            live_set::LiveSet,
+        },
     },
 };
-use crate::domain::{Revision, TenantId};
 
 /// A tenant in memory together with the actor that keeps it.
 #[derive(Debug, Clone)]
@@ -32,19 +36,29 @@ pub struct Entry {
     pub resident: Arc<Resident>,
     /// Who keeps it.
     pub actor: ActorRef<CountedMsg>,
-    /// What it serves: as in the resident, and here for decisions, which have come this far and need nothing else.
+    /// What it serves. Nobody else holds it for long.
     set: Option<Arc<LiveSet>>,
 }
 
 impl Entry {
-    /// A tenant with its actor, which serves what it served before.
-    pub fn new(resident: Arc<Resident>, actor: ActorRef<CountedMsg>) -> Self {
-        Self { set: resident.set(), resident, actor }
+    /// What it serves; `None` before the first load has ended.
+    pub fn set(&self) -> Option<&Arc<LiveSet>> {
+        self.set.as_ref()
+    }
+
+    /// The revision that it serves.
+    pub fn revision(&self) -> Option<Revision> {
+        self.set.as_ref().map(|set| set.revision())
+    }
+
+    /// How long it has been known at `now_ms` to serve an older revision than is stored.
+    pub fn lag_ms(&self, now_ms: u64) -> u64 {
+        self.resident.lag_ms(self.revision(), now_ms)
     }
 
     /// Sends to its actor. One that has failed takes nothing: then the message comes back.
-    pub fn send(&self, message: tenant::Msg) -> Result<(), Option<tenant::Msg>> {
-        counted_msg::send(&self.actor, &self.resident, message)
+    pub fn send(&self, message: TenantMsg) -> Result<(), Option<TenantMsg>> {
+        message::send(&self.actor, &self.resident, message)
     }
 }
 
@@ -88,15 +102,18 @@ impl Registry {
         Some(Serving { set: entry.set.clone()?, behind_since_ms })
     }
 
-    /// Decisions of `tenant` are made with `set` from now on, if `resident` is still what is known of it.
-    pub fn serve(&self, tenant: TenantId, resident: &Arc<Resident>, set: Arc<LiveSet>) {
-        let Some(mut entry) = self.entries.get_mut(&tenant) else { return };
-        if Arc::ptr_eq(&entry.resident, resident) {
-            let before = entry.set.replace(set);
-            // Many rules take a while to drop, and others of the registry would wait for it.
-            drop(entry);
-            drop(before);
-        }
+    /// Decisions of `tenant` are made with `set` from now on, if `resident` is still what is known of it. Answers
+    /// whether it is. Only the tenant's actor calls this.
+    pub fn publish(&self, tenant: TenantId, resident: &Arc<Resident>, set: Arc<LiveSet>) -> bool {
+        let Some(mut entry) = self.entries.get_mut(&tenant).filter(|entry| Arc::ptr_eq(&entry.resident, resident))
+        else {
+            return false;
+        };
+        let before = entry.set.replace(set.clone());
+        // Many rules take a while to drop, and others of the registry would wait for it.
+        drop(entry);
+        resident.published(&set, before.as_deref());
+        true
     }
 
     /// The tenant, if it is in memory.
@@ -104,14 +121,22 @@ impl Registry {
         self.entries.get(&tenant).map(|entry| entry.value().clone())
     }
 
+    /// The tenant, if it is in memory and `resident` is what is known of it.
+    pub fn entry_of(&self, tenant: TenantId, resident: &Arc<Resident>) -> Option<Entry> {
+        self.entry(tenant).filter(|entry| Arc::ptr_eq(&entry.resident, resident))
+    }
+
     /// A place for a tenant that is about to get an actor.
     pub fn vacancy(&self) -> Arc<Resident> {
         Arc::new(Resident::new(self.now_ms(), self.memory_bytes.clone()))
     }
 
-    /// Adds a tenant, or gives one another actor.
-    pub fn insert(&self, tenant: TenantId, entry: Entry) {
-        self.entries.insert(tenant, entry);
+    /// Adds a tenant, or gives one another actor: then it goes on serving what it served.
+    pub fn insert(&self, tenant: TenantId, resident: Arc<Resident>, actor: ActorRef<CountedMsg>) -> Entry {
+        let set = self.entry_of(tenant, &resident).and_then(|entry| entry.set);
+        let entry = Entry { resident, actor, set };
+        self.entries.insert(tenant, entry.clone());
+        entry
     }
 
     /// Removes a tenant.
@@ -143,20 +168,20 @@ impl Registry {
 
     /// Tells a tenant's actor that the database may hold something newer; tenants that are not in memory need none.
     /// Answers whether that is for the supervisor to act on: the tenant is in quarantine, where no actor runs, and has
-    /// not been tried with it. `known_ms`: as in [`Hints::keep`](super::resident::hints::Hints::keep).
+    /// not been tried with it. `known_ms`: as in [`Hints::keep`](crate::engine::resident::hints::Hints::keep).
     pub fn hint(&self, tenant: TenantId, want: Want, known_ms: u64) -> bool {
         let Some(entry) = self.entries.get(&tenant) else { return false };
-        let is_news = reload::is_news(want, entry.resident.revision());
-        if is_news && entry.resident.hint(want, self.now_ms(), known_ms) {
+        let served = entry.revision();
+        if is_news(want, served) && entry.resident.hint(want, served, self.now_ms(), known_ms) {
             // An actor that has failed is told when it is started again.
-            let _ = entry.send(tenant::Msg::Hinted);
+            let _ = entry.send(TenantMsg::Hinted);
         }
         entry.resident.is_quarantined() && (want == Want::Fresh || entry.resident.take_untried())
     }
 
     /// The tenants in memory with the revision each serves.
     pub fn revisions(&self) -> Vec<(TenantId, Option<Revision>)> {
-        self.entries.iter().map(|entry| (*entry.key(), entry.resident.revision())).collect()
+        self.entries.iter().map(|entry| (*entry.key(), entry.revision())).collect()
     }
 
     /// The tenants in memory whose id is greater than `after`, in order.
@@ -168,8 +193,8 @@ impl Registry {
     }
 
     /// Looks at every tenant in memory.
-    pub fn each(&self, mut look: impl FnMut(TenantId, &Resident)) {
-        self.entries.iter().for_each(|entry| look(*entry.key(), &entry.resident));
+    pub fn each(&self, mut look: impl FnMut(&Entry)) {
+        self.entries.iter().for_each(|entry| look(entry.value()));
     }
 
     /// A tenant that was removed has an actor that has not ended yet.

@@ -1,0 +1,119 @@
+//! What all actors and tasks of one engine share.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use ractor::ActorRef;
+use tokio::sync::Semaphore;
+
+use crate::{
+    config::limits,
+    domain::TenantId,
+    engine::{
+        clock::Clock,
+        error::Error,
+        freshness::Freshness,
+        keys::Keys,
+        message::SupervisorMsg,
+        options::EngineOptions,
+        registry::{Registry, Room},
+        resident::hints::Want,
+        sweep_throttle::SweepThrottle,
+    },
+    store::Store,
+    telemetry::Metrics,
+};
+
+/// What all actors and tasks of one engine share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The database.
+    pub store: Store,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The settings.
+    pub options: EngineOptions,
+    /// When the engine began, and how long ago that is.
+    pub clock: Clock,
+    /// The tenants in memory.
+    pub registry: Registry,
+    /// How recently this node was known to hold what the database holds.
+    pub freshness: Freshness,
+    /// Keys that are known to be valid.
+    pub keys: Keys,
+    /// Loads that may be under way at once.
+    pub loads: Semaphore,
+    /// Whether the supervisor has been asked to sweep.
+    pub sweep_throttle: SweepThrottle,
+    /// Set by the supervisor when it starts.
+    pub supervisor: OnceLock<ActorRef<SupervisorMsg>>,
+}
+
+impl Shared {
+    /// For an engine that begins now. Its supervisor is not started yet.
+    pub fn new(store: Store, metrics: Metrics, options: EngineOptions) -> Self {
+        let clock = Clock::start();
+        Self {
+            freshness: Freshness::new(options.stale_after, clock.began()),
+            keys: Keys::default(),
+            registry: Registry::new(clock),
+            clock,
+            loads: Semaphore::new(limits::LOADS_MAX),
+            sweep_throttle: SweepThrottle::default(),
+            supervisor: OnceLock::new(),
+            store,
+            metrics,
+            options,
+        }
+    }
+
+    /// Sends to the supervisor; an error says that it does not run.
+    pub fn tell(&self, message: SupervisorMsg) -> Result<(), Error> {
+        let supervisor = self.supervisor.get().ok_or(Error::Stopping)?;
+        self.metrics.mailbox_given();
+        supervisor.cast(message).map_err(|_| {
+            self.metrics.mailbox_taken();
+            Error::Stopping
+        })
+    }
+
+    /// How much there may be in memory.
+    pub fn room(&self) -> Room {
+        Room { count_max: self.options.residents_max, bytes_max: self.options.resident_bytes_max }
+    }
+
+    /// If over the limit, asks the supervisor to evict.
+    pub fn make_room(self: &Arc<Self>) {
+        if !self.room().is_exceeded(self.registry.len(), self.registry.memory_bytes()) {
+            return;
+        }
+        // A supervisor that does not run ends the process anyway.
+        match self.sweep_throttle.ask(self.clock.now_ms()) {
+            None => {}
+            Some(Duration::ZERO) => _ = self.tell(SupervisorMsg::Sweep),
+            Some(wait) => {
+                let shared = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    let _ = shared.tell(SupervisorMsg::Sweep);
+                });
+            }
+        }
+    }
+
+    /// Passes on that the database may hold something newer of a tenant in memory.
+    pub fn hint(&self, tenant: TenantId, want: Want) {
+        if self.registry.hint(tenant, want, self.freshness.synchronised_at_ms()) {
+            // A supervisor that does not run ends the process anyway.
+            let _ = self.tell(SupervisorMsg::Changed { tenant });
+        }
+    }
+}
+
+/// A number from 0 to 1000, another each time.
+pub fn jitter_permille() -> u16 {
+    // The low bits of a version 7 id are random.
+    u16::try_from(uuid::Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
+}
