@@ -27,11 +27,11 @@ impl Published {
     /// those that browsers trust.
     pub fn new(url: &str, authorities: Option<&Path>) -> Result<Self, Error> {
         let invalid = |reason| Error::UrlInvalid { url: url.to_owned(), reason };
-        let uri: Uri = url.parse().map_err(|_| invalid("it is no URL"))?;
+        let uri: Uri = url.parse().map_err(|_| invalid("it is not a URL"))?;
         if uri.scheme_str() != Some("https") {
             return Err(invalid("it must begin with `https://`"));
         }
-        let authority = uri.authority().ok_or_else(|| invalid("it names no host"))?;
+        let authority = uri.authority().ok_or_else(|| invalid("it has no host"))?;
         if authority.as_str().contains('@') {
             return Err(invalid("it must not carry a user or a password"));
         }

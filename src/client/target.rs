@@ -16,7 +16,7 @@ pub(super) struct Target {
 impl Target {
     pub fn parse(url: &str) -> Result<Self, Error> {
         let invalid = |reason: &'static str| Error::UrlInvalid { url: url.to_owned(), reason };
-        let uri: Uri = url.parse().map_err(|_| invalid("it is no URL"))?;
+        let uri: Uri = url.parse().map_err(|_| invalid("it is not a URL"))?;
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => {
@@ -24,7 +24,7 @@ impl Target {
             }
             _ => return Err(invalid("it must begin with `http://`")),
         }
-        let authority = uri.authority().ok_or_else(|| invalid("it names no host"))?;
+        let authority = uri.authority().ok_or_else(|| invalid("it has no host"))?;
         if authority.as_str().contains('@') {
             return Err(invalid("it must not carry a user or a password; give the key on its own"));
         }
@@ -80,7 +80,7 @@ mod tests {
             ("localhost", "`http://`"),
             ("http://user:password@example.org", "password"),
             ("http://example.org/?a", "query"),
-            ("", "no URL"),
+            ("", "not a URL"),
         ] {
             let Err(error) = Target::parse(url) else { panic!("{url} was accepted") };
             assert!(error.to_string().contains(reason), "{url}: {error}");

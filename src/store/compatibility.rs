@@ -12,7 +12,7 @@ pub enum SchemaMismatch {
     Missing,
     /// A migration that the service needs has not been applied.
     #[error(
-        "the database stands at migration {found}, and this service needs {needed}; \
+        "the database is at migration {found}, and this service needs {needed}; \
          run `tenet migrate up`, or start with `--migrate`"
     )]
     Older {
