@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use tenet::{
     cel::{Activation, Env, Frame, Limits, MapValue, ObjectField, ObjectType, ObjectValue, Program, Size, Type, Value},
-    config::limits::{LIST_ITEMS_DEFAULT_MAX, STRING_CHARS_DEFAULT_MAX},
+    config::limits::{LIST_ITEMS_DEFAULT_MAX, REQUEST_BYTES, STRING_CHARS_DEFAULT_MAX},
 };
 
 /// Facts that each expression is evaluated on.
@@ -54,8 +54,9 @@ fn no_evaluation_costs_more_than_was_estimated() {
                 tenant.bounds
             );
             held += 1;
-            // Of what is `dyn` the schema bounds nothing: its estimates cannot be near.
-            let has_dyn = source.contains("facts.any") || (reads_derived && tenant.has_dyn_derived);
+            // What is `dyn` may be many things: its estimates cannot be near.
+            let has_dyn = ["facts.any", "facts.?any", "facts.bounded"].iter().any(|path| source.contains(path))
+                || (reads_derived && tenant.has_dyn_derived);
             if !has_dyn {
                 typed += 1;
                 tight += u64::from(cost.saturating_mul(2) >= estimate);
@@ -93,6 +94,12 @@ struct Tenant {
 impl Bounds {
     fn text(self) -> Size {
         Size::text(self.characters as u64)
+    }
+
+    /// Any value whose texts, keys, lists and maps keep to the bounds, two of the latter inside of each other.
+    fn dynamic(self) -> Size {
+        let (characters, items) = (self.characters.max(KEY_BYTES), self.items);
+        Size::dynamic(Some(characters as u64), Some(items as u64), Some(2))
     }
 
     fn texts(self) -> Size {
@@ -134,6 +141,7 @@ impl Tenant {
         let fields = vec![
             field("age", Type::Int, Size::scalar()),
             field("any", Type::Dyn, Size::of_type(&Type::Dyn)),
+            field("bounded", Type::Dyn, bounds.dynamic()),
             field("counts", Type::map(Type::String, Type::Int), Size::map(items, Bounds::key(), Size::scalar())),
             field(
                 "groups",
@@ -163,7 +171,7 @@ impl Tenant {
         let env = Env::new(vec![variable("facts", &facts), variable("derived", &object)]).with_limits(LIMITS);
         let deferred = vec![(env.slot("derived.x").unwrap(), env.compile(&text).unwrap())];
         let frame = Arc::new(Frame::new(&env, deferred));
-        let has_dyn_derived = text.contains("facts.any");
+        let has_dyn_derived = ["facts.any", "facts.?any", "facts.bounded"].iter().any(|path| text.contains(path));
         Self { bounds, env, facts, item, frame, derived, has_dyn_derived }
     }
 
@@ -183,6 +191,7 @@ impl Tenant {
         let inner_texts = |random: &mut Random| list(random, inner_items, &mut |random| text(random, characters));
         match name {
             "any" => anything(random),
+            "bounded" => bounded(random, characters, items),
             "age" => Value::Int([0, 1, 7, i64::MAX][random.below(4)]),
             "member" => Value::Bool(random.below(2) == 0),
             "name" => text(random, characters),
@@ -231,10 +240,14 @@ fn map(random: &mut Random, items: usize, make: &mut dyn FnMut(&mut Random) -> V
 }
 
 /// A value of which the schema says nothing. The estimate takes it for no larger than a map from texts to texts, each with
-/// the bounds that hold where a schema is silent.
+/// the bounds that hold where a schema is silent, and all of them together as long as the body of a request.
 fn anything(random: &mut Random) -> Value {
-    let characters = [3, 20, 20, STRING_CHARS_DEFAULT_MAX as usize][random.below(4)];
+    // One of the greatest length alone, or many that are together as long as may be expected.
+    if random.below(8) == 0 {
+        return text(random, STRING_CHARS_DEFAULT_MAX as usize);
+    }
     let items = LIST_ITEMS_DEFAULT_MAX as usize;
+    let characters = [3, 20, 20, REQUEST_BYTES as usize / 4 / items][random.below(4)];
     match random.below(8) {
         0 => Value::Int(3),
         1 => Value::Double(0.5),
@@ -244,6 +257,19 @@ fn anything(random: &mut Random) -> Value {
         5 => map(random, items, &mut |random| text(random, characters)),
         6 => list(random, 10, &mut |random| list(random, 9, &mut |random| text(random, characters))),
         _ => map(random, 10, &mut |random| map(random, 9, &mut |_| Value::Bool(true))),
+    }
+}
+
+/// A value that keeps to bounds which are those of a `dyn`.
+fn bounded(random: &mut Random, characters: usize, items: usize) -> Value {
+    let texts = |random: &mut Random| list(random, items, &mut |random| text(random, characters));
+    match random.below(6) {
+        0 => Value::Double(0.5),
+        1 => text(random, characters),
+        2 => texts(random),
+        3 => list(random, items, &mut |random| texts(random)),
+        4 => map(random, items, &mut |random| texts(random)),
+        _ => map(random, items, &mut |random| map(random, items, &mut |random| text(random, characters))),
     }
 }
 
@@ -291,6 +317,27 @@ const FORMS: &[(char, &[&str], &[&str])] = &[
             "{t}.contains({t})",
             "{t}.startsWith({t})",
             "{t}.endsWith('aaaa')",
+            "{t}.endsWith({t})",
+            "{y}.contains({y})",
+            "{y}.startsWith({y})",
+            "{T}.unique()",
+            "{R}.unique()",
+            "{T}.isSorted()",
+            "{T}.hasIntersection({T})",
+            "isSubset({R}, {R})",
+            "{t}.isEmail()",
+            "{t}.isUriRef()",
+            "{t}.isIpPrefix(4, true)",
+            "{t}.isHostAndPort({b})",
+            "{t}.inIPAddrRange('10.0.0.0/8')",
+            "isURL({t})",
+            "isQuantity({t})",
+            "isSemver({t}, true)",
+            "(url({t}) == url('/' + {t}))",
+            "{A}.startsWith({t})",
+            "{A}.unique()",
+            "{A}.hasIntersection({A})",
+            "(getField({C}, {t}) == {A})",
             "{t}.matches('^a+[0-9]*$')",
             "{t}.matches({t})",
             "matches({t}, 'a|b')",
@@ -336,6 +383,17 @@ const FORMS: &[(char, &[&str], &[&str])] = &[
             "{C}['a']",
             "{t}.indexOf({t})",
             "{t}.lastIndexOf({t})",
+            "{T}.indexOf({t})",
+            "{R}.lastIndexOf({T})",
+            "{I}.sum()",
+            "{I}.max()",
+            "int({I}.avg())",
+            "hash({t}, 100)",
+            "hash({y}, 7)",
+            "hash({i}, 9)",
+            "quantity('1k').add({i}).asInteger()",
+            "{A}.indexOf({A})",
+            "{A}.max()",
             "int({d})",
             "int({t})",
             "math.greatest({i}, {i})",
@@ -358,6 +416,13 @@ const FORMS: &[(char, &[&str], &[&str])] = &[
             "string({y})",
             "{T}[0]",
             "{t}.charAt(0)",
+            "{t}.find('a+')",
+            "{t}.find({t})",
+            "{T}.min()",
+            "{T}.max()",
+            "url('/' + {t}).getEscapedPath()",
+            "url('http://' + {t}).getHostname()",
+            "url('/?' + {t}).getQuery().map(@t, ^{t}).join()",
             "{t}.lowerAscii()",
             "{t}.upperAscii()",
             "{t}.trim()",
@@ -428,6 +493,11 @@ const FORMS: &[(char, &[&str], &[&str])] = &[
             "{t}.split(',')",
             "{t}.split('')",
             "regex.extractAll({t}, 'a+')",
+            "{t}.findAll('a')",
+            "{t}.findAll('a', 2)",
+            "{T}.intersect({T})",
+            "{T}.except({T})",
+            "url('/?a=' + {t}).getQuery()['a']",
             "{T}.transformList(@i, @t, ^{t})",
             "{G}.map(@t, ^{t})",
             "{C}.transformList(@t, @i, ^{t})",
@@ -444,7 +514,7 @@ const FORMS: &[(char, &[&str], &[&str])] = &[
     ),
     (
         'A',
-        &["facts.any", "facts.any", "facts.any[0]", "facts.?any.orValue('a')"],
+        &["facts.any", "facts.bounded", "facts.any[0]", "facts.bounded[0]", "facts.?any.orValue('a')"],
         &[
             "({A} + {A})",
             "dyn([{A}, dyn({t})])",

@@ -90,6 +90,21 @@ fn a_reader_that_has_closed_its_end_breaks_no_command() {
 }
 
 #[test]
+fn a_warning_is_shown_and_is_no_mistake() {
+    let text = "schema: {facts: {any: dyn}}\nrules:\n  - name: twice\n    expression: 'facts.any.exists(a, facts.any.exists(b, a == b))'\n";
+    let (code, stdout) = checked(text);
+    assert!(code == 0 && stdout.starts_with("standard input:4:18: warning: the expression can cost "), "{stdout}");
+    assert!(stdout.contains("[cost_uncertain]") && stdout.contains("`maxDepth`: `facts.any`"), "{stdout}");
+    let (_, stdout, _) = tenet(&["check", "-", "--format", "json"], text.as_bytes());
+    let answer: Value = serde_json::from_str(&stdout).unwrap();
+    let warning = &answer["files"][0]["warnings"][0];
+    assert_eq!(
+        (&answer["ok"], &warning["code"], &warning["line"]),
+        (&json!(true), &json!("cost_uncertain"), &json!(4))
+    );
+}
+
+#[test]
 fn a_mistake_is_shown_with_its_line_and_a_mark_under_it() {
     let text = "schema: {facts: {age: int}}\nrules:\n  - name: adult\n    expression: 'facts.agee >= 18'\n";
     let expected = "standard input:4:18: error: ";
@@ -250,8 +265,9 @@ fn what_rules_cost_is_told_and_too_much_is_a_mistake() {
         (&costs[1]["name"], &costs[1]["units"], &costs[1]["text"]),
         (&json!("one"), &json!(4), &json!("derived.adult"))
     );
-    let text = file("facts.tags.distinct().size() > 3");
-    assert_eq!(mistakes(&text), [("cost_too_high".to_owned(), 5, 30, "facts.tags.distinct()".to_owned())]);
+    let rule = "facts.tags.all(a, facts.tags.all(b, facts.tags.all(c, a == b || b == c)))";
+    let text = file(rule);
+    assert_eq!(mistakes(&text), [("cost_too_high".to_owned(), 5, 30, rule.to_owned())]);
     let (_, stdout) = checked(&text);
-    assert!(stdout.contains("= set a lower bound in the schema: `maxItems` of `facts.tags` (now 100)"), "{stdout}");
+    assert!(stdout.contains("= set a smaller limit in the schema: `maxItems` of `facts.tags` (now 100)"), "{stdout}");
 }

@@ -1,9 +1,12 @@
 //! The cost that an expression can have at worst, from the bounds that the schema gives.
 //!
 //! Never less than what an evaluation takes whose values keep to those bounds; where a schema is silent the defaults of
-//! `config/limits.rs` stand in. A value of type `dyn` has no bounds: it is taken for a list of texts.
+//! `config/limits.rs` stand in. A value of type `dyn` of which a schema does not say all is open: it is taken for a list of
+//! texts, and for the least there is where what matters is the cost of all else.
 
 mod call;
+
+use std::collections::BTreeSet;
 
 use super::{
     check::{Checked, CheckedKind, Loop, LoopKind},
@@ -13,11 +16,20 @@ use super::{
     types::Type,
 };
 
+/// The part of what an expression may cost from which on its estimate is looked at more closely.
+const MUCH: u64 = 100;
+
+/// The bound that says all of what is open.
+const OPEN: &str = "";
+
 /// What an expression costs at worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Estimate {
     /// Units of cost.
     pub(super) units: u64,
+    /// Units of cost where facts are as large as a request of the usual size holds, and all that is open is as small as it
+    /// can be: the same as the units where these are few.
+    pub(super) closed_units: u64,
     /// The loop or call that most of them go into.
     pub(super) costliest: Range,
 }
@@ -33,24 +45,58 @@ pub struct Bound {
     pub value: u64,
 }
 
-/// Estimates a checked expression with so many locals; the second answer is the size of its value.
-pub(super) fn estimate(node: &Checked, locals: usize) -> (Estimate, Size) {
-    let mut estimator = Estimator { locals: vec![Size::scalar(); locals], costliest: (0, node.range), trial: None };
+/// Which facts are expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// The largest that the bounds allow.
+    Largest,
+    /// As large as a request of the usual size holds; what is open is as small as it can be.
+    Usual,
+}
+
+/// Estimates a checked expression with so many locals; the second answer is the size of its value. Where it costs much of
+/// what it may cost, that is looked at more closely.
+pub(super) fn estimate(node: &Checked, locals: usize, cost_max: u64) -> (Estimate, Size) {
+    let mut estimator = Estimator::new(node, locals, None);
     let (units, size) = estimator.node(node);
-    (Estimate { units, costliest: estimator.costliest.1 }, size)
+    let is_much = units > cost_max / MUCH;
+    let closed_units = if is_much { units_of(node, locals, Expected::Usual, None) } else { units };
+    (Estimate { units, closed_units, costliest: estimator.costliest.1 }, size)
+}
+
+fn units_of(node: &Checked, locals: usize, expected: Expected, trial: Option<Trial<'_>>) -> u64 {
+    Estimator { expected, ..Estimator::new(node, locals, trial) }.node(node).0
+}
+
+/// The fields of the schema that are open, of those that the cost depends on, the most telling first.
+pub(super) fn open_fields(env: &Env, node: &Checked, locals: usize) -> Vec<String> {
+    let mut paths = BTreeSet::new();
+    collect_open(env, node, &mut paths);
+    let units = units_of(node, locals, Expected::Largest, None);
+    let tried = |path: String| {
+        let bound = Bound { path, name: OPEN, value: 0 };
+        let reduced = units_of(node, locals, Expected::Largest, Some(Trial { env, bound: &bound }));
+        (reduced < units).then_some((reduced, bound.path))
+    };
+    let mut telling: Vec<_> = paths.into_iter().filter_map(tried).collect();
+    telling.sort();
+    telling.into_iter().map(|(_, path)| path).collect()
+}
+
+fn collect_open(env: &Env, node: &Checked, paths: &mut BTreeSet<String>) {
+    paths.extend(declared(env, node).filter(|(_, size)| size.is_open()).map(|(path, _)| path));
+    node.children(&mut |child| collect_open(env, child, paths));
 }
 
 /// The bounds of the schema that the cost depends on most, the most telling first.
-pub(super) fn telling_bounds(env: &Env, node: &Checked, locals: usize) -> Vec<Bound> {
+pub(super) fn telling_bounds(env: &Env, node: &Checked, locals: usize, expected: Expected) -> Vec<Bound> {
     let mut bounds = Vec::new();
     collect_bounds(env, node, &mut bounds);
     bounds.sort();
     bounds.dedup();
-    let units = estimate(node, locals).0.units;
+    let units = units_of(node, locals, expected, None);
     let tried = |bound: Bound| {
-        let trial = Some(Trial { env, bound: &bound });
-        let mut estimator = Estimator { locals: vec![Size::scalar(); locals], costliest: (0, node.range), trial };
-        let (reduced, _) = estimator.node(node);
+        let reduced = units_of(node, locals, expected, Some(Trial { env, bound: &bound }));
         // Less than a third less is no help.
         (reduced < units / 3 * 2).then_some((reduced, bound))
     };
@@ -100,6 +146,7 @@ impl Trial<'_> {
             return size;
         }
         match (self.bound.name, size.has_items()) {
+            (OPEN, _) => size.usual(),
             ("maxItems", _) => Size::map(1, size.key(), size.item()),
             (_, true) => Size::list(size.count, Size::bytes(16)),
             (_, false) => Size::bytes(16),
@@ -111,9 +158,15 @@ struct Estimator<'a> {
     locals: Vec<Size>,
     costliest: (u64, Range),
     trial: Option<Trial<'a>>,
+    expected: Expected,
 }
 
-impl Estimator<'_> {
+impl<'a> Estimator<'a> {
+    fn new(node: &Checked, locals: usize, trial: Option<Trial<'a>>) -> Self {
+        let locals = vec![Size::scalar(); locals];
+        Self { locals, costliest: (0, node.range), trial, expected: Expected::Largest }
+    }
+
     fn bind(&mut self, local: u32, size: Size) {
         if let Some(place) = self.locals.get_mut(local as usize) {
             *place = size;
@@ -132,6 +185,10 @@ impl Estimator<'_> {
         let size = match self.trial {
             Some(trial) => trial.size(node, size),
             None => size,
+        };
+        let size = match self.expected {
+            Expected::Largest => size,
+            Expected::Usual => size.usual(),
         };
         (units.saturating_add(1), size)
     }
@@ -265,8 +322,7 @@ impl Estimator<'_> {
                 | Type::Timestamp
                 | Type::Duration
                 | Type::Type(_)
-                | Type::Abstract(..)
-        );
+        ) && !matches!(&node.value_type, Type::Abstract(name, _) if &**name != "url");
         (units.saturating_add(work), if grows { size } else { Size::scalar() })
     }
 }

@@ -1,5 +1,7 @@
 //! A compiled expression.
 
+mod told;
+
 use std::{cell::RefCell, fmt, sync::Arc};
 
 use super::{
@@ -10,13 +12,13 @@ use super::{
     conjuncts::{self, Conjunct},
     cost,
     env::Env,
-    estimate::{self, Bound, Estimate},
+    estimate::{self, Estimate},
     fault::EvaluationError,
     memo::Memo,
     meter::Meter,
     parse,
     plan::{self, Asked, Condition, Planner, Step, Truth},
-    reads::{find, reads, references},
+    reads::reads,
     run::{self, Fault, Limits, Outcome, Run},
     sensitive::Sensitive,
     share::{self, Shareable, Shareables},
@@ -111,7 +113,7 @@ impl Program {
         plan::fold(&mut checked);
         let locals = locals(&checked);
         let units = cost::of_block(&checked);
-        let (estimate, size) = estimate::estimate(&checked, locals);
+        let (estimate, size) = estimate::estimate(&checked, locals, env.limits().cost_max);
         let conjuncts = conjuncts::conjuncts(&checked, estimate, env.limits(), source);
         let are_all = conjuncts::are_all(&checked);
         let shareables = share::mark(&mut checked);
@@ -147,13 +149,6 @@ impl Program {
         self.inner.is_condition
     }
 
-    /// What the expression reads, sorted: `facts.age`, `derived.adult`; a variable's name alone where it is read whole.
-    /// Made from the source again, since nobody needs it to decide.
-    pub fn references(&self) -> Vec<String> {
-        let env = &self.inner.env;
-        check(env, &self.inner.source).map(|checked| references(env, &checked)).unwrap_or_default()
-    }
-
     /// Tests of single slots without which the expression is false.
     pub fn conjuncts(&self) -> &[Conjunct] {
         &self.inner.conjuncts
@@ -182,7 +177,7 @@ impl Program {
 
     /// What an evaluation costs at worst, if the values keep to the bounds of their types.
     pub fn cost_estimate(&self) -> CostEstimate {
-        let Estimate { units, costliest } = self.inner.estimate;
+        let Estimate { units, costliest, .. } = self.inner.estimate;
         let source = &*self.inner.source;
         CostEstimate { units, span: costliest.span(source), text: costliest.text(source).to_owned() }
     }
@@ -192,22 +187,15 @@ impl Program {
         self.inner.estimate.units
     }
 
+    /// The same, where every value of type `dyn` of which the schema does not say all is as small as it can be: what an
+    /// author of the expression and of the schema can do something about.
+    pub fn closed_cost_units(&self) -> u64 {
+        self.inner.estimate.closed_units
+    }
+
     /// How large the expression's value can be.
     pub fn size(&self) -> Size {
         self.inner.size.as_deref().cloned().unwrap_or_else(Size::scalar)
-    }
-
-    /// The bounds of the schema that the estimated cost depends on, the most telling first. Slow: for messages.
-    pub fn telling_bounds(&self) -> Vec<Bound> {
-        let Ok(mut checked) = check(&self.inner.env, &self.inner.source) else { return Vec::new() };
-        plan::fold(&mut checked);
-        estimate::telling_bounds(&self.inner.env, &checked, self.locals())
-    }
-
-    /// Where the expression first reads what is called `wanted`: `derived.adult`. Slow: for messages.
-    pub fn place_of(&self, wanted: &str) -> Option<Span> {
-        let checked = check(&self.inner.env, &self.inner.source).ok()?;
-        find(&self.inner.env, &checked, wanted).map(|range| range.span(&self.inner.source))
     }
 
     /// The expression's value.

@@ -32,6 +32,8 @@ const QUICK: &[&str] = &[
     "first",
     "hasValue",
     "int",
+    "isInf",
+    "isNaN",
     "last",
     "optional.none",
     "optional.of",

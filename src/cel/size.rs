@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{cost, types::Type, value::Value};
-use crate::config::limits::{EVALUATION_MEMORY_BYTES_MAX, LIST_ITEMS_DEFAULT_MAX, STRING_CHARS_DEFAULT_MAX};
+use crate::config::limits::{
+    EVALUATION_MEMORY_BYTES_MAX, LIST_ITEMS_DEFAULT_MAX, REQUEST_BYTES, STRING_CHARS_DEFAULT_MAX,
+};
 
 /// Bytes of a character at most.
 const CHARACTER_BYTES: u64 = 4;
@@ -29,8 +31,36 @@ pub struct Size {
     pub(super) item: Option<Arc<Size>>,
     /// Whether comparing it looks at all of it, however large the other side is.
     pub(super) is_compared_whole: bool,
-    /// Whether its elements may be anything again.
-    pub(super) is_anything: bool,
+    /// What is known of a value that may be anything, and whose elements may be such values again.
+    pub(super) open: Option<Open>,
+}
+
+/// What a schema says of a value of type `dyn`, if that is less than all: how much an evaluation takes then shows when it
+/// runs, and its estimate is what is expected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(super) struct Open {
+    /// Characters of each text.
+    characters: Option<u64>,
+    /// Elements of each list, entries of each map.
+    items: Option<u64>,
+}
+
+impl Open {
+    /// What holds of values of both kinds.
+    fn or(self, other: Self) -> Self {
+        let larger = |left: Option<u64>, right: Option<u64>| left.zip(right).map(|(left, right)| left.max(right));
+        Self { characters: larger(self.characters, other.characters), items: larger(self.items, other.items) }
+    }
+
+    /// A list of texts: as much as a request of the usual size holds.
+    fn size(self) -> Size {
+        let text = Size::text(self.characters.unwrap_or(STRING_CHARS_DEFAULT_MAX));
+        let count = self.items.unwrap_or(LIST_ITEMS_DEFAULT_MAX);
+        let values = count.saturating_mul(2).saturating_add(1);
+        let list = Size::map(count, text.clone(), text.clone());
+        let weight = list.weight.min(cost::of_bytes(REQUEST_BYTES).saturating_add(values));
+        Size { bytes: text.bytes, weight, is_compared_whole: true, open: Some(self), ..list }
+    }
 }
 
 impl Size {
@@ -90,9 +120,49 @@ impl Size {
 
     /// A value of which the schema says nothing: taken for a list of texts, whose elements may be such values again.
     pub(super) fn anything() -> Self {
-        let text = Self::text(STRING_CHARS_DEFAULT_MAX);
-        let list = Self::map(LIST_ITEMS_DEFAULT_MAX, text.clone(), text.clone());
-        Self { bytes: text.bytes, is_compared_whole: true, is_anything: true, ..list }
+        Open::default().size()
+    }
+
+    /// A value of any type: its texts and keys have so many characters at most, its lists and maps so many elements, and
+    /// these nest so deep. Only one of which all is said has a size; any other is taken for a list of texts.
+    pub fn dynamic(characters: Option<u64>, items: Option<u64>, depth: Option<u64>) -> Self {
+        let (Some(characters), Some(items), Some(depth)) = (characters, items, depth) else {
+            return Open { characters, items }.size();
+        };
+        let text = Self::text(characters);
+        (0..depth).fold(text.clone(), |inner, _| {
+            let map = Self::map(items, text.clone(), inner);
+            Self { bytes: text.bytes, is_compared_whole: true, ..map }
+        })
+    }
+
+    /// Whether it depends on a value of which the schema does not say how large it may be.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some() || [&self.key, &self.item].into_iter().flatten().any(|inner| inner.is_open())
+    }
+
+    /// The same as in a request of the usual size: all texts together are no longer than its body. Each value that is open
+    /// is the least there is to look into, a list of one short text.
+    pub(super) fn usual(&self) -> Self {
+        const LEAST: u64 = cost::BYTES_PER_UNIT;
+        if self.open.is_some() {
+            let least = Self::map(1, Self::bytes(LEAST), Self::bytes(LEAST));
+            return Self { bytes: LEAST, is_compared_whole: true, ..least };
+        }
+        let inner = |size: &Option<Arc<Self>>| size.as_ref().map(|size| Arc::new(size.usual()));
+        let (key, item) = (inner(&self.key), inner(&self.item));
+        let parts = || [&key, &item].into_iter().flatten();
+        let all = |each: u64| self.count.saturating_mul(each).saturating_add(1);
+        let values = if !self.has_items() {
+            self.values
+        } else {
+            self.values.min(all(parts().map(|part| part.values).fold(0, u64::saturating_add)))
+        };
+        let mut weight = self.weight.min(values.saturating_add(cost::of_bytes(REQUEST_BYTES)));
+        if self.has_items() {
+            weight = weight.min(all(parts().map(|part| part.weight).fold(0, u64::saturating_add)));
+        }
+        Self { weight, values, key, item, ..self.clone() }
     }
 
     /// A value of this type, where nothing else is said of it.
@@ -123,6 +193,7 @@ impl Size {
         match value {
             Value::String(text) => Self::bytes(text.len() as u64),
             Value::Bytes(bytes) => Self::bytes(bytes.len() as u64),
+            Value::Opaque(opaque) => Self::bytes(opaque.bytes() as u64),
             Value::List(items) => Self::list(items.len() as u64, largest(&mut items.iter())),
             Value::Map(map) => Self::map(
                 map.len() as u64,
@@ -162,7 +233,10 @@ impl Size {
             key: larger(self.key, other.key.as_ref()),
             item: larger(self.item, other.item.as_ref()),
             is_compared_whole: self.is_compared_whole || other.is_compared_whole,
-            is_anything: self.is_anything || other.is_anything,
+            open: match (self.open, other.open) {
+                (Some(one), Some(other)) => Some(one.or(other)),
+                (one, other) => one.or(other),
+            },
         }
     }
 
@@ -178,7 +252,10 @@ impl Size {
     /// An element, or a value of a map.
     pub(super) fn item(&self) -> Self {
         let item = self.item.as_deref().cloned().unwrap_or_else(Self::scalar);
-        if self.is_anything { Self::anything().or(&item) } else { item }
+        match self.open {
+            Some(open) => open.size().or(&item),
+            None => item,
+        }
     }
 
     /// A key of a map.
@@ -188,7 +265,7 @@ impl Size {
 
     /// Whether it may hold maps.
     pub(super) fn has_keys(&self) -> bool {
-        self.is_anything || self.key.is_some() || self.item.as_deref().is_some_and(Self::has_keys)
+        self.open.is_some() || self.key.is_some() || self.item.as_deref().is_some_and(Self::has_keys)
     }
 
     /// Whether it may have elements.
@@ -199,8 +276,9 @@ impl Size {
     /// What comparing it with a value of another size costs.
     pub(super) fn comparing(&self, other: &Self) -> u64 {
         let texts = cost::of_bytes(self.bytes.min(other.bytes));
+        let lesser = self.weight.min(other.weight);
         if self.is_compared_whole && other.is_compared_whole {
-            return self.weight.max(texts);
+            return lesser.max(texts);
         }
         if !self.has_items() {
             return texts;
@@ -208,7 +286,7 @@ impl Size {
         // Only lists and maps of one length are looked into.
         let count = self.count.min(other.count);
         let entry = self.item().weight.saturating_add(self.key.as_deref().map_or(0, |key| key.weight));
-        texts.saturating_add(count.saturating_mul(entry)).saturating_add(1).min(self.weight.saturating_add(texts))
+        texts.saturating_add(count.saturating_mul(entry).saturating_add(1).min(lesser))
     }
 }
 

@@ -10,6 +10,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::{
     network::Network,
+    opaque::Opaque,
     types::{ObjectType, Type},
 };
 
@@ -49,6 +50,8 @@ pub enum Value {
     Optional(Option<Arc<Value>>),
     /// An address or a range of addresses.
     Network(Arc<Network>),
+    /// A web address, a quantity or a version.
+    Opaque(Arc<Opaque>),
 }
 
 /// An object: a value, or none, for each field of its type.
@@ -129,6 +132,7 @@ impl Value {
             Self::Type(_) => "type",
             Self::Optional(_) => "optional_type",
             Self::Network(network) => network.type_name(),
+            Self::Opaque(opaque) => opaque.type_name(),
         }
     }
 
@@ -150,6 +154,7 @@ impl Value {
             Self::Type(_) => Type::Type(Arc::new(Type::Dyn)),
             Self::Optional(_) => Type::optional(Type::Dyn),
             Self::Network(network) => Type::named(network.type_name()),
+            Self::Opaque(opaque) => Type::named(opaque.type_name()),
         }
     }
 
@@ -176,6 +181,7 @@ impl Value {
             Self::Type(name) => Json::String(name.to_string()),
             Self::Optional(Some(value)) => value.to_json(),
             Self::Network(network) => Json::String(network.to_string()),
+            Self::Opaque(opaque) => Json::String(opaque.to_string()),
         }
     }
 

@@ -47,6 +47,7 @@ struct Checked {
     problems: Vec<Problem>,
     /// Number of further problems, which are not listed.
     more: usize,
+    warnings: Vec<Problem>,
     counts: Counts,
     /// Each with the place of its most expensive part.
     costs: Vec<(Option<Range<usize>>, Costing)>,
@@ -66,6 +67,7 @@ struct FileRow<'a> {
     #[serde(flatten)]
     counts: Counts,
     errors: Vec<ProblemRow<'a>>,
+    warnings: Vec<ProblemRow<'a>>,
     costs: Vec<CostRow<'a>>,
 }
 
@@ -128,7 +130,9 @@ fn check(name: &str) -> Checked {
         locate(&source, &document, Detail { span: Some(costing.cost.span), ..detail }).place
     };
     let costs = verdict.costs.into_iter().map(|costing| (place(&costing), costing)).collect();
-    Checked { source, problems, more, counts: verdict.counts, costs }
+    let warnings = verdict.warnings.into_iter().take(limits::DETAILS_MAX);
+    let warnings = warnings.map(|detail| locate(&source, &document, detail)).collect();
+    Checked { source, problems, more, warnings, counts: verdict.counts, costs }
 }
 
 /// Finds the place of a mistake in the text of a document.
@@ -155,7 +159,8 @@ fn narrowed(found: Found, detail: &Detail, document: &Value) -> std::ops::Range<
 
 impl Checked {
     fn unreadable(source: Source, problem: Problem) -> Self {
-        Self { source, problems: vec![problem], more: 0, counts: Counts::default(), costs: Vec::new() }
+        let (warnings, counts, costs) = (Vec::new(), Counts::default(), Vec::new());
+        Self { source, problems: vec![problem], more: 0, warnings, counts, costs }
     }
 
     fn errors(&self) -> usize {
@@ -191,6 +196,10 @@ fn as_text(checked: &[Checked]) -> String {
             text.push_str(&file.source.show(problem, colours));
             text.push('\n');
         }
+        for warning in &file.warnings {
+            text.push_str(&file.source.show_warning(warning, colours));
+            text.push('\n');
+        }
         if file.more > 0 {
             text.push_str(&format!("{}: and {} more\n\n", file.source.name, counted(file.more, "error")));
         }
@@ -207,6 +216,7 @@ fn as_json(checked: &[Checked], errors: usize) -> anyhow::Result<String> {
         file: &file.source.name,
         counts: file.counts,
         errors: file.problems.iter().map(|problem| file.source.row(problem)).collect(),
+        warnings: file.warnings.iter().map(|warning| file.source.row(warning)).collect(),
         costs: file.costs.iter().map(|(place, costing)| file.cost_row(place.as_ref(), costing)).collect(),
     });
     let answer = Answer { ok: errors == 0, errors, files: files.collect() };

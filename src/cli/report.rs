@@ -125,8 +125,17 @@ impl Source {
 
     /// A problem of this text, for people.
     pub fn show(&self, problem: &Problem, colours: Colours) -> String {
+        self.show_as(&colours.wrong("error"), problem, colours)
+    }
+
+    /// What is worth knowing of this text, for people.
+    pub fn show_warning(&self, problem: &Problem, colours: Colours) -> String {
+        self.show_as(&colours.bold("warning"), problem, colours)
+    }
+
+    fn show_as(&self, error: &str, problem: &Problem, colours: Colours) -> String {
         let Detail { code, message, hint, path, .. } = &problem.detail;
-        let (error, code) = (colours.wrong("error"), colours.frame(&format!("[{code}]")));
+        let code = colours.frame(&format!("[{code}]"));
         let message = colours.bold(&printable(message));
         let Some(place) = &problem.place else {
             let path = path.as_deref().map(|path| format!(" ({})", printable(path))).unwrap_or_default();

@@ -30,6 +30,8 @@ pub(super) struct Verdict {
     pub details: Vec<Detail>,
     /// How much was checked.
     pub counts: Counts,
+    /// What is worth knowing of the rules and derived fields, and wrong with none, each with its path in the file.
+    pub warnings: Vec<Detail>,
     /// What the rules and derived fields cost at worst, if nothing is wrong with any.
     pub costs: Vec<Costing>,
 }
@@ -66,7 +68,7 @@ pub(super) struct Counts {
 /// Checks everything that a file says.
 pub(super) fn verify(document: &Value) -> Verdict {
     let (file, details) = rule_file::read(document);
-    let mut verdict = Verdict { details, counts: Counts::default(), costs: Vec::new() };
+    let mut verdict = Verdict { details, ..Verdict::default() };
     verdict.counts.rules = file.rules.len();
     verdict.counts.derived_fields = file.derived_fields.len();
     verdict.counts.tests_not_run = file.tests.len();
@@ -118,6 +120,7 @@ fn verify_rules(verdict: &mut Verdict, file: &RuleFile, definition: SchemaDefini
         }
     };
     verdict.costs = costs(file, &set);
+    verdict.warnings = warnings(file, &set);
     let tests: Vec<_> = file.tests.iter().map(|(path, test)| Tested::new(file, path, test)).collect();
     let runs = verdict.details.is_empty();
     for test in &tests {
@@ -131,21 +134,48 @@ fn verify_rules(verdict: &mut Verdict, file: &RuleFile, definition: SchemaDefini
     }
 }
 
-fn costs(file: &RuleFile, set: &RuleSet) -> Vec<Costing> {
-    let rules: HashMap<&str, &str> =
-        file.rules.iter().map(|(path, rule)| (rule.name.as_str(), path.as_str())).collect();
-    let fields: HashMap<&str, &str> =
-        file.derived_fields.iter().map(|(path, field)| (field.name.as_str(), path.as_str())).collect();
-    let costing = |(subject, cost)| {
+/// The paths of expressions in a file.
+struct Paths<'a> {
+    rules: HashMap<&'a str, &'a str>,
+    fields: HashMap<&'a str, &'a str>,
+}
+
+impl<'a> Paths<'a> {
+    fn of(file: &'a RuleFile) -> Self {
+        Self {
+            rules: file.rules.iter().map(|(path, rule)| (rule.name.as_str(), path.as_str())).collect(),
+            fields: file.derived_fields.iter().map(|(path, field)| (field.name.as_str(), path.as_str())).collect(),
+        }
+    }
+
+    /// What something is, its name, and the path of its expression.
+    fn find(&self, subject: Subject) -> Option<(&'static str, String, String)> {
         let (kind, path, name) = match subject {
-            Subject::Rule { rule_name, .. } => ("rule", rules.get(rule_name.as_str()).copied(), rule_name),
+            Subject::Rule { rule_name, .. } => ("rule", self.rules.get(rule_name.as_str()), rule_name),
             Subject::DerivedField { field_name, .. } => {
-                ("derived field", fields.get(field_name.as_str()).copied(), field_name)
+                ("derived field", self.fields.get(field_name.as_str()), field_name)
             }
         };
-        Some(Costing { kind, name, path: format!("{}.expression", path?), cost })
+        Some((kind, name, format!("{}.expression", path?)))
+    }
+}
+
+fn costs(file: &RuleFile, set: &RuleSet) -> Vec<Costing> {
+    let paths = Paths::of(file);
+    let costing = |(subject, cost)| {
+        let (kind, name, path) = paths.find(subject)?;
+        Some(Costing { kind, name, path, cost })
     };
     set.costs().filter_map(costing).collect()
+}
+
+fn warnings(file: &RuleFile, set: &RuleSet) -> Vec<Detail> {
+    let paths = Paths::of(file);
+    let placed = |(subject, warnings): (Subject, Vec<Detail>)| {
+        let (_, _, path) = paths.find(subject)?;
+        Some(warnings.into_iter().map(move |warning| warning.at(path.clone())))
+    };
+    set.warnings().filter_map(placed).flatten().collect()
 }
 
 /// Puts the derived fields into the snapshot, and compiles them.

@@ -88,6 +88,9 @@ pub const LIST_ITEMS_MAX: u64 = 100_000;
 pub const STRING_CHARS_DEFAULT_MAX: u64 = 4_096;
 /// Upper bound that `maxLength` itself may have.
 pub const STRING_CHARS_MAX: u64 = 1_048_576;
+/// Bytes of all texts in the facts of a request of the usual size, as the estimate of costs takes them: what a body may hold
+/// unless an operator says otherwise.
+pub const REQUEST_BYTES: u64 = 256 * 1024;
 /// Values of an enumeration.
 pub const ENUM_VALUES_MAX: usize = 1_000;
 /// Mistakes listed in one answer.

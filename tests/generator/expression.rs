@@ -464,6 +464,12 @@ fn named_literal(name: &str) -> &'static [&'static str] {
     match name {
         "net.IP" => &["ip('10.0.0.1')", "ip('::1')", "ip('169.254.1.1')", "ip('0.0.0.0')", "ip('2001:db8::1')"],
         "net.CIDR" => &["cidr('10.0.0.0/8')", "cidr('10.1.2.3/16')", "cidr('::/0')", "cidr('2001:db8::/32')"],
+        "url" => &["url('https://example.com:80/a?k=1')", "url('/a/b?x=1&x=2')", "url('http://[::1]:8080')"],
+        "quantity" => &["quantity('1.5Gi')", "quantity('200m')", "quantity('-3')", "quantity('1k')", "quantity('0')"],
+        "semver" => &["semver('1.2.3')", "semver('1.0.0-rc.1')", "semver('v2', true)", "semver('0.0.1+b')"],
+        "link" => &["'https://example.com/a b'", "'/a?b=%zz&c=1'", "'example.com'", "''", "'mailto:a@b.c'"],
+        "amount" => &["'1Ki'", "'1.5'", "'x'", "''", "'-100m'", "'8Ei'"],
+        "version" => &["'1.2.3'", "'v1.2'", "'1.0.0-a.1'", "'x'", "''"],
         "small" => &["0", "1", "2", "3", "-1", "5", "64"],
         "count" => &["0", "1", "3", "10"],
         "truth" => &["'true'", "'f'", "'1'", "'True'", "'yes'", "''"],
@@ -489,7 +495,8 @@ fn written(overload: &Overload, parts: &[String]) -> String {
         ("_?_:_", [condition, accepted, refused]) => format!("({condition} ? {accepted} : {refused})"),
         ("@in", [item, list]) => format!("({item} in {list})"),
         ("!_", [operand]) => format!("!({operand})"),
-        ("-_", [operand]) => format!("-({operand})"),
+        // Within brackets: what follows it is called on the result.
+        ("-_", [operand]) => format!("(-({operand}))"),
         (name, [left, right]) if name.starts_with('_') => format!("({left} {} {right})", name.trim_matches('_')),
         (name, [target, arguments @ ..]) if overload.is_member => format!("{target}.{name}({})", arguments.join(", ")),
         (name, arguments) => format!("{name}({})", arguments.join(", ")),

@@ -64,6 +64,7 @@ pub fn any(random: &mut Random, dialect: Dialect) -> Type {
         3 => Type::Type(scalar(random).into()),
         1 if dialect == Dialect::Whole => Type::named("net.IP"),
         2 if dialect == Dialect::Whole => Type::named("net.CIDR"),
+        4 if dialect == Dialect::Whole => Type::named(["url", "quantity", "semver"][random.below(3)]),
         _ => comparable(random, 2),
     }
 }

@@ -96,7 +96,38 @@ const OURS: &str = "
     IP.isGlobalUnicast(): bool | IP.isLinkLocalUnicast(): bool | IP.isLinkLocalMulticast(): bool
     CIDR.containsIP(IP): bool | CIDR.containsIP(address): bool | CIDR.containsCIDR(CIDR): bool
     CIDR.containsCIDR(range): bool | CIDR.masked(): CIDR | CIDR.prefixLength(): int
-    string(IP): string | string(CIDR): string";
+    string(IP): string | string(CIDR): string
+    bytes.contains(bytes): bool | bytes.startsWith(bytes): bool | bytes.endsWith(bytes): bool
+    list(A).indexOf(A): int | list(A).lastIndexOf(A): int | list(A).unique(): bool
+    list(int).sum(): int | list(uint).sum(): uint | list(double).sum(): double | list(duration).sum(): duration
+    list(int).avg(): double | list(uint).avg(): double | list(double).avg(): double
+    list(bool).min(): bool | list(int).min(): int | list(uint).min(): uint | list(double).min(): double
+    list(string).min(): string | list(bytes).min(): bytes | list(timestamp).min(): timestamp
+    list(duration).min(): duration
+    list(bool).max(): bool | list(int).max(): int | list(uint).max(): uint | list(double).max(): double
+    list(string).max(): string | list(bytes).max(): bytes | list(timestamp).max(): timestamp
+    list(duration).max(): duration | list(int).isSorted(): bool | list(string).isSorted(): bool
+    list(double).isSorted(): bool | list(timestamp).isSorted(): bool
+    hasIntersection(list(A), list(A)): bool | list(A).hasIntersection(list(A)): bool
+    isSubset(list(A), list(A)): bool | list(A).isSubset(list(A)): bool
+    intersect(list(A), list(A)): list(A) | list(A).intersect(list(A)): list(A)
+    except(list(A), list(A)): list(A) | list(A).except(list(A)): list(A)
+    double.isNaN(): bool | double.isInf(): bool | double.isInf(small): bool
+    string.isEmail(): bool | string.isHostname(): bool | string.isUri(): bool | string.isUriRef(): bool
+    address.isIp(): bool | address.isIp(small): bool | range.isIpPrefix(): bool | range.isIpPrefix(small): bool
+    range.isIpPrefix(bool): bool | range.isIpPrefix(small, bool): bool | string.isHostAndPort(bool): bool
+    address.inIPAddrRange(range): bool | IP.inIPAddrRange(range): bool
+    string.find(pattern): string | string.findAll(pattern): list(string) | string.findAll(pattern, small): list(string)
+    hash(string, small): int | hash(bytes, small): int | hash(int, small): int | hash(uint, small): int
+    url(link): url | isURL(link): bool | url.getScheme(): string | url.getHost(): string | url.getHostname(): string
+    url.getPort(): string | url.getEscapedPath(): string | url.getQuery(): map(string, list(string))
+    quantity(amount): quantity | isQuantity(amount): bool | quantity.sign(): int | quantity.isInteger(): bool
+    quantity.asInteger(): int | quantity.asApproximateFloat(): double | quantity.add(quantity): quantity
+    quantity.add(int): quantity | quantity.sub(quantity): quantity | quantity.sub(int): quantity
+    quantity.isLessThan(quantity): bool | quantity.isGreaterThan(quantity): bool | quantity.compareTo(quantity): int
+    semver(version): semver | semver(version, bool): semver | isSemver(version): bool | isSemver(version, bool): bool
+    semver.major(): int | semver.minor(): int | semver.patch(): int | semver.isLessThan(semver): bool
+    semver.isGreaterThan(semver): bool | semver.compareTo(semver): int";
 
 const MACROS_SHARED: [&str; 15] = [
     "_&&_",
@@ -236,6 +267,7 @@ fn parse_type(text: &str) -> Option<(Type, &str)> {
         "A" | "B" | "K" => Type::Parameter(name.into()),
         "IP" => Type::named("net.IP"),
         "CIDR" => Type::named("net.CIDR"),
+        "url" | "quantity" | "semver" | "link" | "amount" | "version" => Type::named(name),
         "small" | "count" | "truth" | "number" | "second" | "time" | "length" | "pattern" | "group" | "zone"
         | "encoded" | "address" | "range" => Type::named(name),
         _ => return None,

@@ -132,6 +132,7 @@ impl Checker<'_> {
             return checked(CheckedKind::Call { function, arguments }, Type::Dyn, range);
         };
         self.check_literals(function.name, &arguments);
+        let function = library::specialised(function, &result);
         checked(CheckedKind::Call { function, arguments }, result, range)
     }
 
@@ -189,7 +190,7 @@ impl Checker<'_> {
         for (position, argument) in arguments.iter().enumerate() {
             let CheckedKind::Constant(Value::String(text)) = &argument.kind else { continue };
             let problem = match (name, position) {
-                ("matches" | "regex.extract" | "regex.extractAll" | "regex.replace", 1) => {
+                ("matches" | "find" | "findAll" | "regex.extract" | "regex.extractAll" | "regex.replace", 1) => {
                     Pattern::new(text).err().map(|message| ("invalid_regex", message))
                 }
                 ("timestamp", 0) => literals::timestamp(text).err().map(|message| ("invalid_timestamp", message)),

@@ -209,6 +209,10 @@ fn checked(kind: CheckedKind, value_type: Type, range: Range) -> Checked {
 fn settle(node: &mut Checked, variables: &Variables) {
     if !is_ground(&node.value_type) {
         node.value_type = variables.resolve(&node.value_type, true);
+        // What an empty list is the sum of may show in what the sum is used for only.
+        if let CheckedKind::Call { function, .. } = &mut node.kind {
+            *function = super::library::specialised(function, &node.value_type);
+        }
     }
     node.children_mut(&mut |child| settle(child, variables));
 }

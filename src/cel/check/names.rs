@@ -222,7 +222,7 @@ fn named_type(name: &str) -> Option<Type> {
         "optional_type" => Type::optional(Type::Dyn),
         "google.protobuf.Timestamp" => Type::Timestamp,
         "google.protobuf.Duration" => Type::Duration,
-        "net.IP" | "net.CIDR" => Type::named(name),
+        "net.IP" | "net.CIDR" | "url" | "quantity" | "semver" => Type::named(name),
         _ => return None,
     })
 }

@@ -28,10 +28,32 @@ fn times(first: u64, second: u64, third: u64) -> u64 {
     first.saturating_mul(second).saturating_mul(third)
 }
 
+/// What comparing each element of one list with each of another costs, and a unit for each pair.
+fn of_pairs(left: &Size, right: &Size) -> u64 {
+    let compared = left.count.saturating_mul(among(&left.item(), right));
+    let compared = compared.min(right.count.saturating_mul(among(&right.item(), left)));
+    left.count.saturating_mul(right.count).saturating_add(compared)
+}
+
+/// What comparing each element of a list with those before it costs: no more for a pair than the mean of their weights.
+fn of_each_with_the_others(list: &Size) -> u64 {
+    list.count.saturating_mul(list.weight) / 2
+}
+
+/// What comparing a value with each element of a list costs: with none more than the element weighs.
+fn among(value: &Size, list: &Size) -> u64 {
+    let (item, count) = (list.item(), list.count);
+    count.saturating_mul(value.comparing(&item).max(item.comparing(value))).min(list.weight)
+}
+
 impl Case<'_> {
     /// What the work costs, and how large the result is.
     pub(super) fn estimate(&self) -> (u64, Size) {
-        let (work, size) = self.of_operator().or_else(|| self.of_text()).unwrap_or_else(|| self.of_list());
+        let (work, size) = self
+            .of_operator()
+            .or_else(|| self.of_elements())
+            .or_else(|| self.of_text())
+            .unwrap_or_else(|| self.of_list());
         (work, size.made())
     }
 
@@ -61,7 +83,7 @@ impl Case<'_> {
             "@in" if matches!(self.arguments.get(1).map(|list| &list.value_type), Some(Type::Map(..))) => {
                 (0, Size::scalar())
             }
-            "@in" => (second.count.saturating_mul(first.comparing(&second.item()).saturating_add(1)), Size::scalar()),
+            "@in" => (second.count.saturating_add(among(&first, &second)), Size::scalar()),
             "_+_" => {
                 let (bytes, count) = (self.all_bytes(), self.all_items());
                 let sum = if first.has_items() || second.has_items() {
@@ -98,7 +120,11 @@ impl Case<'_> {
                 let work = search_estimate(written, bytes).saturating_add(cost::of_bytes(bytes));
                 (pattern.saturating_add(work), Size::bytes(bytes).optional())
             }
-            "regex.extractAll" => {
+            "find" => {
+                let work = search_estimate(written, bytes).saturating_add(cost::of_bytes(bytes));
+                (pattern.saturating_add(work), Size::bytes(bytes))
+            }
+            "regex.extractAll" | "findAll" => {
                 let matches = bytes.saturating_add(1);
                 let made = cost::of_bytes(bytes).saturating_add(matches.saturating_mul(4));
                 let work = searches_estimate(written, bytes).saturating_add(made);
@@ -126,7 +152,8 @@ impl Case<'_> {
                 let bytes = bytes.max(SCALAR_TEXT_BYTES);
                 (cost::of_bytes(bytes).saturating_add(2), Size::bytes(bytes))
             }
-            "contains" if second.has_items() || first.has_items() => return None,
+            // No more of the text is looked at than the other one has.
+            "startsWith" | "endsWith" => (cost::of_bytes(bytes.min(second.bytes)), Size::scalar()),
             _ => return None,
         })
     }
@@ -170,6 +197,50 @@ impl Case<'_> {
         (work, Size::bytes(template.saturating_add(clauses.saturating_mul(text))))
     }
 
+    /// Functions of lists that look at each element, or at each with each of another list.
+    fn of_elements(&self) -> Option<(u64, Size)> {
+        let (first, second) = (self.size(0), self.size(1));
+        let (item, items) = (first.item(), of_items(first.count));
+        Some(match self.name {
+            "indexOf" | "lastIndexOf" if first.has_items() => {
+                let texts = cost::of_bytes(self.all_bytes());
+                let compared = first.count.saturating_add(among(&second, &first));
+                (compared.saturating_add(texts), Size::scalar())
+            }
+            "min" | "max" | "isSorted" => {
+                let each = item.comparing(&item).saturating_add(1);
+                (first.count.saturating_mul(each), item)
+            }
+            "sum" | "@sumOfUints" | "@sumOfDoubles" | "@sumOfDurations" | "@sumOfOthers" | "avg" => {
+                (first.count, Size::scalar())
+            }
+            "unique" => {
+                let pairs = first.count.saturating_mul(first.count.saturating_sub(1)) / 2;
+                let compared = pairs.saturating_mul(item.comparing(&item)).min(of_each_with_the_others(&first));
+                (pairs.saturating_add(compared), Size::scalar())
+            }
+            "hasIntersection" | "isSubset" => (of_pairs(&first, &second), Size::scalar()),
+            "intersect" | "except" => (of_pairs(&first, &second).saturating_add(items.saturating_mul(2)), first),
+            "url" | "isURL" => (cost::of_bytes(first.bytes.saturating_mul(4)), Size::bytes(first.bytes)),
+            // What cannot stand in a path becomes three bytes.
+            "getEscapedPath" => {
+                let bytes = first.bytes.saturating_mul(3);
+                (cost::of_bytes(bytes), Size::bytes(bytes))
+            }
+            // A name and a value for every second byte, and each of them three times as long where it is no UTF-8.
+            "getQuery" => {
+                let names = (first.bytes / 2).saturating_add(1);
+                let made = cost::of_bytes(first.bytes.saturating_mul(6));
+                let work = made.saturating_add(of_items(names.saturating_mul(8))).saturating_add(first.bytes);
+                let text = Size::bytes(first.bytes.saturating_mul(3));
+                (work, Size::map(names, text.clone(), Size::list(names, text)))
+            }
+            "getField" => (0, first.item().optional()),
+            "hash" => (cost::HASH_UNITS.saturating_add(first.bytes / cost::HASH_BYTES_PER_UNIT), Size::scalar()),
+            _ => return None,
+        })
+    }
+
     fn of_list(&self) -> (u64, Size) {
         let (first, second) = (self.size(0), self.size(1));
         let items = of_items(first.count);
@@ -179,15 +250,14 @@ impl Case<'_> {
                 (of_items(count), Size::list(count, Size::scalar()))
             }
             "distinct" => {
-                let each = first.item().comparing(&first.item()).saturating_add(1);
+                let each = first.item().comparing(&first.item());
                 let pairs = first.count.saturating_mul(first.count.saturating_sub(1)) / 2;
-                (items.saturating_add(pairs.saturating_mul(each)), first)
+                let compared = pairs.saturating_mul(each).min(of_each_with_the_others(&first));
+                (items.saturating_add(pairs).saturating_add(compared), first)
             }
             "sets.contains" | "sets.equivalent" | "sets.intersects" => {
-                let (left, right) = (first.item(), second.item());
-                let each = left.comparing(&right).max(right.comparing(&left)).saturating_add(1);
                 let ways = if self.name == "sets.equivalent" { 2 } else { 1 };
-                (times(first.count, second.count, each).saturating_mul(ways), Size::scalar())
+                (of_pairs(&first, &second).saturating_mul(ways), Size::scalar())
             }
             "sort" | "@sortByKeys" => {
                 let keys = if self.name == "sort" { first.item() } else { second.item() };

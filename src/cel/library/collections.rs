@@ -120,7 +120,20 @@ fn size(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
 }
 
-fn contains(run: &Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, Fault> {
+/// Where the first of `items` stands that equals `wanted`; -1 if none does.
+pub(super) fn position(run: &Run<'_>, items: &mut dyn Iterator<Item = (usize, &Value)>, wanted: &Value) -> Outcome {
+    for (index, item) in items {
+        run.charge(1)?;
+        run.charge_comparing(item, wanted)?;
+        if item == wanted {
+            return Ok(Value::Int(i64::try_from(index).unwrap_or(i64::MAX)));
+        }
+    }
+    Ok(Value::Int(-1))
+}
+
+/// Whether one of `items` equals `wanted`.
+pub(super) fn contains(run: &Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, Fault> {
     for item in items {
         run.charge(1)?;
         run.charge_comparing(item, wanted)?;
@@ -131,7 +144,8 @@ fn contains(run: &Run<'_>, items: &[Value], wanted: &Value) -> Result<bool, Faul
     Ok(false)
 }
 
-fn all_in(run: &Run<'_>, items: &[Value], others: &[Value]) -> Result<bool, Fault> {
+/// Whether each of `items` is one of `others`.
+pub(super) fn all_in(run: &Run<'_>, items: &[Value], others: &[Value]) -> Result<bool, Fault> {
     for item in items {
         if !contains(run, others, item)? {
             return Ok(false);

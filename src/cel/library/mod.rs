@@ -3,20 +3,27 @@
 //! A function gets its arguments as values and looks at what they are: the same code serves arguments whose types are
 //! known and `dyn` ones. What the types allow is for `check`; what is fast is for `plan`.
 
+mod aggregates;
 mod collections;
 mod conversions;
 mod encoders;
 mod format;
+mod hashing;
 pub(super) mod literals;
 mod math;
+mod membership;
 mod network;
 pub(super) mod operators;
 mod optionals;
 mod pattern;
+mod quantities;
 mod regexes;
 mod signature;
 mod strings;
+mod text_formats;
 mod time;
+mod urls;
+mod versions;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -76,7 +83,7 @@ impl Overload {
 }
 
 static FUNCTIONS: LazyLock<HashMap<&'static str, Function>> = LazyLock::new(|| {
-    let groups: [&[Declaration]; 12] = [
+    let groups: [&[Declaration]; 19] = [
         operators::FUNCTIONS,
         conversions::FUNCTIONS,
         strings::FUNCTIONS,
@@ -89,6 +96,13 @@ static FUNCTIONS: LazyLock<HashMap<&'static str, Function>> = LazyLock::new(|| {
         network::FUNCTIONS,
         network::MORE,
         format::FUNCTIONS,
+        aggregates::FUNCTIONS,
+        hashing::FUNCTIONS,
+        membership::FUNCTIONS,
+        quantities::FUNCTIONS,
+        text_formats::FUNCTIONS,
+        urls::FUNCTIONS,
+        versions::FUNCTIONS,
     ];
     let mut functions: HashMap<&'static str, Function> = HashMap::new();
     for (name, signatures, body) in groups.into_iter().flatten() {
@@ -101,6 +115,20 @@ static FUNCTIONS: LazyLock<HashMap<&'static str, Function>> = LazyLock::new(|| {
 /// The function called `name`.
 pub(super) fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS.get(name)
+}
+
+/// The function that does what `function` does where the checker knows the type of its result: the sum of no numbers is
+/// one of their type, which a list of none does not tell.
+pub(super) fn specialised(function: &'static Function, result: &Type) -> &'static Function {
+    let name = match (function.name, result) {
+        ("sum", Type::Uint) => "@sumOfUints",
+        ("sum", Type::Double) => "@sumOfDoubles",
+        ("sum", Type::Duration) => "@sumOfDurations",
+        ("sum", Type::Int | Type::Dyn | Type::Variable(_)) => return function,
+        ("sum", _) => "@sumOfOthers",
+        _ => return function,
+    };
+    find(name).unwrap_or(function)
 }
 
 /// The names before the first point of functions whose names have one: `math`.

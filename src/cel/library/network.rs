@@ -101,6 +101,18 @@ pub(super) const MORE: &[Declaration] = &[
             Ok(Value::Bool(length <= inner_length && contains(outer, length, inner)))
         },
     ),
+    ("inIPAddrRange", &["string.inIPAddrRange(string): bool", "net.IP.inIPAddrRange(string): bool"], |_, arguments| {
+        let (inner, outer) = match arguments {
+            [Value::String(inner), Value::String(outer)] => (address(inner).map_err(conversion)?, outer),
+            [Value::Network(inner), Value::String(outer)] => match **inner {
+                Network::Address(inner) => (inner, outer),
+                Network::Range(..) => return Err(no_overload("inIPAddrRange", arguments)),
+            },
+            _ => return Err(no_overload("inIPAddrRange", arguments)),
+        };
+        let (outer, length) = range(outer).map_err(conversion)?;
+        Ok(Value::Bool(contains(outer, length, inner)))
+    }),
     ("masked", &["net.CIDR.masked(): net.CIDR"], |_, arguments| match as_range(arguments) {
         Some((found, length)) => Ok(network(Network::Range(masked(found, length), length))),
         None => Err(no_overload("masked", arguments)),

@@ -14,6 +14,12 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     ("matches", &["matches(string, string): bool", "string.matches(string): bool"], |run, arguments| {
         with_pattern(run, "matches", matches, arguments)
     }),
+    ("find", &["string.find(string): string"], |run, arguments| with_pattern(run, "find", find, arguments)),
+    (
+        "findAll",
+        &["string.findAll(string): list(string)", "string.findAll(string, int): list(string)"],
+        |run, arguments| with_pattern(run, "findAll", find_all, arguments),
+    ),
     ("regex.extract", &["regex.extract(string, string): optional(string)"], |run, arguments| {
         with_pattern(run, "regex.extract", extract, arguments)
     }),
@@ -31,6 +37,8 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
 pub(in crate::cel) fn pattern_body(name: &str) -> Option<PatternBody> {
     Some(match name {
         "matches" => matches,
+        "find" => find,
+        "findAll" => find_all,
         "regex.extract" => extract,
         "regex.extractAll" => extract_all,
         "regex.replace" => replace,
@@ -58,6 +66,33 @@ fn extract(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
     run.allocate(text.len())?;
     let found = pattern.regex.captures(text).and_then(|captures| group(&captures));
     Ok(Value::Optional(found.map(Arc::new)))
+}
+
+/// The first match as a whole, or an empty text.
+fn find(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
+    let [Value::String(text), _] = arguments else { return Err(no_overload("find", arguments)) };
+    run.charge(pattern.search(text.len()))?;
+    run.allocate(text.len())?;
+    Ok(Value::from(pattern.regex.find(text).map_or("", |found| found.as_str())))
+}
+
+/// All matches, or so many of them, each as a whole.
+fn find_all(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
+    let (text, count) = match arguments {
+        [Value::String(text), _] => (text, -1),
+        [Value::String(text), _, Value::Int(count)] => (text, *count),
+        _ => return Err(no_overload("findAll", arguments)),
+    };
+    // Matches do not overlap: together they are no longer than the text.
+    run.charge(pattern.search(text.len()))?;
+    run.allocate(text.len())?;
+    let mut found = Vec::new();
+    for one in pattern.regex.find_iter(text).take(usize::try_from(count).unwrap_or(usize::MAX)) {
+        run.charge(pattern.next_search(text.len() - one.end()))?;
+        run.allocate(64)?;
+        found.push(Value::from(one.as_str()));
+    }
+    Ok(Value::list(found))
 }
 
 fn extract_all(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {

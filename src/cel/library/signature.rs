@@ -58,6 +58,7 @@ fn parse_type(text: &str) -> Option<(Type, &str)> {
         "bytes" => Type::Bytes,
         "timestamp" => Type::Timestamp,
         "duration" => Type::Duration,
+        "url" | "quantity" | "semver" => Type::named(name),
         "A" | "B" => Type::Parameter(name.into()),
         _ => return None,
     };

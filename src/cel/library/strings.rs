@@ -1,16 +1,24 @@
 //! Texts: what the standard has, and the strings extension. Positions count characters, not bytes.
 
-use super::{Declaration, Fault, Outcome, Run, Value, invalid, no_overload};
+use super::{Declaration, Fault, Outcome, Run, Value, collections, invalid, no_overload};
 
 pub(super) const FUNCTIONS: &[Declaration] = &[
-    ("contains", &["string.contains(string): bool"], |run, arguments| {
-        test(run, "contains", arguments, |text, part| text.contains(part))
+    ("contains", &["string.contains(string): bool", "bytes.contains(bytes): bool"], |run, arguments| match arguments {
+        [Value::String(text), Value::String(part)] => {
+            run.charge_bytes(text.len())?;
+            Ok(Value::Bool(text.contains(&**part)))
+        }
+        [Value::Bytes(bytes), Value::Bytes(part)] => {
+            run.charge_bytes(bytes.len())?;
+            Ok(Value::Bool(part.is_empty() || finds(bytes, part)))
+        }
+        _ => Err(no_overload("contains", arguments)),
     }),
-    ("startsWith", &["string.startsWith(string): bool"], |run, arguments| {
-        test(run, "startsWith", arguments, |text, part| text.starts_with(part))
+    ("startsWith", &["string.startsWith(string): bool", "bytes.startsWith(bytes): bool"], |run, arguments| {
+        test_end(run, "startsWith", arguments, |text: &[u8], part: &[u8]| text.starts_with(part))
     }),
-    ("endsWith", &["string.endsWith(string): bool"], |run, arguments| {
-        test(run, "endsWith", arguments, |text, part| text.ends_with(part))
+    ("endsWith", &["string.endsWith(string): bool", "bytes.endsWith(bytes): bool"], |run, arguments| {
+        test_end(run, "endsWith", arguments, |text: &[u8], part: &[u8]| text.ends_with(part))
     }),
     ("charAt", &["string.charAt(int): string"], |run, arguments| match arguments {
         [Value::String(text), Value::Int(index)] => {
@@ -21,8 +29,16 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         }
         _ => Err(no_overload("charAt", arguments)),
     }),
-    ("indexOf", &["string.indexOf(string): int", "string.indexOf(string, int): int"], index_of),
-    ("lastIndexOf", &["string.lastIndexOf(string): int", "string.lastIndexOf(string, int): int"], last_index_of),
+    (
+        "indexOf",
+        &["string.indexOf(string): int", "string.indexOf(string, int): int", "list(A).indexOf(A): int"],
+        index_of,
+    ),
+    (
+        "lastIndexOf",
+        &["string.lastIndexOf(string): int", "string.lastIndexOf(string, int): int", "list(A).lastIndexOf(A): int"],
+        last_index_of,
+    ),
     ("lowerAscii", &["string.lowerAscii(): string"], |run, arguments| {
         map(run, "lowerAscii", arguments, |text| text.to_ascii_lowercase())
     }),
@@ -46,11 +62,16 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     ("join", &["list(string).join(): string", "list(string).join(string): string"], join),
 ];
 
-fn test(run: &Run<'_>, name: &str, arguments: &[Value], accepts: fn(&str, &str) -> bool) -> Outcome {
+/// Tests one end of a text: no more of it is looked at than the other text has.
+fn test_end(run: &Run<'_>, name: &str, arguments: &[Value], accepts: fn(&[u8], &[u8]) -> bool) -> Outcome {
     match arguments {
         [Value::String(text), Value::String(part)] => {
-            run.charge_bytes(text.len())?;
-            Ok(Value::Bool(accepts(text, part)))
+            run.charge_bytes(text.len().min(part.len()))?;
+            Ok(Value::Bool(accepts(text.as_bytes(), part.as_bytes())))
+        }
+        [Value::Bytes(bytes), Value::Bytes(part)] => {
+            run.charge_bytes(bytes.len().min(part.len()))?;
+            Ok(Value::Bool(accepts(bytes, part)))
         }
         _ => Err(no_overload(name, arguments)),
     }
@@ -64,6 +85,11 @@ fn map(run: &Run<'_>, name: &str, arguments: &[Value], change: fn(&str) -> Strin
         }
         _ => Err(no_overload(name, arguments)),
     }
+}
+
+/// Whether the bytes stand among others, in time that grows with both and not with their product.
+fn finds(bytes: &[u8], part: &[u8]) -> bool {
+    memchr::memmem::find(bytes, part).is_some()
 }
 
 /// White space, as `trim` takes it away.
@@ -96,6 +122,7 @@ fn characters_before(text: &str, end: usize) -> Value {
 
 fn index_of(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (text, part, start) = match arguments {
+        [Value::List(items), wanted] => return collections::position(run, &mut items.iter().enumerate(), wanted),
         [Value::String(text), Value::String(part)] => (text, part, 0),
         [Value::String(text), Value::String(part), Value::Int(start)] => {
             (text, part, start_within(text, part, *start)?)
@@ -109,6 +136,7 @@ fn index_of(run: &Run<'_>, arguments: &[Value]) -> Outcome {
 
 fn last_index_of(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let (text, part, start) = match arguments {
+        [Value::List(items), wanted] => return collections::position(run, &mut items.iter().enumerate().rev(), wanted),
         [Value::String(text), Value::String(part)] => (text, part, text.len()),
         [Value::String(text), Value::String(part), Value::Int(start)] => {
             (text, part, start_within(text, part, *start)?)

@@ -19,6 +19,7 @@ impl PartialEq for Value {
             (Self::Type(left), Self::Type(right)) => left == right,
             (Self::Optional(left), Self::Optional(right)) => left == right,
             (Self::Network(left), Self::Network(right)) => left == right,
+            (Self::Opaque(left), Self::Opaque(right)) => left == right,
             _ => self.compare_numbers(other) == Some(Some(Ordering::Equal)),
         }
     }

@@ -1,4 +1,4 @@
-//! Reads what values must satisfy: `enum`, `maxLength`, `maxItems`, `minimum` and `maximum`.
+//! Reads what values must satisfy: `enum`, `maxLength`, `maxItems`, `maxDepth`, `minimum` and `maximum`.
 //!
 //! A bound that cannot apply to its field's type is a mistake, as are bounds that no value satisfies.
 
@@ -24,6 +24,7 @@ impl Reader {
         field.bounds.minimum = self.number(form, "minimum", &field.field_type);
         field.bounds.maximum = self.number(form, "maximum", &field.field_type);
         self.max_length(form, field);
+        self.max_depth(form, field);
         let contradiction = matches!((field.bounds.minimum, field.bounds.maximum), (Some(min), Some(max)) if min > max);
         if contradiction {
             let detail = Detail::new("bounds_contradict", "`minimum` is greater than `maximum`");
@@ -51,28 +52,53 @@ impl Reader {
 
     fn max_items(&mut self, form: &LongForm, field_type: &FieldType) -> Option<u64> {
         let value = form.map.get("maxItems")?;
-        if !matches!(field_type, FieldType::List(_) | FieldType::Map(_)) {
-            self.not_applicable(form, "maxItems", "lists and maps");
+        if !matches!(field_type, FieldType::List(_) | FieldType::Map(_) | FieldType::Dyn) {
+            self.not_applicable(form, "maxItems", "lists, maps and dyn");
             return None;
         }
         self.count(form, "maxItems", value, limits::LIST_ITEMS_MAX)
     }
 
-    /// Puts `maxLength` where it belongs: on a list it speaks of the elements.
+    /// Puts `maxLength` where it belongs: on a list it speaks of the elements, on a map of the values.
     fn max_length(&mut self, form: &LongForm, field: &mut Field) {
         let Some(value) = form.map.get("maxLength") else { return };
         let target = match &mut field.field_type {
-            FieldType::String | FieldType::Bytes => &mut field.bounds,
-            FieldType::List(items) if matches!(items.field_type, FieldType::String | FieldType::Bytes) => {
-                &mut items.bounds
+            FieldType::String | FieldType::Bytes | FieldType::Dyn => &mut field.bounds,
+            FieldType::List(inner) | FieldType::Map(inner)
+                if matches!(inner.field_type, FieldType::String | FieldType::Bytes | FieldType::Dyn) =>
+            {
+                &mut inner.bounds
             }
-            _ => return self.not_applicable(form, "maxLength", "string, bytes and lists of them"),
+            _ => return self.not_applicable(form, "maxLength", "string, bytes, dyn, and lists and maps of them"),
         };
         if target.max_length.is_some() {
-            let detail = Detail::new("bounds_contradict", "`maxLength` stands both here and in `items`");
+            let detail = Detail::new("bounds_contradict", "`maxLength` stands both here and in what the field holds");
             return self.note(detail.at(child_path(form.path, "maxLength")));
         }
         target.max_length = self.count(form, "maxLength", value, limits::STRING_CHARS_MAX);
+    }
+
+    /// Puts `maxDepth` where it belongs: on a list or map of `dyn` it speaks of what that holds, and then `maxItems` counts
+    /// for the lists and maps in there as well.
+    fn max_depth(&mut self, form: &LongForm, field: &mut Field) {
+        let Some(value) = form.map.get("maxDepth") else { return };
+        let most = limits::JSON_DEPTH_MAX as u64;
+        let Some(depth) = value.as_u64().filter(|depth| *depth <= most) else {
+            let detail = Detail::new("value_invalid", format!("`maxDepth` is a whole number from 0 to {most}"));
+            return self.note(detail.at(child_path(form.path, "maxDepth")));
+        };
+        let max_items = field.bounds.max_items;
+        let bounds = match &mut field.field_type {
+            FieldType::Dyn => &mut field.bounds,
+            FieldType::List(inner) | FieldType::Map(inner) if inner.field_type == FieldType::Dyn => &mut inner.bounds,
+            _ => return self.not_applicable(form, "maxDepth", "dyn, and lists and maps of it"),
+        };
+        if bounds.max_depth.is_some() {
+            let detail = Detail::new("bounds_contradict", "`maxDepth` stands both here and in what the field holds");
+            return self.note(detail.at(child_path(form.path, "maxDepth")));
+        }
+        bounds.max_depth = Some(depth);
+        bounds.max_items = bounds.max_items.or(max_items);
     }
 
     fn number(&mut self, form: &LongForm, key: &str, field_type: &FieldType) -> Option<f64> {

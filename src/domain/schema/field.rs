@@ -57,10 +57,12 @@ pub enum FieldType {
 pub struct Bounds {
     /// The only values allowed, if any are named; each as its type has it (`1.0` for a `double`, `1` for an `int`).
     pub allowed: Vec<Value>,
-    /// Characters of a string, or bytes of `bytes`, at most.
+    /// Characters of a string, or bytes of `bytes`, at most; characters of each text and key inside of a `dyn`.
     pub max_length: Option<u64>,
-    /// Elements of a list or entries of a map, at most.
+    /// Elements of a list or entries of a map, at most; of each one inside of a `dyn`.
     pub max_items: Option<u64>,
+    /// Lists and maps inside of each other in a `dyn`, at most.
+    pub max_depth: Option<u64>,
     /// The least number allowed; a whole number within ±2^53 for `int` and `uint`.
     pub minimum: Option<f64>,
     /// The greatest number allowed; a whole number within ±2^53 for `int` and `uint`.
@@ -99,6 +101,7 @@ impl PartialEq for Bounds {
             && subset(&other.allowed, &self.allowed)
             && self.max_length == other.max_length
             && self.max_items == other.max_items
+            && self.max_depth == other.max_depth
             && self.minimum == other.minimum
             && self.maximum == other.maximum
     }

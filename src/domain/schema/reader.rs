@@ -19,12 +19,13 @@ use crate::{
 };
 
 /// What the long form of a field may say.
-const FIELD_KEYS: [&str; 12] = [
+const FIELD_KEYS: [&str; 13] = [
     "type",
     "enum",
     "required",
     "maxLength",
     "maxItems",
+    "maxDepth",
     "minimum",
     "maximum",
     "sensitive",

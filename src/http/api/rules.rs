@@ -62,6 +62,9 @@ pub struct ExpressionCheck {
     /// Everything that is wrong with it.
     #[schema(value_type = Vec<ErrorDetail>)]
     errors: Vec<Detail>,
+    /// What is worth knowing of it, and does not keep a rule from having it.
+    #[schema(value_type = Vec<ErrorDetail>)]
+    warnings: Vec<Detail>,
     /// The tenant's revision that it was checked against.
     revision: Revision,
 }
@@ -258,6 +261,7 @@ pub async fn check(
             dependencies: report.dependencies,
             cost: report.cost.map(ExpressionCost::from),
             errors: report.details,
+            warnings: report.warnings,
             revision,
         },
     )

@@ -10,16 +10,24 @@ use super::{
     scalar::Number,
     scanner::{Malformed, Read},
 };
-use crate::cel::{MapValue, Value};
+use crate::{
+    cel::{MapValue, Value},
+    domain::Bounds,
+};
 
 impl Reader<'_> {
-    /// Any JSON. Whole numbers become `int` (`uint` where they are too great), others `double`.
-    pub(super) fn any(&mut self, place: &Place) -> Read<Value> {
+    /// Any JSON that keeps to `bounds`, with `around` lists and maps around it that count. Whole numbers become `int`
+    /// (`uint` where they are too great), others `double`.
+    pub(super) fn any(&mut self, bounds: &Bounds, place: &Place, around: u64) -> Read<Value> {
         if self.is_too_deep(place) {
             return self.scanner.skip().map(|()| Value::Null);
         }
         match self.scanner.peek() {
-            Some(b'"') => Ok(Value::from(&*self.scanner.string()?)),
+            Some(b'"') => {
+                let text = self.scanner.string()?;
+                self.keep_to_length(bounds, place, &text);
+                Ok(Value::from(&*text))
+            }
             Some(b'-' | b'0'..=b'9') => Ok(match self.scanner.number()? {
                 Number::Negative(number) => Value::Int(number),
                 Number::Positive(number) => i64::try_from(number).map_or(Value::Uint(number), Value::Int),
@@ -28,19 +36,37 @@ impl Reader<'_> {
             Some(b't') => self.scanner.literal("true").map(|()| Value::Bool(true)),
             Some(b'f') => self.scanner.literal("false").map(|()| Value::Bool(false)),
             Some(b'n') => self.scanner.literal("null").map(|()| Value::Null),
-            Some(b'[') => self.any_list(place),
-            Some(b'{') => self.any_map(place),
+            Some(b'[' | b'{') if bounds.max_depth.is_some_and(|most| around >= most) => {
+                let most = bounds.max_depth.unwrap_or_default();
+                self.notes.wrong(place, "too_deep", format_args!("has at most {most} lists and maps around a value"));
+                self.scanner.skip().map(|()| Value::Null)
+            }
+            Some(b'[') => self.any_list(bounds, place, around + 1),
+            Some(b'{') => self.any_map(bounds, place, around + 1),
             _ => Err(Malformed),
         }
     }
 
-    fn any_list(&mut self, place: &Place) -> Read<Value> {
+    fn keep_to_length(&mut self, bounds: &Bounds, place: &Place, text: &str) {
+        let Some(most) = bounds.max_length else { return };
+        if text.len() as u64 > most && text.chars().count() as u64 > most {
+            self.notes.wrong(place, "too_long", format_args!("has at most {most} characters"));
+        }
+    }
+
+    fn any_list(&mut self, bounds: &Bounds, place: &Place, around: u64) -> Read<Value> {
         let mut values = Vec::new();
         if !self.begin_list(place)? {
             return Ok(Value::list(values));
         }
+        let most = bounds.max_items.unwrap_or(u64::MAX);
         for index in 0.. {
-            values.push(self.any(&place.element(index, false))?);
+            if index as u64 >= most {
+                self.notes.wrong(place, "too_many_items", format_args!("has at most {most} elements"));
+                self.scanner.skip_elements()?;
+                break;
+            }
+            values.push(self.any(bounds, &place.element(index, false), around)?);
             if !self.scanner.more(b']')? {
                 break;
             }
@@ -48,16 +74,24 @@ impl Reader<'_> {
         Ok(Value::list(values))
     }
 
-    fn any_map(&mut self, place: &Place) -> Read<Value> {
+    fn any_map(&mut self, bounds: &Bounds, place: &Place, around: u64) -> Read<Value> {
         let mut map = MapValue::default();
+        let most = bounds.max_items.unwrap_or(u64::MAX);
         let mut is_open = self.begin_object(place)?;
         while is_open {
             let key = self.scanner.string()?;
             self.scanner.expect(b':')?;
-            let place = place.key(&key);
-            let value = self.any(&place)?;
-            if !map.insert(Value::from(&*key), value) {
-                self.notes.wrong(&place, "duplicate_key", "stands here twice");
+            let name = Value::from(&*key);
+            if map.len() as u64 >= most && map.get(&name).is_none() {
+                self.notes.wrong(place, "too_many_items", format_args!("has at most {most} entries"));
+                self.scanner.skip_entries()?;
+                break;
+            }
+            let inner = place.key(&key);
+            self.keep_to_length(bounds, &inner, &key);
+            let value = self.any(bounds, &inner, around)?;
+            if !map.insert(name, value) {
+                self.notes.wrong(&inner, "duplicate_key", "stands here twice");
             }
             is_open = self.scanner.more(b'}')?;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::marks::{Marks, Order};
 use crate::{
     cel::{Env, ObjectField, ObjectType, Size, Slot, Type},
-    domain::{Field, FieldType, SchemaDefinition},
+    domain::{Bounds, Field, FieldType, SchemaDefinition},
     ruleset::index::Domains,
 };
 
@@ -129,7 +129,10 @@ fn node(path: &str, field: &Field) -> (Node, ObjectField) {
         FieldType::Bytes => plain(Type::Bytes, Size::bytes(field.length_max())),
         FieldType::Timestamp => plain(Type::Timestamp, Size::scalar()),
         FieldType::Duration => plain(Type::Duration, Size::scalar()),
-        FieldType::Dyn => plain(Type::Dyn, Size::of_type(&Type::Dyn)),
+        FieldType::Dyn => {
+            let Bounds { max_length, max_items, max_depth, .. } = field.bounds;
+            plain(Type::Dyn, Size::dynamic(max_length, max_items, max_depth))
+        }
         FieldType::List(items) => {
             let (node, seen) = node(path, items);
             is_sensitive |= seen.is_sensitive;

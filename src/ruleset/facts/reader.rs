@@ -66,7 +66,7 @@ impl Reader<'_> {
             return self.scanner.skip().map(|()| None);
         }
         if matches!(field.field_type, FieldType::Dyn) {
-            return self.any(place).map(Some);
+            return self.any(&field.bounds, place, 0).map(Some);
         }
         match self.scanner.peek() {
             Some(b'"') => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, compiled_rules::CompiledRules, derived::DerivedFields};
 use crate::{
-    cel::{Bound, CostEstimate, Limits, Program},
+    cel::{Bound, CostEstimate, Expected, Limits, Program},
     domain::{DerivedFieldId, RuleId},
     error::{Detail, Span, Subject},
     ruleset::Broken,
@@ -32,8 +32,12 @@ fn limit() -> u64 {
 }
 
 /// What an expression costs with the derived fields that it reads, each of them once; which of these costs most.
-fn total<'a>(compiled: &Compiled, derived: &'a DerivedFields) -> (u64, Option<(&'a str, &'a Compiled)>) {
-    let mut units = compiled.program.cost_units();
+fn total<'a>(
+    compiled: &Compiled,
+    derived: &'a DerivedFields,
+    units_of: fn(&Program) -> u64,
+) -> (u64, Option<(&'a str, &'a Compiled)>) {
+    let mut units = units_of(&compiled.program);
     if compiled.reads.is_empty() && !compiled.reads_all {
         return (units, None);
     }
@@ -44,8 +48,8 @@ fn total<'a>(compiled: &Compiled, derived: &'a DerivedFields) -> (u64, Option<(&
         if !known.insert(name) {
             continue;
         }
-        units = units.saturating_add(field.program.cost_units());
-        if costliest.is_none_or(|(_, other)| other.program.cost_units() < field.program.cost_units()) {
+        units = units.saturating_add(units_of(&field.program));
+        if costliest.is_none_or(|(_, other)| units_of(&other.program) < units_of(&field.program)) {
             costliest = Some((name, field));
         }
         pending.extend(read_by(field, derived));
@@ -70,7 +74,7 @@ pub(super) fn cost(compiled: &Compiled, derived: &DerivedFields) -> Cost {
 /// The same, and the program that costs most of it: its own, or that of a derived field.
 fn costliest<'a>(compiled: &'a Compiled, derived: &'a DerivedFields) -> (Cost, &'a Program) {
     let CostEstimate { units: own, span, text } = compiled.program.cost_estimate();
-    let (units, costliest) = total(compiled, derived);
+    let (units, costliest) = total(compiled, derived, Program::cost_units);
     let cost = Cost { units, limit: limit(), span, text };
     match costliest.filter(|(_, field)| field.program.cost_units() > own) {
         None => (cost, &compiled.program),
@@ -83,14 +87,46 @@ fn costliest<'a>(compiled: &'a Compiled, derived: &'a DerivedFields) -> (Cost, &
     }
 }
 
-/// What is wrong with an expression that costs more than it may.
+/// What is wrong with an expression that costs more than it may with facts as a request of the usual size holds them, and
+/// however small the values of type `dyn` are of which the schema does not say all.
 pub(super) fn too_high(compiled: &Compiled, derived: &DerivedFields) -> Option<Detail> {
-    if total(compiled, derived).0 <= limit() {
+    if total(compiled, derived, Program::closed_cost_units).0 <= limit() {
         return None;
     }
     let (Cost { units, limit, span, text }, program) = costliest(compiled, derived);
     let message = format!("the expression can cost {units} units, and may cost {limit}: `{text}` takes most of them");
-    let detail = Detail::new("cost_too_high", message).hint(hint(&program.telling_bounds()));
+    let detail = Detail::new("cost_too_high", message).hint(hint(&program.telling_bounds(Expected::Usual)));
+    Some(Detail { span: Some(span), text: Some(text), ..detail })
+}
+
+/// What is worth knowing of an expression that is not wrong.
+pub(super) fn warnings(compiled: &Compiled, derived: &DerivedFields) -> Vec<Detail> {
+    uncertain(compiled, derived).into_iter().chain(compiled.program.notes()).collect()
+}
+
+/// What is to be said of an expression that may cost more than it may, with facts that are larger than usual or by way of
+/// values of type `dyn` of which the schema does not say all: it runs, and ends with an error where that is so.
+fn uncertain(compiled: &Compiled, derived: &DerivedFields) -> Option<Detail> {
+    let most = limit();
+    if total(compiled, derived, Program::cost_units).0 <= most
+        || total(compiled, derived, Program::closed_cost_units).0 > most
+    {
+        return None;
+    }
+    let (Cost { units, span, text, .. }, program) = costliest(compiled, derived);
+    let message = format!(
+        "the expression can cost {units} units with large facts, and stops with `cost_exceeded` after {most}: `{text}` takes \
+         most of them"
+    );
+    let fields: Vec<_> = program.open_fields().iter().take(BOUNDS_SHOWN).map(|path| format!("`{path}`")).collect();
+    let detail = Detail::new("cost_uncertain", message);
+    let detail = match fields.as_slice() {
+        [] => detail.hint(hint(&program.telling_bounds(Expected::Largest))),
+        fields => detail.hint(format!(
+            "say in the schema how large they may be, with `maxItems`, `maxLength` and `maxDepth`: {}",
+            fields.join(", ")
+        )),
+    };
     Some(Detail { span: Some(span), text: Some(text), ..detail })
 }
 
@@ -100,7 +136,7 @@ fn hint(bounds: &[Bound]) -> String {
     }
     let shown = |bound: &Bound| format!("`{}` of `{}` (now {})", bound.name, bound.path, bound.value);
     let shown: Vec<_> = bounds.iter().take(BOUNDS_SHOWN).map(shown).collect();
-    format!("set a lower bound in the schema: {}", shown.join(", or "))
+    format!("set a smaller limit in the schema: {}", shown.join(", or "))
 }
 
 /// The rules and derived fields that can be used, and cost more than they may.
@@ -150,6 +186,14 @@ impl RuleSet {
         let CompiledRules { derived, .. } = &*self.contents;
         usable(&self.contents, &self.ids, &self.field_ids)
             .map(|(subject, compiled)| (subject.subject(), cost(compiled, derived)))
+    }
+
+    /// What is worth knowing of the rules and derived fields that can be used, and are not wrong.
+    pub fn warnings(&self) -> impl Iterator<Item = (Subject, Vec<Detail>)> {
+        let CompiledRules { derived, .. } = &*self.contents;
+        usable(&self.contents, &self.ids, &self.field_ids)
+            .map(|(subject, compiled)| (subject.subject(), warnings(compiled, derived)))
+            .filter(|(_, warnings)| !warnings.is_empty())
     }
 
     /// What can cost more than a rule or derived field may. It runs all the same, within its budget: only writing it is
@@ -222,9 +266,9 @@ mod tests {
                 "`maxLength` of `facts.items.tags` (now 4096), or `maxLength` of `facts.tags` (now 4096)",
             ),
             (
-                "facts.tags.distinct().size() > 3",
-                "facts.tags.distinct()",
-                "`maxItems` of `facts.tags` (now 100), or `maxLength` of `facts.tags` (now 4096)",
+                "facts.tags.all(a, facts.tags.all(b, facts.tags.all(c, a == b || b == c)))",
+                "facts.tags.all(a, facts.tags.all(b, facts.tags.all(c, a == b || b == c)))",
+                "`maxItems` of `facts.tags` (now 100)",
             ),
             ("lists.range(200000).all(x, x + 1 > 0)", "lists.range(200000).all(x, x + 1 > 0)", ""),
         ] {
@@ -233,10 +277,56 @@ mod tests {
             assert_eq!((detail.code, detail.text.as_deref()), ("cost_too_high", Some(text)), "{source}");
             let given = detail.hint.as_deref().unwrap();
             assert!(given.contains(hint), "{source}: {given}");
-            assert_eq!(given.starts_with("set a lower bound"), !hint.is_empty(), "{given}");
+            assert_eq!(given.starts_with("set a smaller limit"), !hint.is_empty(), "{given}");
             let column = detail.span.unwrap().column as usize;
             assert!(source.get(column - 1..).unwrap().starts_with(text), "{source}: {column}");
         }
+    }
+
+    #[test]
+    fn what_costs_too_much_with_unusual_facts_only_is_accepted_with_a_warning() {
+        let set = set();
+        for (source, text, hint) in [
+            ("facts.any.exists(a, facts.any.exists(b, a == b))", None, "`maxDepth`: `facts.any`"),
+            (
+                "facts.tags.distinct().size() > 3",
+                Some("facts.tags.distinct()"),
+                "`maxLength` of `facts.tags` (now 4096)",
+            ),
+        ] {
+            let report = set.check_rule(source);
+            let [warning] = report.warnings.as_slice() else { panic!("{source}: {report:?}") };
+            assert_eq!((report.details.as_slice(), warning.code), ([].as_slice(), "cost_uncertain"), "{source}");
+            assert_eq!(warning.text.as_deref(), Some(text.unwrap_or(source)), "{source}");
+            assert!(warning.hint.as_ref().unwrap().contains(hint), "{source}: {warning:?}");
+        }
+        let report = set.check_rule("facts.country in facts.any");
+        assert_eq!((report.details, report.warnings), (Vec::new(), Vec::new()));
+        // However small what is open may be, the rest is too much.
+        let report = set.check_rule("lists.range(200000).all(x, x in facts.any)");
+        assert_eq!((report.details[0].code, report.warnings.as_slice()), ("cost_too_high", [].as_slice()));
+    }
+
+    #[test]
+    fn a_bounded_dyn_is_refused_where_it_costs_too_much() {
+        let loops = |items: u64| {
+            let any = json!({"type": "dyn", "maxItems": items, "maxLength": 10, "maxDepth": 2});
+            let set = RuleSet::compile(&fixture::with_schema(&json!({"facts": {"any": any}})), None);
+            set.check_rule("facts.any.exists(a, facts.any.exists(b, a == b))")
+        };
+        let (few, many) = (loops(10), loops(1_000));
+        assert_eq!((few.details, few.warnings), (Vec::new(), Vec::new()), "{:?}", few.cost);
+        assert_eq!(many.details[0].code, "cost_too_high");
+        assert!(many.details[0].hint.as_ref().unwrap().contains("`maxItems` of `facts.any` (now 1000)"), "{many:?}");
+    }
+
+    #[test]
+    fn a_function_by_another_name_is_mentioned() {
+        let report = set().check_rule("facts.tags.hasIntersection(['a']) && !1.5.isNaN()");
+        let notes: Vec<_> = report.warnings.iter().map(|note| (note.code, note.text.as_deref().unwrap())).collect();
+        let expected = [("other_name", "facts.tags.hasIntersection(['a'])"), ("other_name", "1.5.isNaN()")];
+        assert_eq!((report.details, notes.as_slice()), (Vec::new(), expected.as_slice()));
+        assert_eq!(set().check_rule("sets.intersects(facts.tags, ['a'])").warnings, []);
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub struct CheckReport {
     pub cost: Option<Cost>,
     /// Everything that is wrong with it.
     pub details: Vec<Detail>,
+    /// What is worth knowing of it, and wrong with nothing.
+    pub warnings: Vec<Detail>,
 }
 
 impl RuleSet {
@@ -189,8 +191,11 @@ impl RuleSet {
                     details.extend(cost::too_high(&compiled, derived));
                     details
                 },
+                warnings: cost::warnings(&compiled, derived),
             },
-            Err(details) => CheckReport { value_type: None, dependencies: Vec::new(), cost: None, details },
+            Err(details) => {
+                CheckReport { value_type: None, dependencies: Vec::new(), cost: None, details, warnings: Vec::new() }
+            }
         }
     }
 

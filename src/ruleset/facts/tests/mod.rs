@@ -1,5 +1,6 @@
 //! What facts are read as, and what is wrong with the others.
 
+mod dynamic;
 mod json;
 mod numbers;
 

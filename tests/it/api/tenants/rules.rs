@@ -137,11 +137,15 @@ async fn an_expression_is_checked_and_nothing_changes() {
         "units": 3, "limit": 1_000_000, "line": 1, "column": 1, "endLine": 1, "endColumn": 16, "text": "facts.age >= 18",
     });
     let expected = json!({
-        "valid": true, "type": "bool", "dependencies": ["facts.age"], "errors": [], "revision": 2, "cost": cost,
+        "valid": true, "type": "bool", "dependencies": ["facts.age"], "errors": [], "warnings": [],
+        "revision": 2, "cost": cost,
     });
     assert_eq!(body(&good, 200), expected);
     let bad = body(&app.client.post_json(&check, &json!({"expression": "facts.agee >= 18"})).await.unwrap(), 200);
     assert_eq!(bad["valid"], false);
+    let other = json!({"expression": "facts.age > 1 && !1.5.isNaN()"});
+    let other = body(&app.client.post_json(&check, &other).await.unwrap(), 200);
+    assert_eq!((&other["valid"], &other["warnings"][0]["code"]), (&json!(true), &json!("other_name")), "{other}");
     assert_eq!(bad["errors"][0]["line"], 1, "{bad}");
     app.stop().await;
 }
