@@ -10,6 +10,7 @@
 pub mod error;
 pub mod config;
 pub mod domain;
+pub mod json;
 pub mod telemetry;
 pub mod cel;
 pub mod client;

@@ -3,6 +3,7 @@
 use crate::{
     domain::{Quota, QuotaExceeded, Revision},
     error::{Detail, ErrorKind},
+    json,
     ruleset::{Broken, Refusal},
     store,
 };
@@ -46,6 +47,9 @@ pub enum Error {
     /// What is being written is wrong in itself.
     #[error("the input is not acceptable")]
     Invalid(Vec<Detail>),
+    /// Facts are not the JSON that they must be.
+    #[error(transparent)]
+    Json(#[from] json::Error),
     /// The change would break these.
     #[error("the change would break what is stored")]
     Breaks(Vec<Broken>),
@@ -106,6 +110,7 @@ impl Error {
             Self::RevisionNotReached { .. } | Self::LoadFailed | Self::Overloaded | Self::Stopping => {
                 ErrorKind::Unavailable
             }
+            Self::Json(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Internal(_) => ErrorKind::Internal,
         }
@@ -136,6 +141,7 @@ impl Error {
             Self::LoadFailed => "load_failed",
             Self::Overloaded => "overloaded",
             Self::Stopping => "stopping",
+            Self::Json(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Internal(_) => "internal",
         }

@@ -1,6 +1,7 @@
 //! The handle: what the doors may ask of the engine.
 
 pub mod admin;
+pub mod decide;
 pub mod resolve;
 pub mod runtime;
 mod write_lock;

@@ -19,25 +19,24 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    decide::{self, Ask, Given, Outcome, ReturnWord, write},
+    decide::{self, Given, ReturnWord},
     decision::{BatchAnswer, DecisionLine},
-    evaluate::milliseconds_since,
     ndjson,
 };
 use crate::{
     config::limits,
-    domain::{Permission, Quota, Revision, SchemaVersion, TenantId, TenantScope},
-    engine::Served,
+    domain::{Permission, Quota, TenantScope},
+    engine::{Ask, Decided, Served, Submission},
     error::Detail,
     http::door::{
         AppState, Error,
         auth::Standing,
         body::{self, BodySize, JSON, NDJSON},
-        document,
         path::TenantPath,
         precondition,
         query::{self, Parameters, Query},
     },
+    json::{self, Writer},
 };
 
 /// Bytes after which a piece of the answer is sent.
@@ -105,7 +104,7 @@ impl<'de> Visitor<'de> for ItemsVisitor {
         let mut items = Vec::new();
         while let Some(item) = list.next_element()? {
             if items.len() == ITEMS_MAX {
-                return Err(A::Error::custom("a batch has fewer items than these"));
+                return Err(A::Error::custom(format!("a batch has at most {ITEMS_MAX} items")));
             }
             items.push(item);
         }
@@ -198,7 +197,7 @@ async fn document(
 ) -> Result<HttpResponse, Error> {
     Query::<()>::of(request)?;
     let text = body::read_json(request, payload, BodySize::Batch).await?;
-    let body: BatchBody = document::envelope(&text, "")?;
+    let body: BatchBody = json::envelope(&text, "")?;
     let items = body.items.0;
     let items_max = api.options.limits.batch_items_max;
     if items.len() > items_max {
@@ -215,12 +214,12 @@ async fn document(
         strict_facts: body.strict_facts,
     }
     .ask()?;
-    let tenant = scope.id();
-    let served = decide::serve(api, scope, ask.min_revision).await?;
-    decide::within(&served, Quota::RequestBytes, text.len())?;
-    decide::within(&served, Quota::BatchItems, items.len())?;
+    let served = api.engine.deciding(scope, ask.min_revision).await?;
+    served.allows(Quota::RequestBytes, text.len())?;
+    served.allows(Quota::BatchItems, items.len())?;
     let revision = served.set.revision();
-    let batch = Batch { api: api.clone(), tenant, ask, served, items, next: Some(0), begun: Instant::now() };
+    let (writer, begun) = (Writer::default(), Instant::now());
+    let batch = Batch { api: api.clone(), ask, served, items, writer, next: Some(0), begun };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, JSON))
         .insert_header((header::ETAG, precondition::tag(revision)))
@@ -230,23 +229,13 @@ async fn document(
 /// A batch on its way out.
 struct Batch {
     api: Data<AppState>,
-    tenant: TenantId,
     ask: Ask,
     served: Served,
     items: Vec<Bytes>,
+    writer: Writer,
     /// The item to be decided next; `None` once the last piece is out.
     next: Option<usize>,
     begun: Instant,
-}
-
-/// What a batch says of all its items.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Head {
-    tenant_id: TenantId,
-    revision: Revision,
-    schema_version: Option<SchemaVersion>,
-    stale: bool,
 }
 
 impl Batch {
@@ -255,48 +244,35 @@ impl Batch {
         let mut next = self.next?;
         // Other requests of this thread come between two pieces.
         tokio::task::yield_now().await;
-        let mut out = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
+        self.writer.reserve(PIECE_BYTES + PIECE_BYTES / 4);
         if next == 0 {
-            self.begin(&mut out);
+            self.writer.begin_object();
+            decide::write_origin(&mut self.writer, &self.served);
+            self.writer.key("items");
+            self.writer.begin_list();
         }
-        while out.len() < PIECE_BYTES {
+        while self.writer.len() < PIECE_BYTES {
             let Some(item) = self.items.get(next) else {
-                let time = milliseconds_since(self.begun);
-                out.extend_from_slice(format!("],\"evaluationTimeMs\":{time}}}").as_bytes());
+                self.writer.end_list();
+                self.writer.member("evaluationTimeMs", &decide::milliseconds(self.begun.elapsed()));
+                self.writer.end_object();
                 self.next = None;
-                return Some((Ok(out.into()), self));
+                return Some((Ok(self.writer.take().into()), self));
             };
-            if next > 0 {
-                out.push(b',');
-            }
-            out.push(b'{');
-            decide_item(&self.api, &self.served, &self.ask, item, "").write_members(&mut out);
-            out.push(b'}');
+            self.writer.begin_object();
+            decide_item(&self.api, &self.served, &self.ask, item).write(&mut self.writer);
+            self.writer.end_object();
             next += 1;
         }
         self.next = Some(next);
-        Some((Ok(out.into()), self))
-    }
-
-    /// Writes `{"tenantId":…,"items":[`.
-    fn begin(&self, out: &mut Vec<u8>) {
-        let set = &self.served.set;
-        let head = Head {
-            tenant_id: self.tenant,
-            revision: set.revision(),
-            schema_version: set.schema_version(),
-            stale: self.served.stale,
-        };
-        write(out, &head);
-        out.pop();
-        out.extend_from_slice(b",\"items\":[");
+        Some((Ok(self.writer.take().into()), self))
     }
 }
 
 /// What became of an item.
 pub enum Item<'a> {
     /// It was decided.
-    Decided(Outcome<'a>),
+    Decided(Decided<'a>),
     /// It could not be.
     Refused {
         /// Why.
@@ -305,14 +281,11 @@ pub enum Item<'a> {
 }
 
 impl Item<'_> {
-    /// Appends its members as JSON, without the braces of an object around them.
-    pub fn write_members(&self, out: &mut Vec<u8>) {
+    /// Writes its members.
+    pub fn write(&self, writer: &mut Writer) {
         match self {
-            Self::Decided(outcome) => outcome.write_members(out),
-            Self::Refused { error } => {
-                out.extend_from_slice(b"\"error\":");
-                write(out, error);
-            }
+            Self::Decided(decided) => decide::write_decided(writer, decided),
+            Self::Refused { error } => writer.member("error", error),
         }
     }
 }
@@ -333,12 +306,13 @@ impl From<Error> for ItemRefusal {
 }
 
 /// Decides one item, written as an object with `facts`.
-pub fn decide_item<'a>(api: &AppState, served: &'a Served, ask: &'a Ask, item: &[u8], path: &str) -> Item<'a> {
-    let decided = decide::within(served, Quota::RequestBytes, item.len())
-        .and_then(|()| document::envelope::<BatchItem>(item, path))
-        .and_then(|item| decide::decide(api, served, ask, item.facts.get(), ITEM_DEPTH));
+pub fn decide_item<'a>(api: &AppState, served: &'a Served, ask: &'a Ask, item: &[u8]) -> Item<'a> {
+    let decided = json::envelope::<BatchItem>(item, "").map_err(Error::from).and_then(|BatchItem { facts }| {
+        let submission = Submission { facts: facts.get(), bytes: item.len(), depth: ITEM_DEPTH };
+        Ok(api.engine.decide(served, ask, submission)?)
+    });
     match decided {
-        Ok(outcome) => Item::Decided(outcome),
+        Ok(decided) => Item::Decided(decided),
         Err(error) => Item::Refused { error: error.into() },
     }
 }
@@ -353,10 +327,10 @@ mod tests {
     #[test]
     fn items_are_kept_as_they_were_written() {
         let text = br#"{"items":[{"facts":{}}, 7 ,null],"trace":true}"#;
-        let body: BatchBody = document::envelope(text, "").unwrap();
+        let body: BatchBody = json::envelope(text, "").unwrap();
         let items: Vec<_> = body.items.0.iter().map(|item| item.get()).collect();
         assert_eq!(items, [r#"{"facts":{}}"#, "7", "null"]);
-        let error = document::envelope::<BatchBody>(br#"{"items":{}}"#, "").unwrap_err();
+        let error = Error::from(json::envelope::<BatchBody>(br#"{"items":{}}"#, "").unwrap_err());
         assert_eq!(error.errors()[0].path.as_deref(), Some("items"));
     }
 

@@ -12,12 +12,12 @@ use crate::{
         AppState, Error,
         auth::By,
         body::{Body, Document},
-        document::present,
         path::{DerivedFieldPath, TenantPath, derived_field_not_found},
         precondition::IfMatch,
         query::{BreakQuery, PageQuery, Query},
         response::{self, List, Revised, RevisedList},
     },
+    json::present,
     ruleset::Outcome,
     store::PageRequest,
 };

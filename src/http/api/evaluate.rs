@@ -3,26 +3,25 @@
 //! The road that callers wait on: the facts are not copied, the answer is written into one buffer, and the decision
 //! is taken on the thread that read the request.
 
-use std::time::Instant;
-
 use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::decide::{self, Given, ReturnWord};
 use crate::{
-    domain::{Quota, Revision, SchemaVersion, TenantId, TenantScope},
+    domain::{TenantId, TenantScope},
+    engine::Submission,
     error::Detail,
     http::door::{
         AppState, Error,
         auth::Caller,
         body::{JSON, RawBody},
-        document,
         path::{self, TenantPath},
         precondition,
         query::Query,
     },
+    json::{self, Writer},
 };
 
 /// Facts to be decided.
@@ -54,24 +53,8 @@ pub struct EvaluateBody<'a> {
     strict_facts: Option<bool>,
 }
 
-/// What an answer says before the results.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Head {
-    tenant_id: TenantId,
-    revision: Revision,
-    schema_version: Option<SchemaVersion>,
-    stale: bool,
-    evaluation_time_ms: f64,
-}
-
 /// Room for the answer of so many rules, so that it need not grow.
 const ANSWER_BYTES: usize = 2 * 1024;
-
-/// Milliseconds with the precision of a microsecond.
-pub fn milliseconds_since(begun: Instant) -> f64 {
-    f64::from(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX)) / 1_000.0
-}
 
 /// Decides facts of the tenant that the body names.
 #[utoipa::path(
@@ -85,7 +68,7 @@ pub async fn by_body(
     request: HttpRequest,
     RawBody(text): RawBody,
 ) -> Result<HttpResponse, Error> {
-    let mut body: EvaluateBody = document::envelope(&text, "")?;
+    let mut body: EvaluateBody = json::envelope(&text, "")?;
     let scope = match (body.tenant_id.take(), caller.own()) {
         (Some(tenant), _) => caller.scope(tenant.parse().map_err(|_| Error::tenant_not_found())?)?,
         (None, Some(own)) => own,
@@ -109,7 +92,7 @@ pub async fn by_path(
     _: Query<()>,
     RawBody(text): RawBody,
 ) -> Result<HttpResponse, Error> {
-    let body: EvaluateBody = document::envelope(&text, "")?;
+    let body: EvaluateBody = json::envelope(&text, "")?;
     if body.tenant_id.is_some() {
         let detail = Detail::new("unknown_field", "the path names the tenant; leave it out here").at("tenantId");
         return Err(Error::invalid_one(detail));
@@ -132,28 +115,17 @@ async fn evaluate(
         strict_facts: body.strict_facts,
     }
     .ask()?;
-    let tenant = scope.id();
-    let served = decide::serve(api, scope, ask.min_revision).await?;
-    decide::within(&served, Quota::RequestBytes, bytes)?;
-    let begun = Instant::now();
-    let set = &served.set;
-    let outcome = decide::decide(api, &served, &ask, body.facts.get(), 1)?;
-    let head = Head {
-        tenant_id: tenant,
-        revision: set.revision(),
-        schema_version: set.schema_version(),
-        stale: served.stale,
-        evaluation_time_ms: milliseconds_since(begun),
-    };
-    let mut text = Vec::with_capacity(ANSWER_BYTES);
-    decide::write(&mut text, &head);
-    // The members of the head, and after them those of the outcome.
-    text.pop();
-    text.push(b',');
-    outcome.write_members(&mut text);
-    text.push(b'}');
+    let served = api.engine.deciding(scope, ask.min_revision).await?;
+    let submission = Submission { facts: body.facts.get(), bytes, depth: 1 };
+    let decided = api.engine.decide(&served, &ask, submission)?;
+    let mut writer = Writer::with_capacity(ANSWER_BYTES);
+    writer.begin_object();
+    decide::write_origin(&mut writer, &served);
+    writer.member("evaluationTimeMs", &decide::milliseconds(decided.took));
+    decide::write_decided(&mut writer, &decided);
+    writer.end_object();
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, JSON))
-        .insert_header((header::ETAG, precondition::tag(set.revision())))
-        .body(text))
+        .insert_header((header::ETAG, precondition::tag(served.set.revision())))
+        .body(writer.into_bytes()))
 }

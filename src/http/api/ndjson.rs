@@ -14,15 +14,13 @@ use actix_web::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::{
-    batch::{self, Item, ItemRefusal, PIECE_BYTES},
-    decide::{self, Ask},
-};
+use super::batch::{self, Item, ItemRefusal, PIECE_BYTES};
 use crate::{
     domain::{Revision, TenantScope},
-    engine::Served,
+    engine::{Ask, Served},
     error::ErrorKind,
     http::door::{AppState, Error, auth::Standing, body::NDJSON, precondition},
+    json::Writer,
 };
 
 /// Answers a stream. What is wrong from the beginning is an answer of its own; what goes wrong later ends the stream
@@ -34,10 +32,12 @@ pub async fn answer(
     ask: Ask,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
-    let served = decide::serve(&api, scope, ask.min_revision).await?;
+    let served = api.engine.deciding(scope, ask.min_revision).await?;
     let tag = precondition::tag(served.set.revision());
     let lines = Lines::new(api.options.limits.line_bytes_max);
-    let conversation = Conversation { api, scope, standing, ask, served, payload, lines, index: 0, over: false };
+    let writer = Writer::default();
+    let conversation =
+        Conversation { api, scope, standing, ask, served, payload, lines, writer, index: 0, over: false };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, NDJSON))
         .insert_header((header::ETAG, tag))
@@ -53,6 +53,7 @@ struct Conversation {
     served: Served,
     payload: Payload,
     lines: Lines,
+    writer: Writer,
     index: u64,
     over: bool,
 }
@@ -60,47 +61,46 @@ struct Conversation {
 impl Conversation {
     /// The next piece of the answer: whatever can be decided of what has arrived.
     async fn piece(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        let mut out = Vec::new();
-        while out.is_empty() {
+        while self.writer.is_empty() {
             if self.over {
                 return None;
             }
-            self.decide_lines(&mut out).await;
-            if out.is_empty() && !self.over {
-                self.read(&mut out).await;
+            self.decide_lines().await;
+            if self.writer.is_empty() && !self.over {
+                self.read().await;
             }
         }
         tokio::task::yield_now().await;
-        Some((Ok(out.into()), self))
+        Some((Ok(self.writer.take().into()), self))
     }
 
     /// Decides complete lines until the piece is large enough.
-    async fn decide_lines(&mut self, out: &mut Vec<u8>) {
-        while out.len() < PIECE_BYTES {
+    async fn decide_lines(&mut self) {
+        while self.writer.len() < PIECE_BYTES {
             match self.lines.next() {
                 Some(Ok(line)) => {
                     if let Err(error) = self.standing.check(&self.api).await {
-                        return self.end(out, error);
+                        return self.end(error);
                     }
-                    let item = batch::decide_item(&self.api, &self.served, &self.ask, &line, "");
-                    write_line(out, self.index, Some(self.served.set.revision()), item);
+                    let item = batch::decide_item(&self.api, &self.served, &self.ask, &line);
+                    write_line(&mut self.writer, self.index, Some(self.served.set.revision()), &item);
                     self.index += 1;
                 }
-                Some(Err(error)) => return self.end(out, error),
+                Some(Err(error)) => return self.end(error),
                 None => break,
             }
         }
     }
 
     /// Waits for more of the request, and for the newest rule set to decide it with.
-    async fn read(&mut self, out: &mut Vec<u8>) {
+    async fn read(&mut self) {
         let deadline = self.api.options.limits.idle_read_deadline;
         match tokio::time::timeout(deadline, self.payload.next()).await {
             Ok(Some(Ok(piece))) => {
                 self.lines.push(&piece);
-                match decide::serve(&self.api, self.scope, None).await {
+                match self.api.engine.deciding(self.scope, None).await {
                     Ok(served) => self.served = served,
-                    Err(error) => self.end(out, error),
+                    Err(error) => self.end(error.into()),
                 }
             }
             Ok(None) => {
@@ -112,25 +112,27 @@ impl Conversation {
             Ok(Some(Err(_))) => self.over = true,
             Err(_) => {
                 let message = format!("nothing arrived for {} seconds", deadline.as_secs());
-                self.end(out, Error::new(ErrorKind::Malformed, "read_timeout", message));
+                self.end(Error::new(ErrorKind::Malformed, "read_timeout", message));
             }
         }
     }
 
     /// Says why the stream ends here.
-    fn end(&mut self, out: &mut Vec<u8>, error: Error) {
-        write_line(out, self.index, None, Item::Refused { error: ItemRefusal::from(error) });
+    fn end(&mut self, error: Error) {
+        write_line(&mut self.writer, self.index, None, &Item::Refused { error: ItemRefusal::from(error) });
         self.over = true;
     }
 }
 
-fn write_line(out: &mut Vec<u8>, index: u64, revision: Option<Revision>, item: Item) {
-    out.extend_from_slice(format!("{{\"index\":{index},").as_bytes());
+fn write_line(writer: &mut Writer, index: u64, revision: Option<Revision>, item: &Item) {
+    writer.begin_object();
+    writer.member("index", &index);
     if let Some(revision) = revision {
-        out.extend_from_slice(format!("\"revision\":{revision},").as_bytes());
+        writer.member("revision", &revision);
     }
-    item.write_members(out);
-    out.extend_from_slice(b"}\n");
+    item.write(writer);
+    writer.end_object();
+    writer.end_line();
 }
 
 /// Cuts what arrives into lines, none of them longer than the limit. Blank lines are left out.

@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 use crate::{
     domain::{Quota, QuotaPatch},
     error::Detail,
-    http::door::{AppState, Error, document::present, path::TenantPath, query::Query, response},
+    http::door::{AppState, Error, path::TenantPath, query::Query, response},
+    json::present,
     ruleset,
 };
 

@@ -13,12 +13,12 @@ use crate::{
         AppState, Error,
         auth::{By, Caller},
         body::{Body, Document},
-        document::present,
         path::TenantPath,
         precondition::IfMatch,
         query::{Given, PageQuery, Parameters, Query},
         response::{self, List},
     },
+    json::present,
     store::PageRequest,
 };
 

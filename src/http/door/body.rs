@@ -16,8 +16,8 @@ use actix_web::{
 use futures_util::{FutureExt, StreamExt};
 use serde::de::DeserializeOwned;
 
-use super::{AppState, Error, document, options::HttpLimits};
-use crate::error::ErrorKind;
+use super::{AppState, Error, options::HttpLimits};
+use crate::{error::ErrorKind, json};
 
 /// The media type of bodies.
 pub const JSON: &str = "application/json";
@@ -67,7 +67,7 @@ impl<T: Document> FromRequest for Body<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let text = read_json(&request, payload, T::SIZE).await?;
-            document::read(&text).map(Self)
+            Ok(Self(json::read(&text)?))
         })
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     domain::QuotaExceeded,
     engine,
     error::{Detail, ErrorKind, shortened},
+    json,
     ruleset::Broken,
     store,
 };
@@ -195,11 +196,6 @@ impl Error {
         &self.errors
     }
 
-    /// Whether the input cannot even be read.
-    pub fn is_malformed(&self) -> bool {
-        self.status == StatusCode::BAD_REQUEST
-    }
-
     /// Why, for the log.
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
@@ -301,6 +297,7 @@ impl From<engine::Error> for Error {
         let (kind, code) = (error.kind(), error.code());
         let message = error.to_string();
         match error {
+            engine::Error::Json(error) => error.into(),
             engine::Error::Store(error) => error.into(),
             engine::Error::Invalid(details) => Self::invalid(details),
             engine::Error::NamesRepeated(errors) => Self { errors, ..Self::new(kind, code, message) },
@@ -316,6 +313,15 @@ impl From<engine::Error> for Error {
             _ => Self::new(kind, code, message),
         }
         .with_next_step()
+    }
+}
+
+impl From<json::Error> for Error {
+    fn from(error: json::Error) -> Self {
+        match error {
+            json::Error::Invalid(detail) => Self::invalid_one(*detail),
+            error => Self::new(error.kind(), error.code(), error.to_string()),
+        }
     }
 }
 

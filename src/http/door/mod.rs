@@ -6,7 +6,6 @@ mod app_state;
 pub mod auth;
 mod auth_rate_limit;
 pub mod body;
-pub mod document;
 mod error;
 mod hosts;
 mod middleware;
@@ -21,7 +20,6 @@ mod readiness;
 pub mod response;
 pub mod router;
 mod server;
-pub mod strict;
 mod tls;
 
 pub use self::{

@@ -1,8 +1,8 @@
-//! The JSON that we read: well-formed, at most [`limits::JSON_DEPTH_MAX`] deep, without a key that stands twice in an
-//! object and without NUL characters, which PostgreSQL stores neither in `text` nor in `jsonb`.
+//! The JSON that we read: well-formed, at most [`limits::JSON_DEPTH_MAX`] deep, without duplicate keys in an object and
+//! without NUL characters, which PostgreSQL stores neither in `text` nor in `jsonb`.
 //!
-//! It looks at a document and builds nothing; `document.rs` reads what passed. Lone surrogates, invalid UTF-8 and
-//! trailing text are malformed.
+//! It looks at a document and builds nothing; `decode.rs` reads what passed. Lone surrogates, invalid UTF-8 and trailing
+//! text are malformed.
 
 use std::{borrow::Cow, cell::RefCell, collections::HashSet, fmt};
 
@@ -11,18 +11,16 @@ use serde::{
     de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 
-use super::Error;
-use crate::{
-    config::limits,
-    error::{Detail, ErrorKind},
-};
+use super::{Error, Step};
+use crate::{config::limits, error::Detail};
 
 /// Says what is wrong with `text` as a JSON document whose root is `depth` levels deep already, below `path`.
 pub fn check(text: &[u8], path: &str, depth: usize) -> Result<(), Error> {
     check_showing(text, path, depth, &|steps| steps.len())
 }
 
-/// The same, in whose paths only as many steps are shown as `shown` says: of keys, and `None` for elements.
+/// The same, showing only as many steps of a path as `shown` says, which is given the path's keys, and `None` for each
+/// index.
 pub fn check_showing(
     text: &[u8],
     path: &str,
@@ -35,34 +33,10 @@ pub fn check_showing(
     let result = node.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     let Err(error) = result else { return Ok(()) };
     Err(match fault.into_inner() {
-        None => malformed(&error),
-        Some(Fault { kind: FaultKind::Depth, .. }) => {
-            let message = format!("the document is more than {} levels deep", limits::JSON_DEPTH_MAX);
-            Error::new(ErrorKind::Malformed, "json_too_deep", message)
-        }
-        Some(fault) => Error::invalid_one(fault.detail(path, shown)),
+        None => Error::malformed(&error),
+        Some(Fault { kind: FaultKind::Depth, .. }) => Error::TooDeep,
+        Some(fault) => Error::invalid(fault.detail(path, shown)),
     })
-}
-
-/// Says whether `text` is no JSON, or too deep to be read, and nothing else about it.
-pub fn well_formed(text: &[u8]) -> Result<(), Error> {
-    check(text, "", 0).or_else(|error| if error.is_malformed() { Err(error) } else { Ok(()) })
-}
-
-/// The document is no JSON: 400 with the place.
-pub fn malformed(error: &serde_json::Error) -> Error {
-    let reason = reason(error);
-    let message = format!("the body is not JSON: {reason} at line {} column {}", error.line(), error.column());
-    Error::new(ErrorKind::Malformed, "malformed_json", message)
-}
-
-/// An error's message without the place that ends it.
-pub fn reason(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    match message.rfind(" at line ") {
-        Some(end) => message.get(..end).unwrap_or(&message).to_owned(),
-        None => message,
-    }
 }
 
 /// What is wrong, and where: steps from the inside out.
@@ -75,11 +49,6 @@ enum FaultKind {
     Depth,
     Duplicate,
     Nul,
-}
-
-enum Step {
-    Key(String),
-    Index(usize),
 }
 
 impl Fault {
@@ -96,18 +65,10 @@ impl Fault {
                 path.push_str("[…]");
                 break;
             }
-            match step {
-                Step::Index(index) => path.push_str(&format!("[{index}]")),
-                Step::Key(key) => {
-                    if !path.is_empty() {
-                        path.push('.');
-                    }
-                    path.push_str(&key.replace('\0', "\\u0000"));
-                }
-            }
+            step.append_to(&mut path);
         }
         match self.kind {
-            FaultKind::Duplicate => Detail::new("duplicate_key", "the key stands twice in its object"),
+            FaultKind::Duplicate => Detail::new("duplicate_key", "duplicate key in object"),
             FaultKind::Depth | FaultKind::Nul => Detail::new("nul_character", "the text has a NUL character"),
         }
         .at(path)
@@ -272,45 +233,43 @@ impl<'de> Visitor<'de> for Key {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::ResponseError;
-
     use super::*;
 
-    fn refusal(text: &str) -> (u16, &'static str, Option<String>) {
-        let error = check(text.as_bytes(), "", 0).unwrap_err();
-        let first = error.errors().first();
-        let code = first.map_or(error.code(), |detail| detail.code);
-        (error.status_code().as_u16(), code, first.and_then(|detail| detail.path.clone()))
+    fn refusal(text: &str) -> (&'static str, Option<String>) {
+        match check(text.as_bytes(), "", 0).unwrap_err() {
+            Error::Invalid(detail) => (detail.code, detail.path),
+            error => (error.code(), None),
+        }
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_named_with_its_path() {
+    fn a_duplicate_key_is_named_with_its_path() {
         let text = r#"{"rules":[{"a":1},{"b":{"age":1,"\u0061ge":2}}]}"#;
-        assert_eq!(refusal(text), (422, "duplicate_key", Some("rules[1].b.age".to_owned())));
+        assert_eq!(refusal(text), ("duplicate_key", Some("rules[1].b.age".to_owned())));
         assert!(check(br#"{"a":{"a":1},"b":{"a":2}}"#, "", 0).is_ok());
     }
 
     #[test]
-    fn a_key_is_found_again_among_many() {
+    fn a_duplicate_is_found_among_many_keys() {
         let keys: Vec<String> = (0..500).map(|key| format!("\"k{key}\":0")).collect();
         assert!(check(format!("{{{}}}", keys.join(",")).as_bytes(), "", 0).is_ok());
         for again in [3, 450] {
             let text = format!("{{{},\"k{again}\":0}}", keys.join(","));
-            assert_eq!(refusal(&text), (422, "duplicate_key", Some(format!("k{again}"))));
+            assert_eq!(refusal(&text), ("duplicate_key", Some(format!("k{again}"))));
         }
     }
 
     #[test]
     fn nul_characters_are_refused_in_values_and_keys() {
-        assert_eq!(refusal(r#"{"a":["\u0000"]}"#), (422, "nul_character", Some("a[0]".to_owned())));
-        assert_eq!(refusal(r#"{"a\u0000b":1}"#), (422, "nul_character", Some("a\\u0000b".to_owned())));
-        assert_eq!(refusal("{\"a\":\"\0\"}").0, 400);
+        assert_eq!(refusal(r#"{"a":["\u0000"]}"#), ("nul_character", Some("a[0]".to_owned())));
+        assert_eq!(refusal(r#"{"a\u0000b":1}"#), ("nul_character", Some("a\\u0000b".to_owned())));
+        assert_eq!(refusal("{\"a\":\"\0\"}").0, "malformed_json");
     }
 
     #[test]
-    fn what_is_no_json_is_malformed() {
+    fn what_is_not_json_is_malformed() {
         for text in ["", "{", "{\"a\":}", "nul", "{} {}", r#""\ud800""#, r#"{"\udc00":1}"#, "01", "1e999", "{'a':1}"] {
-            assert_eq!(refusal(text), (400, "malformed_json", None), "{text}");
+            assert_eq!(refusal(text), ("malformed_json", None), "{text}");
         }
         assert!(check(b"\"\xff\"", "", 0).is_err());
     }
@@ -319,9 +278,9 @@ mod tests {
     fn depth_is_counted_in_arrays_and_objects() {
         let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
         assert!(check(nested(32).as_bytes(), "", 0).is_ok());
-        assert_eq!(refusal(&nested(33)), (400, "json_too_deep", None));
-        assert_eq!(refusal(&nested(100_000)).1, "json_too_deep");
+        assert_eq!(refusal(&nested(33)), ("json_too_deep", None));
+        assert_eq!(refusal(&nested(100_000)).0, "json_too_deep");
         assert!(check(nested(32).as_bytes(), "facts", 1).is_err());
-        assert_eq!(refusal(&"{\"a\":".repeat(1_000)).1, "json_too_deep");
+        assert_eq!(refusal(&"{\"a\":".repeat(1_000)).0, "json_too_deep");
     }
 }

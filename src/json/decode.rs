@@ -1,6 +1,7 @@
-//! A JSON document into a request: broken JSON is 400; a wrong type, an unknown or a missing field 422 with its path.
+//! A JSON document into a request: broken JSON is malformed; a wrong type, an unknown or a missing field is invalid, and
+//! named with its path.
 //!
-//! Requests are typed all through; what a value means is for the resource's own file to say.
+//! Requests are typed throughout; what a value means is for the resource's own file to say.
 
 use std::{fmt, marker::PhantomData};
 
@@ -10,25 +11,29 @@ use serde::{
 };
 use serde_json::error::Category;
 
-use super::{Error, strict};
-use crate::error::Detail;
+use super::{Error, check, mistake, reason};
+use crate::error::{Detail, ErrorKind};
 
 /// Reads a whole document strictly.
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
-    strict::check(text, "", 0)?;
+    check(text, "", 0)?;
     envelope(text, "")
 }
 
-/// Reads a document whose raw parts are looked at later, each for itself; `path` tells where it stands.
+/// Reads a document whose raw parts are looked at later, each for itself; `path` tells where it is.
 pub fn envelope<'de, T: Deserialize<'de>>(text: &'de [u8], path: &str) -> Result<T, Error> {
     let read = serde_json::from_slice::<Object<T>>(text);
     read.map(|object| object.0).map_err(|error| match error.classify() {
-        // What is no JSON at all further on is malformed, whatever came before it; and where one of some words should
-        // stand, the reader calls a number malformed.
-        Category::Data | Category::Syntax => {
-            strict::well_formed(text).err().unwrap_or_else(|| Error::invalid_one(mistake::<T>(text, path, &error)))
-        }
-        Category::Io | Category::Eof => strict::malformed(&error),
+        // What is not JSON further on is malformed, whatever came before it; and where a word from a list is expected,
+        // the reader calls a number a syntax error.
+        Category::Data | Category::Syntax => match check(text, "", 0) {
+            Err(malformed) if malformed.kind() == ErrorKind::Malformed => malformed,
+            _ => {
+                let detail = mistake::find::<Object<T>>(text, path);
+                Error::invalid(detail.unwrap_or_else(|| Detail::new("invalid_value", reason(&error))))
+            }
+        },
+        Category::Io | Category::Eof => Error::malformed(&error),
     })
 }
 
@@ -59,51 +64,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 /// A field that may be left out, and is never `null` unless `T` takes it: `None` means left out.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
-}
-
-/// Reads once more, slower, to learn where the mistake is.
-fn mistake<'de, T: Deserialize<'de>>(text: &'de [u8], path: &str, error: &serde_json::Error) -> Detail {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let located = serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer).err();
-    let place = located.map(|located| located.path().to_string()).filter(|place| place != ".").unwrap_or_default();
-    describe(&strict::reason(error), join(path, &place))
-}
-
-/// `items[3]` and `facts` as `items[3].facts`.
-fn join(path: &str, place: &str) -> String {
-    match (path.is_empty(), place.is_empty() || place.starts_with('[')) {
-        (true, _) => place.to_owned(),
-        (false, true) => format!("{path}{place}"),
-        (false, false) => format!("{path}.{place}"),
-    }
-}
-
-/// What the reader says of a value that is no text where one of some words should stand.
-const NO_WORD: &str = "expected value";
-
-/// What the reader says, with a stable name. Only the name depends on its words; a test holds them.
-fn describe(reason: &str, mut path: String) -> Detail {
-    let codes = [
-        ("missing field ", "missing_field"),
-        ("duplicate field ", "duplicate_key"),
-        ("unknown field ", "unknown_field"),
-        ("unknown variant ", "unknown_value"),
-        ("invalid type", "wrong_type"),
-        (NO_WORD, "wrong_type"),
-    ];
-    let known = codes.iter().find_map(|(words, code)| reason.strip_prefix(words).map(|rest| (*code, rest)));
-    let (code, rest) = known.unwrap_or(("invalid_value", ""));
-    // These two are found before the reader is at the field, or after it.
-    if matches!(code, "missing_field" | "duplicate_key") {
-        path = join(&path, rest.trim_matches('`'));
-    }
-    // Words of our programming language and of the reader, not of the API.
-    let message = match reason {
-        NO_WORD => "not a text; one of some words is expected".to_owned(),
-        _ => reason.replacen("unknown variant ", "unknown value ", 1),
-    };
-    let detail = Detail::new(code, message);
-    if path.is_empty() { detail } else { detail.at(path) }
 }
 
 #[cfg(test)]
@@ -147,9 +107,15 @@ mod tests {
     }
 
     fn mistake_in(text: &str) -> (&'static str, String, String) {
-        let error = read::<Outer>(text.as_bytes()).unwrap_err();
-        let detail = error.errors()[0].clone();
+        let detail = detail_of(read::<Outer>(text.as_bytes()).unwrap_err());
         (detail.code, detail.path.unwrap_or_default(), detail.message)
+    }
+
+    fn detail_of(error: Error) -> Detail {
+        match error {
+            Error::Invalid(detail) => *detail,
+            error => panic!("{error:?} is not about one value"),
+        }
     }
 
     #[test]
@@ -185,11 +151,14 @@ mod tests {
     fn raw_parts_are_borrowed_and_their_neighbours_checked() {
         let raw: Raw = envelope(br#"{"facts": {"a":1} }"#, "").unwrap();
         assert_eq!(raw.facts.get(), r#"{"a":1}"#);
-        let error = envelope::<Raw>(br#"{"facts":{},"trace":1}"#, "items[2]").unwrap_err();
-        assert_eq!(error.errors()[0].path.as_deref(), Some("items[2].trace"));
-        let error = envelope::<Raw>(br#"{"facts":{},"facts":{}}"#, "items[2]").unwrap_err();
-        let found = (error.errors()[0].code, error.errors()[0].path.as_deref());
-        assert_eq!(found, ("duplicate_key", Some("items[2].facts")));
+        let found = |text: &'static str| {
+            let detail = detail_of(envelope::<Raw>(text.as_bytes(), "items[2]").unwrap_err());
+            (detail.code, detail.path.unwrap_or_default())
+        };
+        assert_eq!(found(r#"{"facts":{},"trace":1}"#), ("wrong_type", "items[2].trace".to_owned()));
+        assert_eq!(found(r#"{"facts":{},"facts":{}}"#), ("duplicate_key", "items[2].facts".to_owned()));
+        assert_eq!(found(r#"{"facts":{},"x":{}}"#), ("unknown_field", "items[2].x".to_owned()));
+        assert_eq!(found(r#"{"trace":true}"#), ("missing_field", "items[2].facts".to_owned()));
         assert_eq!(envelope::<Raw>(br#"{"facts":{"#, "").unwrap_err().code(), "malformed_json");
     }
 }

@@ -1,0 +1,213 @@
+//! Deciding: the one way from facts to results, whichever door they came through. What may be asked of the facts is
+//! checked here: the tenant's quota, strict JSON, depth and NUL characters; and what was decided is counted here.
+//!
+//! [`Engine::deciding`] answers the rule set, once for as many facts as are to see the same revision, and
+//! [`Engine::decide`] decides one set of facts with it. No mailbox, no SQL.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    config::limits,
+    domain::{Quota, Revision, TenantScope},
+    engine::{Engine, Error, Served},
+    error::Detail,
+    json,
+    ruleset::{Decision, Facts, Query, Results, Return, RuleSet, UnknownFacts},
+};
+
+/// Which rules to decide by, and what to answer.
+#[derive(Debug, Default)]
+pub struct Ask {
+    /// Which rules, which results.
+    pub query: Query,
+    /// What becomes of facts that the schema does not declare.
+    pub unknown: UnknownFacts,
+    /// The revision that the rule set must have reached.
+    pub min_revision: Option<Revision>,
+}
+
+/// One set of facts, as it was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Submission<'t> {
+    /// The facts: one JSON value, well-formed or not.
+    pub facts: &'t str,
+    /// Bytes of the document that they came in; the tenant has a quota of them.
+    pub bytes: usize,
+    /// Levels of that document above the facts.
+    pub depth: usize,
+}
+
+/// What was decided.
+#[derive(Debug)]
+pub struct Decided<'a> {
+    /// One result for each rule asked for.
+    pub results: Results<'a>,
+    /// How many rules were evaluated, and how many matched, where not each has its result.
+    pub counts: Option<(usize, usize)>,
+    /// Facts that were left out, with a trace.
+    pub warnings: Option<Vec<Detail>>,
+    /// How long reading the facts and deciding took.
+    pub took: Duration,
+}
+
+impl Engine {
+    /// The rule set to decide a tenant's facts with, of `min_revision` at least if one is given.
+    #[inline]
+    pub async fn deciding(&self, scope: TenantScope, min_revision: Option<Revision>) -> Result<Served, Error> {
+        let served = self.rule_set(scope, min_revision).await?;
+        if served.set.schema_version().is_none() {
+            return Err(Error::SchemaMissing);
+        }
+        if served.stale {
+            self.inner.shared.metrics.stale_decision();
+        }
+        Ok(served)
+    }
+
+    /// Decides one set of facts.
+    pub fn decide<'a>(
+        &self,
+        served: &'a Served,
+        ask: &'a Ask,
+        submission: Submission<'_>,
+    ) -> Result<Decided<'a>, Error> {
+        served.allows(Quota::RequestBytes, submission.bytes)?;
+        let begun = Instant::now();
+        let facts = read(&served.set, ask, submission.facts, submission.depth)?;
+        let decision = served.set.decide(&facts, &ask.query);
+        let took = begun.elapsed();
+        self.note(served, &decision, took);
+        let is_counted = ask.query.returns == Return::Matched;
+        let warn =
+            |path: &String| Detail::new("unknown_fact", "the schema does not declare this fact").at(path.as_str());
+        Ok(Decided {
+            counts: is_counted.then_some((decision.evaluated, decision.matched_count)),
+            warnings: ask.query.trace.then(|| facts.unknown().iter().map(warn).collect()),
+            results: decision.results,
+            took,
+        })
+    }
+
+    fn note(&self, served: &Served, decision: &Decision<'_>, took: Duration) {
+        let metrics = &self.inner.shared.metrics;
+        metrics.decision(decision.evaluated, decision.matched_count, took);
+        served.decided(decision, took);
+        for error in decision.results.errors() {
+            metrics.rule_error(error.code);
+        }
+    }
+}
+
+impl Served {
+    /// Whether so many bytes, or items, are within the tenant's quota.
+    pub fn allows(&self, quota: Quota, used: usize) -> Result<(), Error> {
+        let limit = self.set.tenant().quota(quota);
+        quota.allows(limit, used as u64).map_err(Error::QuotaExceeded)
+    }
+}
+
+/// Reads facts. What the reader takes is strict JSON but for two things, so that the text is looked at once more only
+/// where one of them may be so, or something is wrong.
+fn read(set: &RuleSet, ask: &Ask, text: &str, depth: usize) -> Result<Facts, Error> {
+    let facts = set.read_facts(text, ask.unknown);
+    let is_shallow = |facts: &Facts| facts.depth() + depth <= limits::JSON_DEPTH_MAX;
+    match facts {
+        // A NUL character can only be written as this.
+        Ok(facts) if is_shallow(&facts) && !text.contains("\\u0000") => Ok(facts),
+        facts => {
+            json::check_showing(text.as_bytes(), "facts", depth, &|steps| set.shown_steps(steps))?;
+            if !text.starts_with('{') {
+                return Err(Error::Invalid(vec![Detail::new("wrong_type", "facts must be an object").at("facts")]));
+            }
+            facts.map_err(Error::Invalid)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::DateTime;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{
+        Epoch, Name, QuotaOverrides, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus,
+        Tier,
+    };
+
+    /// A set whose facts are `x`, of any type, and `n`, an int.
+    fn set() -> RuleSet {
+        let tenant = Tenant {
+            id: TenantId(Uuid::from_u128(1)),
+            name: Name::stored("acme".to_owned()),
+            tier: Tier::Enterprise,
+            status: TenantStatus::Active,
+            revision: Revision(1),
+            pinned: false,
+            idle_stop_seconds: None,
+            quotas: QuotaOverrides::default(),
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+        };
+        let definition = SchemaDefinition::parse(&json!({"facts": {"x": "dyn", "n": "int"}})).unwrap();
+        let version = SchemaVersion(1);
+        let schema =
+            Schema { version, definition: Arc::new(definition), active: true, created_at: DateTime::UNIX_EPOCH };
+        let snapshot = Snapshot {
+            tenant,
+            epoch: Epoch(Uuid::from_u128(2)),
+            schema: Some(schema),
+            schema_version_max: Some(version),
+            derived_fields: Vec::new(),
+            rules: Vec::new(),
+            taken_at: DateTime::UNIX_EPOCH,
+        };
+        RuleSet::compile(&snapshot, None)
+    }
+
+    proptest! {
+        #[test]
+        fn facts_that_are_read_are_strict_json(
+            field in "[xnz]",
+            parts in prop::collection::vec(
+                prop_oneof![
+                    Just("\"\\u0000\""), Just("\"\\\\u0000\""), Just("\"\\ud800\""), Just("{\"a\":1,\"a\":2}"), Just("1e999"),
+                    Just("{\"\\u0000\":1}"), Just("{\"a\":1,\"\\u0061\":2}"), Just("1"), Just("\"text\""), Just("{}"), Just("01"),
+                ],
+                1..3,
+            ),
+            nested in 0..36_usize, depth in 0..4_usize,
+        ) {
+            let (set, ask) = (set(), Ask::default());
+            let lists = format!("{}{}{}", "[".repeat(nested), parts.join(","), "]".repeat(nested));
+            let text = format!("{{\"{field}\":{lists}}}");
+            let strict = json::check(text.as_bytes(), "facts", depth).map_err(|error| format!("{:?}", Error::from(error)));
+            match read(&set, &ask, &text, depth) {
+                Ok(_) => prop_assert_eq!(strict, Ok(()), "{}", text),
+                Err(error) if strict.is_err() => prop_assert_eq!(Err(format!("{error:?}")), strict, "{}", text),
+                Err(error) => prop_assert!(field == "n" || nested > 20, "{} {:?}", text, error),
+            }
+        }
+    }
+
+    #[test]
+    fn facts_are_an_object() {
+        let set = set();
+        let refusal = |text: &str| match read(&set, &Ask::default(), text, 1).map(drop).unwrap_err() {
+            Error::Invalid(details) => (details[0].code, details[0].message.clone()),
+            Error::Json(json::Error::Invalid(detail)) => (detail.code, detail.message.clone()),
+            error => (error.code(), error.to_string()),
+        };
+        for text in ["[]", "7", "null", "\"{}\""] {
+            assert_eq!(refusal(text).0, "wrong_type", "{text}");
+        }
+        assert_eq!(refusal("[1e999]").0, "malformed_json");
+        assert_eq!(refusal(&format!("{{\"x\":{}{}}}", "[".repeat(31), "]".repeat(31))).0, "json_too_deep");
+        assert_eq!(refusal("{\"x\":\"\\u0000\",\"n\":\"\"}").0, "nul_character");
+        assert_eq!(refusal("{\"n\":\"\"}").1, "`facts.n` is an int, not a string");
+    }
+}
