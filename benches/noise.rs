@@ -21,6 +21,7 @@ use std::{
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use tenet::{
+    auth::{Auth, AuthOptions},
     cluster::{self, Cluster, ClusterOptions, Purpose},
     domain::{
         Author, Change, ChangeOptions, Name, Principal, RuleDraft, SchemaDefinition, TenantDraft, TenantId,
@@ -51,7 +52,8 @@ async fn main() {
     let url = cluster.url(cluster::NAME);
     migrate::up(MigrateOptions::new(&url)).await.unwrap();
     let store = Store::connect(StoreOptions::new(&url)).await.unwrap();
-    let engine = Engine::start(store.clone(), Metrics::new(0), EngineOptions::default()).await.unwrap();
+    let auth = Auth::open(store.clone(), AuthOptions::default()).await.unwrap();
+    let engine = Engine::start(store.clone(), auth, Metrics::new(0), EngineOptions::default()).await.unwrap();
 
     let workload: Value = serde_json::from_str(include_str!("workloads/ten_rules.json")).unwrap();
     let ten_rules = workload["rules"].as_array().unwrap().iter();

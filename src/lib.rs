@@ -13,14 +13,14 @@ pub mod domain;
 pub mod json;
 pub mod telemetry;
 pub mod cel;
-pub mod client;
-pub mod jwt;
-pub mod cluster;
 // Thought: pure and synchronous.
 pub mod ruleset;
-// Memory.
+// Memory, and what else is reached over a connection.
+pub mod client;
+pub mod cluster;
 pub mod store;
 // Life.
+pub mod auth;
 pub mod engine;
 // Doors.
 pub mod http;

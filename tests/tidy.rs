@@ -24,7 +24,7 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("utoipa", &["http", "domain"]),
     ("utoipa_swagger_ui", &["http"]),
     ("hyper", &["client"]),
-    ("jsonwebtoken", &["jwt"]),
+    ("jsonwebtoken", &["auth"]),
     ("clap", &["cli"]),
     ("std::env", &["config"]),
     ("std::process::Command", &["cluster"]),
@@ -373,7 +373,7 @@ fn a_crate_is_named_only_in_the_modules_it_belongs_to() {
 /// is no third way.
 const SCOPES: [(&str, &str); 6] = [
     ("cli", "System::Command"),
-    ("engine", "System::Credentials"),
+    ("auth", "System::Credentials"),
     ("engine", "System::Loader"),
     ("http", "TenantScope::of_principal"),
     ("store", "System::Creation"),
@@ -398,6 +398,20 @@ fn a_scope_is_made_only_where_a_caller_is_authenticated_or_the_service_acts_for_
     }
     let listed = SCOPES.map(|(module, made)| (module.to_owned(), made.to_owned()));
     assert_eq!(found, BTreeSet::from(listed));
+}
+
+#[test]
+fn a_principal_is_made_only_by_authentication() {
+    let made = ["Principal::Operator", "Principal::Tenant", "Principal::Subject"];
+    let mut wrong = Vec::new();
+    for source in sources("src", "rs").iter().filter(|source| !source.is_test()) {
+        let code = source.text.split("#[cfg(test)]").next().unwrap();
+        let names = |path: &String| made.iter().any(|name| path.ends_with(name));
+        if !source.path.starts_with("src/auth/") && !source.path.starts_with("src/domain/") {
+            wrong.extend(paths(&tokens(code)).into_iter().filter(names).map(|path| format!("{}: {path}", source.path)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{
 use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
 use tenet::{
+    auth::{Auth, AuthOptions},
     cluster::{self, Cluster, ClusterOptions, Purpose},
     domain::{Principal, TenantId, TenantScope},
     engine::{Engine, EngineOptions},
@@ -159,7 +160,8 @@ impl Node {
         let store = Store::connect(StoreOptions::new(url)).await.unwrap();
         let options = EngineOptions { residents_max: 1_000_000, ..EngineOptions::default() };
         let metrics = Metrics::new(0);
-        let engine = Engine::start(store.clone(), metrics.clone(), options).await.unwrap();
+        let auth = Auth::open(store.clone(), AuthOptions::default()).await.unwrap();
+        let engine = Engine::start(store.clone(), auth, metrics.clone(), options).await.unwrap();
         Self { engine, store, metrics }
     }
 

@@ -14,10 +14,10 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    auth::{Auth, AuthOptions},
     config::Settings,
-    engine::{Engine, EngineOptions, Pepper},
+    engine::{Engine, EngineOptions},
     http::{self, HttpOptions, Part, Readiness, Stop, Stopper},
-    jwt::Issuers,
     store::{Observer, Store, StoreOptions},
     telemetry::Metrics,
 };
@@ -59,15 +59,16 @@ impl App {
                  or create one with `tenet keys create --operator`"
             );
         }
-        let issuers = Issuers::open(&settings.jwt).await.context("cannot use `TENET_JWT_JWKS`")?;
-        let engine = Engine::start(store.clone(), metrics.clone(), engine_options(&settings)).await?;
+        let auth =
+            Auth::open(store.clone(), AuthOptions::from(&settings)).await.context("cannot use `TENET_JWT_JWKS`")?;
+        let engine = Engine::start(store.clone(), auth.clone(), metrics.clone(), engine_options(&settings)).await?;
         let stop_deadline = settings.http.shutdown_deadline;
         let stop_delay = settings.http.shutdown_delay.min(stop_deadline / 2);
         let server = http::bind(
             HttpOptions::from(&settings.http),
+            auth,
             engine.clone(),
             store.clone(),
-            issuers,
             metrics,
             readiness.clone(),
         )?;
@@ -195,7 +196,6 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         reconcile_interval: engine.reconcile_interval,
         stale_after: engine.stale_after,
         min_revision_wait: engine.min_revision_wait,
-        pepper: Pepper(settings.http.key_pepper.clone()),
         ..EngineOptions::default()
     }
 }

@@ -58,16 +58,14 @@ pub const API_KEYS_MAX: i64 = 100;
 pub const API_KEY_OVERLAP_SECONDS_MAX: u32 = 2_592_000;
 /// How long it is if nothing else is said: a day.
 pub const API_KEY_OVERLAP_SECONDS_DEFAULT: u32 = 86_400;
-/// Keys that a node keeps in memory as valid: each takes about 200 bytes.
-pub const VERIFIED_KEYS_MAX: usize = 100_000;
+/// Keys and tokens that a node keeps in memory as valid: each takes about 200 bytes.
+pub const VERIFIED_CREDENTIALS_MAX: usize = 200_000;
 /// Bytes of a token of an issuer; those in use have one or two thousand.
 pub const JWT_BYTES_MAX: usize = 8 * 1024;
 /// How far an issuer's clock may be off ours.
 pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
 /// Characters of a token's subject, as OpenID Connect has it.
 pub const JWT_SUBJECT_CHARS_MAX: usize = 255;
-/// Tokens that a node keeps in memory as valid: each takes about 200 bytes.
-pub const VERIFIED_JWTS_MAX: usize = 100_000;
 /// Bytes of an issuer's public keys.
 pub const JWKS_BYTES_MAX: usize = 1024 * 1024;
 /// Public keys of an issuer.

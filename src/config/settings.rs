@@ -126,6 +126,13 @@ pub struct TelemetrySettings {
     pub metrics_tenants_max: usize,
 }
 
+impl HttpSettings {
+    /// Whether a caller without a key may do everything, which is for loopback addresses alone.
+    pub fn is_open(&self) -> bool {
+        self.keys_optional || (self.operator_key.is_none() && !self.keys_stored)
+    }
+}
+
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {

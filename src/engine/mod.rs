@@ -9,7 +9,6 @@
 
 mod clock;
 mod error;
-mod keys;
 mod options;
 mod freshness;
 mod sweep_throttle;
@@ -32,7 +31,6 @@ pub use self::{
         resolve::Served,
         runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
     },
-    keys::Pepper,
     options::{Compiler, EngineOptions},
     resident::{
         Failure, LastLoad,

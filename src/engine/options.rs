@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{domain::Snapshot, engine::keys::Pepper, ruleset::RuleSet};
+use crate::{domain::Snapshot, ruleset::RuleSet};
 
 /// How long a caller waits for the first load of a tenant.
 pub const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
@@ -22,8 +22,6 @@ pub struct EngineOptions {
     pub stale_after: Duration,
     /// How long an evaluation waits for the revision it asks for.
     pub min_revision_wait: Duration,
-    /// What the hashes of keys are made with.
-    pub pepper: Pepper,
     /// What makes rule sets of what is stored.
     pub compiler: Compiler,
 }
@@ -37,7 +35,6 @@ impl Default for EngineOptions {
             reconcile_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(2),
             min_revision_wait: Duration::from_millis(500),
-            pepper: Pepper::default(),
             compiler: Compiler::default(),
         }
     }

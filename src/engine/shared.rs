@@ -9,13 +9,13 @@ use ractor::ActorRef;
 use tokio::sync::Semaphore;
 
 use crate::{
+    auth::Auth,
     config::limits,
     domain::TenantId,
     engine::{
         clock::Clock,
         error::Error,
         freshness::Freshness,
-        keys::Keys,
         message::SupervisorMsg,
         options::EngineOptions,
         registry::{Registry, Room},
@@ -41,8 +41,8 @@ pub struct Shared {
     pub registry: Registry,
     /// How recently this node was known to hold what the database holds.
     pub freshness: Freshness,
-    /// Keys that are known to be valid.
-    pub keys: Keys,
+    /// Who calls; it is told of tenants that changed.
+    pub auth: Auth,
     /// Loads that may be under way at once.
     pub loads: Semaphore,
     /// Whether the supervisor has been asked to sweep.
@@ -53,11 +53,11 @@ pub struct Shared {
 
 impl Shared {
     /// For an engine that begins now. Its supervisor is not started yet.
-    pub fn new(store: Store, metrics: Metrics, options: EngineOptions) -> Self {
+    pub fn new(store: Store, auth: Auth, metrics: Metrics, options: EngineOptions) -> Self {
         let clock = Clock::start();
         Self {
             freshness: Freshness::new(options.stale_after, clock.began()),
-            keys: Keys::default(),
+            auth,
             registry: Registry::new(clock),
             clock,
             loads: Semaphore::new(limits::LOADS_MAX),

@@ -6,26 +6,21 @@
 mod door;
 mod api;
 
-use std::sync::Arc;
-
-use crate::{engine::Engine, jwt::Issuers, store::Store, telemetry::Metrics};
+use crate::{auth::Auth, engine::Engine, store::Store, telemetry::Metrics};
 
 pub use self::{
     api::openapi::document as openapi_document,
-    door::{
-        FailureLimits, HttpLimits, HttpOptions, OperatorKey, Part, Phase, Readiness, Server, ServerError, Stop,
-        Stopper, TlsFiles,
-    },
+    door::{HttpLimits, HttpOptions, Part, Phase, Readiness, Server, ServerError, Stop, Stopper, TlsFiles},
 };
 
 /// Takes the port for a server of the whole API. To be called within a tokio runtime.
 pub fn bind(
     options: HttpOptions,
+    auth: Auth,
     engine: Engine,
     store: Store,
-    issuers: Arc<Issuers>,
     metrics: Metrics,
     readiness: Readiness,
 ) -> Result<Server, ServerError> {
-    Server::bind(door::AppState::new(options, engine, store, issuers, metrics, readiness), api::routes::table)
+    Server::bind(door::AppState::new(options, auth, engine, store, metrics, readiness), api::routes::table)
 }

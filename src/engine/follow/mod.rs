@@ -43,7 +43,7 @@ pub async fn listen(shared: Arc<Shared>, mut listener: Listener, gap: Arc<Notify
     loop {
         match listener.next().await {
             Ok(Heard::Change(tenant, revision)) => {
-                shared.keys.suspect(tenant);
+                shared.auth.suspect(tenant);
                 shared.hint(tenant, Want::AtLeast(revision));
             }
             Ok(Heard::Gap) => {
@@ -139,7 +139,7 @@ async fn catch_up(
     let discontinuity = match timeout(POLL_DEADLINE, reconciler.poll(cursor)).await?? {
         Poll::Changes(heads) => {
             for head in heads {
-                shared.keys.suspect(head.tenant_id);
+                shared.auth.suspect(head.tenant_id);
                 look_into(shared, head, catch_up::told);
             }
             false
@@ -152,7 +152,7 @@ async fn catch_up(
         }
     };
     if compare || discontinuity {
-        shared.keys.suspect_all();
+        shared.auth.suspect_all();
     }
     if compare && !discontinuity {
         timeout(COMPARE_DEADLINE, compare_all(shared)).await??;

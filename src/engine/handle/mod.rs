@@ -21,12 +21,12 @@ use tracing::{error, warn};
 
 use self::write_lock::WriteLocks;
 use crate::{
+    auth::Auth,
     config::limits,
     domain::{Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantScope},
     engine::{
         error::Error,
         follow::{self, heartbeat},
-        keys,
         message::SupervisorMsg,
         options::EngineOptions,
         resident::hints::Want,
@@ -105,8 +105,8 @@ pub struct Health {
 
 impl Engine {
     /// Starts the supervisor and begins to follow the database.
-    pub async fn start(store: Store, metrics: Metrics, options: EngineOptions) -> Result<Self, Error> {
-        let shared = Arc::new(Shared::new(store, metrics, options));
+    pub async fn start(store: Store, auth: Auth, metrics: Metrics, options: EngineOptions) -> Result<Self, Error> {
+        let shared = Arc::new(Shared::new(store, auth, metrics, options));
         let (supervisor, supervising) = Supervisor::spawn(None, Supervisor, shared.clone())
             .await
             .map_err(|_| Error::Internal("the supervisor could not be started"))?;
@@ -115,8 +115,7 @@ impl Engine {
         parts.spawn(follow::listen(shared.clone(), shared.store.listener(), gap.clone()));
         parts.spawn(follow::reconcile(shared.clone(), shared.store.reconciler(), gap));
         parts.spawn(follow::purge(shared.clone()));
-        parts.spawn(keys::recheck(shared.clone()));
-        parts.spawn(keys::note_uses(shared.clone()));
+        parts.spawn(shared.auth.clone().run());
         parts.spawn(sweep(shared.clone(), sweep_interval(shared.options.idle_stop)));
         let node = NodeId::generate();
         parts.spawn(heartbeat::beat(shared.clone(), node));
@@ -158,7 +157,7 @@ impl Engine {
             Some(Err(current)) => return Err(Error::RevisionMismatch { current }),
             Some(Ok(revision)) => revision,
         };
-        self.forget_keys(scope);
+        self.inner.shared.auth.forget(scope);
         let (reply, forgotten) = oneshot::channel();
         self.inner.shared.tell(SupervisorMsg::Forget { tenant, reply })?;
         forgotten.await.map_err(|_| Error::Stopping)?;

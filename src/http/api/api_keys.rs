@@ -142,7 +142,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft()?;
     let (id, token) = new_token(scope.id())?;
-    let digest = token.digest(api.engine.pepper());
+    let digest = token.digest(api.auth.pepper());
     let stored = api.store.create_api_key(scope, id, digest, &draft, &author).await?;
     made(scope.id(), &token, stored)
 }
@@ -176,7 +176,7 @@ pub async fn delete(
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
     let revision = api.store.delete_api_key(scope, id, &author).await?.ok_or_else(api_key_not_found)?;
-    api.engine.forget_keys(scope);
+    api.auth.forget(scope);
     Ok(response::deleted(revision))
 }
 
@@ -199,8 +199,8 @@ pub async fn rotate(
         return Err(Error::invalid_one(Detail::new("invalid_value", message).at("overlapSeconds")));
     }
     let (id, token) = new_token(scope.id())?;
-    let digest = token.digest(api.engine.pepper());
+    let digest = token.digest(api.auth.pepper());
     let stored = api.store.rotate_api_key(scope, old, id, digest, overlap_seconds, &author).await?;
-    api.engine.forget_keys(scope);
+    api.auth.forget(scope);
     made(scope.id(), &token, stored)
 }

@@ -1,32 +1,27 @@
 //! What every handler works with.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, OnceLock},
-};
+use std::{net::SocketAddr, sync::OnceLock};
 
 use actix_web::{HttpRequest, http::StatusCode, web::Data};
 
-use super::{Error, HttpOptions, Readiness, auth_rate_limit::Failures};
-use crate::{engine::Engine, jwt::Issuers, store::Store, telemetry::Metrics};
+use super::{Error, HttpOptions, Readiness};
+use crate::{auth::Auth, engine::Engine, store::Store, telemetry::Metrics};
 
 /// The parts of the process that requests use, shared by all threads of the server.
 #[derive(Debug)]
 pub struct AppState {
+    /// Who calls.
+    pub auth: Auth,
     /// Decisions and changes.
     pub engine: Engine,
     /// What is read from the database.
     pub store: Store,
-    /// Trusted token issuers.
-    pub issuers: Arc<Issuers>,
     /// What is counted and timed.
     pub metrics: Metrics,
     /// Whether the node should be sent requests.
     pub readiness: Readiness,
     /// How the server was configured.
     pub options: HttpOptions,
-    /// Invalid credentials of the last minute.
-    pub failures: Failures,
     /// The address for operators, once the server listens on one of their own.
     pub admin_address: OnceLock<SocketAddr>,
 }
@@ -35,14 +30,13 @@ impl AppState {
     /// Puts the parts together, for a server that does not listen yet.
     pub fn new(
         options: HttpOptions,
+        auth: Auth,
         engine: Engine,
         store: Store,
-        issuers: Arc<Issuers>,
         metrics: Metrics,
         readiness: Readiness,
     ) -> Self {
-        let failures = Failures::new(options.failures);
-        Self { engine, store, issuers, metrics, readiness, options, failures, admin_address: OnceLock::new() }
+        Self { auth, engine, store, metrics, readiness, options, admin_address: OnceLock::new() }
     }
 
     /// Whether the request came in on the address for operators and metrics collectors, if there is one of its own.
@@ -53,7 +47,7 @@ impl AppState {
     /// Refuses a request whose `Host` is not one of the service's names. Probes know only an address, and so do
     /// operators on their own address; without keys that is no reason to let a web page in.
     pub fn admit_host(&self, request: &HttpRequest) -> Result<(), Error> {
-        let is_inside = self.admin_address.get().is_some() && self.is_for_operators(request) && !self.options.is_open;
+        let is_inside = self.admin_address.get().is_some() && self.is_for_operators(request) && !self.auth.is_open();
         if is_inside || matches!(request.path(), "/healthz" | "/readyz") {
             return Ok(());
         }

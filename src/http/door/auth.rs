@@ -1,10 +1,7 @@
 //! Who calls. Before a handler runs, its route's permission is asked for here; there is no other place that lets
 //! anyone in, and no other that makes a [`TenantScope`] for a caller.
 
-use std::{
-    future::{Ready, ready},
-    time::Instant,
-};
+use std::future::{Ready, ready};
 
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
@@ -14,27 +11,20 @@ use actix_web::{
 
 use super::{AppState, Error, middleware};
 use crate::{
-    config::Secret,
-    domain::{Author, Permission, Principal, TenantId, TenantScope, Token, fingerprint},
+    auth::{Credential, KeptCredential},
+    domain::{Author, Permission, Principal, TenantId, TenantScope},
 };
-
-/// A credential as it was shown, and what it is known by.
-#[derive(Clone, Copy)]
-struct Shown<'a> {
-    token: &'a str,
-    hash: [u8; 32],
-}
 
 /// Whoever was let in.
 #[derive(Debug, Clone)]
 pub struct Caller(Principal);
 
-/// Whom a request's changes are put down to.
+/// The author recorded for this request's changes.
 #[derive(Debug, Clone)]
 pub struct By(pub Author);
 
 impl Caller {
-    /// Whom a request's changes are put down to.
+    /// The author recorded for this request's changes.
     pub fn author(&self, request: &HttpRequest) -> Author {
         let address = request.peer_addr().map(|address| address.ip().to_canonical());
         Author::of_request(&self.0, middleware::id_of(request), address)
@@ -75,11 +65,10 @@ impl FromRequest for By {
     }
 }
 
-/// The credential of a request that goes on after it was let in: it may end, or be taken back, before the request does.
+/// The credential of a request that goes on after it was let in: it may end, or be revoked, before the request does.
 pub struct Standing {
-    /// What was shown, and what it is known by. Nothing where no key is asked for, and for the one of the
-    /// settings, which is good as long as the process runs.
-    shown: Option<(Secret, [u8; 32])>,
+    /// What was shown; nothing where no key is asked for.
+    credential: Option<KeptCredential>,
     permission: Permission,
     scope: TenantScope,
 }
@@ -87,21 +76,16 @@ pub struct Standing {
 impl Standing {
     /// That of a request that was let in to do what `permission` covers.
     pub fn of(request: &HttpRequest, permission: Permission, scope: TenantScope) -> Result<Self, Error> {
-        let api = AppState::of(request)?;
-        let shown = shown(request, api)?.filter(|shown| !is_of_the_settings(api, *shown));
-        let shown = shown.map(|Shown { token, hash }| (Secret::new(token), hash));
-        Ok(Self { shown, permission, scope })
+        let credential = shown(request)?.map(Credential::keep);
+        Ok(Self { credential, permission, scope })
     }
 
     /// Says why the request must not go on, if it must not. As long as the credential is known this is a look into memory.
     pub async fn check(&self, api: &AppState) -> Result<(), Error> {
-        let Some((token, hash)) = &self.shown else { return Ok(()) };
-        let principal = match api.engine.known(hash).or_else(|| api.issuers.known(hash)) {
-            Some(principal) => Some(principal),
-            None => Box::pin(holder(api, Shown { token: token.expose(), hash: *hash })).await?,
-        };
+        let Some(credential) = &self.credential else { return Ok(()) };
+        let principal = api.auth.authenticate(credential.shown()).await?;
         let principal = principal.ok_or_else(|| Error::unauthenticated("the key is no longer valid"))?;
-        let reaches = TenantScope::of_principal(&principal, self.scope.id()) == Some(self.scope);
+        let reaches = TenantScope::of_principal(&principal, self.scope.id()).is_some();
         if reaches && principal.may(self.permission) { Ok(()) } else { Err(Error::forbidden()) }
     }
 }
@@ -134,48 +118,42 @@ pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), 
 
 async fn identify(request: &HttpRequest) -> Result<Principal, Error> {
     let api = AppState::of(request)?;
-    let Some(shown) = shown(request, api)? else { return Ok(Principal::Operator { key: None }) };
-    let principal = holder(api, shown).await?;
-    principal.ok_or_else(|| refuse(request, api, Some(shown.token), "the key is not valid"))
-}
-
-/// What the request shows; nothing where no key is asked for.
-fn shown<'r>(request: &'r HttpRequest, api: &AppState) -> Result<Option<Shown<'r>>, Error> {
-    let mut credentials = request.headers().get_all(header::AUTHORIZATION);
-    let Some(credential) = credentials.next() else {
-        if api.options.is_open {
-            return Ok(None);
+    let credential = match shown(request) {
+        Ok(Some(credential)) => credential,
+        Ok(None) => {
+            let missing = || Error::unauthenticated("no key: send `Authorization: Bearer <key>`");
+            return api.auth.anonymous().ok_or_else(missing);
         }
-        return Err(Error::unauthenticated("no key: send `Authorization: Bearer <key>`"));
+        Err(unreadable) => return Err(refuse(request, api, None, unreadable.0)),
     };
+    let principal = api.auth.authenticate(credential).await?;
+    principal.ok_or_else(|| refuse(request, api, Some(credential), "the key is not valid"))
+}
+
+/// Why what a request shows is not a credential.
+struct Unreadable(&'static str);
+
+impl From<Unreadable> for Error {
+    fn from(Unreadable(detail): Unreadable) -> Self {
+        Self::unauthenticated(detail)
+    }
+}
+
+/// The credential that the request shows, if it shows any.
+fn shown(request: &HttpRequest) -> Result<Option<Credential<'_>>, Unreadable> {
+    let mut credentials = request.headers().get_all(header::AUTHORIZATION);
+    let Some(credential) = credentials.next() else { return Ok(None) };
     if credentials.next().is_some() {
-        return Err(refuse(request, api, None, "two keys: send one `Authorization` header"));
+        return Err(Unreadable("two keys: send one `Authorization` header"));
     }
-    let shown = credential.to_str().ok().and_then(bearer).map(|token| Shown { token, hash: fingerprint(token) });
-    shown.map(Some).ok_or_else(|| refuse(request, api, None, "the credential is not `Bearer <key>`"))
-}
-
-/// Whose key or token this is; `None` if it is not valid.
-async fn holder(api: &AppState, shown: Shown<'_>) -> Result<Option<Principal>, Error> {
-    if is_of_the_settings(api, shown) {
-        return Ok(Some(Principal::Operator { key: None }));
-    }
-    let Shown { token, hash } = shown;
-    if api.issuers.concerns(token) {
-        return api.issuers.authenticate(token, &hash).await.map_err(|_| Error::issuer_unavailable());
-    }
-    Ok(api.engine.authenticate(token, &hash).await?)
-}
-
-fn is_of_the_settings(api: &AppState, shown: Shown<'_>) -> bool {
-    api.options.operator_key.as_ref().is_some_and(|key| key.matches(&shown.hash))
+    let token = credential.to_str().ok().and_then(bearer);
+    token.map(|token| Some(Credential::new(token))).ok_or(Unreadable("the credential is not `Bearer <key>`"))
 }
 
 /// Counts a credential that is not valid: 401, or 429 to who sends too many of them.
-fn refuse(request: &HttpRequest, api: &AppState, token: Option<&str>, detail: &str) -> Error {
+fn refuse(request: &HttpRequest, api: &AppState, shown: Option<Credential<'_>>, detail: &str) -> Error {
     let address = request.peer_addr().map(|address| address.ip());
-    let key = token.and_then(Token::parse).map(|token| token.holder());
-    let wait = api.failures.note(address, key, Instant::now());
+    let wait = api.auth.refused(address, shown.map(Credential::text));
     api.metrics.credential_refused(wait.is_some());
     wait.map_or_else(|| Error::unauthenticated(detail), Error::too_many_failures)
 }

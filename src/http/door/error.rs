@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
+    auth,
     domain::QuotaExceeded,
     engine,
     error::{Detail, ErrorKind, shortened},
@@ -116,12 +117,6 @@ impl Error {
     /// The caller's credential does not permit it: 403.
     pub fn forbidden() -> Self {
         Self::new(ErrorKind::Forbidden, "forbidden", "the key does not permit this")
-    }
-
-    /// The keys that a token must be checked with could not be had yet: 503.
-    pub fn issuer_unavailable() -> Self {
-        let detail = "the keys of the token's issuer could not be had yet; try again";
-        Self::new(ErrorKind::Unavailable, "issuer_unavailable", detail)
     }
 
     /// Too many credentials were not valid: 429, and when to come again.
@@ -313,6 +308,15 @@ impl From<engine::Error> for Error {
             _ => Self::new(kind, code, message),
         }
         .with_next_step()
+    }
+}
+
+impl From<auth::Error> for Error {
+    fn from(error: auth::Error) -> Self {
+        match error {
+            auth::Error::Store(error) => error.into(),
+            auth::Error::KeysUnavailable => Self::new(error.kind(), error.code(), error.to_string()),
+        }
     }
 }
 

@@ -4,7 +4,6 @@
 
 mod app_state;
 pub mod auth;
-mod auth_rate_limit;
 pub mod body;
 mod error;
 mod hosts;
@@ -24,9 +23,8 @@ mod tls;
 
 pub use self::{
     app_state::AppState,
-    auth_rate_limit::FailureLimits,
     error::Error,
-    options::{HttpLimits, HttpOptions, OperatorKey, TlsFiles},
+    options::{HttpLimits, HttpOptions, TlsFiles},
     readiness::{Part, Phase, Readiness},
     server::{Server, ServerError, Stop, Stopper},
 };

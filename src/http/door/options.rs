@@ -1,21 +1,15 @@
 //! What the HTTP door is told when it is opened. Reads no environment: the settings are mapped to it elsewhere.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use subtle::ConstantTimeEq;
-
-use super::{FailureLimits, hosts::Hosts};
-use crate::{config::HttpSettings, domain::fingerprint};
+use super::hosts::Hosts;
+use crate::config::HttpSettings;
 
 /// Where to listen, whom to let in and how much to take.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// A key that may do everything, beside those that are stored.
-    pub operator_key: Option<OperatorKey>,
-    /// Whether a caller without a key may do everything, which is for loopback addresses alone.
-    pub is_open: bool,
     /// Threads that answer; `None`: one for each core.
     pub workers: Option<usize>,
     /// Where operators and collectors of metrics come instead; `None`: to the same place as everybody.
@@ -26,8 +20,6 @@ pub struct HttpOptions {
     pub hosts: Hosts,
     /// The pages that may call from a browser, by origin.
     pub cors_origins: Vec<String>,
-    /// How many credentials may be wrong.
-    pub failures: FailureLimits,
     /// How much is taken, and for how long it is waited.
     pub limits: HttpLimits,
 }
@@ -88,11 +80,8 @@ impl Default for HttpLimits {
 
 impl From<&HttpSettings> for HttpOptions {
     fn from(settings: &HttpSettings) -> Self {
-        let is_open = settings.keys_optional || (settings.operator_key.is_none() && !settings.keys_stored);
         Self {
             listen: settings.listen,
-            operator_key: settings.operator_key.as_ref().map(|key| OperatorKey::new(key.expose())),
-            is_open,
             workers: (settings.workers > 0).then_some(settings.workers),
             admin_listen: settings.admin_listen,
             tls: settings
@@ -101,15 +90,11 @@ impl From<&HttpSettings> for HttpOptions {
                 .zip(settings.tls_key.clone())
                 .map(|(certificate, key)| TlsFiles { certificate, key }),
             hosts: match settings.hosts.as_slice() {
-                [] if is_open => Hosts::Loopback,
+                [] if settings.is_open() => Hosts::Loopback,
                 [] => Hosts::Any,
                 names => Hosts::Named(names.iter().map(|name| name.to_ascii_lowercase()).collect()),
             },
             cors_origins: settings.cors_origins.clone(),
-            failures: FailureLimits {
-                per_address: u32::try_from(settings.auth_failures_per_address).unwrap_or(u32::MAX),
-                per_key: u32::try_from(settings.auth_failures_per_key).unwrap_or(u32::MAX),
-            },
             limits: HttpLimits {
                 body_bytes_max: settings.body_limit.0,
                 rules_body_bytes_max: settings.rules_body_limit.0,
@@ -123,48 +108,5 @@ impl From<&HttpSettings> for HttpOptions {
                 ..HttpLimits::default()
             },
         }
-    }
-}
-
-/// The operator's key: kept as its hash, never shown.
-#[derive(Clone)]
-pub struct OperatorKey {
-    digest: [u8; 32],
-}
-
-impl OperatorKey {
-    /// Takes the key; what it should look like is for the settings to say.
-    pub fn new(key: &str) -> Self {
-        Self { digest: fingerprint(key) }
-    }
-
-    /// Whether what has this fingerprint is the key. The time it takes tells neither its length nor how much of it is right.
-    pub fn matches(&self, presented: &[u8; 32]) -> bool {
-        presented.ct_eq(&self.digest).into()
-    }
-}
-
-impl fmt::Debug for OperatorKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OperatorKey(…)")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_whole_key_is_the_key() {
-        let key = OperatorKey::new("correct horse");
-        assert!(key.matches(&fingerprint("correct horse")));
-        for wrong in ["", "correct", "correct horse ", "Correct horse"] {
-            assert!(!key.matches(&fingerprint(wrong)), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_key_is_not_shown() {
-        assert_eq!(format!("{:?}", OperatorKey::new("secret")), "OperatorKey(…)");
     }
 }

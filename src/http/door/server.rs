@@ -83,7 +83,7 @@ impl Server {
     pub fn bind(state: AppState, table: fn() -> Vec<Entry>) -> Result<Self, ServerError> {
         let options = &state.options;
         let address = options.listen;
-        if options.is_open && !address.ip().is_loopback() {
+        if state.auth.is_open() && !address.ip().is_loopback() {
             return Err(ServerError::OperatorKeyMissing(address));
         }
         let limits = options.limits.clone();

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tenet::{
+    auth::{Auth, AuthOptions},
     domain::{
         Author, Change, ChangeOptions, Name, Principal, Revision, RuleDraft, SchemaDefinition, TenantDraft, TenantId,
         TenantScope, Tier,
@@ -29,7 +30,8 @@ impl Node {
     pub async fn start_with(url: &str, options: EngineOptions) -> Self {
         let store = Store::connect(StoreOptions::new(url)).await.unwrap();
         let metrics = Metrics::new(10);
-        let engine = Engine::start(store.clone(), metrics.clone(), options).await.unwrap();
+        let auth = Auth::open(store.clone(), AuthOptions::default()).await.unwrap();
+        let engine = Engine::start(store.clone(), auth, metrics.clone(), options).await.unwrap();
         Self { engine, store, metrics }
     }
 

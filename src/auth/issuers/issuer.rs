@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{
     Error,
     claims::{self, Claims, Mapping},
-    keys::{self, Keys},
+    key_set::{self, Keys},
     source::Source,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     domain::Principal,
 };
 
-/// An issuer that is believed.
+/// A trusted issuer.
 #[derive(Debug)]
 pub(super) struct Issuer {
     name: String,
@@ -47,7 +47,7 @@ impl Issuer {
         else {
             return Err(Error::Incomplete);
         };
-        let mut validation = Validation::new(keys::named(algorithm));
+        let mut validation = Validation::new(key_set::named(algorithm));
         validation.leeway = JWT_LEEWAY.as_secs();
         validation.validate_nbf = true;
         validation.required_spec_claims = ["iss", "aud", "exp", "sub"].map(str::to_owned).into();
@@ -72,7 +72,7 @@ impl Issuer {
 
     /// What its tokens are signed with.
     pub fn algorithm(&self) -> Algorithm {
-        keys::named(self.algorithm)
+        key_set::named(self.algorithm)
     }
 
     /// Whether its keys must be there for the service to start.
@@ -99,7 +99,7 @@ impl Issuer {
             return false;
         }
         self.look_now(&mut looked_at).await.unwrap_or_else(|error| {
-            warn!(issuer = self.name, %error, "cannot look at the keys of an issuer");
+            warn!(issuer = self.name, %error, "cannot read the keys of an issuer");
             false
         })
     }
@@ -110,7 +110,7 @@ impl Issuer {
         let changed = keys != **self.keys.load();
         if changed {
             self.keys.store(Arc::new(keys));
-            info!(issuer = self.name, "the issuer's keys are others than before");
+            info!(issuer = self.name, "the issuer's keys have changed");
         }
         Ok(changed)
     }

@@ -11,10 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::{
-    config::JwtAlgorithm,
-    domain::{TenantId, fingerprint},
-};
+use crate::{config::JwtAlgorithm, domain::TenantId};
 
 const ISSUER: &str = "https://issuer.example";
 
@@ -69,57 +66,84 @@ impl Drop for Jwks {
     }
 }
 
-async fn is_valid(issuers: &Issuers, token: &str) -> bool {
-    issuers.authenticate(token, &fingerprint(token)).await.unwrap().is_some()
+/// The issuers of some settings, with what is remembered of their tokens.
+struct Bed {
+    issuers: Issuers,
+    cache: Cache,
+}
+
+impl Bed {
+    async fn open(settings: &JwtSettings) -> Result<Self, Error> {
+        Ok(Self { issuers: Issuers::open(settings).await?, cache: Cache::default() })
+    }
+
+    fn issuer(&self) -> &Issuer {
+        &self.issuers.issuers[0]
+    }
+
+    async fn ask(&self, token: &str) -> Result<Option<Principal>, AuthError> {
+        let shown = Credential::new(token);
+        match self.cache.known(&shown.hash) {
+            Some(principal) => Ok(Some(principal)),
+            None => self.issuers.verify(&self.cache, shown).await,
+        }
+    }
+
+    async fn is_valid(&self, token: &str) -> bool {
+        self.ask(token).await.unwrap().is_some()
+    }
+
+    /// Looks at the keys as when their time has come.
+    async fn keep_up(&self) {
+        assert_eq!(keep_up(self.issuer(), &self.cache).await, self.issuer().refresh_interval);
+    }
 }
 
 #[tokio::test]
 async fn a_token_is_checked_once_and_again_when_keys_have_changed() {
     let (key, other) = (key(), key());
     let jwks = Jwks::new(&[("a", &key)]);
-    let issuers = Issuers::open(&jwks.settings()).await.unwrap();
+    let bed = Bed::open(&jwks.settings()).await.unwrap();
     let shown = token("a", &key);
-    assert!(is_valid(&issuers, &shown).await);
+    assert!(bed.is_valid(&shown).await);
     // The library is not asked a second time: it could not say yes without the key.
-    issuers.issuers[0].forget_keys();
-    assert!(is_valid(&issuers, &shown).await);
-    let unknown = token("b", &key);
-    let answer = issuers.authenticate(&unknown, &fingerprint(&unknown)).await;
-    assert_eq!(answer, Err(NotYet), "nothing else is known by now");
+    bed.issuer().forget_keys();
+    assert!(bed.is_valid(&shown).await);
+    let answer = bed.ask(&token("b", &key)).await;
+    assert!(matches!(answer, Err(AuthError::KeysUnavailable)), "nothing else is known by now");
 
     jwks.write(&[("b", &other)]);
-    assert_eq!(issuers.keep_up(&issuers.issuers[0]).await, issuers.issuers[0].refresh_interval);
-    assert!(!is_valid(&issuers, &shown).await, "its key is gone");
-    assert!(is_valid(&issuers, &token("b", &other)).await);
-    assert!(!is_valid(&issuers, &token("b", &key)).await, "of another key by the same id");
+    bed.keep_up().await;
+    assert!(!bed.is_valid(&shown).await, "its key is gone");
+    assert!(bed.is_valid(&token("b", &other)).await);
+    assert!(!bed.is_valid(&token("b", &key)).await, "of another key by the same id");
 }
 
 #[tokio::test]
 async fn an_unknown_key_has_the_keys_looked_at_and_not_too_often() {
     let (key, new, newest) = (key(), key(), key());
     let jwks = Jwks::new(&[("a", &key)]);
-    let issuers = Issuers::open(&jwks.settings()).await.unwrap();
-    let issuer = &issuers.issuers[0];
+    let bed = Bed::open(&jwks.settings()).await.unwrap();
     jwks.write(&[("a", &key), ("b", &new)]);
-    assert!(!is_valid(&issuers, &token("b", &new)).await, "they were looked at a moment ago");
-    issuer.forget_look().await;
-    assert!(is_valid(&issuers, &token("b", &new)).await);
+    assert!(!bed.is_valid(&token("b", &new)).await, "they were looked at a moment ago");
+    bed.issuer().forget_look().await;
+    assert!(bed.is_valid(&token("b", &new)).await);
     jwks.write(&[("a", &key), ("c", &newest)]);
-    assert!(!is_valid(&issuers, &token("c", &newest)).await);
-    issuer.forget_look().await;
-    assert!(is_valid(&issuers, &token("c", &newest)).await);
-    assert!(!is_valid(&issuers, &token("b", &new)).await);
+    assert!(!bed.is_valid(&token("c", &newest)).await);
+    bed.issuer().forget_look().await;
+    assert!(bed.is_valid(&token("c", &newest)).await);
+    assert!(!bed.is_valid(&token("b", &new)).await);
 }
 
 #[tokio::test]
 async fn keys_that_were_seen_stay_good_while_none_are_to_be_had() {
     let key = key();
     let jwks = Jwks::new(&[("a", &key)]);
-    let issuers = Issuers::open(&jwks.settings()).await.unwrap();
+    let bed = Bed::open(&jwks.settings()).await.unwrap();
     for text in ["", "{\"keys\": []}", &" ".repeat(crate::config::limits::JWKS_BYTES_MAX + 1)] {
         fs::write(&jwks.0, text).unwrap();
-        assert_eq!(issuers.keep_up(&issuers.issuers[0]).await, issuers.issuers[0].refresh_interval);
-        assert!(is_valid(&issuers, &token("a", &key)).await);
+        bed.keep_up().await;
+        assert!(bed.is_valid(&token("a", &key)).await);
         assert!(Issuers::open(&jwks.settings()).await.is_err(), "and nothing starts with them");
     }
     fs::remove_file(&jwks.0).unwrap();
@@ -127,11 +151,11 @@ async fn keys_that_were_seen_stay_good_while_none_are_to_be_had() {
 }
 
 #[tokio::test]
-async fn nobody_is_believed_if_nobody_is_named() {
-    let issuers = Issuers::open(&JwtSettings::default()).await.unwrap();
+async fn nobody_is_trusted_if_nobody_is_named() {
+    let bed = Bed::open(&JwtSettings::default()).await.unwrap();
     let shown = token("a", &key());
-    assert!(!issuers.concerns(&shown));
-    assert!(!is_valid(&issuers, &shown).await);
+    assert!(!bed.issuers.concern(&shown));
+    assert!(!bed.is_valid(&shown).await);
 }
 
 #[test]

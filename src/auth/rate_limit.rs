@@ -1,4 +1,4 @@
-//! Credentials that were not valid, counted by the address that sent them and by the key that they name.
+//! Credentials that are not valid, counted by the address that sent them and by the key that they name.
 //!
 //! Each source may fail so often a minute, all at once or one by one (the generic cell rate algorithm: a source is known
 //! by the moment at which its failures will all be forgiven). Beyond it the answer is 429 and no longer 401. A valid
