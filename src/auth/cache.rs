@@ -47,7 +47,7 @@ impl std::fmt::Debug for Validity {
 }
 
 impl Cache {
-    /// Whose the credential is, if it is remembered as valid; one that is not may be valid all the same.
+    /// The holder of the credential, if it is remembered as valid. One that is not remembered may still be valid.
     pub fn known(&self, hash: &Fingerprint) -> Option<Principal> {
         let entry = self.entries.get(hash)?;
         let is_valid = match &entry.validity {

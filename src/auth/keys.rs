@@ -89,7 +89,7 @@ impl Keys {
         mem::take(&mut *self.suspects.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whose key this is; `None` if it is not valid. An unknown key takes as many statements as a wrong one.
+    /// The holder of this key; `None` if it is not valid. An unknown key takes as many statements as a wrong one.
     pub async fn look_up(&self, cache: &Cache, shown: Credential<'_>) -> Result<Option<Principal>, Error> {
         let Some(token) = Token::parse(shown.text) else { return Ok(None) };
         let changes = self.changes.load(Ordering::SeqCst);

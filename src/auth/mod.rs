@@ -95,7 +95,7 @@ impl Auth {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Whose this credential is; `None` if it is not valid. An unknown key takes as long as a wrong one.
+    /// The holder of this credential; `None` if it is not valid. An unknown key takes as long as a wrong one.
     pub async fn authenticate(&self, shown: Credential<'_>) -> Result<Option<Principal>, Error> {
         let inner = &*self.inner;
         if inner.operator_key.as_ref().is_some_and(|key| key.matches(&shown.hash)) {

@@ -1,4 +1,4 @@
-//! What authentication is told when it is opened. Reads no environment: the settings are mapped to it here.
+//! The options of authentication. Reads no environment: the settings are mapped to options here.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Who calls and what they may do: the one table of permissions. How a caller proves who it is, is told elsewhere.
+//! Who calls and what they may do: the one table of permissions. How a caller proves who it is, is a matter of `auth`.
 
 use std::sync::Arc;
 
@@ -171,7 +171,7 @@ pub enum Principal {
         /// What it permits.
         permissions: Permissions,
     },
-    /// A person or service, by a token of an issuer that is believed.
+    /// A person or service, by a token of a trusted issuer.
     Subject {
         /// What it is called, with its issuer.
         name: Arc<str>,

@@ -19,7 +19,7 @@ const SECRET_CHARS: usize = 2 * ID_CHARS;
 /// Characters of the checksum: 30 bits.
 const CHECKSUM_CHARS: usize = 6;
 
-/// Whose key it says it is.
+/// The holder that a key names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Holder {
     /// An operator's.
@@ -89,7 +89,7 @@ impl Token {
         Some(Self { holder, secret: Secret::new(secret) })
     }
 
-    /// Whose it says it is.
+    /// The holder that it names.
     pub fn holder(&self) -> Holder {
         self.holder
     }

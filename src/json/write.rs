@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Debug, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
-    /// Whether a value stands before the next one in the same object or list.
+    /// Whether the next value follows another one in the same object or list.
     follows: bool,
 }
 

@@ -43,7 +43,7 @@ pub enum KeyMade {
     Made(ApiKey, Revision),
     /// There is no such tenant.
     NoTenant,
-    /// There is no key to take the place of.
+    /// There is no key to replace.
     NoKey,
     /// The tenant has as many as it may.
     TooMany,

@@ -1,5 +1,5 @@
-//! A change of one tenant: its row locked, everything read, the rows written, the revision read back, all of it
-//! told in the audit log.
+//! A change of one tenant: its row locked, everything read, the rows written, the revision read back, and all of it
+//! recorded in the audit log.
 
 use super::{Error, Store, audit, changelog, derived_fields, rules, schemas, snapshot, tenants, tx::TenantTx};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     ruleset::{Operation, record},
 };
 
-/// A tenant's row, locked for one change. Dropped, nothing is changed.
+/// A tenant's row, locked for one change. Rolls back when dropped.
 #[derive(Debug)]
 pub struct ChangeTx {
     tx: TenantTx,
@@ -29,7 +29,7 @@ impl Store {
 }
 
 impl ChangeTx {
-    /// Everything of the tenant, as it stands under the lock.
+    /// Everything of the tenant, as read under the lock.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }

@@ -14,7 +14,7 @@ const READ: &str = "begin isolation level repeatable read read only";
 /// Writers wait for the tenant's row; what they read under its lock cannot change.
 const WRITE: &str = "begin isolation level read committed read write";
 
-/// A transaction of one tenant. Dropped, it is rolled back.
+/// A transaction of one tenant. Rolls back when dropped.
 #[derive(Debug)]
 pub(super) struct TenantTx {
     transaction: Transaction<'static, Postgres>,

@@ -45,7 +45,7 @@ impl Mapping {
         }
     }
 
-    /// Whoever holds a token with these claims, whose signature, issuer, audience and times are right.
+    /// The holder of a token with these claims, once its signature, issuer, audience and times have been checked.
     pub fn principal(&self, claims: &Claims) -> Option<Principal> {
         let subject = text(claims, "sub")?;
         let (tenant, permissions) = match self.roles.get(text(claims, &self.role_claim)?)? {
@@ -65,7 +65,7 @@ impl Mapping {
     }
 }
 
-/// Whether `subject` may stand in a log as the name of somebody.
+/// Whether `subject` may be written to a log as a name.
 fn is_name(subject: &str) -> bool {
     !subject.is_empty() && !subject.contains(char::is_control) && subject.chars().count() <= JWT_SUBJECT_CHARS_MAX
 }

@@ -85,7 +85,7 @@ impl Issuer {
         self.keys.load_full()
     }
 
-    /// Looks at its keys; answers whether they are others than before.
+    /// Reads its keys; answers whether they have changed.
     pub async fn look(&self) -> Result<bool, Error> {
         let mut looked_at = self.looked_at.lock().await;
         self.look_now(&mut looked_at).await
@@ -115,7 +115,7 @@ impl Issuer {
         Ok(changed)
     }
 
-    /// Whoever holds `token`, if `key` has signed it and it says what it must; and the last second of that.
+    /// The holder of `token`, if `key` signed it and its claims are right, and the last second in which it is valid.
     pub fn check(&self, token: &str, key: &DecodingKey) -> Option<(Principal, u64)> {
         let claims = decode::<Claims>(token, key, &self.validation).ok()?.claims;
         let end = claims::seconds(&claims, "exp")?;

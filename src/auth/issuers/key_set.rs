@@ -46,7 +46,7 @@ impl Keys {
         self.keys.get(id).map(|(_, key)| key)
     }
 
-    /// Whether the issuer has told keys at all.
+    /// Whether no keys have been read yet.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

@@ -28,7 +28,7 @@ use crate::{
 /// Pause before an issuer whose keys were never seen is asked again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Why the keys of an issuer are not there.
+/// Why an issuer's keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The settings of an issuer name no algorithm, audience or keys.
@@ -70,7 +70,7 @@ impl Issuers {
         !self.issuers.is_empty() && text.contains('.')
     }
 
-    /// Whoever holds this token; `None` if it is not valid.
+    /// The holder of this token; `None` if it is not valid.
     pub async fn verify(&self, cache: &Cache, shown: Credential<'_>) -> Result<Option<Principal>, AuthError> {
         let token = shown.text;
         if token.len() > JWT_BYTES_MAX {

@@ -1,5 +1,5 @@
-//! Who calls. Before a handler runs, its route's permission is asked for here; there is no other place that lets
-//! anyone in, and no other that makes a [`TenantScope`] for a caller.
+//! Lets requests in. Before a handler runs, `auth` is asked whose credential it shows, and the route's permission is
+//! checked. No other place lets anyone in, and no other makes a [`TenantScope`] for a caller.
 
 use std::future::{Ready, ready};
 
@@ -15,7 +15,7 @@ use crate::{
     domain::{Author, Permission, Principal, TenantId, TenantScope},
 };
 
-/// Whoever was let in.
+/// The caller that was let in.
 #[derive(Debug, Clone)]
 pub struct Caller(Principal);
 
