@@ -17,10 +17,11 @@ use std::{
 };
 
 /// Crates and parts of the standard library that belong to some modules alone.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("sqlx", &["store"]),
     ("ractor", &["engine"]),
     ("actix_web", &["http"]),
+    ("matchit", &["http"]),
     ("utoipa", &["http", "domain"]),
     ("utoipa_swagger_ui", &["http"]),
     ("hyper", &["client"]),

@@ -22,5 +22,5 @@ pub fn bind(
     metrics: Metrics,
     readiness: Readiness,
 ) -> Result<Server, ServerError> {
-    Server::bind(door::AppState::new(options, auth, engine, store, metrics, readiness), api::routes::table)
+    Server::bind(door::AppState::new(options, auth, engine, store, metrics, readiness), api::routes::table())
 }

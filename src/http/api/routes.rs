@@ -11,7 +11,7 @@ use crate::{
     http::door::router::Entry,
 };
 
-/// All routes. Of two paths that fit, the first one answers.
+/// All routes, in the order of the documentation; the order has no effect.
 pub fn table() -> Vec<Entry> {
     vec![
         Entry::at("/api/v1/evaluate").on(Method::POST, Evaluate, evaluate::by_body),
@@ -71,6 +71,7 @@ pub fn table() -> Vec<Entry> {
         Entry::at("/metrics").get(Observe, metrics::show),
         Entry::at("/api-docs/openapi.json").get(Open, openapi::show),
         Entry::at("/swagger").get(Open, swagger::redirect),
-        Entry::at("/swagger/{file:.*}").get(Open, swagger::show),
+        Entry::at("/swagger/").get(Open, swagger::show),
+        Entry::at("/swagger/{*file}").get(Open, swagger::show),
     ]
 }

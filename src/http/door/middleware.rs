@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, time::Instant};
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{Payload, ServiceRequest, ServiceResponse},
     http::{
         ConnectionType, StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
@@ -17,7 +17,12 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{AppState, Error, error::PROBLEM_JSON, payload_hold::Unread};
+use super::{
+    AppState, Error,
+    error::PROBLEM_JSON,
+    payload_hold::{self, Unread},
+    router::RoutePattern,
+};
 use crate::{domain::TenantId, telemetry::Metrics};
 
 /// The header that carries a request's id, in and out.
@@ -25,10 +30,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Characters of an id that a caller brings.
 const REQUEST_ID_CHARS_MAX: usize = 128;
-
-/// The pattern of the route that answers: what metrics are kept by.
-#[derive(Debug, Clone, Copy)]
-pub struct RoutePattern(pub &'static str);
 
 /// A request's id, for whoever has to write it down.
 struct RequestId(String);
@@ -49,12 +50,20 @@ pub async fn exchange<B: MessageBody + 'static>(
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.path());
     request.extensions_mut().insert(RequestId(id.clone()));
     let unread = Unread::hold(&mut request);
+    let has_body = !matches!(request.parts().1, Payload::None);
     let in_flight = InFlight::new(&api.metrics);
     let answer = async {
         match api.admit_host(request.request()) {
             Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
             Err(error) => Ok(request.error_response(error)),
         }
+    };
+    let answer = async {
+        let response = answer.await?;
+        if has_body && !response.status().is_success() {
+            payload_hold::take_in().await;
+        }
+        Ok::<_, actix_web::Error>(response)
     };
     let outcome = AssertUnwindSafe(answer.instrument(span.clone())).catch_unwind().await;
     drop(in_flight);
@@ -135,7 +144,7 @@ fn protect(api: &AppState, headers: &mut HeaderMap) {
 fn count(api: &Data<AppState>, response: &ServiceResponse, begun: Instant) {
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     let request = response.request();
-    let route = request.app_data::<RoutePattern>().map_or("unknown", |pattern| pattern.0);
+    let route = request.extensions().get::<RoutePattern>().map_or("unknown", |pattern| pattern.0);
     api.metrics.request(route, status, took);
     // Who is not known to exist gets no count: such ids cost nothing to invent.
     let known = !matches!(status, 400..=499) || matches!(status, 403 | 409 | 412 | 422 | 429);

@@ -7,6 +7,8 @@
 use std::{
     cell::RefCell,
     error::Error,
+    future::poll_fn,
+    mem,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -24,6 +26,21 @@ use futures_util::Stream;
 /// A body in chunks, shared by who reads it and who holds it.
 #[derive(Clone)]
 pub struct Unread(Rc<RefCell<Payload>>);
+
+/// Lets the connection take in what has arrived of a body that nobody has read. The framework closes a connection whose
+/// request's body is not complete when the answer is ready; it takes the body in only after it has asked for the answer
+/// once. So a refusal that is ready at once would cost its caller the connection even if the body came with the head.
+pub async fn take_in() {
+    let mut asked = false;
+    let once = poll_fn(|context| {
+        if mem::replace(&mut asked, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    });
+    once.await;
+}
 
 /// An answer's body, and with it what is unread of the request's.
 struct Holding {

@@ -2,12 +2,12 @@
 //!
 //! Signals are not its business: whoever runs it stops it.
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
 use actix_cors::Cors;
 use actix_web::{
     App, HttpServer,
-    dev::{self, ServerHandle},
+    dev::{self, ServerHandle, fn_service},
     http::{
         KeepAlive, Method,
         header::{self, HeaderName},
@@ -19,7 +19,7 @@ use actix_web::{
 use super::{
     AppState,
     middleware::exchange,
-    router::{self, Entry},
+    router::{Entry, Router},
     tls,
 };
 
@@ -68,6 +68,9 @@ pub enum ServerError {
         /// Why.
         reason: String,
     },
+    /// The table of routes lists a path twice.
+    #[error("the table of routes cannot be used")]
+    Routes(#[from] matchit::InsertError),
     /// The address cannot be had.
     #[error("cannot listen on `{address}`")]
     Bind {
@@ -80,7 +83,7 @@ pub enum ServerError {
 
 impl Server {
     /// Takes the port. To be called within a tokio runtime.
-    pub fn bind(state: AppState, table: fn() -> Vec<Entry>) -> Result<Self, ServerError> {
+    pub fn bind(state: AppState, table: Vec<Entry>) -> Result<Self, ServerError> {
         let options = &state.options;
         let address = options.listen;
         if state.auth.is_open() && !address.ip().is_loopback() {
@@ -92,12 +95,17 @@ impl Server {
         let (admin, origins) = (options.admin_listen, options.cors_origins.clone());
         let api = Data::new(state);
         let shared = api.clone();
+        let router = Arc::new(Router::new(table)?);
         let http = HttpServer::new(move || {
+            let router = router.clone();
             App::new()
                 .app_data(shared.clone())
                 .wrap(from_fn(exchange))
                 .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
-                .configure(|config| router::configure(config, table))
+                .default_service(fn_service(move |request| {
+                    let router = router.clone();
+                    async move { Ok::<_, actix_web::Error>(router.respond(request).await) }
+                }))
         })
         .workers(workers)
         .disable_signals()

@@ -148,6 +148,32 @@ async fn what_cannot_be_read_as_a_request_is_refused_in_few_words() {
 }
 
 #[tokio::test]
+async fn a_refusal_leaves_the_connection_open_if_the_body_has_arrived() {
+    let app = TestApp::start().await;
+    let key = format!("authorization: Bearer {OPERATOR_KEY}\r\n");
+    for (head, status) in [
+        ("POST /api/v1/evaluate HTTP/1.1\r\n".to_owned(), 401),
+        ("POST /api/v1/nothing HTTP/1.1\r\n".to_owned(), 404),
+        (format!("POST /api/v1/tenants/{NOBODY} HTTP/1.1\r\n{key}"), 405),
+        (format!("POST /api/v1/tenants/{NOBODY}/evaluate HTTP/1.1\r\n{key}content-type: text/plain\r\n"), 415),
+    ] {
+        let request = format!("{head}host: x\r\ncontent-length: 12\r\n\r\n{{\"facts\":{{}}}}");
+        let mut socket = TcpStream::connect(app.client.address()).await.unwrap();
+        for _ in 0..2 {
+            socket.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"}") {
+                assert_ne!(socket.read_buf(&mut answer).await.unwrap(), 0, "{head}: the connection was closed");
+            }
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert!(!answer.contains("connection: close"), "{answer}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_in_chunks_has_the_same_limit() {
     let app = TestApp::start().await;
     let mut request = format!(
