@@ -22,6 +22,7 @@ mod plot;
 mod process;
 mod report;
 mod residents;
+mod routes;
 
 use bed::Bed;
 use report::Report;
@@ -29,7 +30,7 @@ use report::Report;
 /// A part of the bench.
 type Part = fn(&Bed, &mut Report);
 
-const PARTS: [(&str, Part); 14] = [
+const PARTS: [(&str, Part); 15] = [
     ("decide", decisions::decide),
     ("actors", residents::actors),
     ("cold", residents::cold),
@@ -40,6 +41,7 @@ const PARTS: [(&str, Part); 14] = [
     ("propagation", changes::propagation),
     ("http", http::evaluate),
     ("batch", http::batch),
+    ("routes", routes::routes),
     ("refusals", access::refusals),
     ("keys", access::keys),
     ("isolation", access::isolation),

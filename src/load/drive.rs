@@ -1,6 +1,7 @@
 //! The connections that send requests, each a task.
 
 use std::{
+    mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,7 +19,7 @@ use super::{
     generator::Generator,
     operation::{Mix, Operation},
     pace::Pace,
-    prepare::Tenant,
+    prepare::{Tenant, evaluation_by_path},
     random::Random,
     tally::{Results, Tally},
 };
@@ -122,12 +123,30 @@ impl Connection {
         match operation {
             Operation::Evaluate => {
                 let body = tenant.evaluation(&plan.generator, &mut self.random);
-                let answer = self.send(Method::POST, "/api/v1/evaluate", body).await?;
-                Results::check(&answer, plan.results).map_err(str::to_owned)
+                self.decide("/api/v1/evaluate", body).await
+            }
+            Operation::EvaluateByPath => {
+                let body = evaluation_by_path(&plan.generator, &mut self.random);
+                self.decide(&tenant.evaluate_path, body).await
+            }
+            Operation::EvaluateWithTenantKey => {
+                let body = evaluation_by_path(&plan.generator, &mut self.random);
+                let key = tenant.key.as_ref().map(|key| key.secret.clone());
+                let holder = self.client.clone().with_key(key);
+                let operator = mem::replace(&mut self.client, holder);
+                let decided = self.decide(&tenant.evaluate_path, body).await;
+                self.client = operator;
+                decided
             }
             Operation::ListRules => self.send(Method::GET, &tenant.rules_path, String::new()).await.map(drop),
             Operation::Health => self.send(Method::GET, "/healthz", String::new()).await.map(drop),
         }
+    }
+
+    /// Asks for a decision, and checks it.
+    async fn decide(&mut self, path: &str, body: String) -> Result<(), String> {
+        let answer = self.send(Method::POST, path, body).await?;
+        Results::check(&answer, self.plan.results).map_err(str::to_owned)
     }
 
     async fn send(&mut self, method: Method, path: &str, body: String) -> Result<Bytes, String> {

@@ -53,7 +53,10 @@ pub struct Options {
 /// is counted in the report.
 pub async fn run(workload: &Workload, options: &Options, progress: impl Fn(Duration, u64)) -> Result<Report, Error> {
     let mix = workload.mix(&options.mix)?;
-    let tenants = prepare::tenants(workload, options).await?;
+    let mut tenants = prepare::tenants(workload, options).await?;
+    if mix.needs_tenant_keys() {
+        prepare::make_keys(&mut tenants, &options.client).await?;
+    }
     let cpu = CpuTime::of(options);
     let plan = Arc::new(drive::Plan {
         tenants,
@@ -64,5 +67,7 @@ pub async fn run(workload: &Workload, options: &Options, progress: impl Fn(Durat
         pace: options.rate.map(|rate| pace::Pace::new(rate, options.duration)),
     });
     let outcome = drive::drive(&plan, options, progress).await?;
-    Ok(Report::new(workload, options, outcome, cpu.and_then(|cpu| cpu.spent())))
+    let spent = cpu.and_then(|cpu| cpu.spent());
+    prepare::delete_keys(&plan.tenants, &options.client).await?;
+    Ok(Report::new(workload, options, outcome, spent))
 }

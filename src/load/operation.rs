@@ -9,16 +9,25 @@ use super::{Error, random::Random};
 /// One kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
-    /// A decision of one tenant on generated facts.
+    /// A decision of one tenant on generated facts; the body names the tenant.
     Evaluate,
+    /// The same; the path names the tenant.
+    EvaluateByPath,
+    /// The same by path, with a key of the tenant.
+    EvaluateWithTenantKey,
     /// The first page of a tenant's rules.
     ListRules,
     /// Whether the process is up.
     Health,
 }
 
-const NAMES: [(&str, Operation); 3] =
-    [("evaluate", Operation::Evaluate), ("listRules", Operation::ListRules), ("health", Operation::Health)];
+const NAMES: [(&str, Operation); 5] = [
+    ("evaluate", Operation::Evaluate),
+    ("evaluateByPath", Operation::EvaluateByPath),
+    ("evaluateWithTenantKey", Operation::EvaluateWithTenantKey),
+    ("listRules", Operation::ListRules),
+    ("health", Operation::Health),
+];
 
 /// How often each operation is done.
 #[derive(Debug, Clone)]
@@ -54,6 +63,11 @@ impl Mix {
             return Err(Error::Invalid(format!("the shares of the mix `{name}` add up to {sum}, not to 1")));
         }
         Ok(Self { cumulative })
+    }
+
+    /// Whether it has requests with a tenant's key.
+    pub fn needs_tenant_keys(&self) -> bool {
+        self.cumulative.iter().any(|(_, operation)| *operation == Operation::EvaluateWithTenantKey)
     }
 
     /// An operation, as often as its share says.

@@ -3,17 +3,39 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::client::{Client, Method, Response};
+use crate::{
+    client::{Client, Method, Response},
+    config::Secret,
+};
 
 use super::{Error, Options, Workload, generator::Generator, random::Random, tally::Results};
 
 /// A tenant under load.
-#[derive(Debug)]
 pub(super) struct Tenant {
     /// Its id.
     pub id: String,
     /// Where its rules are listed.
     pub rules_path: String,
+    /// Where it asks for decisions.
+    pub evaluate_path: String,
+    /// A key of its own, if the mix needs one.
+    pub key: Option<Key>,
+}
+
+/// A tenant's key, made for one load.
+pub(super) struct Key {
+    /// What is shown.
+    pub secret: Secret,
+    path: String,
+}
+
+/// The body of an evaluation by a tenant's path, on facts just made.
+pub(super) fn evaluation_by_path(facts: &Generator, random: &mut Random) -> String {
+    let mut body = String::with_capacity(256);
+    body.push_str("{\"facts\":");
+    facts.write(random, &mut body);
+    body.push('}');
+    body
 }
 
 impl Tenant {
@@ -63,7 +85,32 @@ async fn tenant(client: &Client, name: &str) -> Result<Tenant, Error> {
     } else {
         accepted("creating a tenant", &created)?.json::<Named>()?.id
     };
-    Ok(Tenant { rules_path: format!("/api/v1/tenants/{id}/rules"), id })
+    let path = |resource: &str| format!("/api/v1/tenants/{id}/{resource}");
+    Ok(Tenant { rules_path: path("rules"), evaluate_path: path("evaluate"), key: None, id })
+}
+
+/// Makes a key for each tenant. [`delete_keys`] deletes them again, so that loads can be repeated: a tenant has few keys.
+pub(super) async fn make_keys(tenants: &mut [Tenant], client: &Client) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Made {
+        id: String,
+        key: String,
+    }
+    for tenant in tenants {
+        let path = format!("/api/v1/tenants/{}/api-keys", tenant.id);
+        let made = client.post_json(&path, &json!({ "name": "load", "scopes": ["evaluate"] })).await?;
+        let Made { id, key } = accepted("making a key", &made)?.json()?;
+        tenant.key = Some(Key { secret: Secret::new(key), path: format!("{path}/{id}") });
+    }
+    Ok(())
+}
+
+/// Deletes the keys that [`make_keys`] made.
+pub(super) async fn delete_keys(tenants: &[Tenant], client: &Client) -> Result<(), Error> {
+    for key in tenants.iter().filter_map(|tenant| tenant.key.as_ref()) {
+        accepted("deleting a key", &client.request(Method::DELETE, &key.path, &[], "").await?)?;
+    }
+    Ok(())
 }
 
 /// Gives the tenant its schema and rules; nothing changes if it has them.

@@ -96,11 +96,11 @@ mod tests {
     fn the_shipped_workload_can_be_read() {
         let workload = shipped();
         assert_eq!((workload.tenants, workload.rules.len()), (5, 10));
-        for mix in ["load", "stress", "evaluate"] {
+        for mix in ["load", "stress", "evaluate", "byPath", "tenantKey"] {
             workload.mix(mix).unwrap();
         }
         let error = workload.mix("evaluat").unwrap_err().to_string();
-        assert!(error.contains("evaluate, health, load, stress"), "{error}");
+        assert!(error.contains("byPath, evaluate, health, load, stress, tenantKey"), "{error}");
     }
 
     #[test]

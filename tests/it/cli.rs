@@ -102,9 +102,10 @@ async fn a_service_is_started_asked_put_under_load_and_stopped() {
     let (service, url) = Service::serve(&database, &["--migrate"]);
     assert_eq!(ended(tenet(&["health", "--url", &url])).0, Some(0));
 
-    let load = ["load", "--workload", WORKLOAD, "--url", &url, "--duration", "1", "--mix", "load", "--json"];
-    for rate in [&[][..], &["--rate", "100"]] {
-        let mut command = tenet(&[&load, rate].concat());
+    let load = ["load", "--workload", WORKLOAD, "--url", &url, "--duration", "1", "--json"];
+    let at_100 = ["--rate", "100"];
+    for (mix, rate) in [("load", &[][..]), ("load", &at_100), ("byPath", &at_100), ("tenantKey", &at_100)] {
+        let mut command = tenet(&[&load[..], &["--mix", mix], rate].concat());
         command.env("TENET_OPERATOR_KEY", KEY);
         let (code, stdout, stderr) = ended(command);
         assert_eq!(code, Some(0), "{stdout}{stderr}");
