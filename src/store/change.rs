@@ -1,9 +1,9 @@
-//! A change of one tenant: its row locked, everything read, the rows written, the revision read back, and all of it
+//! A change of one tenant: its row locked, everything read, the rows written, the tenant read back, and all of it
 //! recorded in the audit log.
 
 use super::{Error, Store, audit, changelog, derived_fields, rules, schemas, snapshot, tenants, tx::TenantTx};
 use crate::{
-    domain::{Author, DerivedField, DerivedFieldId, Revision, Rule, RuleId, Snapshot, TenantScope},
+    domain::{Author, DerivedField, DerivedFieldId, Rule, RuleId, Snapshot, Tenant, TenantScope},
     ruleset::{Operation, record},
 };
 
@@ -34,18 +34,18 @@ impl ChangeTx {
         &self.snapshot
     }
 
-    /// Writes the rows, writes down that `author` did it, and commits; answers the revision that the database counted.
-    pub async fn commit(self, operations: &[Operation], author: &Author) -> Result<Revision, Error> {
+    /// Writes the rows, writes down that `author` did it, and commits; answers the tenant as it is stored then.
+    pub async fn commit(self, operations: &[Operation], author: &Author) -> Result<Tenant, Error> {
         let Self { mut tx, snapshot } = self;
         if operations.is_empty() {
             tx.rollback().await?;
-            return Ok(snapshot.revision());
+            return Ok(snapshot.tenant);
         }
         Rows::of(operations).write(&mut tx).await?;
         let tenant = tenants::read(&mut tx).await?.ok_or(Error::Gone { operation: "change tenant" })?;
         audit::append(&mut tx, author, tenant.revision, record(&snapshot, operations)).await?;
         tx.commit("change tenant").await?;
-        Ok(tenant.revision)
+        Ok(tenant)
     }
 }
 

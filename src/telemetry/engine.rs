@@ -52,7 +52,11 @@ impl Engine {
             ),
             cold_loads: counter(registry, "cold_loads", "Rule sets loaded that were not in memory"),
             load_failures: counter(registry, "load_failures", "Rule sets that could not be loaded"),
-            reloads: counter(registry, "reloads", "Rule sets replaced by a newer revision"),
+            reloads: counter(
+                registry,
+                "reloads",
+                "Rule sets loaded again; a change made on this node is served without one",
+            ),
             load_seconds: request_histogram(),
             programs_compiled: counter(registry, "programs_compiled", "Expressions compiled"),
             programs_reused: counter(registry, "programs_reused", "Expressions carried over from the set before"),

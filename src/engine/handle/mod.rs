@@ -7,6 +7,7 @@ pub mod runtime;
 mod write_lock;
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,16 +28,17 @@ use crate::{
     engine::{
         error::Error,
         follow::{self, heartbeat},
-        message::SupervisorMsg,
+        message::{Committed, HintHold, SupervisorMsg, TenantMsg},
         options::EngineOptions,
+        registry::Entry,
         resident::hints::Want,
         shared::Shared,
         supervisor::Supervisor,
         tenant::publication::Version,
     },
     error::Detail,
-    ruleset::{Amendment, Broken, Refusal, amend},
-    store::Store,
+    ruleset::{Amendment, Broken, Refusal, RuleSet, amend},
+    store::{self, Store},
     telemetry::Metrics,
 };
 
@@ -44,6 +46,9 @@ use crate::{
 const SERVED_WAIT: Duration = Duration::from_secs(2);
 /// How long a writer waits before it asks again, if loading what it wrote failed.
 const SERVED_RETRY: Duration = Duration::from_millis(20);
+
+/// How long a commit keeps the tenant's actor from loading what it hears of.
+const HOLD_MAX: Duration = Duration::from_millis(500);
 
 /// How long stopping waits for the database to hear of it.
 const GOODBYE_WAIT: Duration = Duration::from_millis(500);
@@ -174,6 +179,7 @@ impl Engine {
         let tenant = scope.id();
         let _guard = self.inner.write_locks.lock(tenant).await.ok_or(Error::TenantBusy)?;
         let shared = &self.inner.shared;
+        let began = Instant::now();
         let transaction = shared.store.begin_change(scope).await?.ok_or(Error::TenantNotFound)?;
         let current = transaction.snapshot().revision();
         if options.if_match.is_some_and(|revision| revision != current) {
@@ -186,8 +192,13 @@ impl Engine {
         let mut amendment = tokio::task::spawn_blocking(compile)
             .await
             .map_err(|_| Error::Internal("compiling the change panicked"))??;
-        let revision = transaction.commit(&amendment.operations, &author).await?;
-        amendment.after.tenant.revision = revision;
+        let hold = shared.registry.entry(tenant).map(|entry| entry.hold_hints());
+        let (stored, hold) = committed(transaction.commit(&amendment.operations, &author), hold).await?;
+        let revision = stored.revision;
+        amendment.after.tenant = stored.clone();
+        if let Some(set) = amendment.set.take() {
+            self.hand_over(Arc::unwrap_or_clone(set).for_tenant(stored), began, hold).await;
+        }
         if amendment.after.tenant.pinned {
             // From the answer on it is in memory here; elsewhere within seconds.
             let _ = self.load_tenant(scope).await;
@@ -196,9 +207,25 @@ impl Engine {
         Ok(Changed { amendment, revision })
     }
 
+    /// Hands what a change has compiled to the tenant's actor, if the tenant is in memory, and waits until it has looked
+    /// at it.
+    async fn hand_over(&self, rules: RuleSet, began: Instant, hold: Option<HintHold>) {
+        let Some(entry) = self.inner.shared.registry.entry(rules.tenant().id) else { return };
+        let (reply, looked_at) = oneshot::channel();
+        let committed = Box::new(Committed { rules, began, hold, reply });
+        if entry.send(TenantMsg::Committed(committed)).is_ok() {
+            // An actor that fails first answers nothing: what was committed is then loaded.
+            let _ = timeout(SERVED_WAIT, looked_at).await;
+        }
+    }
+
     /// Waits until this node serves `written`, if the tenant is in memory at all, whatever fails meanwhile. One that is
     /// not is loaded by the next evaluation, which then reads what was committed.
     async fn serve(&self, tenant: TenantId, written: Version) {
+        let is_served = |entry: &Entry| entry.set().is_some_and(|set| Version::from(&***set).is_at_least(written));
+        if self.inner.shared.registry.entry(tenant).is_none_or(|entry| is_served(&entry)) {
+            return;
+        }
         let deadline = Instant::now() + SERVED_WAIT;
         // Should it take longer, decisions are marked stale from then on.
         self.inner.shared.hint(tenant, Want::AtLeast(written.revision));
@@ -275,6 +302,22 @@ impl Engine {
         // Left, the row would say for a while that this node lives.
         if let Ok(Err(error)) = timeout(GOODBYE_WAIT, self.inner.shared.store.forget_node(self.inner.node)).await {
             warn!(error = &error as &dyn std::error::Error, "cannot tell the database that this node stops");
+        }
+    }
+}
+
+/// Waits for a commit, and keeps the hints held meanwhile, but not for long: the connection may have fallen silent after
+/// the commit was made, and then a hint is all that tells of it.
+async fn committed(
+    commit: impl Future<Output = Result<Tenant, store::Error>>,
+    hold: Option<HintHold>,
+) -> Result<(Tenant, Option<HintHold>), Error> {
+    let mut commit = pin!(commit);
+    match timeout(HOLD_MAX, &mut commit).await {
+        Ok(stored) => Ok((stored?, hold)),
+        Err(_) => {
+            drop(hold);
+            Ok((commit.await?, None))
         }
     }
 }

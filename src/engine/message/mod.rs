@@ -9,5 +9,5 @@ pub use self::{
     counted::{CountedMsg, send},
     exit::Exit,
     supervisor::SupervisorMsg,
-    tenant::{LoadError, Loaded, Missing, TenantMsg, Waiter},
+    tenant::{Committed, HintHold, LoadError, Loaded, Missing, TenantMsg, Waiter},
 };

@@ -1,6 +1,7 @@
 //! Messages to a tenant's actor.
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,7 +9,12 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::exit::Exit;
-use crate::{domain::Revision, engine::resident::live_set::LiveSet, store};
+use crate::{
+    domain::Revision,
+    engine::resident::{Resident, live_set::LiveSet},
+    ruleset::RuleSet,
+    store,
+};
 
 /// A message to a tenant's actor.
 #[derive(Debug)]
@@ -20,6 +26,8 @@ pub enum TenantMsg {
     Hinted,
     /// From the load that this actor began; `None` if there is no such tenant.
     Loaded(Result<Option<Loaded>, LoadError>),
+    /// From a writer on this node, after its commit. Answered when the set is published, or known not to be.
+    Committed(Box<Committed>),
     /// From an operator: read and compile everything anew, even if nothing has changed. Answered when a load that began
     /// after this has ended.
     Reload(oneshot::Sender<Result<(), Missing>>),
@@ -75,6 +83,48 @@ pub struct Loaded {
     pub age: Duration,
     /// When it was read.
     pub read_at: Instant,
+}
+
+/// What a change on this node has made, once it is committed.
+#[derive(Debug)]
+pub struct Committed {
+    /// The set that the change compiled, at the revision that the database counted.
+    pub rules: RuleSet,
+    /// When the change began.
+    pub began: Instant,
+    /// Ends when the actor has looked at the set, or is lost with it.
+    pub hold: Option<HintHold>,
+    /// Sent after that.
+    pub reply: oneshot::Sender<()>,
+}
+
+/// Keeps hints about revisions from the actor while a commit of this node's is under way, so that it does not load what it
+/// is about to be handed. When dropped, the actor is told of those that came meanwhile.
+pub struct HintHold {
+    resident: Arc<Resident>,
+    tell: Box<dyn Fn() + Send + Sync>,
+}
+
+impl HintHold {
+    /// Begins to hold the hints of `resident`; `tell` has its actor look at them.
+    pub fn new(resident: Arc<Resident>, tell: impl Fn() + Send + Sync + 'static) -> Self {
+        resident.hints.hold();
+        Self { resident, tell: Box::new(tell) }
+    }
+}
+
+impl Drop for HintHold {
+    fn drop(&mut self) {
+        if self.resident.hints.release() {
+            (self.tell)();
+        }
+    }
+}
+
+impl fmt::Debug for HintHold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HintHold")
+    }
 }
 
 /// Why there is no rule set.

@@ -19,7 +19,7 @@ use crate::{
     domain::{Revision, TenantId},
     engine::{
         clock::{Clock, millis},
-        message::{self, CountedMsg, TenantMsg},
+        message::{self, CountedMsg, HintHold, TenantMsg},
         options::FIRST_LOAD_WAIT,
         resident::{
             Resident,
@@ -54,6 +54,15 @@ impl Entry {
     /// How long it has been known at `now_ms` to serve an older revision than is stored.
     pub fn lag_ms(&self, now_ms: u64) -> u64 {
         self.resident.lag_ms(self.revision(), now_ms)
+    }
+
+    /// Holds its hints while a commit is under way.
+    pub fn hold_hints(&self) -> HintHold {
+        let (resident, actor) = (self.resident.clone(), self.actor.clone());
+        // An actor that has failed is told when it is started again.
+        HintHold::new(self.resident.clone(), move || {
+            let _ = message::send(&actor, &resident, TenantMsg::Hinted);
+        })
     }
 
     /// Sends to its actor. One that has failed takes nothing: then the message comes back.

@@ -34,6 +34,8 @@ struct Waiting {
     want: Option<Want>,
     /// Whether the actor has been told that there is one.
     told: bool,
+    /// Whether the actor is not to be told of a revision now: a commit of this node's is under way, which will tell it.
+    held: bool,
 }
 
 impl Hints {
@@ -48,7 +50,22 @@ impl Hints {
         let mut waiting = self.lock();
         waiting.want = waiting.want.max(Some(want));
         self.behind_since_ms.fetch_min(known_ms, Ordering::Relaxed);
+        if waiting.held && want != Want::Fresh {
+            return false;
+        }
         !std::mem::replace(&mut waiting.told, true)
+    }
+
+    /// From now on the actor is not told of revisions, until [`Hints::release`].
+    pub fn hold(&self) {
+        self.lock().held = true;
+    }
+
+    /// Ends [`Hints::hold`]. Answers whether the actor must be told of what was kept meanwhile.
+    pub fn release(&self) -> bool {
+        let mut waiting = self.lock();
+        waiting.held = false;
+        waiting.want.is_some() && !std::mem::replace(&mut waiting.told, true)
     }
 
     /// The newest hint, taken by the actor.
@@ -99,6 +116,22 @@ mod tests {
         assert_eq!(hints.take(), Some(Want::AtLeast(Revision(5))));
         assert_eq!(hints.take(), None);
         assert!(hints.keep(Want::Fresh, 40));
+    }
+
+    #[test]
+    fn while_hints_are_held_a_revision_waits_and_anything_else_does_not() {
+        let hints = Hints::new();
+        hints.hold();
+        assert!(!hints.keep(Want::AtLeast(Revision(2)), 10));
+        assert_eq!(hints.behind_since_ms(), 10, "known to be behind all the same");
+        assert!(hints.release());
+        assert!(!hints.release(), "the actor has been told");
+        assert_eq!(hints.take(), Some(Want::AtLeast(Revision(2))));
+        hints.hold();
+        assert!(hints.keep(Want::Fresh, 20));
+        assert_eq!(hints.take(), Some(Want::Fresh));
+        assert!(!hints.release(), "nothing is left");
+        assert!(hints.keep(Want::AtLeast(Revision(3)), 30));
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod load;
 pub mod publication;
 pub mod reload;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use futures_util::FutureExt;
@@ -16,13 +16,13 @@ use tracing::{debug, error, info, warn};
 
 use self::{
     load::{load, words_of},
-    publication::{Publication, Version, publication},
+    publication::{Publication, Version, handover, publication},
     reload::{Action, Input, ReloadState},
 };
 use crate::{
     domain::{Revision, TenantId},
     engine::{
-        message::{self, CountedMsg, Exit, LoadError, Loaded, Missing, SupervisorMsg, TenantMsg, Waiter},
+        message::{self, Committed, CountedMsg, Exit, LoadError, Loaded, Missing, SupervisorMsg, TenantMsg, Waiter},
         registry::Entry,
         resident::{LastLoad, Resident, hints::Want, live_set::LiveSet},
         shared::{Shared, jitter_permille},
@@ -45,6 +45,8 @@ pub struct Args {
 pub struct TenantState {
     args: Args,
     reload: ReloadState,
+    /// What was served when the load under way began.
+    before_load: Option<Version>,
     waiters: Vec<Waiter>,
     /// Operators that asked for a reload which has not begun.
     reloads: Vec<oneshot::Sender<Result<(), Missing>>>,
@@ -65,6 +67,7 @@ impl Actor for TenantActor {
         Ok(TenantState {
             args,
             reload: ReloadState::Idle,
+            before_load: None,
             waiters: Vec::new(),
             reloads: Vec::new(),
             reloading: Vec::new(),
@@ -81,6 +84,7 @@ impl Actor for TenantActor {
             TenantMsg::Ensure(waiter) => state.ensure(&myself, waiter),
             TenantMsg::Hinted => state.hinted(&myself),
             TenantMsg::Loaded(Ok(Some(loaded))) => state.loaded(&myself, loaded),
+            TenantMsg::Committed(committed) => state.committed(&myself, *committed),
             TenantMsg::Reload(reply) => {
                 state.reloads.push(reply);
                 state.advance(&myself, Input::Hint(Want::Fresh));
@@ -128,7 +132,15 @@ impl TenantState {
 
     fn loaded(&mut self, myself: &ActorRef<CountedMsg>, loaded: Loaded) {
         let set = loaded.set.clone();
-        self.publish(loaded);
+        match self.loaded_publication(&set) {
+            Publication::Unordered => self.advance(myself, Input::Hint(Want::Fresh)),
+            // What was asked for was everything anew, and a change came between.
+            Publication::Overtaken if !self.reloading.is_empty() => {
+                self.reloads.append(&mut self.reloading);
+                self.advance(myself, Input::Hint(Want::Fresh));
+            }
+            publication => self.publish(loaded, publication),
+        }
         for reply in self.reloading.drain(..) {
             let _ = reply.send(Ok(()));
         }
@@ -145,25 +157,59 @@ impl TenantState {
         self.waiters = waiters.into_iter().filter_map(|waiter| waiter.answer_with(served)).collect();
     }
 
-    /// Publishes a set, if that is what becomes of it. One that an operator asked for replaces its equal.
-    fn publish(&mut self, loaded: Loaded) {
-        let tenant = self.args.tenant;
+    fn version(&self) -> Option<Version> {
+        self.served().map(|served| Version::from(&**served))
+    }
+
+    fn loaded_publication(&self, set: &LiveSet) -> Publication {
+        publication(self.version(), self.before_load, Version::from(&**set))
+    }
+
+    /// Publishes a set that was loaded, if that is what becomes of it. One that an operator asked for replaces its
+    /// equal.
+    fn publish(&mut self, loaded: Loaded, publication: Publication) {
         let Loaded { set, took, age, read_at } = loaded;
-        let report = set.report();
-        let load = LastLoad { at: Utc::now(), took, revision: set.revision(), report };
-        self.args.resident.record().last_load = Some(load);
-        let current = self.served().map(|current| Version::from(&**current));
-        let is_newer = current.is_some_and(|current| current.revision < set.revision());
-        match publication(current, Version::from(&**set)) {
-            Publication::Known if self.reloading.is_empty() => return,
-            Publication::Known | Publication::Publish => {}
+        self.note_load(&set, took);
+        match publication {
+            Publication::Publish => self.serve(set, age + read_at.elapsed()),
+            Publication::Known if !self.reloading.is_empty() => self.serve(set, age + read_at.elapsed()),
+            Publication::Known | Publication::Overtaken | Publication::Unordered => {}
             Publication::Regression => {
                 self.args.shared.metrics.revision_regression();
-                error!(%tenant, served = ?current.map(|current| current.revision), stored = %set.revision(),
+                error!(tenant = %self.args.tenant, served = ?self.version().map(|served| served.revision),
+                    stored = %set.revision(),
                     "the database holds an older revision than is served: it was restored without a new epoch");
-                return;
             }
         }
+    }
+
+    /// A change on this node is committed: what it compiled is served, unless something newer is.
+    fn committed(&mut self, myself: &ActorRef<CountedMsg>, committed: Committed) {
+        let Committed { rules, began, hold, reply } = committed;
+        match handover(self.version(), Version::from(&rules)) {
+            Publication::Publish => {
+                let set = Arc::new(LiveSet::new(rules, self.args.resident.usage().clone()));
+                self.note_load(&set, began.elapsed());
+                self.serve(set, began.elapsed());
+                self.answer(self.served().as_ref());
+            }
+            Publication::Unordered => self.advance(myself, Input::Hint(Want::Fresh)),
+            Publication::Known | Publication::Overtaken | Publication::Regression => {}
+        }
+        drop(hold);
+        let _ = reply.send(());
+    }
+
+    fn note_load(&self, set: &LiveSet, took: Duration) {
+        let load = LastLoad { at: Utc::now(), took, revision: set.revision(), report: set.report() };
+        self.args.resident.record().last_load = Some(load);
+    }
+
+    /// Serves a set from now on, whose last change began `age` ago.
+    fn serve(&self, set: Arc<LiveSet>, age: Duration) {
+        let tenant = self.args.tenant;
+        let report = set.report();
+        let is_newer = self.version().is_some_and(|served| served.revision < set.revision());
         self.args.shared.metrics.programs(report.compiled, report.reused);
         for broken in set.broken() {
             warn!(%tenant, revision = %set.revision(), subject = ?broken.subject, "does not compile, set aside");
@@ -172,7 +218,7 @@ impl TenantState {
         self.args.shared.registry.publish(tenant, &self.args.resident, set);
         self.args.shared.make_room();
         if is_newer {
-            self.args.shared.metrics.propagation(age + read_at.elapsed());
+            self.args.shared.metrics.propagation(age);
         }
     }
 
@@ -245,6 +291,7 @@ impl TenantState {
         let tenant = self.args.tenant;
         let resident = self.args.resident.clone();
         let previous = self.served();
+        self.before_load = self.version();
         tokio::spawn(async move {
             let loaded = AssertUnwindSafe(load(&shared, tenant, &resident, previous, anew)).catch_unwind().await;
             let result = loaded.unwrap_or_else(|panic| Err(LoadError::Panic(words_of(&*panic))));

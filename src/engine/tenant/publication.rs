@@ -1,4 +1,4 @@
-//! Whether a set that was loaded replaces the one that is served: a pure function.
+//! Whether a set that was loaded, or committed on this node, replaces the one that is served: pure functions.
 
 use crate::{
     domain::{Epoch, Revision},
@@ -20,23 +20,50 @@ impl From<&RuleSet> for Version {
     }
 }
 
-/// What becomes of a set that was loaded.
+impl Version {
+    /// Whether this is `other`, or later in the same history.
+    pub fn is_at_least(self, other: Self) -> bool {
+        self.epoch == other.epoch && self.revision >= other.revision
+    }
+}
+
+/// What becomes of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Publication {
     /// It is newer, or of another history, whose sets are the truth whatever their number: it is served from now on.
     Publish,
     /// It is what is served.
     Known,
-    /// It is older than what is served, in the same history: the database went back and did not say so. What is
-    /// served stays, and an operator must hear of it.
+    /// Something newer was published since it was read.
+    Overtaken,
+    /// It is of another history than what is served, and nothing says which of the two is later: load again.
+    Unordered,
+    /// It is older than what was served when it was read, in the same history: the database went back and did not say
+    /// so. What is served stays, and an operator must hear of it.
     Regression,
 }
 
-/// What becomes of `loaded`, with `served` in its place.
-pub fn publication(served: Option<Version>, loaded: Version) -> Publication {
+/// What becomes of a set that was `loaded` in a load that began while `before` was served, and ended while `served` is.
+pub fn publication(served: Option<Version>, before: Option<Version>, loaded: Version) -> Publication {
     match served {
-        Some(served) if served.epoch == loaded.epoch && loaded.revision < served.revision => Publication::Regression,
+        Some(served) if served.epoch != loaded.epoch && Some(served) != before => Publication::Unordered,
         Some(served) if served == loaded => Publication::Known,
+        Some(served) if served.epoch == loaded.epoch && loaded.revision < served.revision => match before {
+            Some(before) if before.epoch == loaded.epoch && loaded.revision < before.revision => {
+                Publication::Regression
+            }
+            _ => Publication::Overtaken,
+        },
+        _ => Publication::Publish,
+    }
+}
+
+/// What becomes of a set that this node has `committed`, handed over while `served` is served.
+pub fn handover(served: Option<Version>, committed: Version) -> Publication {
+    match served {
+        Some(served) if served.epoch != committed.epoch => Publication::Unordered,
+        Some(served) if served == committed => Publication::Known,
+        Some(served) if committed.revision < served.revision => Publication::Overtaken,
         _ => Publication::Publish,
     }
 }
@@ -45,10 +72,12 @@ pub fn publication(served: Option<Version>, loaded: Version) -> Publication {
 mod tests {
     use super::*;
 
+    fn version(epoch: u128, revision: i64) -> Version {
+        Version { epoch: Epoch(uuid::Uuid::from_u128(epoch)), revision: Revision(revision) }
+    }
+
     #[test]
     fn an_older_set_never_replaces_a_newer_one_of_the_same_history() {
-        let version =
-            |epoch, revision| Version { epoch: Epoch(uuid::Uuid::from_u128(epoch)), revision: Revision(revision) };
         for (served, loaded, expected) in [
             (None, version(1, 1), Publication::Publish),
             (Some(version(1, 1)), version(1, 2), Publication::Publish),
@@ -57,7 +86,31 @@ mod tests {
             (Some(version(1, 3)), version(2, 2), Publication::Publish),
             (Some(version(1, 3)), version(2, 3), Publication::Publish),
         ] {
-            assert_eq!(publication(served, loaded), expected, "{served:?} {loaded:?}");
+            assert_eq!(publication(served, served, loaded), expected, "{served:?} {loaded:?}");
+        }
+    }
+
+    #[test]
+    fn a_load_that_a_commit_overtook_raises_no_alarm_and_replaces_nothing() {
+        let (before, served) = (Some(version(1, 3)), Some(version(1, 4)));
+        assert_eq!(publication(served, before, version(1, 3)), Publication::Overtaken);
+        assert_eq!(publication(served, None, version(1, 3)), Publication::Overtaken);
+        assert_eq!(publication(served, before, version(1, 2)), Publication::Regression);
+        assert_eq!(publication(served, before, version(1, 5)), Publication::Publish);
+        assert_eq!(publication(served, before, version(2, 9)), Publication::Unordered);
+        assert_eq!(publication(served, None, version(2, 9)), Publication::Unordered);
+    }
+
+    #[test]
+    fn a_committed_set_replaces_only_an_older_one_of_its_history() {
+        for (served, expected) in [
+            (None, Publication::Publish),
+            (Some(version(1, 2)), Publication::Publish),
+            (Some(version(1, 3)), Publication::Known),
+            (Some(version(1, 4)), Publication::Overtaken),
+            (Some(version(2, 1)), Publication::Unordered),
+        ] {
+            assert_eq!(handover(served, version(1, 3)), expected, "{served:?}");
         }
     }
 }

@@ -40,8 +40,8 @@ pub struct Amendment {
     pub outcome: Outcome,
     /// What it would break, deactivated by it.
     pub deactivated: Vec<Broken>,
-    /// `after`, compiled; `None` if the change changes nothing. Its revision is still the one before: once the database
-    /// has counted, [`RuleSet::at_revision`] gives the set to serve.
+    /// `after`, compiled; `None` if the change changes nothing. Its revision is still the one before: once it is
+    /// committed, [`RuleSet::for_tenant`] makes it the set to serve.
     pub set: Option<Arc<RuleSet>>,
 }
 

@@ -136,17 +136,9 @@ impl RuleSet {
         self.report
     }
 
-    /// The same set at the revision that the database counted for it.
+    /// The same set, with `tenant` as it is stored now: its revision is the one that the database counted.
     #[must_use]
-    pub fn at_revision(&self, revision: Revision) -> Self {
-        let mut set = self.clone();
-        set.tenant.revision = revision;
-        set
-    }
-
-    /// The same set, with what is known of the tenant itself.
-    #[must_use]
-    pub(super) fn for_tenant(self, tenant: Tenant) -> Self {
+    pub fn for_tenant(self, tenant: Tenant) -> Self {
         Self { tenant, ..self }
     }
 

@@ -81,7 +81,8 @@ async fn an_operator_sees_a_quarantine_with_its_reason_and_can_end_it() {
     let tenant = node.tenant("acme").await;
     node.create_rule(tenant, "positive", "facts.n > 0").await;
     assert_eq!(node.decide(tenant, 1).await, [Some(true)]);
-    node.create_rule(tenant, TRAP, "facts.n > 0").await;
+    let elsewhere = Node::start(database.url()).await;
+    elsewhere.create_rule(tenant, TRAP, "facts.n > 0").await;
     let quarantined = async || state(&node, tenant).await == RuntimeState::Quarantined;
     within(Duration::from_secs(5), "in quarantine", quarantined).await;
     let runtime = node.engine.runtime(scope(tenant)).await.unwrap();

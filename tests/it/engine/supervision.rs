@@ -101,7 +101,9 @@ async fn a_tenant_that_fails_over_and_over_is_quarantined_until_it_is_changed() 
     let (tenant, _) = tenant_with_rule(&node).await;
     let bystander = Bystander::beside(&node).await;
 
-    let changed = node.create_rule(tenant, TRAP, "facts.n > 1").await;
+    // A node that makes a change serves what it compiled; one that hears of it has to load it.
+    let elsewhere = Node::start(database.url()).await;
+    let changed = elsewhere.create_rule(tenant, TRAP, "facts.n > 1").await;
     let Outcome::Rule(trap) = changed.amendment.outcome else { panic!("{:?}", changed.amendment.outcome) };
     within(Duration::from_secs(5), "in quarantine", async || {
         assert_eq!(node.decide(tenant, 1).await, [Some(true)], "the last good set");

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tenet::{
-    domain::{Change, ChangeOptions, Revision, RulePatch},
+    domain::{Change, ChangeOptions, Revision, RulePatch, SchemaDefinition, TenantPatch},
     engine::Error,
-    ruleset::Outcome,
+    ruleset::{Outcome, Query, RuleResult, RuleSet, UnknownFacts},
 };
 
 use crate::support::{Node, TestDatabase, rule, scope};
@@ -25,6 +25,46 @@ async fn a_change_is_served_when_it_is_answered() {
         assert_eq!(node.decide(tenant, bound).await, [Some(true)]);
         assert_eq!(node.decide(tenant, bound - 1).await, [Some(false)]);
     }
+}
+
+/// The listener hears of each change at about the same time as the writer, and must not make the actor load it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_change_compiled_is_served_and_nothing_is_loaded_again() {
+    let database = TestDatabase::fresh().await;
+    let node = Node::start(database.url()).await;
+    let tenant = node.tenant("acme").await;
+    let changed = node.create_rule(tenant, "least", "facts.n >= 0").await;
+    let Outcome::Rule(id) = changed.amendment.outcome else { panic!("{:?}", changed.amendment.outcome) };
+    node.decide(tenant, 0).await;
+    let loads = || node.metric("tenet_cold_loads_total") + node.metric("tenet_reloads_total");
+    let before = loads();
+    for bound in 1..50 {
+        let patch = RulePatch { expression: Some(format!("facts.n >= {bound}")), ..RulePatch::default() };
+        node.change(tenant, Change::PatchRule(id, patch)).await.unwrap();
+        assert_eq!(node.decide(tenant, bound).await, [Some(true)]);
+    }
+    let rules = ["b", "a", "least"].map(|name| rule(name, "facts.n > 7"));
+    node.change(tenant, Change::ReplaceRules(rules.to_vec())).await.unwrap();
+    let patch = TenantPatch { idle_stop_seconds: Some(Some(77)), ..TenantPatch::default() };
+    node.change(tenant, Change::Tenant(patch)).await.unwrap();
+    let schema = SchemaDefinition::parse(&serde_json::json!({"facts": {"n": "int", "more": "bool"}})).unwrap();
+    node.change(tenant, Change::PutSchema(schema)).await.unwrap();
+    assert_eq!(loads(), before);
+    let handed = node.engine.rule_set(scope(tenant), None).await.unwrap().set;
+    node.engine.reload_tenant(scope(tenant)).await.unwrap();
+    assert_eq!(loads(), before + 1);
+    let loaded = node.engine.rule_set(scope(tenant), None).await.unwrap().set;
+    assert_eq!((handed.tenant(), handed.epoch()), (loaded.tenant(), loaded.epoch()));
+    assert_eq!((handed.schema_version(), handed.active_rules()), (loaded.schema_version(), loaded.active_rules()));
+    let answers = |set: &RuleSet| {
+        let facts = set.read_facts(r#"{"n": 9}"#, UnknownFacts::Ignore).unwrap();
+        let query = Query::default();
+        let decision = set.decide(&facts, &query);
+        let answer = |result: RuleResult<'_>| (result.rule_name.map(str::to_owned), result.matched);
+        let answers: Vec<(Option<String>, bool)> = decision.results.iter().map(answer).collect();
+        answers
+    };
+    assert_eq!(answers(&handed), answers(&loaded));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -60,5 +60,5 @@ fn rule(text: &str) -> Rule {
 
 async fn change(store: &Store, tenant: &Tenant, operations: &[Operation]) -> Revision {
     let change = store.begin_change(scope(tenant.id)).await.unwrap().unwrap();
-    change.commit(operations, &Author::default()).await.unwrap()
+    change.commit(operations, &Author::default()).await.unwrap().revision
 }

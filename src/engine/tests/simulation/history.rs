@@ -111,7 +111,10 @@ impl Checker {
             Happened::Installed { node, resident, tenant, version } => {
                 return self.installed(node, resident, tenant, version);
             }
-            Happened::Alarm { node, tenant } => drop(self.alarms.insert((node, tenant))),
+            Happened::Alarm { node, tenant } => {
+                self.alarms.insert((node, tenant));
+                return holds(self.silent_restore, "no alarm without a restore", || format!("node {node}, {tenant}"));
+            }
             Happened::Decided { .. } => return self.decided(happened),
             Happened::NotFound { tenant, asked_at, .. } => {
                 // A load that had begun may answer this one, too: as old as any decision may be.

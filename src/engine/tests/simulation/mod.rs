@@ -159,7 +159,7 @@ fn taking_the_set_twice_in_a_request_is_caught() {
 #[test]
 fn revisions_compared_across_a_restore_are_caught() {
     let mutant = Strategy { publication: strategy::without_the_epoch, ..ENGINE };
-    caught(mutant, Scenario::Everything, &["I3", "I4"]);
+    caught(mutant, Scenario::Everything, &["I3", "I4", "no alarm without a restore"]);
 }
 
 #[test]
@@ -187,4 +187,16 @@ fn marking_by_the_node_alone_is_caught() {
 fn acknowledging_a_write_whose_load_failed_is_caught() {
     let mutant = Strategy { acknowledging: Acknowledging::WhenTried, ..ENGINE };
     caught(mutant, Scenario::Everything, &["I5"]);
+}
+
+#[test]
+fn publishing_whatever_was_committed_is_caught() {
+    let mutant = Strategy { handover: strategy::handed_over_blindly, ..ENGINE };
+    caught(mutant, Scenario::Everything, &["I1"]);
+}
+
+#[test]
+fn an_alarm_for_a_load_that_a_commit_overtook_is_caught() {
+    let mutant = Strategy { publication: strategy::without_the_begin, ..ENGINE };
+    caught(mutant, Scenario::Everything, &["no alarm without a restore"]);
 }

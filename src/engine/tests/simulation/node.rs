@@ -71,6 +71,7 @@ pub struct Actor {
     pub tenant: TenantId,
     pub resident: u64,
     pub reload: ReloadState,
+    pub before_load: Option<Version>,
     pub waiters: Vec<u64>,
     pub mailbox: VecDeque<ToActor>,
     pub fails: bool,
@@ -80,6 +81,7 @@ pub enum ToActor {
     Ensure(u64),
     Hinted,
     Loaded(LoadResult),
+    Committed(Set),
     RetryDue,
     Stop,
 }
@@ -207,11 +209,12 @@ impl World {
     }
 
     /// This node has committed: it answers when it serves what it wrote.
-    pub fn committed(&mut self, node: usize, tenant: TenantId, version: Version) {
-        if self.nodes[node].registry.contains_key(&tenant) {
-            self.hint(node, tenant, Want::AtLeast(version.revision));
+    pub fn committed(&mut self, node: usize, tenant: TenantId, set: Set) {
+        if let Some(entry) = self.nodes[node].registry.get(&tenant).copied() {
+            self.tell_actor(node, entry.actor, ToActor::Committed(set));
+            self.hint(node, tenant, Want::AtLeast(set.version.revision));
         }
-        self.serve(node, tenant, version, self.now + 2 * SECOND);
+        self.serve(node, tenant, set.version, self.now + 2 * SECOND);
     }
 
     /// Waits until what was written is served, if the tenant is in memory, whatever fails meanwhile.

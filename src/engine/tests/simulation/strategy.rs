@@ -3,7 +3,7 @@
 use crate::{
     domain::Revision,
     engine::tenant::{
-        publication::{Publication, Version, publication},
+        publication::{Publication, Version, handover, publication},
         reload::{self, Action, Input, ReloadState},
     },
     store::{ChangeCursor, Moment, Poll},
@@ -90,7 +90,8 @@ pub type Step = fn(ReloadState, Option<Revision>, Input) -> (ReloadState, Option
 #[derive(Clone, Copy)]
 pub struct Strategy {
     pub step: Step,
-    pub publication: fn(Option<Version>, Version) -> Publication,
+    pub publication: fn(Option<Version>, Option<Version>, Version) -> Publication,
+    pub handover: fn(Option<Version>, Version) -> Publication,
     pub cursor: Cursor,
     pub isolation: Isolation,
     pub listening: Listening,
@@ -105,6 +106,7 @@ pub struct Strategy {
 pub const ENGINE: Strategy = Strategy {
     step: reload::step,
     publication,
+    handover,
     cursor: Cursor::Overlapping,
     isolation: Isolation::RepeatableRead,
     listening: Listening::BeforeComparing,
@@ -116,14 +118,24 @@ pub const ENGINE: Strategy = Strategy {
 };
 
 /// Publishes whatever was loaded.
-pub fn without_comparing(_: Option<Version>, _: Version) -> Publication {
+pub fn without_comparing(_: Option<Version>, _: Option<Version>, _: Version) -> Publication {
     Publication::Publish
 }
 
 /// Takes the numbers of another history for those of this one.
-pub fn without_the_epoch(served: Option<Version>, loaded: Version) -> Publication {
-    let served = served.map(|served| Version { epoch: loaded.epoch, ..served });
-    publication(served, loaded)
+pub fn without_the_epoch(served: Option<Version>, before: Option<Version>, loaded: Version) -> Publication {
+    let [served, before] = [served, before].map(|of| of.map(|of| Version { epoch: loaded.epoch, ..of }));
+    publication(served, before, loaded)
+}
+
+/// Takes what is served when a load ends for what was served when it began.
+pub fn without_the_begin(served: Option<Version>, _: Option<Version>, loaded: Version) -> Publication {
+    publication(served, served, loaded)
+}
+
+/// Publishes whatever this node has committed.
+pub fn handed_over_blindly(_: Option<Version>, _: Version) -> Publication {
+    Publication::Publish
 }
 
 /// Forgets what is hinted during a load.

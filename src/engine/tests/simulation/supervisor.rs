@@ -121,6 +121,7 @@ impl World {
             tenant,
             resident,
             reload: ReloadState::Idle,
+            before_load: None,
             waiters: Vec::new(),
             mailbox: VecDeque::new(),
             fails: false,

@@ -80,13 +80,13 @@ impl World {
                 }
             }
             ToActor::Loaded(Ok(Some(set))) => {
-                self.publish(node, id, &actor, set);
+                if self.publish(node, id, &actor, set) == Publication::Unordered {
+                    self.advance(node, id, &mut actor, Input::Hint(Want::Fresh));
+                }
                 if self.is_quarantined(node, actor.tenant) {
                     self.tell_supervisor(node, ToSupervisor::Loaded(actor.tenant));
                 }
-                let waiters = std::mem::take(&mut actor.waiters);
-                actor.waiters =
-                    waiters.into_iter().filter_map(|w| self.answer_if_served(node, actor.resident, w)).collect();
+                self.answer_all(node, &mut actor);
                 self.advance(node, id, &mut actor, Input::Loaded);
             }
             ToActor::Loaded(Ok(None)) => {
@@ -97,6 +97,17 @@ impl World {
                 self.tell_supervisor(node, ToSupervisor::Gone(actor.tenant, id));
             }
             ToActor::Loaded(Err(())) => self.load_failed(node, id, &mut actor),
+            ToActor::Committed(set) => {
+                let served = self.nodes[node].residents[&actor.resident].set.map(|served| served.version);
+                match (self.strategy.handover)(served, set.version) {
+                    Publication::Publish => {
+                        self.install(node, id, &actor, set);
+                        self.answer_all(node, &mut actor);
+                    }
+                    Publication::Unordered => self.advance(node, id, &mut actor, Input::Hint(Want::Fresh)),
+                    Publication::Known | Publication::Overtaken | Publication::Regression => {}
+                }
+            }
             ToActor::RetryDue => self.advance(node, id, &mut actor, Input::RetryDue),
         }
         self.nodes[node].actors.insert(id, actor);
@@ -128,17 +139,32 @@ impl World {
         }
     }
 
-    pub fn publish(&mut self, node: usize, id: ActorId, actor: &Actor, set: Set) {
-        let (tenant, resident) = (actor.tenant, actor.resident);
-        let served = self.nodes[node].residents[&resident].set.map(|served| served.version);
-        match (self.strategy.publication)(served, set.version) {
-            Publication::Known => {}
-            Publication::Regression => self.tell(Happened::Alarm { node, tenant }),
-            Publication::Publish => {
-                self.nodes[node].residents.get_mut(&resident).unwrap().set = Some(set);
-                self.tell(Happened::Installed { node, resident, tenant, version: set.version });
-            }
+    fn answer_all(&mut self, node: usize, actor: &mut Actor) {
+        let waiters = std::mem::take(&mut actor.waiters);
+        actor.waiters = waiters.into_iter().filter_map(|w| self.answer_if_served(node, actor.resident, w)).collect();
+    }
+
+    pub fn publish(&mut self, node: usize, id: ActorId, actor: &Actor, set: Set) -> Publication {
+        let served = self.nodes[node].residents[&actor.resident].set.map(|served| served.version);
+        let publication = (self.strategy.publication)(served, actor.before_load, set.version);
+        match publication {
+            Publication::Known | Publication::Overtaken | Publication::Unordered => {}
+            Publication::Regression => self.tell(Happened::Alarm { node, tenant: actor.tenant }),
+            Publication::Publish => self.install(node, id, actor, set),
         }
+        self.register_late(node, id, actor);
+        publication
+    }
+
+    fn install(&mut self, node: usize, id: ActorId, actor: &Actor, set: Set) {
+        let (tenant, resident) = (actor.tenant, actor.resident);
+        self.nodes[node].residents.get_mut(&resident).unwrap().set = Some(set);
+        self.tell(Happened::Installed { node, resident, tenant, version: set.version });
+        self.register_late(node, id, actor);
+    }
+
+    fn register_late(&mut self, node: usize, id: ActorId, actor: &Actor) {
+        let (tenant, resident) = (actor.tenant, actor.resident);
         if self.strategy.registration == Registration::AfterTheFirstLoad {
             self.nodes[node].registry.insert(tenant, Entry { resident, actor: id });
         }
@@ -146,14 +172,18 @@ impl World {
 
     pub fn advance(&mut self, node: usize, id: ActorId, actor: &mut Actor, input: Input) {
         let resident = &self.nodes[node].residents[&actor.resident];
-        let installed = resident.set.map(|set| set.version.revision);
+        let resident_set = resident.set;
+        let installed = resident_set.map(|set| set.version.revision);
         let (next, action) = (self.strategy.step)(actor.reload, installed, input);
         actor.reload = next;
         if next == ReloadState::Idle {
             resident.hints.settle();
         }
         match action {
-            Some(Action::Load) => self.begin_load(node, id),
+            Some(Action::Load) => {
+                actor.before_load = resident_set.map(|set| set.version);
+                self.begin_load(node, id);
+            }
             Some(Action::RetryAfter(wait)) => {
                 let wait = u64::try_from(wait.as_micros()).unwrap();
                 self.node_after(wait, node, NodeEvent::RetryDue { actor: id });

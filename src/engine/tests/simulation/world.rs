@@ -8,7 +8,7 @@ use std::{
 use super::{
     database::{Backup, Database, Row},
     history::{Happened, History},
-    node::{self, ActorId, Node},
+    node::{self, ActorId, Node, Set},
     random::Random,
     strategy::{Isolation, Strategy},
 };
@@ -42,7 +42,7 @@ pub const CROSSINGS: u64 = 10_000;
 pub enum Event {
     Write { by: Option<(usize, u32)>, tenant: TenantId, transaction: u64, early_number: bool, is_deletion: bool },
     Commit { transaction: u64 },
-    Acknowledge { node: usize, incarnation: u32, tenant: TenantId, version: Version },
+    Acknowledge { node: usize, incarnation: u32, tenant: TenantId, set: Set },
     Serve { node: usize, incarnation: u32, tenant: TenantId, version: Version, until: u64 },
     LongTransaction { transaction: u64, ends: bool },
     Heard { node: usize, session: u64, tenant: TenantId, revision: Revision },
@@ -243,9 +243,9 @@ impl World {
                 self.write(by, tenant, transaction, early_number, is_deletion);
             }
             Event::Commit { transaction } => self.commit(transaction),
-            Event::Acknowledge { node, incarnation, tenant, version } => {
+            Event::Acknowledge { node, incarnation, tenant, set } => {
                 if self.lives(node, incarnation) {
-                    self.committed(node, tenant, version);
+                    self.committed(node, tenant, set);
                 }
             }
             Event::Serve { node, incarnation, tenant, version, until } => {
@@ -340,7 +340,8 @@ impl World {
         if let Some((node, incarnation)) = by.filter(|_| !is_deletion) {
             let delay = self.service_time(MS, 50 * MS);
             let version = Version { epoch, revision: row.revision };
-            self.after(delay, Event::Acknowledge { node, incarnation, tenant, version });
+            let set = Set { version, parts: (row.schema, row.rules) };
+            self.after(delay, Event::Acknowledge { node, incarnation, tenant, set });
         }
     }
 

@@ -126,5 +126,6 @@ fn what_is_compiled_already_is_not_compiled_again() {
     let change = Change::CreateRule(rule("t", "facts.age >= 18"));
     let set = amend(&snapshot, Some(&current), &change, &refusing()).unwrap().set.unwrap();
     assert_eq!((set.report().compiled, set.report().reused), (1, 4));
-    assert_eq!(set.at_revision(crate::domain::Revision(8)).revision(), crate::domain::Revision(8));
+    let stored = crate::domain::Tenant { revision: crate::domain::Revision(8), ..set.tenant().clone() };
+    assert_eq!(std::sync::Arc::unwrap_or_clone(set).for_tenant(stored).revision(), crate::domain::Revision(8));
 }
