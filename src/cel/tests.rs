@@ -166,6 +166,7 @@ fn a_mistake_is_told_with_its_place_its_text_and_a_hint() {
         ("facts.age.exists(i, true)", "no_such_overload", 1, "facts.age", "use a list or a map"),
         ("facts.email.matches('[')", "invalid_regex", 21, "'['", ""),
         ("facts.at > timestamp('x')", "invalid_timestamp", 22, "'x'", ""),
+        (r"facts.at > timestamp('2026-01-31 12:00:00Z')", "invalid_timestamp", 22, "'2026-01-31 12:00:00Z'", ""),
         ("duration('x') > duration('1s')", "invalid_duration", 10, "'x'", ""),
         ("facts.age", "not_bool", 1, "facts.age", "compare it with something, such as `… == …`"),
         ("!facts.age", "no_such_overload", 1, "!facts.age", "compare it with something, such as `… == …`"),

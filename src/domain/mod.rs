@@ -18,6 +18,7 @@ mod schema;
 mod scope;
 mod snapshot;
 mod tenant;
+mod timestamp;
 mod token;
 
 pub use access::{Permission, Permissions, Principal, Role, Scope};
@@ -35,4 +36,5 @@ pub use schema::{Bounds, Field, FieldType, ObjectDefinition, Schema, SchemaDefin
 pub use scope::{System, TenantScope};
 pub use snapshot::Snapshot;
 pub use tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus, Tier};
+pub use timestamp::{NotATimestamp, read_timestamp, within_years};
 pub use token::{Holder, KeyDigest, NoRandom, Token, fingerprint};

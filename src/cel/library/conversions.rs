@@ -3,7 +3,10 @@
 use chrono::DateTime;
 
 use super::{Declaration, Fault, Outcome, Run, Value, literals, no_overload, overflow};
-use crate::cel::value::{duration_text, timestamp_text};
+use crate::{
+    cel::value::{duration_text, timestamp_text},
+    domain::within_years,
+};
 
 pub(super) const FUNCTIONS: &[Declaration] = &[
     ("bool", &["bool(bool): bool", "bool(string): bool"], |_, arguments| match arguments {
@@ -53,7 +56,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
             [value @ Value::Timestamp(_)] => Ok(value.clone()),
             [Value::String(text)] => literals::timestamp(text).map(Value::Timestamp).map_err(conversion),
             [Value::Int(seconds)] => DateTime::from_timestamp(*seconds, 0)
-                .and_then(literals::check_timestamp)
+                .and_then(within_years)
                 .map(Value::Timestamp)
                 .ok_or_else(|| overflow("the timestamp")),
             _ => Err(no_overload("timestamp", arguments)),

@@ -2,21 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::{domain::read_timestamp, error::shortened};
+
 /// Seconds of the longest duration: ten thousand years.
 const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
-/// The first and the last second that a timestamp may be: of year 1 and of year 9999.
-const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// Reads RFC 3339.
 pub(in crate::cel) fn timestamp(text: &str) -> Result<DateTime<Utc>, String> {
-    let value = DateTime::parse_from_rfc3339(text)
-        .map_err(|_| format!("`{text}` is no timestamp such as `2026-01-31T12:00:00Z`"))?;
-    check_timestamp(value.to_utc()).ok_or_else(|| format!("`{text}` is not within the years 1 to 9999"))
-}
-
-/// The timestamp, if it is within CEL's range.
-pub(in crate::cel) fn check_timestamp(value: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    TIMESTAMP_SECONDS.contains(&value.timestamp()).then_some(value)
+    read_timestamp(text).map_err(|reason| format!("`{}` {reason}", shortened(text)))
 }
 
 /// The duration, if it is within CEL's range.

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Declaration, Fault, Outcome, Run, Value, invalid, literals, no_overload, overflow};
+use crate::domain::within_years;
 
 pub(super) const FUNCTIONS: &[Declaration] = &[
     (
@@ -121,7 +122,7 @@ fn add(run: &Run<'_>, arguments: &[Value]) -> Outcome {
             Some(Value::List(left.iter().chain(right.iter()).cloned().collect()))
         }
         (Value::Timestamp(time), Value::Duration(length)) | (Value::Duration(length), Value::Timestamp(time)) => {
-            time.checked_add_signed(*length).and_then(literals::check_timestamp).map(Value::Timestamp)
+            time.checked_add_signed(*length).and_then(within_years).map(Value::Timestamp)
         }
         (Value::Duration(left), Value::Duration(right)) => {
             left.checked_add(right).and_then(literals::check_duration).map(Value::Duration)
@@ -142,7 +143,7 @@ fn subtract(_: &Run<'_>, arguments: &[Value]) -> Outcome {
             length.num_nanoseconds().map(|_| Value::Duration(length))
         }
         [Value::Timestamp(time), Value::Duration(length)] => {
-            time.checked_sub_signed(*length).and_then(literals::check_timestamp).map(Value::Timestamp)
+            time.checked_sub_signed(*length).and_then(within_years).map(Value::Timestamp)
         }
         [Value::Duration(left), Value::Duration(right)] => {
             left.checked_sub(right).and_then(literals::check_duration).map(Value::Duration)

@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
 use crate::{
     config::limits::{API_KEY_OVERLAP_SECONDS_DEFAULT, API_KEY_OVERLAP_SECONDS_MAX, API_KEYS_MAX},
-    domain::{ApiKey, ApiKeyDraft, ApiKeyId, Holder, Name, Scope, TenantId, Token},
+    domain::{ApiKey, ApiKeyDraft, ApiKeyId, Holder, Name, Scope, TenantId, Token, read_timestamp},
     error::{Detail, ErrorKind},
     http::door::{
         AppState, Error,
@@ -31,6 +31,7 @@ pub struct ApiKeyBody {
     #[schema(min_items = 1, example = json!(["evaluate"]))]
     scopes: Vec<Scope>,
     /// When it is to end; if it is left out, when it is revoked.
+    #[serde(default, deserialize_with = "read_time")]
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -41,6 +42,13 @@ pub struct RotateBody {
     /// How long the old key is good beside the new one; a day if it is left out, and 0 for not at all.
     #[schema(maximum = 2_592_000)]
     overlap_seconds: Option<u32>,
+}
+
+/// A time in a body, read as strictly as everywhere.
+fn read_time<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = Option::<String>::deserialize(input)?;
+    let time = text.map(|text| read_timestamp(&text)).transpose();
+    time.map_err(|reason| D::Error::custom(format!("it {reason}")))
 }
 
 impl Document for ApiKeyBody {}

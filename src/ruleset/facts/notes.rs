@@ -48,7 +48,7 @@ impl Notes {
 
     /// The same, with what would be right.
     #[cold]
-    pub fn wrong_as(&mut self, place: &Place, code: &'static str, problem: &str, hint: &str) {
+    pub fn wrong_as(&mut self, place: &Place, code: &'static str, problem: impl Display, hint: &str) {
         self.note(|| {
             let path = place.path();
             Detail::new(code, format!("`{path}` {problem}")).at(path).hint(hint)

@@ -9,13 +9,12 @@ use base64::{
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use chrono::{DateTime, Datelike, Timelike};
 use serde_json::Value as Json;
 
 use super::{duration::parse_duration, notes::Notes, place::Place};
 use crate::{
     cel::Value,
-    domain::{Field, FieldType},
+    domain::{self, Field, FieldType},
 };
 
 /// Base64 with or without its padding.
@@ -169,17 +168,14 @@ fn read_bytes(field: &Field, place: &Place, notes: &mut Notes, text: &str) -> Op
     Some(Value::Bytes(bytes.into()))
 }
 
-/// RFC 3339 within the years 1 to 9999, which is what CEL calls a timestamp.
 fn read_timestamp(place: &Place, notes: &mut Notes, text: &str) -> Option<Value> {
-    let timestamp = DateTime::parse_from_rfc3339(text).ok().filter(|timestamp| {
-        // A leap second, which CEL does not have, shows as a thousand million nanoseconds or more.
-        (1..=9_999).contains(&timestamp.to_utc().year()) && timestamp.nanosecond() < 1_000_000_000
-    });
-    if timestamp.is_none() {
-        let problem = "is no timestamp of RFC 3339 within the years 1 to 9999";
-        notes.wrong_as(place, "invalid_timestamp", problem, "`2026-01-31T23:59:59Z`");
+    match domain::read_timestamp(text) {
+        Ok(time) => Some(Value::Timestamp(time)),
+        Err(reason) => {
+            notes.wrong_as(place, "invalid_timestamp", reason, "`2026-01-31T23:59:59Z`");
+            None
+        }
     }
-    timestamp.map(|timestamp| Value::Timestamp(timestamp.to_utc()))
 }
 
 /// A truth value for a field.
