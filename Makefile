@@ -81,6 +81,17 @@ REQUESTS ?= 20000
 fuzz-api: rust ## Send REQUESTS= made-up requests at least to a Tenet of its own, in rounds of DURATION= seconds, from SEED= on
 	@DURATION=$(if $(filter file,$(origin DURATION)),180,$(DURATION)) REQUESTS=$(REQUESTS) SEED=$(SEED) PROFILE=$(PROFILE) scripts/fuzz-api
 
+# How many pairs of a pattern and a text `make check-re2` compares at least.
+PAIRS ?= 100000
+RE2_VENV := target/re2-venv
+
+.PHONY: check-re2
+check-re2: rust ## Compare PAIRS= made-up patterns on texts with RE2 itself, from SEED= on
+	@[ -x $(RE2_VENV)/bin/python ] || python3 -m venv $(RE2_VENV)
+	@$(RE2_VENV)/bin/python -c 'import re2' 2>/dev/null || $(RE2_VENV)/bin/pip install --quiet 'google-re2>=1.1.20251105'
+	TENET_TEST_RE2_PYTHON=$(CURDIR)/$(RE2_VENV)/bin/python TENET_TEST_RE2_PAIRS=$(PAIRS) TENET_SEED=$(if $(filter command line,$(origin SEED)),$(SEED),1) \
+	cargo test --profile $(PROFILE) --test re2 -- --ignored --nocapture
+
 .PHONY: test-coverage
 test-coverage: rust ## Run all tests and say which lines they reach
 	@cargo llvm-cov --version >/dev/null 2>&1 || { echo 'error: cargo-llvm-cov is missing: `cargo install cargo-llvm-cov` and `rustup component add llvm-tools`, then try again' >&2; exit 3; }

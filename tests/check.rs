@@ -271,3 +271,17 @@ fn what_rules_cost_is_told_and_too_much_is_a_mistake() {
     let (_, stdout) = checked(&text);
     assert!(stdout.contains("= set a smaller limit in the schema: `maxItems` of `facts.tags` (now 100)"), "{stdout}");
 }
+
+#[test]
+fn what_other_dialects_of_patterns_read_otherwise_is_a_warning() {
+    let text = format!(
+        "schema: {SCHEMA}\nrules:\n- {{name: a, expression: \"facts.name.matches(r'^\\\\d+$')\"}}\n- {{name: b, expression: \
+         \"facts.name.matches(r'^\\\\d*[a-z&&b]$')\"}}\n"
+    );
+    let (code, stdout, _) = tenet(&["check", "-", "--format", "json"], text.as_bytes());
+    let answer: Value = serde_json::from_str(&stdout).unwrap();
+    let warnings = answer["files"][0]["warnings"].as_array().unwrap();
+    let codes: Vec<_> =
+        warnings.iter().map(|row| (row["code"].as_str().unwrap(), row["text"].as_str().unwrap())).collect();
+    assert_eq!((code, codes), (0, vec![("pattern_ascii", r"\d"), ("pattern_dialect", "&&")]), "{stdout}");
+}

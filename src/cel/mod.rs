@@ -22,6 +22,7 @@ mod network;
 mod opaque;
 mod other_names;
 mod parse;
+mod pattern_notes;
 mod plan;
 mod program;
 mod reads;

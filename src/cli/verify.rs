@@ -175,7 +175,15 @@ fn warnings(file: &RuleFile, set: &RuleSet) -> Vec<Detail> {
         let (_, _, path) = paths.find(subject)?;
         Some(warnings.into_iter().map(move |warning| warning.at(path.clone())))
     };
-    set.warnings().filter_map(placed).flatten().collect()
+    let mut warnings: Vec<Detail> = set.warnings().filter_map(placed).flatten().collect();
+    // Told once for a file: most patterns that it is true of are meant for ASCII.
+    let first = warnings.iter().position(|warning| warning.code == "pattern_ascii");
+    let mut index = 0;
+    warnings.retain(|warning| {
+        index += 1;
+        warning.code != "pattern_ascii" || first == Some(index - 1)
+    });
+    warnings
 }
 
 /// Puts the derived fields into the snapshot, and compiles them.

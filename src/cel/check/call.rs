@@ -191,7 +191,8 @@ impl Checker<'_> {
             let CheckedKind::Constant(Value::String(text)) = &argument.kind else { continue };
             let problem = match (name, position) {
                 ("matches" | "find" | "findAll" | "regex.extract" | "regex.extractAll" | "regex.replace", 1) => {
-                    Pattern::new(text).err().map(|message| ("invalid_regex", message))
+                    self.check_pattern(argument.range, text);
+                    None
                 }
                 ("timestamp", 0) => literals::timestamp(text).err().map(|message| ("invalid_timestamp", message)),
                 ("duration", 0) => literals::duration(text).err().map(|message| ("invalid_duration", message)),
@@ -200,6 +201,15 @@ impl Checker<'_> {
             if let Some((code, message)) = problem {
                 self.fail(argument.range, code, message);
             }
+        }
+    }
+
+    fn check_pattern(&mut self, literal: Range, pattern: &str) {
+        let Err(refusal) = Pattern::written(pattern) else { return };
+        let range = literal.part_of_text(self.source, &refusal.range).unwrap_or(literal);
+        self.fail(range, "invalid_regex", format!("the pattern is not valid: {}", refusal.message));
+        if let Some(hint) = refusal.hint {
+            self.hint(hint);
         }
     }
 }

@@ -17,6 +17,7 @@ pub(super) mod operators;
 mod optionals;
 mod pattern;
 mod quantities;
+mod re2;
 mod regexes;
 mod signature;
 mod strings;
@@ -36,7 +37,8 @@ use super::{
     value::Value,
 };
 
-pub(super) use pattern::{Pattern, search_estimate, searches_estimate};
+pub(super) use pattern::{Pattern, remarks, search_estimate, searches_estimate};
+pub(super) use re2::Meant;
 pub(super) use regexes::{PatternBody, pattern_body};
 
 /// What a function does with its arguments; a target is the first of them.

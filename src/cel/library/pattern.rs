@@ -1,11 +1,12 @@
-//! Regular expressions, compiled, with what a search costs.
+//! Regular expressions, compiled, with what a search costs. What a pattern means is for [`re2`].
 //!
 //! A search takes time in proportion to the text and, at worst, to the size of the pattern: most patterns run in a few
 //! nanoseconds a byte whatever their size, but some make an automaton of every step. So the size is charged.
 
-use regex::{Regex, RegexBuilder};
+use regex_automata::meta::{BuildError, CapturesMatches, Config, FindMatches, Regex};
 use regex_syntax::hir::{Hir, HirKind};
 
+use super::re2::{self, Meaning, Refusal, Remark};
 use crate::cel::cost;
 
 /// Bytes that a compiled pattern may take: one that is written in the source is compiled once.
@@ -14,6 +15,8 @@ const BYTES_MAX: usize = 1024 * 1024;
 const COMPUTED_BYTES_MAX: usize = 128 * 1024;
 /// Size that a pattern may have that is compiled during an evaluation.
 const COMPUTED_SIZE_MAX: u64 = 1_000;
+/// Bytes that an automaton may take which is made while a text is searched.
+const CACHE_BYTES: usize = 2 * 1024 * 1024;
 /// A pattern up to this size is likely to run fast, and is charged a part of its size.
 const SMALL_SIZE: u64 = 128;
 /// A search for one more match may look at all the rest of the text to find that a short match is the best: this part of
@@ -28,20 +31,42 @@ const MATCH_UNITS: u64 = 16;
 #[derive(Debug, Clone)]
 pub(in crate::cel) struct Pattern {
     /// The automaton.
-    pub(in crate::cel) regex: Regex,
+    regex: Regex,
+    /// How many groups it has.
+    pub(in crate::cel) groups: usize,
     /// What a search costs, by the cost of reading the text.
     factor: u64,
 }
 
 impl Pattern {
-    /// Compiles a pattern that is written in the source.
-    pub(in crate::cel) fn new(text: &str) -> Result<Self, String> {
+    /// Compiles a pattern that is written in the source, or says where it is wrong.
+    pub(in crate::cel) fn written(text: &str) -> Result<Self, Refusal> {
         compile(text, BYTES_MAX, u64::MAX)
+    }
+
+    /// Compiles a pattern that is known before the evaluation.
+    pub(in crate::cel) fn new(text: &str) -> Result<Self, String> {
+        Self::written(text).map_err(|refusal| refusal.sentence(text))
     }
 
     /// Compiles a pattern that is not known before the evaluation.
     pub(in crate::cel) fn computed(text: &str) -> Result<Self, String> {
-        compile(text, COMPUTED_BYTES_MAX, COMPUTED_SIZE_MAX)
+        compile(text, COMPUTED_BYTES_MAX, COMPUTED_SIZE_MAX).map_err(|refusal| refusal.sentence(text))
+    }
+
+    /// Whether the text has a match.
+    pub(in crate::cel) fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// The matches in the text, from left to right.
+    pub(in crate::cel) fn find<'p>(&'p self, text: &'p str) -> FindMatches<'p, 'p> {
+        self.regex.find_iter(text)
+    }
+
+    /// The same with their groups.
+    pub(in crate::cel) fn captures<'p>(&'p self, text: &'p str) -> CapturesMatches<'p, 'p> {
+        self.regex.captures_iter(text)
     }
 
     /// The cost of a search in `bytes` of text.
@@ -53,6 +78,11 @@ impl Pattern {
     pub(in crate::cel) fn next_search(&self, rest: usize) -> u64 {
         MATCH_UNITS + work(self.factor, (rest as u64).saturating_sub(REST_FREE) / REST_PART)
     }
+}
+
+/// What the pattern says that other dialects read otherwise.
+pub(in crate::cel) fn remarks(text: &str) -> Vec<Remark> {
+    re2::read(text).map_or_else(|_| Vec::new(), |meaning| meaning.remarks)
 }
 
 /// The cost of one search in `bytes` of text at most: for the pattern `constant`, or for any that can be computed.
@@ -85,26 +115,28 @@ fn factor(size: u64) -> u64 {
     if size <= SMALL_SIZE { 1 + size / 4 } else { size }
 }
 
-fn compile(text: &str, bytes_max: usize, size_max: u64) -> Result<Pattern, String> {
-    let too_large = || format!("the pattern `{text}` is too large");
-    let regex = RegexBuilder::new(text).size_limit(bytes_max).nest_limit(50).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => too_large(),
-        other => {
-            let text = other.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            format!("the pattern is not valid: {reason}")
-        }
-    })?;
-    let size = size_of(text);
+fn compile(text: &str, bytes_max: usize, size_max: u64) -> Result<Pattern, Refusal> {
+    let too_large = || Refusal::new(0..text.len(), "the pattern is too large");
+    let Meaning { hir, groups, takes_bytes, .. } = re2::read(text)?;
+    let size = size(&hir);
     if size > size_max {
         return Err(too_large());
     }
-    Ok(Pattern { regex, factor: factor(size) })
+    // The automata either take characters throughout, or bytes.
+    let config =
+        Config::new().nfa_size_limit(Some(bytes_max)).hybrid_cache_capacity(CACHE_BYTES).utf8_empty(!takes_bytes);
+    let regex = Regex::builder().configure(config).build_from_hir(&hir).map_err(|error: BuildError| {
+        match error.size_limit() {
+            Some(_) => too_large(),
+            None => Refusal::new(0..text.len(), error.to_string()),
+        }
+    })?;
+    Ok(Pattern { regex, groups, factor: factor(size) })
 }
 
 /// The characters and classes of a pattern, those repeated so many times counted as often.
 fn size_of(text: &str) -> u64 {
-    regex_syntax::parse(text).map_or(1, |hir| size(&hir))
+    re2::read(text).map_or(1, |meaning| size(&meaning.hir))
 }
 
 fn size(hir: &Hir) -> u64 {
@@ -147,8 +179,8 @@ mod tests {
 
     #[test]
     fn a_pattern_that_is_computed_has_a_smaller_limit() {
-        assert!(Pattern::new("a{1001}").is_ok());
+        assert!(Pattern::new("a{1000}b").is_ok());
         assert!(Pattern::computed("a{1000}").is_ok());
-        assert!(Pattern::computed("a{1001}").unwrap_err().contains("too large"));
+        assert!(Pattern::computed("a{1000}b").unwrap_err().contains("too large"));
     }
 }

@@ -1,8 +1,8 @@
 //! Functions of regular expressions. Patterns written in the source are compiled by `plan`.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use regex::Captures;
+use regex_automata::util::captures::Captures;
 
 use super::{Declaration, Fault, Outcome, Pattern, Run, Value, invalid, no_overload};
 use crate::cel::cost::{PATTERN_BYTE_UNITS, PATTERN_UNITS};
@@ -56,7 +56,7 @@ fn with_pattern(run: &Run<'_>, name: &str, body: PatternBody, arguments: &[Value
 fn matches(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
     let [Value::String(text), _] = arguments else { return Err(no_overload("matches", arguments)) };
     run.charge(pattern.search(text.len()))?;
-    Ok(Value::Bool(pattern.regex.is_match(text)))
+    Ok(Value::Bool(pattern.is_match(text)))
 }
 
 fn extract(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
@@ -64,8 +64,9 @@ fn extract(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
     one_group_at_most(pattern)?;
     run.charge(pattern.search(text.len()))?;
     run.allocate(text.len())?;
-    let found = pattern.regex.captures(text).and_then(|captures| group(&captures));
-    Ok(Value::Optional(found.map(Arc::new)))
+    let captures = pattern.captures(text).next();
+    let found = captures.map_or(Ok(None), |captures| group(text, &captures, pattern.groups))?;
+    Ok(Value::Optional(found.map(|found| Arc::new(Value::from(found)))))
 }
 
 /// The first match as a whole, or an empty text.
@@ -73,7 +74,8 @@ fn find(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
     let [Value::String(text), _] = arguments else { return Err(no_overload("find", arguments)) };
     run.charge(pattern.search(text.len()))?;
     run.allocate(text.len())?;
-    Ok(Value::from(pattern.regex.find(text).map_or("", |found| found.as_str())))
+    let found = pattern.find(text).next().map_or(Ok(""), |found| slice(text, found.range()))?;
+    Ok(Value::from(found))
 }
 
 /// All matches, or so many of them, each as a whole.
@@ -87,10 +89,10 @@ fn find_all(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
     run.charge(pattern.search(text.len()))?;
     run.allocate(text.len())?;
     let mut found = Vec::new();
-    for one in pattern.regex.find_iter(text).take(usize::try_from(count).unwrap_or(usize::MAX)) {
+    for one in pattern.find(text).take(usize::try_from(count).unwrap_or(usize::MAX)) {
         run.charge(pattern.next_search(text.len() - one.end()))?;
         run.allocate(64)?;
-        found.push(Value::from(one.as_str()));
+        found.push(Value::from(slice(text, one.range())?));
     }
     Ok(Value::list(found))
 }
@@ -102,26 +104,31 @@ fn extract_all(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome
     run.charge(pattern.search(text.len()))?;
     run.allocate(text.len())?;
     let mut found = Vec::new();
-    for captures in pattern.regex.captures_iter(text) {
-        let end = captures.get(0).map_or(0, |whole| whole.end());
+    for captures in pattern.captures(text) {
+        let end = captures.get_match().map_or(0, |whole| whole.end());
         run.charge(pattern.next_search(text.len() - end))?;
         run.allocate(64)?;
-        found.extend(group(&captures));
+        found.extend(group(text, &captures, pattern.groups)?.map(Value::from));
     }
     Ok(Value::list(found))
 }
 
 fn one_group_at_most(pattern: &Pattern) -> Result<(), Fault> {
-    if pattern.regex.captures_len() > 2 {
-        return Err(invalid(format!("the pattern `{}` has more than one group", pattern.regex)));
+    if pattern.groups > 1 {
+        return Err(invalid(format!("the pattern has {} groups, and this function takes one at most", pattern.groups)));
     }
     Ok(())
 }
 
-/// The only group, or the whole match if there is none.
-fn group(captures: &Captures<'_>) -> Option<Value> {
-    let index = captures.len() - 1;
-    captures.get(index).map(|found| Value::from(found.as_str()))
+/// What a group has found, if it took part; with number 0, the whole match.
+fn group<'t>(text: &'t str, captures: &Captures, number: usize) -> Result<Option<&'t str>, Fault> {
+    let Some(span) = captures.get_group(number) else { return Ok(None) };
+    slice(text, span.range()).map(Some)
+}
+
+fn slice(text: &str, found: Range<usize>) -> Result<&str, Fault> {
+    // `\C` is one byte.
+    text.get(found).ok_or_else(|| invalid("the match begins or ends within a character"))
 }
 
 fn replace(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
@@ -134,12 +141,17 @@ fn replace(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
     let mut result = String::new();
     let mut end = 0;
     let limit = usize::try_from(count).unwrap_or(usize::MAX);
-    for captures in pattern.regex.captures_iter(text).take(limit) {
-        let Some(found) = captures.get(0) else { continue };
+    for captures in pattern.captures(text).take(limit) {
+        let Some(found) = captures.get_match() else { continue };
+        group(text, &captures, 0)?;
         result.push_str(text.get(end..found.start()).unwrap_or_default());
         run.charge(pattern.next_search(text.len() - found.end()))?;
         run.allocate(replacement.len() + 16)?;
-        expand(run, replacement, &captures, &mut result)?;
+        let group = |number| match number <= pattern.groups {
+            true => group(text, &captures, number),
+            false => Err(invalid(format!("the pattern has no group {number}"))),
+        };
+        expand(run, replacement, group, &mut result)?;
         end = found.end();
     }
     result.push_str(text.get(end..).unwrap_or_default());
@@ -150,7 +162,12 @@ fn replace(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome {
 /// Writes the replacement with `\1` standing for a group and `\\` for a backslash.
 ///
 /// A group is paid for before it is copied: a replacement may name it thousands of times.
-fn expand(run: &Run<'_>, replacement: &str, captures: &Captures<'_>, result: &mut String) -> Result<(), Fault> {
+fn expand<'t>(
+    run: &Run<'_>,
+    replacement: &str,
+    group: impl Fn(usize) -> Result<Option<&'t str>, Fault>,
+    result: &mut String,
+) -> Result<(), Fault> {
     let mut characters = replacement.chars();
     while let Some(character) = characters.next() {
         if character != '\\' {
@@ -160,13 +177,9 @@ fn expand(run: &Run<'_>, replacement: &str, captures: &Captures<'_>, result: &mu
         match characters.next() {
             Some('\\') => result.push('\\'),
             Some(digit) if digit.is_ascii_digit() => {
-                let index = digit.to_digit(10).unwrap_or(0) as usize;
-                if index >= captures.len() {
-                    return Err(invalid(format!("the pattern has no group {index}")));
-                }
-                let group = captures.get(index).map_or("", |found| found.as_str());
-                run.allocate(group.len())?;
-                result.push_str(group);
+                let found = group(digit.to_digit(10).unwrap_or(0) as usize)?.unwrap_or_default();
+                run.allocate(found.len())?;
+                result.push_str(found);
             }
             _ => return Err(invalid("in a replacement, a backslash stands before a digit or another backslash")),
         }

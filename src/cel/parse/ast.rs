@@ -88,6 +88,13 @@ impl Range {
         source.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
+    /// Where the bytes `part` of a text are written, if this is the range of a text with its quotes.
+    pub(in crate::cel) fn part_of_text(self, source: &str, part: &std::ops::Range<usize>) -> Option<Self> {
+        let part = super::literal::part(self.text(source), part)?;
+        let start = self.start as usize;
+        Some(Self::new(start + part.start, start + part.end))
+    }
+
     /// The range in lines and columns.
     pub(in crate::cel) fn span(self, source: &str) -> crate::error::Span {
         let (line, column) = position(source, self.start as usize);

@@ -1,5 +1,7 @@
 //! The values of literals: digits, escapes.
 
+use std::ops::Range;
+
 use crate::cel::value::Value;
 
 pub(super) fn uint(digits: &str) -> Option<u64> {
@@ -20,27 +22,11 @@ pub(super) fn text(content: &str, is_raw: bool, is_bytes: bool) -> Result<Value,
         return Ok(if is_bytes { Value::Bytes(content.as_bytes().into()) } else { Value::from(content) });
     }
     let mut bytes = Vec::with_capacity(content.len());
-    let mut characters = content.char_indices().peekable();
     let mut buffer = [0; 4];
-    while let Some((at, character)) = characters.next() {
-        if character == '\r' {
-            // Line ends are one character, however they were written.
-            characters.next_if(|(_, next)| *next == '\n');
-            bytes.push(b'\n');
-            continue;
-        }
-        if character != '\\' {
-            bytes.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
-            continue;
-        }
-        let escape = content.get(at + 1..).unwrap_or_default();
-        let (unit, length) = unescape(escape, is_bytes)
-            .map_err(|message| (at, 1 + escape.chars().next().map_or(0, char::len_utf8), message))?;
-        match unit {
-            Unit::Byte(byte) => bytes.push(byte),
-            Unit::Character(character) => bytes.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes()),
-        }
-        while characters.next_if(|(next, _)| *next < at + 1 + length).is_some() {}
+    let mut at = 0;
+    while let Some((unit, length)) = next_unit(content, at, is_bytes)? {
+        bytes.extend_from_slice(unit.bytes(&mut buffer));
+        at += length;
     }
     if is_bytes {
         return Ok(Value::Bytes(bytes.into()));
@@ -48,9 +34,64 @@ pub(super) fn text(content: &str, is_raw: bool, is_bytes: bool) -> Result<Value,
     String::from_utf8(bytes).map(Value::from).map_err(|_| (0, content.len(), "the text is not UTF-8".to_owned()))
 }
 
+/// Where in `token`, a text as it is written with its quotes, the bytes `part` of its value are written.
+pub(super) fn part(token: &str, part: &Range<usize>) -> Option<Range<usize>> {
+    let (prefix, quoted) = token.split_at_checked(token.find(['\'', '"'])?)?;
+    let quote = quoted.get(..1)?;
+    let delimiter = if quoted.len() >= 6 && quoted.starts_with(&quote.repeat(3)) { 3 } else { 1 };
+    let content = quoted.get(delimiter..quoted.len().checked_sub(delimiter)?)?;
+    let start = prefix.len() + delimiter;
+    if prefix.contains(['r', 'R']) {
+        return Some(start + part.start..start + part.end);
+    }
+    let (mut at, mut value, mut first) = (0, 0, None);
+    let mut buffer = [0; 4];
+    while let Some((unit, length)) = next_unit(content, at, false).ok()? {
+        if value >= part.start {
+            first.get_or_insert(at);
+        }
+        if value >= part.end {
+            break;
+        }
+        value += unit.bytes(&mut buffer).len();
+        at += length;
+    }
+    Some(start + first.unwrap_or(at)..start + at)
+}
+
+/// What stands at `at`, and how many bytes of source it takes; or where and why there is no such thing.
+fn next_unit(content: &str, at: usize, is_bytes: bool) -> Result<Option<(Unit, usize)>, (usize, usize, String)> {
+    let rest = content.get(at..).unwrap_or_default();
+    let Some(first) = rest.chars().next() else { return Ok(None) };
+    Ok(Some(match first {
+        // Line ends are one character, however they were written.
+        '\r' => (Unit::Character('\n'), if rest.starts_with("\r\n") { 2 } else { 1 }),
+        '\\' => {
+            let escape = rest.get(1..).unwrap_or_default();
+            let (unit, length) = unescape(escape, is_bytes)
+                .map_err(|message| (at, 1 + escape.chars().next().map_or(0, char::len_utf8), message))?;
+            (unit, 1 + length)
+        }
+        other => (Unit::Character(other), other.len_utf8()),
+    }))
+}
+
 enum Unit {
     Byte(u8),
     Character(char),
+}
+
+impl Unit {
+    fn bytes<'b>(&self, buffer: &'b mut [u8; 4]) -> &'b [u8] {
+        match self {
+            Self::Byte(byte) => {
+                let [first, ..] = buffer;
+                *first = *byte;
+                std::slice::from_ref(first)
+            }
+            Self::Character(character) => character.encode_utf8(buffer).as_bytes(),
+        }
+    }
 }
 
 /// What stands after a backslash, and how many bytes of source it takes.
@@ -84,4 +125,26 @@ fn numeric(escape: &str, skip: usize, count: usize, radix: u32, is_bytes: bool) 
     let unit =
         if is_bytes { u8::try_from(code).ok().map(Unit::Byte) } else { char::from_u32(code).map(Unit::Character) };
     unit.map(|unit| (unit, skip + count)).ok_or_else(|| format!("{code:#x} is no character"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_text_is_found_where_it_is_written() {
+        for (token, value, found) in [
+            ("'abc'", 1..2, "b"),
+            (r"r'\d+*'", 2..4, "+*"),
+            (r#"'''a"b'''"#, 1..2, "\""),
+            (r"'\\d+*'", 2..4, "+*"),
+            (r"'é\u00e9[x'", 4..5, "["),
+            (r"'a\x28'", 1..2, r"\x28"),
+            ("''", 0..0, ""),
+            ("'ab'", 2..2, ""),
+            ("'''a\r\n*b'''", 2..3, "*"),
+        ] {
+            assert_eq!(part(token, &value).and_then(|range| token.get(range)), Some(found), "{token}");
+        }
+    }
 }

@@ -205,7 +205,7 @@ impl Planner {
                 Ok(pattern) => Box::new(move |run| {
                     let text = read(&place, run, range)?;
                     run.charge(pattern.search(text.len()))?;
-                    Ok(pattern.regex.is_match(text))
+                    Ok(pattern.is_match(text))
                 }),
                 // One that was computed while the expression was folded: the checker has not seen it.
                 Err(_) => return self.matches_computed(name, text, &constant),
@@ -223,7 +223,7 @@ impl Planner {
         Some(Box::new(move |run| match (step(run)?, &pattern) {
             (Value::String(text), Ok(pattern)) => {
                 run.charge(pattern.search(text.len()))?;
-                Ok(pattern.regex.is_match(&text))
+                Ok(pattern.is_match(&text))
             }
             (Value::String(_), Err(reason)) => Err(Fault::new("invalid_argument", reason.clone()).at(range)),
             (other, _) => Err(no_overload("matches", &[other]).at(range)),

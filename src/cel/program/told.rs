@@ -7,6 +7,7 @@ use crate::{
         estimate::{self, Bound, Expected},
         other_names::other_names,
         parse::Range,
+        pattern_notes::pattern_notes,
         plan,
         reads::{find, references},
     },
@@ -34,7 +35,7 @@ impl Program {
         find(&self.inner.env, &checked, wanted).map(|range| range.span(&self.inner.source))
     }
 
-    /// What is worth knowing of the functions that it calls. Slow: for messages.
+    /// What is worth knowing of the functions that it calls, and of its patterns. Slow: for messages.
     pub fn notes(&self) -> Vec<Detail> {
         let source = &*self.inner.source;
         let Ok(checked) = check(&self.inner.env, source) else { return Vec::new() };
@@ -43,7 +44,8 @@ impl Program {
             text: Some(range.text(source).to_owned()),
             ..Detail::new("other_name", format!("`{name}` is another name for `{here}`"))
         };
-        other_names(&checked).into_iter().map(note).collect()
+        let names = other_names(&checked).into_iter().map(note);
+        names.chain(pattern_notes(&checked, source)).collect()
     }
 
     /// The fields of type `dyn` of which the schema does not say all, and that the cost depends on, the most telling first.
