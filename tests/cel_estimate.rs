@@ -116,7 +116,7 @@ impl Bounds {
 }
 
 fn field(name: &str, value_type: Type, size: Size) -> ObjectField {
-    ObjectField { name: name.into(), value_type, size, is_sensitive: false }
+    ObjectField { size, ..ObjectField::new(name, value_type) }
 }
 
 fn variable(name: &str, object: &Arc<ObjectType>) -> (String, Type) {

@@ -8,8 +8,10 @@ use std::{
 
 use super::{
     activation::Slot,
+    allowed::Allowed,
     library::Overload,
-    program::{Program, SlotRead},
+    program::Program,
+    reads::SlotRead,
     run::Limits,
     sensitive,
     types::{ObjectType, Type},
@@ -195,6 +197,15 @@ impl Env {
     /// The same as [`Env::compile`], or [`Env::compile_bool`] if it is a condition, with the slots that are read, sorted.
     pub fn compile_reading(&self, source: &str, is_condition: bool) -> Result<(Program, Vec<SlotRead>), Vec<Detail>> {
         Program::compile(self, source, is_condition)
+    }
+
+    /// Which values a slot may have, if only some.
+    pub(super) fn allowed(&self, slot: Slot) -> Allowed {
+        let field = self.inner.variables.values().find_map(|variable| match &variable.value_type {
+            Type::Object(object) => object.fields.get(slot.0.checked_sub(variable.slot.0)? as usize),
+            _ => None,
+        });
+        field.map(|field| field.allowed.clone()).unwrap_or_default()
     }
 
     /// The path of a slot, or of the object that begins there.

@@ -7,6 +7,7 @@
 
 mod account;
 mod activation;
+mod allowed;
 mod check;
 mod conjuncts;
 mod cost;
@@ -14,6 +15,7 @@ mod env;
 mod estimate;
 mod fault;
 mod library;
+mod lint;
 mod memo;
 mod meter;
 #[cfg(test)]
@@ -39,6 +41,7 @@ mod types;
 mod value;
 
 pub use activation::{Activation, Frame, Slot};
+pub use allowed::{Allowed, Word};
 pub use conjuncts::{Conjunct, Few, Side, SlotTest, Test};
 pub use env::Env;
 pub use estimate::{Bound, Expected};
@@ -47,7 +50,8 @@ pub use memo::{Memo, Repeated};
 pub use meter::Meter;
 pub use network::Network;
 pub use opaque::{Opaque, Quantity, Semver, Url};
-pub use program::{CostEstimate, Program, SlotRead};
+pub use program::{CostEstimate, Program};
+pub use reads::SlotRead;
 pub use run::{Limits, Run};
 pub use sheet::Sheet;
 pub use size::Size;

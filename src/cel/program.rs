@@ -8,17 +8,19 @@ use super::{
     TraceEntry,
     account::Computed,
     activation::{Activation, Slot},
-    check::{self, Checked, CheckedKind},
+    allowed::Allowed,
+    check::{self, Checked},
     conjuncts::{self, Conjunct},
     cost,
     env::Env,
     estimate::{self, Estimate},
     fault::EvaluationError,
+    lint,
     memo::Memo,
     meter::Meter,
     parse,
     plan::{self, Asked, Condition, Planner, Step, Truth},
-    reads::reads,
+    reads::{SlotRead, reads},
     run::{self, Fault, Limits, Outcome, Run},
     sensitive::Sensitive,
     share::{self, Shareable, Shareables},
@@ -49,6 +51,10 @@ struct Inner {
     /// Its sub-expressions that others may have too.
     shareables: Option<Box<Shareables>>,
     sensitive: Option<Box<Sensitive>>,
+    /// Which values it may have, if only some.
+    allowed: Allowed,
+    /// What it says and cannot mean.
+    doubts: Box<[Detail]>,
     /// What the straight-line code costs, which is paid for before it runs.
     units: u64,
     root: Root,
@@ -60,15 +66,6 @@ enum Root {
     Straight(Condition),
     Truth(Condition),
     Value(Step, Box<Type>),
-}
-
-/// A slot that an expression reads, or the variable that begins there, read as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SlotRead {
-    /// The slot.
-    pub slot: Slot,
-    /// Whether all fields of an object are read.
-    pub is_whole: bool,
 }
 
 /// What an expression costs at worst, and what costs most of it.
@@ -110,8 +107,10 @@ impl Program {
 
     fn plan(env: &Env, source: &str, is_condition: bool, mut checked: Checked) -> Self {
         let sensitive = env.has_sensitive().then(|| Box::new(Sensitive::of(env, &checked)));
+        let lint::Found { mut mistakes, allowed } = lint::lint(env, source, &checked);
         plan::fold(&mut checked);
-        let locals = locals(&checked);
+        lint::failures(source, &checked, &mut mistakes);
+        let locals = checked.locals();
         let units = cost::of_block(&checked);
         let (estimate, size) = estimate::estimate(&checked, locals, env.limits().cost_max);
         let conjuncts = conjuncts::conjuncts(&checked, estimate, env.limits(), source);
@@ -130,6 +129,8 @@ impl Program {
                 is_conjuncts: are_all && matches!(root, Root::Straight(_)),
                 shareables,
                 sensitive,
+                allowed,
+                doubts: mistakes.into_iter().map(|mistake| mistake.detail(source)).collect(),
                 units,
                 root,
             }),
@@ -163,6 +164,16 @@ impl Program {
     /// Whether its value may not be shown.
     pub fn is_sensitive(&self) -> bool {
         self.inner.sensitive.as_ref().is_some_and(|sensitive| sensitive.is_whole())
+    }
+
+    /// Which values it may have, if only some: those of the enumerations that they come from.
+    pub fn allowed(&self) -> &Allowed {
+        &self.inner.allowed
+    }
+
+    /// What it says and cannot mean: comparisons that never change, literals that always fail. It runs all the same.
+    pub fn doubts(&self) -> &[Detail] {
+        &self.inner.doubts
     }
 
     /// Its sub-expressions that others may have too.
@@ -373,16 +384,4 @@ fn root(checked: &Checked, is_cheap: bool) -> Root {
     }
     let condition = planner.truth(checked);
     if is_cheap && condition.is_straight() { Root::Straight(condition) } else { Root::Truth(condition) }
-}
-
-fn locals(node: &Checked) -> usize {
-    let own = match &node.kind {
-        CheckedKind::Loop(parts) => parts.second.unwrap_or(parts.first) as usize + 1,
-        CheckedKind::Bind { bindings, .. } => bindings.iter().map(|(local, _)| *local as usize + 1).max().unwrap_or(0),
-        CheckedKind::MapOptional { local, .. } => *local as usize + 1,
-        _ => 0,
-    };
-    let mut most = own;
-    node.children(&mut |child| most = most.max(locals(child)));
-    most
 }

@@ -3,11 +3,20 @@
 use std::collections::BTreeSet;
 
 use super::{
+    activation::Slot,
     check::{Checked, CheckedKind},
     env::Env,
     parse::Range,
-    program::SlotRead,
 };
+
+/// A slot that an expression reads, or the variable that begins there, read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlotRead {
+    /// The slot.
+    pub slot: Slot,
+    /// Whether all fields of an object are read.
+    pub is_whole: bool,
+}
 
 pub(super) fn reads(checked: &Checked) -> Vec<SlotRead> {
     fn collect(node: &Checked, found: &mut Vec<SlotRead>) {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::size::Size;
+use super::{allowed::Allowed, size::Size};
 
 /// A static type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,6 +63,8 @@ pub struct ObjectField {
     pub value_type: Type,
     /// How large its value can be; for the cost estimate.
     pub size: Size,
+    /// Which values it may have, if only some.
+    pub allowed: Allowed,
     /// Whether neither its value nor what is computed from it may be shown.
     pub is_sensitive: bool,
 }
@@ -70,7 +72,8 @@ pub struct ObjectField {
 impl ObjectField {
     /// A field whose value is as large as one of its type can be where nothing is said.
     pub fn new(name: impl Into<String>, value_type: Type) -> Self {
-        Self { name: name.into(), size: Size::of_type(&value_type), value_type, is_sensitive: false }
+        let size = Size::of_type(&value_type);
+        Self { name: name.into(), size, value_type, allowed: Allowed::default(), is_sensitive: false }
     }
 }
 

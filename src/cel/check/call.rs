@@ -1,13 +1,14 @@
 //! Calls: which function is meant, and whether one of its overloads takes the arguments.
 
 use super::{
-    Checked, CheckedKind, Checker, checked,
+    Checked, CheckedKind, Checker, checked, hints,
     names::{Path, root},
 };
 use crate::{
     cel::{
         library::{self, Function, Overload, Pattern, literals},
-        parse::{Node, Range},
+        lint::absence_hint,
+        parse::{Kind, Node, Range},
         types::Type,
         value::Value,
     },
@@ -47,6 +48,7 @@ impl Checker<'_> {
         }
         let target = target.map(|target| self.node(target));
         let is_member = target.is_some();
+        let before_arguments = self.mistakes.len();
         let mut checked_arguments: Vec<_> = target.into_iter().collect();
         checked_arguments.extend(arguments.iter().map(|argument| self.node(argument)));
         let absolute = name.starts_with('.');
@@ -60,15 +62,26 @@ impl Checker<'_> {
                 return self.declared_only(range, &candidate, overloads, is_member, &checked_arguments, name_range);
             }
         }
+        let is_macro = MACROS.iter().any(|(macro_name, _)| *macro_name == name);
+        if is_member && (is_macro || self.binds(arguments)) {
+            // Meant as a macro: what its variable is not bound for is no mistake of its own.
+            self.mistakes.truncate(before_arguments);
+        }
         let failed = self.fail(name_range, "undeclared_reference", format!("there is no function `{name}`"));
         if let Some((_, usage)) = MACROS.iter().find(|(macro_name, _)| *macro_name == name) {
             self.hint(format!("write `{usage}`"));
-        } else if let Some(near) =
-            nearest(name, library::names().filter(|name| !name.starts_with(['_', '@', '!', '-'])))
-        {
+        } else if let Some(here) = hints::foreign_function(name) {
+            self.hint(format!("write `{here}`"));
+        } else if let Some(near) = nearest(name, callable_names()) {
             self.hint(format!("did you mean `{near}`?"));
         }
         Checked { range, ..failed }
+    }
+
+    /// Whether a call begins with a name that nothing declares, as that of a macro does.
+    fn binds(&self, arguments: &[Node<'_>]) -> bool {
+        let [Node { kind: Kind::Ident { name, absolute: false }, .. }, _, ..] = arguments else { return false };
+        self.env.variable(name).is_none() && !self.scopes.iter().any(|scope| *scope.0 == **name)
     }
 
     /// `math.greatest(…)`: a function whose name has points, written like a call on a target.
@@ -178,8 +191,32 @@ impl Checker<'_> {
         let code = if overloads.iter().any(is_of_arity) { "no_such_overload" } else { "wrong_arity" };
         let place = if operator_text(name).is_some() { range } else { name_range };
         let failed = self.fail(place, code, message);
-        self.hint(overload_hint(name, overloads, &shown));
+        let hint = self.meant(name, arguments, &shown).unwrap_or_else(|| overload_hint(name, overloads, &shown));
+        self.hint(hint);
         Checked { range, ..failed }
+    }
+
+    /// What an operator was meant to say whose operands it does not take.
+    fn meant(&self, name: &str, arguments: &[Checked], shown: &[Type]) -> Option<String> {
+        let is_field = |node: &Checked| matches!(node.kind, CheckedKind::Slot(..) | CheckedKind::Select { .. });
+        match (name, arguments, shown) {
+            ("_==_" | "_!=_", [left, right], [left_type, right_type]) => {
+                let other = match (left_type, right_type) {
+                    (Type::Null, _) => right,
+                    (_, Type::Null) => left,
+                    _ => return hints::converted((left, left_type), (right, right_type)),
+                };
+                Some(absence_hint(name, other, &self.text(other.range)))
+            }
+            ("!_", [operand], _) if is_field(operand) => {
+                let text = self.text(operand.range);
+                Some(format!("write `!has({text})` to ask whether it is absent, or compare it with something"))
+            }
+            (_, [left, right], [left_type, right_type]) if operator_text(name).is_some() => {
+                hints::converted((left, left_type), (right, right_type))
+            }
+            _ => None,
+        }
     }
 
     /// Patterns, times and durations that are written in the source are read here, so that a bad one is refused.
@@ -216,6 +253,12 @@ impl Checker<'_> {
 
 fn list(types: &[Type]) -> String {
     types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What may be called by its name.
+fn callable_names() -> impl Iterator<Item = &'static str> {
+    let macros = MACROS.iter().map(|(name, _)| *name);
+    library::names().filter(|name| !name.starts_with(['_', '@', '!', '-'])).chain(macros)
 }
 
 /// How an operator is written.

@@ -3,6 +3,7 @@
 //! Gradual where a type is `dyn`, exact elsewhere. Values are not computed here: that is `plan`.
 
 mod call;
+mod hints;
 mod macros;
 mod names;
 mod overloads;
@@ -35,6 +36,8 @@ pub(super) fn check(env: &Env, source: &str, node: &Node<'_>) -> Result<Checked,
     let mut checked = checker.node(node);
     if !checker.mistakes.is_empty() {
         checker.mistakes.sort_by_key(|mistake| mistake.range);
+        // What a macro repeats is checked twice, and told once.
+        checker.mistakes.dedup_by(|next, known| next.range == known.range && next.code == known.code);
         return Err(checker.mistakes);
     }
     if !checker.variables.is_empty() {

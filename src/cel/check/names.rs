@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Access, Checked, CheckedKind, Checker, checked};
+use super::{Access, Checked, CheckedKind, Checker, checked, hints};
 use crate::{
     cel::{
         activation::Slot,
@@ -110,7 +110,9 @@ impl Checker<'_> {
                 Some(format!("{object}.{field}"))
             })
         });
-        if let Some(near) = near {
+        if let Some(word) = hints::foreign_word(name) {
+            self.hint(word.to_owned());
+        } else if let Some(near) = near {
             self.hint(format!("did you mean `{near}`?"));
         }
         failed
@@ -143,7 +145,11 @@ impl Checker<'_> {
             other => {
                 let message = format!("`{}` is `{}` and has no fields", self.text(operand.range), self.shown(other));
                 if self.env.is_checked() {
-                    return self.fail(range, "no_such_field", message);
+                    let failed = self.fail(range, "no_such_field", message);
+                    if let Some(hint) = hints::field_of_value(&self.text(operand.range), field) {
+                        self.hint(hint);
+                    }
+                    return failed;
                 }
                 (Type::Dyn, None, Size::default())
             }
@@ -176,6 +182,15 @@ impl Checker<'_> {
         let (operand, index) = (self.node(operand), self.node(index));
         let name = if optional { "_[?_]" } else { "_[_]" };
         let Some(function) = crate::cel::library::find(name) else { return operand };
+        if let (Type::Object(object), CheckedKind::Constant(Value::String(key)), true) =
+            (&operand.value_type, &index.kind, self.env.is_checked())
+        {
+            let text = self.text(operand.range);
+            let failed = self.fail(range, "no_such_overload", format!("`{text}` is an object, and has no `[…]`"));
+            let names = object.fields.iter().map(|field| field.name.as_str());
+            self.hint(hints::field_in_brackets(&text, key, names));
+            return failed;
+        }
         let mut resolved = self.resolve(range, function, false, vec![operand, index], range);
         if let CheckedKind::Call { arguments, .. } = &mut resolved.kind
             && let (Some(index), Some(operand)) = (arguments.pop(), arguments.pop())

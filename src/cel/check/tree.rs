@@ -116,6 +116,21 @@ pub(in crate::cel) enum LoopKind {
 }
 
 impl Checked {
+    /// How many variables of loops and bindings it numbers.
+    pub(in crate::cel) fn locals(&self) -> usize {
+        let own = match &self.kind {
+            CheckedKind::Loop(parts) => parts.second.unwrap_or(parts.first) as usize + 1,
+            CheckedKind::Bind { bindings, .. } => {
+                bindings.iter().map(|(local, _)| *local as usize + 1).max().unwrap_or(0)
+            }
+            CheckedKind::MapOptional { local, .. } => *local as usize + 1,
+            _ => 0,
+        };
+        let mut most = own;
+        self.children(&mut |child| most = most.max(child.locals()));
+        most
+    }
+
     /// Calls `visit` with every direct child.
     pub(in crate::cel) fn children<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         match &self.kind {

@@ -43,7 +43,8 @@ pub(in crate::cel) fn duration(text: &str) -> Result<TimeDelta, String> {
             "ms" => 1_000_000,
             "us" | "µs" | "μs" => 1_000,
             "ns" => 1,
-            _ => return Err(bad()),
+            "" => return Err(bad()),
+            _ => return Err(format!("`{text}` is no duration: `{unit}` is no unit, and `h` is the largest")),
         };
         nanos = scaled(number, scale).and_then(|part| nanos.checked_add(part)).ok_or_else(bad)?;
         rest = after;

@@ -40,6 +40,7 @@ use super::{
 pub(super) use pattern::{Pattern, remarks, search_estimate, searches_estimate};
 pub(super) use re2::Meant;
 pub(super) use regexes::{PatternBody, pattern_body};
+pub(super) use time::{is_zone, zones};
 
 /// What a function does with its arguments; a target is the first of them.
 pub(super) type Body = fn(&Run<'_>, &[Value]) -> Outcome;

@@ -69,6 +69,16 @@ fn local(time: DateTime<Utc>, zone: &str) -> Result<NaiveDateTime, Fault> {
     time.naive_utc().checked_add_offset(offset).ok_or_else(|| super::overflow("the local time"))
 }
 
+/// Whether `text` names a time zone, or is an offset.
+pub(in crate::cel) fn is_zone(text: &str) -> bool {
+    fixed_offset(text).is_some() || text.parse::<Tz>().is_ok()
+}
+
+/// The names of all time zones.
+pub(in crate::cel) fn zones() -> impl Iterator<Item = &'static str> {
+    chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
+}
+
 fn fixed_offset(text: &str) -> Option<FixedOffset> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),

@@ -3,6 +3,7 @@
 //! Length and nesting are limited before anything recurses, so that any thread's stack is enough.
 
 mod ast;
+mod hints;
 mod lexer;
 mod literal;
 mod mistake;
@@ -117,13 +118,9 @@ impl<'a> Parser<'a> {
             return Mistake::new(self.range, format!("the expression ends where {expected} is expected"));
         }
         let mistake = Mistake::new(self.range, format!("found `{}` where {expected} is expected", self.text()));
-        match self.text() {
-            "=" => mistake.hint("write `==` to compare"),
-            "&" => mistake.hint("write `&&`"),
-            "|" => mistake.hint("write `||`"),
-            "and" => mistake.hint("write `&&`"),
-            "or" => mistake.hint("write `||`"),
-            _ => mistake,
+        match hints::of_token(self.text(), self.source.get(..self.range.start as usize).unwrap_or_default()) {
+            Some(hint) => mistake.hint(hint),
+            None => mistake,
         }
     }
 
@@ -265,7 +262,9 @@ impl<'a> Parser<'a> {
             return Err(self.unexpected("a name"));
         }
         if RESERVED.contains(&text) {
-            return Err(Mistake::new(self.range, format!("`{text}` is a reserved word")).hint("use another name"));
+            return Err(
+                Mistake::new(self.range, format!("`{text}` is a reserved word")).hint(hints::of_reserved_word(text))
+            );
         }
         let constant = match text {
             "true" => Some(Value::Bool(true)),

@@ -7,7 +7,7 @@ use crate::cel::{
     check::{Checked, CheckedKind},
     env::Env,
     meter::Meter,
-    run::{Limits, Run},
+    run::{Fault, Limits, Outcome, Run},
     value::Value,
 };
 
@@ -23,16 +23,7 @@ static NOTHING: LazyLock<Activation> = LazyLock::new(|| Activation::new(&Env::ne
 /// time, where an operator may absorb it.
 pub(in crate::cel) fn fold(node: &mut Checked) {
     node.children_mut(&mut fold);
-    let is_foldable = match &node.kind {
-        CheckedKind::Call { arguments, .. } => arguments.iter().all(is_constant),
-        CheckedKind::List(elements) => elements.iter().all(|(element, optional)| is_constant(element) && !optional),
-        CheckedKind::Map(entries) => {
-            entries.iter().all(|(key, value, optional)| is_constant(key) && is_constant(value) && !optional)
-        }
-        CheckedKind::Index { operand, index, .. } => is_constant(operand) && is_constant(index),
-        _ => false,
-    };
-    if !is_foldable {
+    if !is_foldable(node) {
         return;
     }
     if let CheckedKind::List(elements) = &node.kind
@@ -43,9 +34,34 @@ pub(in crate::cel) fn fold(node: &mut Checked) {
         node.kind = CheckedKind::Constant(Value::List(values.collect()));
         return;
     }
-    let meter = Meter::of(LIMITS);
-    if let Ok(value) = (Planner { is_traced: false }).value(node)(&Run::new(&NOTHING, &meter)) {
+    if let Ok(value) = compute(node) {
         node.kind = CheckedKind::Constant(value);
+    }
+}
+
+/// Why a sub-expression of constants has no value, if it has none. Not one that takes too long to say.
+pub(in crate::cel) fn failure(node: &Checked) -> Option<Fault> {
+    if !is_foldable(node) {
+        return None;
+    }
+    compute(node).err().filter(|fault| !fault.is_stop())
+}
+
+fn compute(node: &Checked) -> Outcome {
+    let meter = Meter::of(LIMITS);
+    (Planner { is_traced: false }).value(node)(&Run::new(&NOTHING, &meter))
+}
+
+/// Whether it consists of constants.
+fn is_foldable(node: &Checked) -> bool {
+    match &node.kind {
+        CheckedKind::Call { arguments, .. } => arguments.iter().all(is_constant),
+        CheckedKind::List(elements) => elements.iter().all(|(element, optional)| is_constant(element) && !optional),
+        CheckedKind::Map(entries) => {
+            entries.iter().all(|(key, value, optional)| is_constant(key) && is_constant(value) && !optional)
+        }
+        CheckedKind::Index { operand, index, .. } => is_constant(operand) && is_constant(index),
+        _ => false,
     }
 }
 

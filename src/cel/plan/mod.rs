@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub(super) use asked::Asked;
 pub(super) use column::Column;
 pub(super) use condition::{Condition, Truth};
-pub(super) use fold::fold;
+pub(super) use fold::{failure, fold};
 
 /// Computes a value.
 pub(super) type Step = Box<dyn Fn(&Run<'_>) -> Outcome + Send + Sync>;

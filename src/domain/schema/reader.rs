@@ -10,7 +10,7 @@ use super::{
     type_name::{read_type_name, too_deep},
 };
 use crate::{
-    config::limits,
+    config::{limits, nearest},
     domain::{
         identifier_error,
         quote::{child_path, quoted},
@@ -71,6 +71,30 @@ const TAKEN_BY_CEL: [&str; 27] = [
     "type",
     "uint",
 ];
+
+/// What was meant by a key that a field does not have.
+fn key_hint(key: &str, form: &LongForm) -> String {
+    if let Some(near) = nearest(key, FIELD_KEYS) {
+        return format!("did you mean `{near}`?");
+    }
+    let is_field = match form.map.get(key) {
+        Some(Value::String(text)) => read_type_name(text, form.depth).is_ok(),
+        Some(Value::Object(_)) => true,
+        _ => false,
+    };
+    if is_field {
+        return "a nested object with a field named `type` is written {\"type\": \"object\", \"fields\": {…}}"
+            .to_owned();
+    }
+    let known = FIELD_KEYS.map(|key| format!("`{key}`")).join(", ");
+    match key {
+        "pattern" | "regex" | "format" => {
+            format!("a rule can ask for it: `facts.name.matches('…')`; the keys are {known}")
+        }
+        "default" => format!("a rule can name it: `facts.?name.orValue(…)`; the keys are {known}"),
+        _ => format!("the keys are {known}"),
+    }
+}
 
 /// Reads a definition.
 pub fn read(json: &Value) -> Result<Vec<ObjectDefinition>, Vec<Detail>> {
@@ -194,8 +218,7 @@ impl Reader {
     fn long_form(&mut self, name: &str, type_text: &str, form: &LongForm) -> Option<Field> {
         for key in form.map.keys().filter(|key| !FIELD_KEYS.contains(&key.as_str())) {
             let detail = Detail::new("key_unknown", format!("a field has no `{}`", quoted(key)));
-            let hint = "a nested object with a field named `type` is written {\"type\": \"object\", \"fields\": {…}}";
-            self.note(detail.at(child_path(form.path, key)).hint(hint));
+            self.note(detail.at(child_path(form.path, key)).hint(key_hint(key, form)));
         }
         let required = self.flag(form, "required");
         let sensitive = self.flag(form, "sensitive");

@@ -249,3 +249,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_key_that_a_field_does_not_have_is_answered_with_those_that_it_has() {
+    for (field, hint) in [
+        (json!({"type": "string", "requird": true}), "did you mean `required`?"),
+        (json!({"type": "string", "max_length": 3}), "did you mean `maxLength`?"),
+        (
+            json!({"type": "string", "pattern": "^a"}),
+            "a rule can ask for it: `facts.name.matches('…')`; the keys are `type`",
+        ),
+        (
+            json!({"type": "int", "default": 3}),
+            "a rule can name it: `facts.?name.orValue(…)`; the keys are `type`, `enum`",
+        ),
+        (json!({"type": "int", "whatever": 3}), "the keys are `type`, `enum`, `required`, `maxLength`"),
+        (json!({"type": "string", "street": "string"}), "a nested object with a field named `type` is written"),
+    ] {
+        let details = SchemaDefinition::parse(&json!({"facts": {"x": field}})).unwrap_err();
+        let [detail] = details.as_slice() else { panic!("{details:?}") };
+        assert_eq!(detail.code, "key_unknown");
+        assert!(detail.hint.as_ref().unwrap().starts_with(hint), "{detail:?}");
+    }
+}

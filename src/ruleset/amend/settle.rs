@@ -76,18 +76,26 @@ fn check_inactive(draft: &Draft, set: &RuleSet) -> HashMap<Uuid, CheckReport> {
     rules.chain(fields).collect()
 }
 
-/// What does not compile, and what can cost more than it may. The latter runs, and is not written or made so.
-fn unfit(set: &RuleSet) -> impl Iterator<Item = &Broken> {
-    set.broken().iter().chain(set.costly())
+/// What does not compile, what cannot mean what it says, and what can cost more than it may. All but the first run, and
+/// are not written or made so.
+fn unfit(set: &RuleSet) -> Vec<Broken> {
+    let mut unfit: Vec<Broken> = set.broken().iter().chain(set.doubtful()).cloned().collect();
+    for costly in set.costly() {
+        match unfit.iter_mut().find(|known| known.subject.id() == costly.subject.id()) {
+            Some(known) => known.details.extend_from_slice(&costly.details),
+            None => unfit.push(costly.clone()),
+        }
+    }
+    unfit
 }
 
 /// Everything wrong with the expressions that a change writes, each at its place in the input.
 fn written_errors(written: &[Written], set: &RuleSet, checks: &HashMap<Uuid, CheckReport>) -> Vec<Detail> {
-    let broken: HashMap<Uuid, &[Detail]> =
-        unfit(set).map(|broken| (broken.subject.id(), broken.details.as_slice())).collect();
+    let broken: HashMap<Uuid, Vec<Detail>> =
+        unfit(set).into_iter().map(|broken| (broken.subject.id(), broken.details)).collect();
     let details_of = |id: Uuid| match checks.get(&id) {
         Some(report) => report.details.as_slice(),
-        None => broken.get(&id).copied().unwrap_or_default(),
+        None => broken.get(&id).map(Vec::as_slice).unwrap_or_default(),
     };
     let at_place = |written: &'_ Written| {
         let path = written.path.clone();
@@ -103,10 +111,11 @@ fn deactivate_broken(
     before: &RuleSet,
     on_broken: OnBroken,
 ) -> Result<(RuleSet, Vec<Broken>), Refusal> {
-    let known: HashSet<Uuid> = unfit(before).map(|broken| broken.subject.id()).collect();
+    let known: HashSet<Uuid> = unfit(before).iter().map(|broken| broken.subject.id()).collect();
     let mut deactivated: Vec<Broken> = Vec::new();
     loop {
-        let newly: Vec<Broken> = unfit(&set).filter(|broken| !known.contains(&broken.subject.id())).cloned().collect();
+        let newly: Vec<Broken> =
+            unfit(&set).into_iter().filter(|broken| !known.contains(&broken.subject.id())).collect();
         if newly.is_empty() {
             return Ok((set, deactivated));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::marks::{Marks, Order};
 use crate::{
-    cel::{Env, ObjectField, ObjectType, Size, Slot, Type},
+    cel::{Allowed, Env, ObjectField, ObjectType, Size, Slot, Type, Value, Word},
     domain::{Bounds, Field, FieldType, SchemaDefinition},
     ruleset::index::Domains,
 };
@@ -120,6 +120,7 @@ fn shape(path: &str, fields: &[Field]) -> Shape {
 fn node(path: &str, field: &Field) -> (Node, ObjectField) {
     let plain = |value_type, size| (Inner::Plain, value_type, size);
     let mut is_sensitive = field.sensitive;
+    let mut allowed = Allowed::only(field.bounds.allowed.iter().filter_map(|value| word(field, value)));
     let (inner, value_type, size) = match &field.field_type {
         FieldType::Int => plain(Type::Int, Size::scalar()),
         FieldType::Uint => plain(Type::Uint, Size::scalar()),
@@ -136,11 +137,13 @@ fn node(path: &str, field: &Field) -> (Node, ObjectField) {
         FieldType::List(items) => {
             let (node, seen) = node(path, items);
             is_sensitive |= seen.is_sensitive;
+            allowed = Allowed::holding(seen.allowed);
             (Inner::Items(Box::new(node)), Type::list(seen.value_type), Size::list(field.items_max(), seen.size))
         }
         FieldType::Map(values) => {
             let (node, seen) = node(path, values);
             is_sensitive |= seen.is_sensitive;
+            allowed = Allowed::holding(seen.allowed);
             // Nothing bounds a key: it is taken for a text of which the schema says nothing.
             let size = Size::map(field.items_max(), Size::of_type(&Type::String), seen.size);
             (Inner::Values(Box::new(node)), Type::map(Type::String, seen.value_type), size)
@@ -152,6 +155,18 @@ fn node(path: &str, field: &Field) -> (Node, ObjectField) {
             (Inner::Object(shape), object_type, size)
         }
     };
-    let seen = ObjectField { name: field.name.clone(), value_type, size, is_sensitive };
+    let seen = ObjectField { name: field.name.clone(), value_type, size, allowed, is_sensitive };
     (Node { field: field.clone(), inner }, seen)
+}
+
+/// A value of a field's enumeration, as expressions compare it.
+fn word(field: &Field, value: &serde_json::Value) -> Option<Word> {
+    match &field.field_type {
+        FieldType::Int => value.as_i64().map(Word::Int),
+        FieldType::Uint => value.as_u64().map(Word::Uint),
+        FieldType::Double => Word::of(&Value::Double(value.as_f64()?)),
+        FieldType::Bool => value.as_bool().map(Word::Bool),
+        FieldType::String => value.as_str().map(|text| Word::Text(text.into())),
+        _ => None,
+    }
 }

@@ -1,6 +1,6 @@
 //! One expression, compiled, with what must stay the same for it to stay valid.
 
-use crate::cel::{Program, Size, Slot, Type};
+use crate::cel::{Allowed, Program, Size, Slot, Type};
 
 /// The variable under which expressions read derived fields.
 pub(super) const DERIVED: &str = "derived";
@@ -25,6 +25,8 @@ pub(super) struct Read {
     pub value_type: Type,
     /// How large its value can be.
     pub size: Size,
+    /// Which values it may have, if only some.
+    pub allowed: Allowed,
     /// Whether its value may not be shown.
     pub is_sensitive: bool,
     /// Where its value stands.

@@ -149,13 +149,13 @@ pub(super) fn costly(contents: &CompiledRules, ids: &[RuleId], field_ids: &[Deri
 }
 
 /// What an expression belongs to; put into words where there is something to say of it.
-enum Named<'a> {
+pub(super) enum Named<'a> {
     Rule(RuleId, &'a RuleEntry),
     DerivedField(DerivedFieldId, &'a str),
 }
 
 impl Named<'_> {
-    fn subject(&self) -> Subject {
+    pub(super) fn subject(&self) -> Subject {
         match self {
             Self::Rule(id, rule) => Subject::Rule { rule_id: id.0, rule_name: rule.name.to_string() },
             Self::DerivedField(id, name) => Subject::DerivedField { field_id: id.0, field_name: (*name).to_owned() },
@@ -164,7 +164,7 @@ impl Named<'_> {
 }
 
 /// The rules and derived fields that can be used.
-fn usable<'a>(
+pub(super) fn usable<'a>(
     contents: &'a CompiledRules,
     ids: &'a [RuleId],
     field_ids: &'a [DerivedFieldId],

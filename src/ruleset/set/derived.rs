@@ -50,6 +50,7 @@ impl DerivedFields {
                 name: name.clone(),
                 value_type: compiled.program.value_type().clone(),
                 size: compiled.program.size(),
+                allowed: compiled.program.allowed().clone(),
                 is_sensitive: compiled.program.is_sensitive(),
             },
             DerivedState::Inactive | DerivedState::Broken => {

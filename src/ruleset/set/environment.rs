@@ -57,6 +57,7 @@ impl Environment {
             name: name.to_owned(),
             value_type: field.value_type.clone(),
             size: field.size.clone(),
+            allowed: field.allowed.clone(),
             is_sensitive: field.is_sensitive,
             slot,
         })

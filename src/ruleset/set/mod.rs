@@ -12,6 +12,7 @@ mod compiler;
 mod derived;
 mod compiled_rules;
 mod cost;
+mod doubtful;
 mod compile;
 mod decide;
 mod evaluate;
@@ -47,6 +48,8 @@ pub struct RuleSet {
     broken: Box<[Broken]>,
     /// What is usable, and can cost more than it may.
     costly: Box<[Broken]>,
+    /// What is usable, and cannot mean what it says.
+    doubtful: Box<[Broken]>,
     report: CompileReport,
 }
 
@@ -180,6 +183,7 @@ impl RuleSet {
                 cost: Some(cost::cost(&compiled, derived)),
                 details: {
                     let mut details = derived.unusable(&compiled);
+                    details.extend_from_slice(compiled.program.doubts());
                     details.extend(cost::too_high(&compiled, derived));
                     details
                 },

@@ -3,6 +3,7 @@
 mod alike;
 mod answer;
 mod budget;
+mod doubts;
 mod sharing;
 
 use proptest::prelude::*;

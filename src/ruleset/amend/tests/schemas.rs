@@ -85,3 +85,33 @@ fn an_older_schema_is_activated_like_a_new_one() {
     assert_eq!(after.schema.unwrap().version, SchemaVersion(1));
     assert_eq!(after.schema_version_max, Some(SchemaVersion(4)));
 }
+
+#[test]
+fn a_word_that_rules_name_is_not_removed_from_an_enumeration() {
+    let words = |words: &[&str]| json!({"facts": {"plan": {"type": "string", "enum": words}}});
+    let snapshot = || {
+        with_schema(&words(&["free", "pro", "old"]))
+            .field("plan", "facts.plan")
+            .rule("r", "facts.plan == 'old'")
+            .rule("d", "derived.plan in ['old', 'pro']")
+            .rule("other", "facts.plan == 'pro'")
+            .rule("off", "facts.plan == 'old'")
+            .inactive()
+    };
+    let without = Change::PutSchema(definition(&words(&["free", "pro"])));
+    let more = Change::PutSchema(definition(&words(&["free", "pro", "old", "new"])));
+    let known = |rule: RuleDraft| Change::CreateRule(rule);
+    check(vec![
+        (snapshot(), without.clone(), &refusing(), "breaks r d"),
+        (snapshot(), without.clone(), &deactivating(), {
+            "+schema 2, ~field plan, ~rule r off, ~rule d off, log update 2/4"
+        }),
+        (snapshot(), more, &refusing(), "+schema 2, ~field plan, log update 0/4"),
+        (snapshot(), known(rule("x", "facts.plan == 'odl'")), &refusing(), "invalid expression"),
+        // What was stored before it was looked at is not the change's doing.
+        (snapshot().rule("typo", "facts.plan == 'odl'"), known(rule("x", "true")), &refusing(), "+rule x"),
+    ]);
+    let Err(Refusal::Breaks(broken)) = amend(&snapshot(), None, &without, &refusing()) else { panic!() };
+    assert_eq!(broken[0].details[0].code, "not_in_enum");
+    assert_eq!(broken[0].details[0].hint.as_deref(), Some("it is one of `free`, `pro`"));
+}
