@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::value::Value;
-use crate::domain::quote::quoted;
+use crate::domain::quote::shown_text;
 
 /// One possible value: a scalar, as its type has it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,7 +59,7 @@ impl fmt::Display for Word {
             Self::Int(number) => number.fmt(f),
             Self::Uint(number) => write!(f, "{number}u"),
             Self::Double(bits) => write!(f, "{:?}", f64::from_bits(*bits)),
-            Self::Text(text) => quoted(text).fmt(f),
+            Self::Text(text) => shown_text(text).fmt(f),
         }
     }
 }

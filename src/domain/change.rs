@@ -44,11 +44,31 @@ pub enum OnBroken {
     Deactivate,
 }
 
+/// Which revisions a change may be made at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AtRevision {
+    /// Any.
+    #[default]
+    Any,
+    /// One of these; none at all, if there are none.
+    OneOf(Vec<Revision>),
+}
+
+impl AtRevision {
+    /// Whether a change may be made at `current`.
+    pub fn allows(&self, current: Revision) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(revisions) => revisions.contains(&current),
+        }
+    }
+}
+
 /// On what conditions a change is made, and by whom.
 #[derive(Debug, Clone, Default)]
 pub struct ChangeOptions {
-    /// Only if the tenant stands at this revision.
-    pub if_match: Option<Revision>,
+    /// At which revisions of the tenant.
+    pub if_match: AtRevision,
     /// What becomes of what the change would break.
     pub on_broken: OnBroken,
     /// Whether callers that send their facts flat may be broken (one object becoming several).

@@ -1,13 +1,16 @@
-//! Names that people give: to tenants, rules and the parts of a schema.
+//! Names that people give: to tenants, rules, keys and the parts of a schema.
+//!
+//! A name is taken as it is or refused, never changed: whoever looks it up again finds it by what they wrote.
 
 use std::fmt;
 
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 
 use crate::{config::limits, error::Detail};
 
-/// A name of 1 to 255 characters, neither blank nor with control characters.
+/// A name of 1 to 255 characters that can be seen, so that two that look alike are one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
 pub struct Name(String);
@@ -26,6 +29,14 @@ impl Name {
         if text.chars().any(char::is_control) {
             return Err(Detail::new("name_control_character", "a name has no control characters").at(path));
         }
+        if let Some(unclear) = Unclear::of(text) {
+            let code = match unclear {
+                Unclear::Space(..) => "name_space",
+                Unclear::Invisible(_) => "name_invisible_character",
+                Unclear::NotComposed { .. } => "name_not_composed",
+            };
+            return Err(unclear.detail(code, "a name").at(path));
+        }
         Ok(Self(text.to_owned()))
     }
 
@@ -43,6 +54,100 @@ impl Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// Characters that show nothing or change how others show: Unicode's default ignorable code points, those that turn the
+/// direction of a text, its separators of lines, and the blank of Braille.
+const INVISIBLE: [(u32, u32); 19] = [
+    (0x00ad, 0x00ad),
+    (0x034f, 0x034f),
+    (0x061c, 0x061c),
+    (0x115f, 0x1160),
+    (0x17b4, 0x17b5),
+    (0x180b, 0x180f),
+    (0x200b, 0x200f),
+    (0x2028, 0x202e),
+    (0x2060, 0x206f),
+    (0x2800, 0x2800),
+    (0x3164, 0x3164),
+    (0xfe00, 0xfe0f),
+    (0xfeff, 0xfeff),
+    (0xffa0, 0xffa0),
+    (0xfff0, 0xfffb),
+    (0x1_3430, 0x1_343f),
+    (0x1_bca0, 0x1_bca3),
+    (0x1_d173, 0x1_d17a),
+    (0xe_0000, 0xe_0fff),
+];
+
+/// Why a text does not show what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unclear {
+    /// It has a white space at its begin or end, or one that is not the ordinary one.
+    Space(char, &'static str),
+    /// It has a character that cannot be seen.
+    Invisible(char),
+    /// It is not in Unicode's normal form C: characters are taken apart that are one there.
+    NotComposed {
+        /// The first character that is another one in that form.
+        found: char,
+        /// What is there in its place.
+        composed: char,
+        /// Its place, from 1.
+        position: usize,
+    },
+}
+
+impl Unclear {
+    /// Why `text` does not show what it is, if it does not.
+    pub fn of(text: &str) -> Option<Self> {
+        let is_space = |character: &char| character.is_whitespace();
+        if let Some(first) = text.chars().next().filter(is_space) {
+            return Some(Self::Space(first, "begins with"));
+        }
+        if let Some(last) = text.chars().next_back().filter(is_space) {
+            return Some(Self::Space(last, "ends with"));
+        }
+        if let Some(space) = text.chars().find(|character| character.is_whitespace() && *character != ' ') {
+            return Some(Self::Space(space, "has"));
+        }
+        let is_invisible = |character: &char| {
+            let code = u32::from(*character);
+            INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&code))
+        };
+        if let Some(invisible) = text.chars().find(is_invisible) {
+            return Some(Self::Invisible(invisible));
+        }
+        let mut pairs = text.chars().zip(text.nfc()).enumerate();
+        let different = pairs.find(|(_, (found, composed))| found != composed);
+        let (position, (found, composed)) = different?;
+        Some(Self::NotComposed { found, composed, position: position + 1 })
+    }
+
+    /// The mistake, in the words of what the text is, such as `a name`.
+    pub fn detail(&self, code: &'static str, what: &str) -> Detail {
+        let point = |character: char| format!("U+{:04X}", u32::from(character));
+        match self {
+            Self::Space(space, "has") => Detail::new(code, format!("{what} has no white space but the ordinary one"))
+                .hint(format!("write U+0020 in the place of {}", point(*space))),
+            Self::Space(space, place) => Detail::new(
+                code,
+                format!("{what} neither begins nor ends with white space, and this one {place} {}", point(*space)),
+            )
+            .hint("leave it out"),
+            Self::Invisible(character) => Detail::new(
+                code,
+                format!("{what} has no character that cannot be seen, and this one has {}", point(*character)),
+            )
+            .hint("leave it out"),
+            Self::NotComposed { found, composed, position } => {
+                let message = format!("{what} is in Unicode's normal form C (NFC), and this one is not");
+                let hint =
+                    format!("write {} in the place of {}, character {position}", point(*composed), point(*found));
+                Detail::new(code, message).hint(hint)
+            }
+        }
     }
 }
 
@@ -104,6 +209,37 @@ mod tests {
     fn a_name_is_neither_blank_nor_binary() {
         assert_eq!(Name::parse(" \t ", "name").unwrap_err().code, "name_empty");
         assert_eq!(Name::parse("a\0b", "name").unwrap_err().code, "name_control_character");
+    }
+
+    #[test]
+    fn two_names_that_look_alike_are_one() {
+        for (text, code, said) in [
+            (" a", "name_space", "begins with U+0020"),
+            ("a\u{a0}", "name_space", "ends with U+00A0"),
+            ("\u{3000}a", "name_space", "begins with U+3000"),
+            ("a\u{a0}b", "name_space", "U+0020 in the place of U+00A0"),
+            ("a\u{2028}b", "name_space", "U+2028"),
+            ("adults\u{200b}", "name_invisible_character", "U+200B"),
+            ("a\u{200d}b", "name_invisible_character", "U+200D"),
+            ("\u{feff}a", "name_invisible_character", "U+FEFF"),
+            ("a\u{202e}b", "name_invisible_character", "U+202E"),
+            ("a\u{ad}b", "name_invisible_character", "U+00AD"),
+            ("a\u{fe0f}", "name_invisible_character", "U+FE0F"),
+            ("\u{3164}", "name_invisible_character", "U+3164"),
+            ("a\u{e0041}", "name_invisible_character", "U+E0041"),
+            ("Jose\u{301}", "name_not_composed", "write U+00E9 in the place of U+0065, character 4"),
+            ("\u{212b}", "name_not_composed", "write U+00C5 in the place of U+212B, character 1"),
+            ("a\u{323}\u{307}b\u{307}\u{323}", "name_not_composed", "U+1EA1"),
+        ] {
+            let detail = Name::parse(text, "name").unwrap_err();
+            assert_eq!(detail.code, code, "{text:?}");
+            let words = format!("{} {}", detail.message, detail.hint.unwrap());
+            assert!(words.contains(said), "{words}");
+        }
+        for text in ["José", "a b  c", "日本 語", "Ünïcödé", "q\u{323}", "👍", "नमस्ते", "(a) [b] {c}", "한국"]
+        {
+            assert!(Name::parse(text, "name").is_ok(), "{text}");
+        }
     }
 
     #[test]

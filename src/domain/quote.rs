@@ -16,6 +16,27 @@ pub fn quoted(text: &str) -> String {
     quoted
 }
 
+/// `text` as a value that a message names: only what cannot be seen is escaped, so that words look as they are written.
+pub fn shown_text(text: &str) -> String {
+    let plain = |character: char| matches!(character, '"' | '\'' | '\\');
+    let escaped = |character: char| -> String {
+        if plain(character) { character.to_string() } else { character.escape_debug().to_string() }
+    };
+    let mut shown: String = text.chars().take(QUOTED_CHARS_MAX).map(escaped).collect();
+    if text.chars().nth(QUOTED_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// A value of JSON as a message names it: `JPY`, `3`.
+pub fn shown_value(value: &serde_json::Value) -> String {
+    match value.as_str() {
+        Some(text) => shown_text(text),
+        None => shown_text(&value.to_string()),
+    }
+}
+
 /// The path of what stands under `key` in the object at `parent`: `facts.age`, `facts["full name"]`.
 pub fn child_path(parent: &str, key: &str) -> String {
     match identifier_error(key).map(|detail| detail.code) {
@@ -40,6 +61,20 @@ mod tests {
         assert_eq!(child_path("facts", "full name"), "facts[\"full name\"]");
         assert_eq!(child_path("facts", "a\0\""), "facts[\"a\\0\\\"\"]");
         assert_eq!(element_path("facts.tags", 3), "facts.tags[3]");
+    }
+
+    #[test]
+    fn a_value_is_shown_as_it_is_written() {
+        for (value, shown) in [
+            (serde_json::json!("JPY"), "JPY"),
+            (serde_json::json!("say \"hi\" it's \\"), "say \"hi\" it's \\"),
+            (serde_json::json!("a\u{200b}\n"), "a\\u{200b}\\n"),
+            (serde_json::json!(1.0), "1.0"),
+            (serde_json::json!(true), "true"),
+        ] {
+            assert_eq!(shown_value(&value), shown);
+        }
+        assert_eq!(shown_text(&"é".repeat(101)), format!("{}…", "é".repeat(100)));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 
 use super::{Error, Page, PageRequest, Store, audit, tx::TenantTx};
 use crate::domain::{
-    AuditAction, AuditDraft, Author, Name, Quota, QuotaOverrides, Revision, System, Tenant, TenantDraft, TenantId,
-    TenantPatch, TenantScope, TenantStatus, Tier,
+    AtRevision, AuditAction, AuditDraft, Author, Name, Quota, QuotaOverrides, Revision, System, Tenant, TenantDraft,
+    TenantId, TenantPatch, TenantScope, TenantStatus, Tier,
 };
 
 /// Where a tenant stands, as the change log tells.
@@ -101,12 +101,12 @@ impl Store {
         Ok(tenant)
     }
 
-    /// Deletes a tenant and everything of it but its audit log, if it stands at `if_match` or none is given.
+    /// Deletes a tenant and everything of it but its audit log, if it stands at a revision that `if_match` allows.
     /// `Ok(None)`: there is none. `Ok(Some(Err(revision)))`: it stands at another revision.
     pub async fn delete_tenant(
         &self,
         scope: TenantScope,
-        if_match: Option<Revision>,
+        if_match: &AtRevision,
         author: &Author,
     ) -> Result<Option<Result<Revision, Revision>>, Error> {
         const OPERATION: &str = "delete tenant";
@@ -115,7 +115,7 @@ impl Store {
             tx.rollback().await?;
             return Ok(None);
         };
-        if if_match.is_some_and(|expected| expected != tenant.revision) {
+        if !if_match.allows(tenant.revision) {
             tx.rollback().await?;
             return Ok(Some(Err(tenant.revision)));
         }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::limits,
-    domain::quote::{child_path, element_path, quoted},
+    domain::quote::{child_path, element_path, shown_value},
     error::Detail,
 };
 
@@ -158,7 +158,7 @@ impl Reader {
                     continue;
                 }
             };
-            self.note(Detail::new(code, format!("`{}` {problem}", shown(value))).at(element_path(&path, index)));
+            self.note(Detail::new(code, format!("`{}` {problem}", shown_value(value))).at(element_path(&path, index)));
         }
         allowed
     }
@@ -195,9 +195,4 @@ fn outside(value: &Value, bounds: &Bounds) -> bool {
     let too_small = |number: f64| bounds.minimum.is_some_and(|minimum| number < minimum);
     let too_great = |number: f64| bounds.maximum.is_some_and(|maximum| number > maximum);
     value.as_str().is_some_and(too_long) || value.as_f64().is_some_and(|number| too_small(number) || too_great(number))
-}
-
-/// A value as a message shows it.
-fn shown(value: &Value) -> String {
-    quoted(&value.to_string())
 }

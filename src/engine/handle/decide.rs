@@ -208,6 +208,6 @@ mod tests {
         assert_eq!(refusal("[1e999]").0, "malformed_json");
         assert_eq!(refusal(&format!("{{\"x\":{}{}}}", "[".repeat(31), "]".repeat(31))).0, "json_too_deep");
         assert_eq!(refusal("{\"x\":\"\\u0000\",\"n\":\"\"}").0, "nul_character");
-        assert_eq!(refusal("{\"n\":\"\"}").1, "`facts.n` is an int, not a string");
+        assert_eq!(refusal("{\"n\":\"\"}").1, "`facts.n` must be an int, not a string");
     }
 }

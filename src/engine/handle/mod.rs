@@ -24,7 +24,9 @@ use self::write_lock::WriteLocks;
 use crate::{
     auth::Auth,
     config::limits,
-    domain::{Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantScope},
+    domain::{
+        AtRevision, Author, Change, ChangeOptions, Node, NodeId, Revision, Tenant, TenantDraft, TenantId, TenantScope,
+    },
     engine::{
         error::Error,
         follow::{self, heartbeat},
@@ -152,7 +154,7 @@ impl Engine {
     pub async fn delete_tenant(
         &self,
         scope: TenantScope,
-        if_match: Option<Revision>,
+        if_match: &AtRevision,
         author: &Author,
     ) -> Result<Revision, Error> {
         let tenant = scope.id();
@@ -182,7 +184,7 @@ impl Engine {
         let began = Instant::now();
         let transaction = shared.store.begin_change(scope).await?.ok_or(Error::TenantNotFound)?;
         let current = transaction.snapshot().revision();
-        if options.if_match.is_some_and(|revision| revision != current) {
+        if !options.if_match.allows(current) {
             return Err(Error::RevisionMismatch { current });
         }
         let served = shared.registry.entry(tenant).and_then(|entry| entry.set().cloned());

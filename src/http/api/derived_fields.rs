@@ -182,6 +182,6 @@ pub async fn delete(
     Ok(response::deleted(changed.revision))
 }
 
-fn options(author: Author, if_match: Option<crate::domain::Revision>, query: &BreakQuery) -> ChangeOptions {
+fn options(author: Author, if_match: crate::domain::AtRevision, query: &BreakQuery) -> ChangeOptions {
     ChangeOptions { if_match, on_broken: query.on_broken, author, ..ChangeOptions::default() }
 }

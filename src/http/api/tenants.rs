@@ -173,6 +173,6 @@ pub async fn delete(
     _: Query<()>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let revision = api.engine.delete_tenant(id, if_match, &author).await?;
+    let revision = api.engine.delete_tenant(id, &if_match, &author).await?;
     Ok(response::deleted(revision))
 }

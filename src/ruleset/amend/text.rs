@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use crate::{
     config::limits,
-    domain::quote::{element_path, quoted},
+    domain::{
+        Unclear,
+        quote::{element_path, quoted},
+    },
     error::Detail,
 };
 
@@ -39,6 +42,13 @@ pub(super) fn tag_errors(tags: &[String], path: &str) -> Vec<Detail> {
             Detail::new("tag_too_long", format!("a tag has at most {} characters", limits::TAG_CHARS_MAX))
         } else if tag.chars().any(char::is_control) {
             Detail::new("tag_control_character", "a tag has no control characters")
+        } else if let Some(unclear) = Unclear::of(tag) {
+            let code = match unclear {
+                Unclear::Space(..) => "tag_space",
+                Unclear::Invisible(_) => "tag_invisible_character",
+                Unclear::NotComposed { .. } => "tag_not_composed",
+            };
+            unclear.detail(code, "a tag")
         } else if !seen.insert(tag) {
             Detail::new("tag_duplicate", format!("the tag `{}` stands here twice", quoted(tag)))
         } else {
@@ -68,6 +78,18 @@ mod tests {
                 ("tag_control_character", "tags[2]".to_owned()),
                 ("tag_too_long", "tags[3]".to_owned()),
                 ("tag_duplicate", "tags[4]".to_owned()),
+            ]
+        );
+        let unclear: Vec<_> = tag_errors(&tags(&["a ", "a\u{200b}", "e\u{301}", "é"]), "tags")
+            .into_iter()
+            .map(|detail| (detail.code, detail.path.unwrap()))
+            .collect();
+        assert_eq!(
+            unclear,
+            [
+                ("tag_space", "tags[0]".to_owned()),
+                ("tag_invisible_character", "tags[1]".to_owned()),
+                ("tag_not_composed", "tags[2]".to_owned()),
             ]
         );
         let many: Vec<String> = (0..51).map(|n| n.to_string()).collect();

@@ -1,6 +1,7 @@
 //! Scalars: what JSON may stand for which type, and whether it is within its bounds.
 //!
-//! No message repeats a value: facts belong to the caller's customers.
+//! No message repeats a value, which belongs to the caller's customers, but one that is none of an enumeration; and that
+//! not where the schema calls it sensitive.
 
 use std::fmt;
 
@@ -14,7 +15,7 @@ use serde_json::Value as Json;
 use super::{duration::parse_duration, notes::Notes, place::Place};
 use crate::{
     cel::Value,
-    domain::{self, Field, FieldType},
+    domain::{self, Field, FieldType, quote::shown_value},
 };
 
 /// Base64 with or without its padding.
@@ -31,10 +32,15 @@ const WHOLE_DOUBLE_MAX: f64 = 9_007_199_254_740_992.0;
 pub(super) enum Number {
     Negative(i64),
     Positive(u64),
+    /// Written with a fraction, which a double has exactly if it is whole.
     Fraction(f64),
+    /// Written with a fraction or an exponent, and whole: `1e16`, `-3.0`.
+    WholePositive(u64),
+    /// The same, below zero.
+    WholeNegative(i64),
     /// Written with a fraction or an exponent, and not whole, whatever this nearest double is.
     Broken(f64),
-    /// Written without either, and beyond 64 bits.
+    /// Whole, and beyond 64 bits.
     Beyond(f64),
 }
 
@@ -42,17 +48,17 @@ impl Number {
     pub fn as_double(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a double takes the nearest number")]
         match self {
-            Self::Negative(number) => number as f64,
-            Self::Positive(number) => number as f64,
+            Self::Negative(number) | Self::WholeNegative(number) => number as f64,
+            Self::Positive(number) | Self::WholePositive(number) => number as f64,
             Self::Fraction(number) | Self::Broken(number) | Self::Beyond(number) => number,
         }
     }
 
-    /// The number if it has no fraction; written with one (`25.0`) only as far as a double is exact.
+    /// The number if it has no fraction, exactly as its digits say.
     fn as_whole(self) -> Option<i128> {
         match self {
-            Self::Negative(number) => Some(i128::from(number)),
-            Self::Positive(number) => Some(i128::from(number)),
+            Self::Negative(number) | Self::WholeNegative(number) => Some(i128::from(number)),
+            Self::Positive(number) | Self::WholePositive(number) => Some(i128::from(number)),
             #[expect(clippy::cast_possible_truncation, reason = "whole, and within the range")]
             Self::Fraction(number) => {
                 (number.fract() == 0.0 && number.abs() < WHOLE_DOUBLE_MAX).then_some(number as i128)
@@ -72,7 +78,7 @@ pub(super) fn mismatch(field: &Field, place: &Place, notes: &mut Notes, found: &
         FieldType::Int | FieldType::Object(_) => format!("an {}", field.field_type),
         other => format!("a {other}"),
     };
-    notes.wrong(place, "type_mismatch", format_args!("is {expected}, not {found}"));
+    notes.wrong(place, "type_mismatch", format_args!("must be {expected}, not {found}"));
 }
 
 /// A number for a field.
@@ -82,7 +88,8 @@ pub(super) fn read_number(field: &Field, place: &Place, notes: &mut Notes, numbe
         FieldType::Double => {
             let double = number.as_double();
             let allowed = |value: &Json| value.as_f64() == Some(double);
-            let bounded = number_in_bounds(field, place, notes, double) && in_enum(field, place, notes, allowed);
+            let found = || Json::from(double);
+            let bounded = number_in_bounds(field, place, notes, double) && in_enum(field, place, notes, allowed, found);
             bounded.then_some(Value::Double(double))
         }
         _ => {
@@ -95,7 +102,7 @@ pub(super) fn read_number(field: &Field, place: &Place, notes: &mut Notes, numbe
 fn read_whole(field: &Field, place: &Place, notes: &mut Notes, number: Number) -> Option<Value> {
     let whole = number.as_whole();
     if whole.is_none() && !matches!(number, Number::Beyond(_)) {
-        mismatch(field, place, notes, "a number with a fraction or an exponent");
+        mismatch(field, place, notes, "a number with a fraction");
         return None;
     }
     let value = whole.and_then(|whole| match field.field_type {
@@ -104,8 +111,8 @@ fn read_whole(field: &Field, place: &Place, notes: &mut Notes, number: Number) -
     });
     let (Some(whole), Some(value)) = (whole, value) else {
         let message = match field.field_type {
-            FieldType::Int => "is an int, and these are within -2^63 and 2^63 - 1",
-            _ => "is a uint, and these are within 0 and 2^64 - 1",
+            FieldType::Int => "must be an int, and these are within -2^63 and 2^63 - 1",
+            _ => "must be a uint, and these are within 0 and 2^64 - 1",
         };
         notes.wrong(place, "out_of_range", message);
         return None;
@@ -120,7 +127,8 @@ fn read_whole(field: &Field, place: &Place, notes: &mut Notes, number: Number) -
         return None;
     }
     let allowed = |value: &Json| value.as_number().and_then(serde_json::Number::as_i128) == Some(whole);
-    in_enum(field, place, notes, allowed).then_some(value)
+    let found = || i64::try_from(whole).map_or_else(|_| Json::from(u64::try_from(whole).unwrap_or(0)), Json::from);
+    in_enum(field, place, notes, allowed, found).then_some(value)
 }
 
 /// A string for a field: itself, or what its type reads from it.
@@ -132,7 +140,9 @@ pub(super) fn read_text(field: &Field, place: &Place, notes: &mut Notes, text: &
                 notes.wrong(place, "too_long", format_args!("has at most {most} characters"));
                 return None;
             }
-            in_enum(field, place, notes, |value| value.as_str() == Some(text)).then(|| Value::String(text.into()))
+            let found = || Json::from(crate::error::shortened(text));
+            in_enum(field, place, notes, |value| value.as_str() == Some(text), found)
+                .then(|| Value::String(text.into()))
         }
         FieldType::Bytes => read_bytes(field, place, notes, text),
         FieldType::Timestamp => read_timestamp(place, notes, text),
@@ -143,7 +153,7 @@ pub(super) fn read_text(field: &Field, place: &Place, notes: &mut Notes, text: &
                     place,
                     "invalid_duration",
                     "is no duration within ±292 years",
-                    "`1h30m`, `2.5s`, `-15ms`",
+                    "`1h30m`, `2.5s`, `-15ms`; `h` is the largest unit",
                 );
             }
             duration.map(Value::Duration)
@@ -184,7 +194,7 @@ pub(super) fn read_bool(field: &Field, place: &Place, notes: &mut Notes, truth: 
         mismatch(field, place, notes, "a bool");
         return None;
     }
-    in_enum(field, place, notes, |value| value.as_bool() == Some(truth)).then_some(Value::Bool(truth))
+    in_enum(field, place, notes, |value| value.as_bool() == Some(truth), || truth.into()).then_some(Value::Bool(truth))
 }
 
 fn number_in_bounds(field: &Field, place: &Place, notes: &mut Notes, number: f64) -> bool {
@@ -198,19 +208,27 @@ fn number_in_bounds(field: &Field, place: &Place, notes: &mut Notes, number: f64
 
 fn out_of_bounds(field: &Field, place: &Place, notes: &mut Notes) {
     let message = match (field.bounds.minimum, field.bounds.maximum) {
-        (Some(minimum), Some(maximum)) => format!("is within {minimum} and {maximum}"),
-        (Some(minimum), None) => format!("is at least {minimum}"),
-        (None, Some(maximum)) => format!("is at most {maximum}"),
+        (Some(minimum), Some(maximum)) => format!("must be within {minimum} and {maximum}"),
+        (Some(minimum), None) => format!("must be at least {minimum}"),
+        (None, Some(maximum)) => format!("must be at most {maximum}"),
         (None, None) => return,
     };
     notes.wrong(place, "out_of_bounds", message);
 }
 
-fn in_enum(field: &Field, place: &Place, notes: &mut Notes, is: impl Fn(&Json) -> bool) -> bool {
+fn in_enum(
+    field: &Field,
+    place: &Place,
+    notes: &mut Notes,
+    is: impl Fn(&Json) -> bool,
+    found: impl FnOnce() -> Json,
+) -> bool {
     let allowed = &field.bounds.allowed;
     let fits = allowed.is_empty() || allowed.iter().any(is);
     if !fits {
-        notes.wrong(place, "not_in_enum", format_args!("is one of {}", Listed(allowed)));
+        let got = if place.sensitive { String::new() } else { format!("; got `{}`", shown_value(&found())) };
+        let one_of = if allowed.len() > 1 { "one of " } else { "" };
+        notes.wrong(place, "not_in_enum", format_args!("must be {one_of}{}{got}", Listed(allowed)));
     }
     fits
 }
@@ -223,7 +241,7 @@ impl fmt::Display for Listed<'_> {
         const SHOWN: usize = 10;
         for (index, value) in self.0.iter().take(SHOWN).enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}`{}`", crate::domain::quote::quoted(&value.to_string()))?;
+            write!(f, "{comma}`{}`", shown_value(value))?;
         }
         match self.0.len().checked_sub(SHOWN) {
             Some(more) if more > 0 => write!(f, " and {more} more"),

@@ -191,12 +191,21 @@ impl<'j> Scanner<'j> {
         let number: serde_json::Number = serde_json::from_str(text).map_err(|_| Malformed)?;
         self.at += length;
         let whole = number.as_u64().map(Number::Positive).or_else(|| number.as_i64().map(Number::Negative));
-        let double = match text {
-            _ if !text.contains(['.', 'e', 'E']) => Number::Beyond,
-            _ if is_whole(text) => Number::Fraction,
-            _ => Number::Broken,
-        };
-        whole.or_else(|| number.as_f64().map(double)).ok_or(Malformed)
+        if let Some(whole) = whole {
+            return Ok(whole);
+        }
+        let double = number.as_f64().ok_or(Malformed)?;
+        Ok(match written(text) {
+            // Of the two zeros the sign would be lost.
+            Written::Whole(0) => Number::Fraction(double),
+            Written::Whole(whole) => match (u64::try_from(whole), i64::try_from(whole)) {
+                (Ok(whole), _) => Number::WholePositive(whole),
+                (_, Ok(whole)) => Number::WholeNegative(whole),
+                _ => Number::Beyond(double),
+            },
+            Written::Beyond => Number::Beyond(double),
+            Written::Broken => Number::Broken(double),
+        })
     }
 
     /// Passes over a value that nobody wants, however deep it is.
@@ -264,19 +273,36 @@ fn digits(bytes: &[u8], mut at: usize, mut number: u64) -> (u64, usize) {
     (number, at)
 }
 
-/// Whether a number is whole as it is written: its double may be so by rounding alone.
-fn is_whole(text: &str) -> bool {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+/// What a number is as it is written: its double may be whole by rounding alone.
+enum Written {
+    Whole(i128),
+    /// Whole, and greater than any that fits 64 bits.
+    Beyond,
+    /// With a fraction.
+    Broken,
+}
+
+fn written(text: &str) -> Written {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+    let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let decimals = decimals.trim_end_matches('0').len();
-    if decimals == 0 && whole.bytes().all(|byte| matches!(byte, b'-' | b'0')) {
-        return true;
+    let all = format!("{whole}{decimals}");
+    let significant = all.trim_matches('0');
+    if significant.is_empty() {
+        return Written::Whole(0);
     }
-    let zeros = if decimals == 0 { whole.len() - whole.trim_end_matches('0').len() } else { 0 };
+    let zeros = all.len() - all.trim_end_matches('0').len();
     let extreme = if exponent.starts_with('-') { i128::MIN } else { i128::MAX };
-    // Digits that are not zeros, and how many places the point is moved to their right; lengths of texts fit.
-    let moved = exponent.parse().unwrap_or(extreme).saturating_add(zeros as i128);
-    moved >= decimals as i128
+    // The power of ten that the significant digits are multiplied with; lengths of texts fit.
+    let power = exponent.parse().unwrap_or(extreme).saturating_add(zeros as i128 - decimals.len() as i128);
+    let Ok(power) = u32::try_from(power) else {
+        return if power < 0 { Written::Broken } else { Written::Beyond };
+    };
+    let scaled = |number: i128| number.checked_mul(10_i128.checked_pow(power)?);
+    match significant.parse().ok().and_then(scaled) {
+        Some(number) => Written::Whole(sign * number),
+        None => Written::Beyond,
+    }
 }
 
 /// Bytes before the first quote, backslash or control character.

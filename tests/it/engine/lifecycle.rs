@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tenet::{
-    domain::{Author, Change, TenantId, TenantPatch, TenantStatus},
+    domain::{AtRevision, Author, Change, TenantId, TenantPatch, TenantStatus},
     engine::{EngineOptions, Error},
 };
 
@@ -161,7 +161,7 @@ async fn a_deleted_tenant_is_unknown_at_once_here_and_within_the_bound_elsewhere
     for node in [&here, &elsewhere] {
         node.revision(tenant).await.unwrap();
     }
-    here.engine.delete_tenant(scope(tenant), None, &Author::default()).await.unwrap();
+    here.engine.delete_tenant(scope(tenant), &AtRevision::Any, &Author::default()).await.unwrap();
     assert!(matches!(here.revision(tenant).await, Err(Error::TenantNotFound)));
     within(Duration::from_secs(2), "deleted elsewhere", async || {
         matches!(elsewhere.revision(tenant).await, Err(Error::TenantNotFound))

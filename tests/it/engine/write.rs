@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tenet::{
-    domain::{Change, ChangeOptions, Revision, RulePatch, SchemaDefinition, TenantPatch},
+    domain::{AtRevision, Change, ChangeOptions, Revision, RulePatch, SchemaDefinition, TenantPatch},
     engine::Error,
     ruleset::{Outcome, Query, RuleResult, RuleSet, UnknownFacts},
 };
@@ -98,7 +98,7 @@ async fn a_change_for_another_revision_is_refused() {
     let database = TestDatabase::fresh().await;
     let node = Node::start(database.url()).await;
     let tenant = node.tenant("acme").await;
-    let options = ChangeOptions { if_match: Some(Revision(1)), ..ChangeOptions::default() };
+    let options = ChangeOptions { if_match: AtRevision::OneOf(vec![Revision(1)]), ..ChangeOptions::default() };
     let refused = node.engine.change(scope(tenant), Change::CreateRule(rule("late", "facts.n > 0")), options).await;
     assert!(matches!(refused, Err(Error::RevisionMismatch { current: Revision(2) })), "{refused:?}");
     assert_eq!(node.decide(tenant, 1).await, []);

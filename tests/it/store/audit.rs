@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 use tenet::{
-    domain::{ApiKeyId, AuditFault, Author, KeyDigest, Rule, Tenant, TenantId},
+    domain::{ApiKeyId, AtRevision, AuditFault, Author, KeyDigest, Rule, Tenant, TenantId},
     ruleset::Operation,
     store::{AuditFilter, PageRequest, Store},
 };
@@ -111,7 +111,7 @@ async fn what_is_not_changed_is_not_told_and_what_is_changed_always() {
     by_hand(&mut psql(&database).await, "revoke insert on audit_log from tenet_app".to_owned()).await;
     let transaction = store.begin_change(scope(acme.id)).await.unwrap().unwrap();
     transaction.commit(&[Operation::DeleteRule(adult.id)], &Author::default()).await.unwrap_err();
-    store.delete_tenant(scope(acme.id), None, &Author::default()).await.unwrap_err();
+    store.delete_tenant(scope(acme.id), &AtRevision::Any, &Author::default()).await.unwrap_err();
     assert_eq!(store.snapshot(scope(acme.id)).await.unwrap().unwrap().rules.len(), 1);
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgConnection};
 use tenet::{
-    domain::{Author, Revision, Tenant},
+    domain::{AtRevision, Author, Revision, Tenant},
     ruleset::Operation,
     store::{ChangeCursor, Head, Heard, Listener, Poll},
 };
@@ -33,7 +33,7 @@ async fn a_poll_tells_what_changed_since_the_last_one_and_once() {
     change(&store, &acme, &[Operation::InsertRule(rule("two"))]).await;
     assert_eq!(reconciler.poll(&mut cursor).await.unwrap(), Poll::Changes(vec![head(&acme, Some(3))]));
     assert_eq!(reconciler.poll(&mut cursor).await.unwrap(), Poll::Changes(vec![]));
-    store.delete_tenant(scope(globex.id), None, &Author::default()).await.unwrap();
+    store.delete_tenant(scope(globex.id), &AtRevision::Any, &Author::default()).await.unwrap();
     assert_eq!(reconciler.poll(&mut cursor).await.unwrap(), Poll::Changes(vec![head(&globex, None)]));
     assert_eq!(reconciler.poll(&mut cursor).await.unwrap(), Poll::Changes(vec![]));
 }
@@ -152,7 +152,7 @@ async fn a_listener_that_lost_its_connection_says_so_before_it_goes_on() {
     assert_eq!(next(&mut listener).await, Heard::Gap);
     change(&store, &acme, &[Operation::InsertRule(rule("three"))]).await;
     assert_eq!(next(&mut listener).await, Heard::Change(acme.id, Revision(4)));
-    store.delete_tenant(scope(acme.id), None, &Author::default()).await.unwrap();
+    store.delete_tenant(scope(acme.id), &AtRevision::Any, &Author::default()).await.unwrap();
     assert_eq!(next(&mut listener).await, Heard::Change(acme.id, Revision(5)));
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgListener};
 use tenet::{
-    domain::{Author, Revision, TenantId, TenantPatch, Tier},
+    domain::{AtRevision, Author, Revision, TenantId, TenantPatch, Tier},
     ruleset::Operation,
 };
 
@@ -100,14 +100,14 @@ async fn a_deletion_is_recorded_and_outlives_the_tenant() {
     let acme = tenant(&store, "acme").await;
     change(&store, &acme, &[Operation::InsertRule(rule("adult"))]).await;
     assert_eq!(
-        store.delete_tenant(scope(acme.id), Some(Revision(1)), &Author::default()).await.unwrap(),
+        store.delete_tenant(scope(acme.id), &AtRevision::OneOf(vec![Revision(1)]), &Author::default()).await.unwrap(),
         Some(Err(Revision(2)))
     );
     assert_eq!(
-        store.delete_tenant(scope(acme.id), Some(Revision(2)), &Author::default()).await.unwrap(),
+        store.delete_tenant(scope(acme.id), &AtRevision::OneOf(vec![Revision(2)]), &Author::default()).await.unwrap(),
         Some(Ok(Revision(3)))
     );
-    assert_eq!(store.delete_tenant(scope(acme.id), None, &Author::default()).await.unwrap(), None);
+    assert_eq!(store.delete_tenant(scope(acme.id), &AtRevision::Any, &Author::default()).await.unwrap(), None);
     assert_eq!(store.heads_unlike(&[(acme.id, Some(Revision(1)))]).await.unwrap()[0].revision, None);
     let mut owner = psql(&database).await;
     assert_eq!(
@@ -145,7 +145,7 @@ async fn each_revision_is_notified_once() {
     let acme = tenant(&store, "acme").await;
     let operations = [Operation::InsertRule(rule("one")), Operation::InsertRule(rule("two"))];
     change(&store, &acme, &operations).await;
-    store.delete_tenant(scope(acme.id), None, &Author::default()).await.unwrap();
+    store.delete_tenant(scope(acme.id), &AtRevision::Any, &Author::default()).await.unwrap();
     tenant(&store, "last").await;
     let mut heard = Vec::new();
     while heard.len() < 4 {

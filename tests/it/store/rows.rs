@@ -8,8 +8,8 @@ use std::{
 use sqlx::AssertSqlSafe;
 use tenet::{
     domain::{
-        Author, DerivedField, DerivedFieldId, Rule, SchemaDefinition, SchemaVersion, TenantDraft, TenantPatch,
-        TenantStatus, Tier,
+        AtRevision, Author, DerivedField, DerivedFieldId, Rule, SchemaDefinition, SchemaVersion, TenantDraft,
+        TenantPatch, TenantStatus, Tier,
     },
     error::ErrorKind,
     ruleset::{ChangelogEntry, Operation},
@@ -234,7 +234,7 @@ async fn a_tenant_that_is_not_there_has_nothing_to_read_or_change() {
     let database = TestDatabase::fresh().await;
     let store = connect(&database).await;
     let acme = tenant(&store, "acme").await;
-    store.delete_tenant(scope(acme.id), None, &Author::default()).await.unwrap();
+    store.delete_tenant(scope(acme.id), &AtRevision::Any, &Author::default()).await.unwrap();
     let page = PageRequest { cursor: None, limit: 5 };
     assert!(store.tenant(scope(acme.id)).await.unwrap().is_none());
     assert!(store.snapshot(scope(acme.id)).await.unwrap().is_none());
