@@ -136,9 +136,9 @@ fn every_mistake_of_a_file_is_told_at_its_place() {
 
 #[test]
 fn a_wrong_schema_is_told_at_the_field() {
-    let found = mistakes("schema:\n  facts:\n    age: itn\n    in: int\n");
+    let found = mistakes("schema:\n  facts:\n    age: itn\n    9in: int\n");
     let found: Vec<_> = found.iter().map(|(_, line, column, part)| (*line, *column, part.as_str())).collect();
-    assert_eq!(found, [(3, 10, "itn"), (4, 5, "in")]);
+    assert_eq!(found, [(3, 10, "itn"), (4, 5, "9in")]);
 }
 
 #[test]

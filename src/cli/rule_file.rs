@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     config::{limits, nearest},
     domain::{
-        DerivedFieldDraft, Name, RuleDraft, identifier_error,
+        DerivedFieldDraft, Name, RuleDraft, field_name_error,
         quote::{child_path, element_path, quoted},
     },
     error::Detail,
@@ -123,7 +123,7 @@ impl Reader {
 
     fn derived_field(&mut self, map: &Map<String, Value>, path: &str) -> Option<DerivedFieldDraft> {
         let name = self.text(map, path, "name")?;
-        if let Some(detail) = identifier_error(&name) {
+        if let Some(detail) = field_name_error(&name) {
             self.details.push(detail.at(child_path(path, "name")));
             return None;
         }

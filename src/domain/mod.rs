@@ -28,7 +28,7 @@ pub use author::Author;
 pub use change::{AtRevision, Change, ChangeOptions, OnBroken};
 pub use derived_field::{DerivedField, DerivedFieldDraft, DerivedFieldPatch};
 pub use id::{ApiKeyId, DerivedFieldId, Epoch, NodeId, Revision, RuleId, SchemaVersion, TenantId};
-pub use name::{Name, Unclear, identifier_error};
+pub use name::{Name, Unclear, field_name_error, identifier_error, selector};
 pub use node::{Node, Vitals};
 pub use quota::{Quota, QuotaExceeded, QuotaOverrides, QuotaPatch};
 pub use rule::{Rule, RuleDraft, RulePatch};

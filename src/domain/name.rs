@@ -2,7 +2,7 @@
 //!
 //! A name is taken as it is or refused, never changed: whoever looks it up again finds it by what they wrote.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
@@ -151,7 +151,7 @@ impl Unclear {
     }
 }
 
-/// Words that CEL keeps for itself: none of them can be selected as `facts.<word>`.
+/// Words that CEL keeps for itself: none of them is a variable.
 const RESERVED: [&str; 21] = [
     "as",
     "break",
@@ -176,8 +176,20 @@ const RESERVED: [&str; 21] = [
     "while",
 ];
 
-/// What is wrong with `text` as an identifier of a schema, if anything is.
+/// Those of them that its grammar does not take for a name: as fields they are written in backticks.
+const KEYWORDS: [&str; 4] = ["false", "in", "null", "true"];
+
+/// What is wrong with `text` as the name of an object, if anything is: it becomes a variable of CEL.
 pub fn identifier_error(text: &str) -> Option<Detail> {
+    if let Some(wrong) = field_name_error(text) {
+        return Some(wrong);
+    }
+    let detail = || Detail::new("identifier_reserved", format!("`{text}` is a reserved word of CEL"));
+    RESERVED.contains(&text).then(|| detail().hint("a field may be called so, an object may not"))
+}
+
+/// What is wrong with `text` as the name of a field, if anything is. A reserved word of CEL is one: it is only selected.
+pub fn field_name_error(text: &str) -> Option<Detail> {
     let mut characters = text.chars();
     let starts_well = characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if !starts_well || !characters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
@@ -189,10 +201,12 @@ pub fn identifier_error(text: &str) -> Option<Detail> {
         let message = format!("an identifier has at most {} characters", limits::IDENTIFIER_CHARS_MAX);
         return Some(Detail::new("identifier_too_long", message));
     }
-    if RESERVED.contains(&text) {
-        return Some(Detail::new("identifier_reserved", format!("`{text}` is a reserved word of CEL")));
-    }
     None
+}
+
+/// The name of a field as an expression selects it: a keyword in backticks.
+pub fn selector(name: &str) -> Cow<'_, str> {
+    if KEYWORDS.contains(&name) { format!("`{name}`").into() } else { name.into() }
 }
 
 #[cfg(test)]
@@ -253,5 +267,11 @@ mod tests {
             assert_eq!(identifier_error(text).map(|detail| detail.code), Some(code), "{text}");
         }
         assert_eq!(identifier_error("_a9"), None);
+        for (text, code) in
+            [("in", None), ("namespace", None), ("9a", Some("identifier_invalid")), ("", Some("identifier_invalid"))]
+        {
+            assert_eq!(field_name_error(text).map(|detail| detail.code), code, "{text}");
+        }
+        assert_eq!((selector("in"), selector("loop")), ("`in`".into(), "loop".into()));
     }
 }

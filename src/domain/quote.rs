@@ -2,7 +2,7 @@
 //!
 //! Not for values of facts: those stay out of messages altogether where the schema calls them sensitive.
 
-use super::identifier_error;
+use super::field_name_error;
 
 /// Characters of a caller's text that a message or path repeats.
 const QUOTED_CHARS_MAX: usize = 100;
@@ -39,8 +39,8 @@ pub fn shown_value(value: &serde_json::Value) -> String {
 
 /// The path of what stands under `key` in the object at `parent`: `facts.age`, `facts["full name"]`.
 pub fn child_path(parent: &str, key: &str) -> String {
-    match identifier_error(key).map(|detail| detail.code) {
-        None | Some("identifier_reserved") => format!("{parent}.{key}"),
+    match field_name_error(key) {
+        None => format!("{parent}.{key}"),
         Some(_) => format!("{parent}[\"{}\"]", quoted(key)),
     }
 }

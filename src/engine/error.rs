@@ -56,6 +56,9 @@ pub enum Error {
     /// The change would misread callers that send their facts flat.
     #[error("callers that send their facts flat would be misread")]
     BreaksFlatCallers,
+    /// The change would misread callers that send their facts under the name of the object.
+    #[error("callers that send their facts under the name of the object would be misread")]
+    BreaksNamedCallers,
     /// The tenant has as many as it may.
     #[error("a tenant has at most {1} {0}")]
     TooMany(&'static str, usize),
@@ -101,7 +104,8 @@ impl Error {
             | Self::TenantPinned
             | Self::TenantQuarantined
             | Self::Breaks(_)
-            | Self::BreaksFlatCallers => ErrorKind::Conflict,
+            | Self::BreaksFlatCallers
+            | Self::BreaksNamedCallers => ErrorKind::Conflict,
             Self::RevisionMismatch { .. } => ErrorKind::Precondition,
             Self::Invalid(_) | Self::TooMany(..) => ErrorKind::Unacceptable,
             Self::QuotaExceeded(exceeded) if exceeded.quota == Quota::RequestBytes => ErrorKind::TooLarge,
@@ -134,6 +138,7 @@ impl Error {
             Self::Invalid(_) => "invalid",
             Self::Breaks(_) => "would_break",
             Self::BreaksFlatCallers => "breaks_flat_callers",
+            Self::BreaksNamedCallers => "breaks_named_callers",
             Self::TooMany(..) => "too_many",
             Self::QuotaExceeded(_) => "quota_exceeded",
             Self::TenantBusy => "tenant_busy",
@@ -159,6 +164,7 @@ impl From<Refusal> for Error {
             Refusal::Invalid(details) => Self::Invalid(details),
             Refusal::Breaks(broken) => Self::Breaks(broken),
             Refusal::BreaksFlatCallers => Self::BreaksFlatCallers,
+            Refusal::BreaksNamedCallers => Self::BreaksNamedCallers,
             Refusal::QuotaExceeded(exceeded) => Self::QuotaExceeded(exceeded),
             Refusal::TooMany(what, most) => Self::TooMany(what, most),
         }

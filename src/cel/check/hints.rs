@@ -8,6 +8,7 @@ use crate::{
         value::Value,
     },
     config::nearest,
+    domain::selector,
 };
 
 /// Functions of other languages, and how to write them here.
@@ -101,7 +102,7 @@ pub(super) fn converted(left: (&Checked, &Type), right: (&Checked, &Type)) -> Op
 /// What is meant by a text in brackets behind an object, whose fields are selected by their names.
 pub(super) fn field_in_brackets<'a>(text: &str, key: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
     match names.clone().find(|name| *name == key).or_else(|| nearest(key, names)) {
-        Some(name) => format!("write `{text}.{name}`"),
+        Some(name) => format!("write `{text}.{}`", selector(name)),
         None => format!("the fields of an object are selected by name, such as `{text}.name`"),
     }
 }

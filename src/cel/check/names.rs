@@ -12,6 +12,7 @@ use crate::{
         value::Value,
     },
     config::nearest,
+    domain::selector,
 };
 
 /// A name, split where it was written with points.
@@ -107,7 +108,7 @@ impl Checker<'_> {
             // A field written without its object.
             self.env.objects().find_map(|(object, fields)| {
                 let field = nearest(name, fields.fields.iter().map(|field| field.name.as_str()))?;
-                Some(format!("{object}.{field}"))
+                Some(format!("{object}.{}", selector(field)))
             })
         });
         if let Some(word) = hints::foreign_word(name) {
@@ -210,7 +211,7 @@ impl Checker<'_> {
         let operand_text = self.text(operand.range);
         let failed = self.fail(range, "no_such_field", format!("`{operand_text}` has no field `{field}`"));
         match nearest(field, object.fields.iter().map(|field| field.name.as_str())) {
-            Some(near) => self.hint(format!("did you mean `{operand_text}.{near}`?")),
+            Some(near) => self.hint(format!("did you mean `{operand_text}.{}`?", selector(near))),
             None if object.fields.is_empty() => self.hint(format!("it has no fields: `{}` is empty", object.name)),
             None => {
                 let names: Vec<_> = object.fields.iter().take(8).map(|field| format!("`{}`", field.name)).collect();

@@ -63,9 +63,44 @@ impl SchemaDefinition {
         &self.json
     }
 
+    /// Whether callers that name the object are misread under `next`: they mean the object, and a field bears its name
+    /// there; or they mean such a field, and there is none any more.
+    pub fn breaks_named_callers(&self, next: &Self) -> bool {
+        let Some(after) = next.only() else { return false };
+        match self.only() {
+            Some(before) if before.bears_its_name() => after.name == before.name && !after.bears_its_name(),
+            _ => self.objects.iter().any(|object| after.bears(&object.name)),
+        }
+    }
+
+    /// What is accepted and may surprise.
+    pub fn warnings(&self) -> Vec<Detail> {
+        let Some(object) = self.only().filter(|object| object.bears_its_name()) else { return Vec::new() };
+        let name = &object.name;
+        let message =
+            format!("`{name}` has a field `{name}`: `{{\"{name}\": …}}` is that field, and facts are sent flat alone");
+        let hint = "call one of them otherwise, so that facts may be sent under the name of the object as well";
+        vec![Detail::new("object_name_as_field", message).at(format!("definition.{name}.{name}")).hint(hint)]
+    }
+
+    fn only(&self) -> Option<&ObjectDefinition> {
+        if let [only] = self.objects.as_slice() { Some(only) } else { None }
+    }
+
     /// Whether callers that send their facts flat under `self` are misread under `next`.
     pub fn breaks_flat_callers(&self, next: &Self) -> bool {
         self.objects.len() == 1 && next.objects.len() > 1
+    }
+}
+
+impl ObjectDefinition {
+    fn bears(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| field.name == name)
+    }
+
+    /// Whether a field has the object's own name, so that facts are never looked for under it.
+    fn bears_its_name(&self) -> bool {
+        self.bears(&self.name)
     }
 }
 

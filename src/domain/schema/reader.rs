@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::{limits, nearest},
     domain::{
-        identifier_error,
+        field_name_error, identifier_error,
         quote::{child_path, quoted},
     },
     error::Detail,
@@ -177,7 +177,9 @@ impl Reader {
         let mut fields = Vec::with_capacity(map.len().min(limits::OBJECT_FIELDS_MAX));
         for (name, json) in map.iter().take(limits::OBJECT_FIELDS_MAX) {
             let path = child_path(path, name);
-            self.identifier(name, &path);
+            if let Some(detail) = field_name_error(name) {
+                self.note(detail.at(&path));
+            }
             fields.extend(self.field(name, json, &path, depth));
         }
         fields.sort_by(|a, b| a.name.cmp(&b.name));

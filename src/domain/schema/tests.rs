@@ -68,7 +68,6 @@ fn each_mistake_has_its_code_and_place() {
         (json!({"type": "string", "items": "int"}), "not_applicable", ".items"),
         (json!({"type": "list", "items": {"type": "int", "required": true}}), "not_applicable", ".items.required"),
         (json!({"type": "list", "items": {"a": "nope"}}), "type_unknown", ".items.a"),
-        (json!({"in": "int"}), "identifier_reserved", ".in"),
         (json!({"a b": "int"}), "identifier_invalid", "[\"a b\"]"),
         (json!({"a\0": "int"}), "identifier_invalid", "[\"a\\0\"]"),
         (json!({"ä": "int"}), "identifier_invalid", "[\"ä\"]"),
@@ -271,4 +270,41 @@ fn a_key_that_a_field_does_not_have_is_answered_with_those_that_it_has() {
         assert_eq!(detail.code, "key_unknown");
         assert!(detail.hint.as_ref().unwrap().starts_with(hint), "{detail:?}");
     }
+}
+
+#[test]
+fn a_reserved_word_is_a_field_and_no_object() {
+    let words = ["namespace", "package", "loop", "in", "true", "null", "function", "as"];
+    let fields: serde_json::Map<_, _> = words.iter().map(|word| ((*word).to_owned(), json!("int"))).collect();
+    let definition = SchemaDefinition::parse(&json!({"facts": {"nested": fields.clone(), "for": "int"}})).unwrap();
+    assert_eq!(definition.objects()[0].fields.len(), 2);
+    for word in words {
+        let details = SchemaDefinition::parse(&json!({ (word): {"a": "int"} })).unwrap_err();
+        assert_eq!(details[0].code, "identifier_reserved", "{word}");
+    }
+}
+
+#[test]
+fn a_field_of_its_objects_own_name_breaks_callers_that_name_the_object() {
+    let plain = json!({"facts": {"age": "int"}});
+    let bearing = json!({"facts": {"age": "int", "facts": {"age": "int"}}});
+    let other = json!({"user": {"age": "int", "facts": {"age": "int"}}});
+    let two = json!({"facts": {"age": "int"}, "user": {"age": "int"}});
+    for (before, after, is_broken) in [
+        (&plain, &bearing, true),
+        (&bearing, &plain, true),
+        (&two, &bearing, true),
+        (&plain, &other, true),
+        (&plain, &plain, false),
+        (&bearing, &bearing, false),
+        (&two, &plain, false),
+        (&plain, &two, false),
+        (&bearing, &two, false),
+    ] {
+        assert_eq!(parse(before).breaks_named_callers(&parse(after)), is_broken, "{before} {after}");
+    }
+    let warnings =
+        |json| parse(json).warnings().into_iter().map(|detail| (detail.code, detail.path.unwrap())).collect::<Vec<_>>();
+    assert_eq!(warnings(&bearing), [("object_name_as_field", "definition.facts.facts".to_owned())]);
+    assert_eq!((warnings(&plain), warnings(&two), warnings(&other)), (vec![], vec![], vec![]));
 }

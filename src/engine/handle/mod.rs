@@ -97,6 +97,8 @@ pub struct Checked {
     pub breaks: Vec<Broken>,
     /// Whether callers that send their facts flat would be misread.
     pub breaks_flat_callers: bool,
+    /// Whether callers that send their facts under the name of the object would be misread.
+    pub breaks_named_callers: bool,
 }
 
 /// What readiness is judged by.
@@ -260,13 +262,15 @@ impl Engine {
         let look = move || {
             let served = served.as_deref().map(|set| &**set);
             let strict = amend(&snapshot, served, &change, &options);
-            let breaks_flat_callers = matches!(strict, Err(Refusal::BreaksFlatCallers));
-            let result = if breaks_flat_callers { amend(&snapshot, served, &change, &accepting) } else { strict };
-            (result.map(drop), breaks_flat_callers)
+            let breaks = [Refusal::BreaksFlatCallers, Refusal::BreaksNamedCallers];
+            let [flat, named] = breaks.map(|refusal| strict.as_ref().is_err_and(|found| *found == refusal));
+            let result = if flat || named { amend(&snapshot, served, &change, &accepting) } else { strict };
+            (result.map(drop), flat, named)
         };
-        let (result, breaks_flat_callers) =
+        let (result, breaks_flat_callers, breaks_named_callers) =
             tokio::task::spawn_blocking(look).await.map_err(|_| Error::Internal("compiling the change panicked"))?;
-        let mut checked = Checked { revision, details: Vec::new(), breaks: Vec::new(), breaks_flat_callers };
+        let mut checked =
+            Checked { revision, details: Vec::new(), breaks: Vec::new(), breaks_flat_callers, breaks_named_callers };
         match result {
             Ok(()) => {}
             Err(Refusal::Breaks(broken)) => checked.breaks = broken,

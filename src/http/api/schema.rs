@@ -88,6 +88,11 @@ pub struct SchemaCheck {
     breaks: Vec<BrokenItem>,
     /// Whether callers that send their facts flat would be misread.
     breaks_flat_callers: bool,
+    /// Whether callers that send their facts under the name of the object would be misread.
+    breaks_named_callers: bool,
+    /// What would be accepted and may surprise.
+    #[schema(value_type = Vec<ErrorDetail>)]
+    warnings: Vec<Detail>,
     /// The tenant's revision that was looked at.
     revision: Revision,
 }
@@ -272,21 +277,27 @@ pub async fn check(
     _: Query<()>,
     Body(body): Body<SchemaBody>,
 ) -> Result<HttpResponse, Error> {
-    let checked = match SchemaDefinition::parse(&body.definition) {
+    let parsed = SchemaDefinition::parse(&body.definition);
+    let warnings = parsed.as_ref().map(SchemaDefinition::warnings).unwrap_or_default();
+    let checked = match parsed {
         Ok(definition) => api.engine.check(tenant, Change::PutSchema(definition)).await?,
         Err(details) => unreadable(&api, tenant, details).await?,
     };
-    let (errors, breaks) = (checked.details, response::broken_items(checked.breaks));
-    let valid = errors.is_empty() && breaks.is_empty() && !checked.breaks_flat_callers;
-    let breaks_flat_callers = checked.breaks_flat_callers;
-    response::ok(
-        checked.revision,
-        &SchemaCheck { valid, errors, breaks, breaks_flat_callers, revision: checked.revision },
-    )
+    let Checked { revision, details: errors, breaks, breaks_flat_callers, breaks_named_callers } = checked;
+    let valid = errors.is_empty() && breaks.is_empty() && !breaks_flat_callers && !breaks_named_callers;
+    let breaks = response::broken_items(breaks);
+    let check = SchemaCheck { valid, errors, breaks, breaks_flat_callers, breaks_named_callers, warnings, revision };
+    response::ok(revision, &check)
 }
 
 /// A definition that says nothing breaks nothing.
 async fn unreadable(api: &AppState, tenant: TenantScope, details: Vec<Detail>) -> Result<Checked, Error> {
     let tenant = api.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
-    Ok(Checked { revision: tenant.revision, details, breaks: Vec::new(), breaks_flat_callers: false })
+    Ok(Checked {
+        revision: tenant.revision,
+        details,
+        breaks: Vec::new(),
+        breaks_flat_callers: false,
+        breaks_named_callers: false,
+    })
 }

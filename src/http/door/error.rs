@@ -262,6 +262,7 @@ fn next_step(code: &str) -> Option<&'static str> {
         "tenant_quarantined" => Some("`POST /api/v1/tenants/{tenantId}/runtime/release` does that"),
         "schema_exists" => Some("`PUT` makes its next version"),
         "would_break" => Some("mend what `errors` lists first, or let it be deactivated with `?onBroken=deactivate`"),
+        "breaks_named_callers" => Some("once they send their facts flat, ask again with `?acceptBreaking=true`"),
         "breaks_flat_callers" => Some("once they name the object, ask again with `?acceptBreaking=true`"),
         _ => None,
     }
@@ -363,6 +364,7 @@ mod tests {
             (engine::Error::SchemaExists, "PUT"),
             (engine::Error::Breaks(Vec::new()), "?onBroken=deactivate"),
             (engine::Error::BreaksFlatCallers, "?acceptBreaking=true"),
+            (engine::Error::BreaksNamedCallers, "?acceptBreaking=true"),
         ] {
             let detail = Error::from(error).detail;
             assert!(detail.contains(step), "{detail}");

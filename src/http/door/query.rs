@@ -209,14 +209,15 @@ impl Parameters for BreakQuery {
     }
 }
 
-/// What becomes of what a schema would break, and of callers that send their facts flat.
+/// What becomes of what a schema would break, and of callers that it would misread.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct SchemaChangeQuery {
     /// `refuse` (the default): 409 with what would break. `deactivate`: it is deactivated by the same change.
     #[param(inline, value_type = Option<OnBrokenWord>)]
     pub on_broken: OnBroken,
-    /// Whether callers that send their facts flat may be broken, because one object becomes several.
+    /// Whether callers may be misread: those that send their facts flat, because one object becomes several, or those
+    /// that name the object, because a field has its name.
     #[param(value_type = Option<bool>, default = false)]
     pub accept_breaking: bool,
 }

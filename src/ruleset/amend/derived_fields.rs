@@ -3,7 +3,7 @@
 use super::{Draft, Outcome, Refusal, draft::Target, text::description_error};
 use crate::{
     config::limits,
-    domain::{DerivedField, DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch, identifier_error},
+    domain::{DerivedField, DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch, field_name_error},
 };
 
 const KIND: &str = "derived field";
@@ -75,7 +75,7 @@ pub(super) fn delete(draft: &mut Draft, id: DerivedFieldId) -> Result<(), Refusa
 }
 
 fn check_name(draft: &mut Draft, id: DerivedFieldId, name: &str) -> Result<(), Refusal> {
-    if let Some(detail) = identifier_error(name) {
+    if let Some(detail) = field_name_error(name) {
         draft.details.push(detail.at("name"));
     } else if draft.after.derived_fields.iter().any(|field| field.id != id && field.name == name) {
         return Err(Refusal::NameTaken(name.to_owned()));

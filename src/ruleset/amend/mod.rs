@@ -125,6 +125,8 @@ pub enum Refusal {
     Breaks(Vec<Broken>),
     /// It would change how callers must send their facts.
     BreaksFlatCallers,
+    /// It would change what callers mean that send their facts under the name of the object.
+    BreaksNamedCallers,
     /// It would go beyond a quota of the tenant.
     QuotaExceeded(QuotaExceeded),
     /// More rules or derived fields than any tenant may have.

@@ -20,7 +20,7 @@ pub(super) fn put(draft: &mut Draft, definition: &SchemaDefinition, options: &Ch
     if draft.after.schema.as_ref().is_some_and(|schema| *schema.definition == *definition) {
         return Ok(());
     }
-    refuse_breaking_flat_callers(draft, definition, options)?;
+    refuse_breaking_callers(draft, definition, options)?;
     install_next(draft, definition);
     Ok(())
 }
@@ -31,19 +31,18 @@ pub(super) fn activate(draft: &mut Draft, schema: &Schema, options: &ChangeOptio
     if draft.after.schema.as_ref().is_some_and(|active| active.version == schema.version) {
         return Ok(());
     }
-    refuse_breaking_flat_callers(draft, &schema.definition, options)?;
+    refuse_breaking_callers(draft, &schema.definition, options)?;
     draft.schema_action = Some("activate");
     draft.after.schema = Some(Schema { active: true, ..schema.clone() });
     Ok(())
 }
 
-fn refuse_breaking_flat_callers(
-    draft: &Draft,
-    next: &SchemaDefinition,
-    options: &ChangeOptions,
-) -> Result<(), Refusal> {
-    let breaks = draft.after.schema.as_ref().is_some_and(|schema| schema.definition.breaks_flat_callers(next));
-    if breaks && !options.accept_breaking { Err(Refusal::BreaksFlatCallers) } else { Ok(()) }
+fn refuse_breaking_callers(draft: &Draft, next: &SchemaDefinition, options: &ChangeOptions) -> Result<(), Refusal> {
+    let Some(schema) = draft.after.schema.as_ref().filter(|_| !options.accept_breaking) else { return Ok(()) };
+    if schema.definition.breaks_flat_callers(next) {
+        return Err(Refusal::BreaksFlatCallers);
+    }
+    if schema.definition.breaks_named_callers(next) { Err(Refusal::BreaksNamedCallers) } else { Ok(()) }
 }
 
 fn install_next(draft: &mut Draft, definition: &SchemaDefinition) {

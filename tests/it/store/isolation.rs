@@ -200,7 +200,13 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
 async fn deleting_a_tenant_leaves_nothing_of_it_and_everything_of_the_others() {
     let database = TestDatabase::fresh().await;
     let [acme, _] = twins(&database).await;
-    connect(&database).await.delete_tenant(scope(acme.id), &AtRevision::Any, &Author::default()).await.unwrap().unwrap().unwrap();
+    connect(&database)
+        .await
+        .delete_tenant(scope(acme.id), &AtRevision::Any, &Author::default())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
     let mut owner = psql(&database).await;
     for table in TENANT_TABLES {
         assert_eq!(count(&mut owner, table).await, 1, "{table}");

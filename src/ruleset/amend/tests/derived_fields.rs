@@ -24,7 +24,7 @@ fn derived_fields_are_created_once_they_compile() {
         (tenant(), create("f", "facts.age >= 18"), &refusing(), "+field f"),
         (tenant(), create("f", "facts.nope"), &refusing(), "invalid expression"),
         (tenant(), create("9f", "facts.nope"), &refusing(), "invalid name expression"),
-        (tenant(), create("in", "true"), &refusing(), "invalid name"),
+        (tenant(), create("9in", "true"), &refusing(), "invalid name"),
         (tenant(), create("f", "derived.f"), &refusing(), "invalid expression"),
         (tenant().field("g", "derived.f"), create("f", "derived.g"), &refusing(), "invalid expression"),
         (tenant().field("f", "true"), create("f", "true"), &refusing(), "taken f"),

@@ -49,6 +49,7 @@ fn outcome(snapshot: &Snapshot, change: &Change, options: &ChangeOptions) -> Str
         Err(Refusal::NotFound(kind)) => format!("no {kind}"),
         Err(Refusal::NameTaken(name)) => format!("taken {name}"),
         Err(Refusal::BreaksFlatCallers) => "breaks flat callers".to_owned(),
+        Err(Refusal::BreaksNamedCallers) => "breaks named callers".to_owned(),
         Err(Refusal::QuotaExceeded(exceeded)) => format!("over {} {}", exceeded.quota.name(), exceeded.limit),
         Err(Refusal::TooMany(kind, most)) => format!("more than {most} {kind}"),
         Err(Refusal::NamesRepeated(details) | Refusal::Invalid(details)) => {

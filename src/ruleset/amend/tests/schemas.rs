@@ -115,3 +115,46 @@ fn a_word_that_rules_name_is_not_removed_from_an_enumeration() {
     assert_eq!(broken[0].details[0].code, "not_in_enum");
     assert_eq!(broken[0].details[0].hint.as_deref(), Some("it is one of `free`, `pro`"));
 }
+
+#[test]
+fn callers_that_name_the_object_are_not_broken_by_accident() {
+    let bearing = json!({"facts": {"age": "int", "facts": {"age": "int"}}});
+    let plain = json!({"facts": {"age": "int"}});
+    let accepting = ChangeOptions { accept_breaking: true, ..refusing() };
+    check(vec![
+        (with_schema(&plain), Change::PutSchema(definition(&bearing)), &refusing(), "breaks named callers"),
+        (with_schema(&plain), Change::PutSchema(definition(&bearing)), &accepting, "+schema 2, log update 0/0"),
+        (with_schema(&plain), Change::ActivateSchema(schema(2, &bearing)), &refusing(), "breaks named callers"),
+        (with_schema(&bearing), Change::PutSchema(definition(&plain)), &refusing(), "breaks named callers"),
+        (tenant_alone(), Change::PutSchema(definition(&bearing)), &refusing(), "+schema 1, log create 0/0"),
+    ]);
+}
+
+#[test]
+fn reserved_words_are_selected_as_fields() {
+    let fields = json!({"namespace": "string", "package": "string", "loop": "int", "in": "bool", "null": "string"});
+    let snapshot = || with_schema(&json!({"facts": {"meta": fields.clone(), "namespace": "string", "in": "int"}}));
+    let rules = [
+        "facts.namespace == 'x' && has(facts.namespace)",
+        "facts.meta.package == 'x' || facts.meta.loop > 3",
+        "facts.`in` > 3 && facts.meta.`in`",
+        "has(facts.meta.`null`) && facts.?meta.?`null`.orValue('') == 'x'",
+        "derived.loop",
+    ];
+    for expression in rules {
+        let with_field = snapshot().field("loop", "facts.`in` > 1");
+        let made = Change::CreateRule(rule("r", expression));
+        assert_eq!(outcome(&with_field, &made, &refusing()), "+rule r", "{expression}");
+    }
+    let set = RuleSet::compile(&snapshot(), None);
+    for (expression, hint) in [
+        ("facts.in > 3", "a field of this name is written in backticks: .`in`"),
+        ("facts.im > 3", "did you mean `facts.`in``?"),
+        ("facts['in'] > 3", "write `facts.`in``"),
+        ("namespace == 'x'", "use another name"),
+    ] {
+        assert_eq!(set.check_rule(expression).details[0].hint.as_deref(), Some(hint), "{expression}");
+    }
+    let created = Change::CreateDerivedField(field("package", "facts.`in` + 1"));
+    assert_eq!(outcome(&snapshot(), &created, &refusing()), "+field package");
+}

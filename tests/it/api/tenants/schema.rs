@@ -122,10 +122,10 @@ async fn a_schema_is_refused_with_everything_that_is_wrong_with_it() {
     let app = TestApp::start().await;
     let tenant = app.create_tenant("acme").await;
     let path = format!("/api/v1/tenants/{tenant}/schema");
-    let wrong = definition(&json!({"age": "integer", "in": "string", "country": {"type": "string", "maxLength": -1}}));
+    let wrong = definition(&json!({"age": "integer", "9in": "string", "country": {"type": "string", "maxLength": -1}}));
     let refused = problem(&app.client.post_json(&path, &wrong).await.unwrap(), 422);
     let paths: Vec<_> = mistakes(&refused).into_iter().map(|(_, path)| path).collect();
-    for path in ["definition.facts.age", "definition.facts.in", "definition.facts.country.maxLength"] {
+    for path in ["definition.facts.age", "definition.facts[\"9in\"]", "definition.facts.country.maxLength"] {
         assert!(paths.iter().any(|found| found == path), "{path} in {paths:?}");
     }
     let check = body(&app.client.post_json(&format!("{path}/check"), &wrong).await.unwrap(), 200);
@@ -138,5 +138,23 @@ async fn a_schema_is_refused_with_everything_that_is_wrong_with_it() {
     let refused = app.client.request(tenet::client::Method::PUT, &path, &headers, twice).await.unwrap();
     let expected = ("duplicate_key".to_owned(), "definition.facts.age".to_owned());
     assert_eq!(mistakes(&problem(&refused, 422)), [expected]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_field_gets_the_name_of_its_object_only_when_that_is_accepted() {
+    let app = TestApp::start().await;
+    let tenant = app.create_tenant_with_schema("acme", &json!({"age": "int"})).await;
+    let path = format!("/api/v1/tenants/{tenant}/schema");
+    let bearing = json!({"definition": {"facts": {"age": "int", "facts": {"age": "int"}}}});
+    let check = body(&app.client.post_json(&format!("{path}/check"), &bearing).await.unwrap(), 200);
+    assert_eq!((&check["breaksNamedCallers"], &check["valid"]), (&json!(true), &json!(false)));
+    assert_eq!(check["warnings"][0]["code"], "object_name_as_field");
+    assert_eq!(problem(&app.client.put_json(&path, &bearing).await.unwrap(), 409)["code"], "breaks_named_callers");
+    let accepted = app.client.put_json(&format!("{path}?acceptBreaking=true"), &bearing).await.unwrap();
+    assert_eq!(body(&accepted, 200)["version"], 2);
+    let check = body(&app.client.post_json(&format!("{path}/check"), &bearing).await.unwrap(), 200);
+    assert_eq!((&check["breaksNamedCallers"], &check["valid"]), (&json!(false), &json!(true)));
+    assert_eq!(check["warnings"][0]["code"], "object_name_as_field");
     app.stop().await;
 }
