@@ -18,6 +18,7 @@ mod first_example;
 mod harness;
 mod limits;
 mod process;
+mod reports;
 mod sensitive;
 mod migrations;
 mod store;
