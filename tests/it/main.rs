@@ -17,6 +17,7 @@ mod engine;
 mod first_example;
 mod harness;
 mod limits;
+mod logs;
 mod process;
 mod reports;
 mod sensitive;

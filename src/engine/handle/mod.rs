@@ -241,7 +241,7 @@ impl Engine {
                 // What is served is of the time before a restore: its numbers say nothing.
                 Ok(Some(_)) if !left.is_zero() => self.inner.shared.hint(tenant, Want::Fresh),
                 Ok(_) | Err(Error::Stopping) => {
-                    warn!(%tenant, revision = %written.revision, "committed, and not served by this node yet");
+                    warn!(%tenant, revision = written.revision.0, "committed, and not served by this node yet");
                     return;
                 }
                 // Its actor failed, or many wait: a client that was answered now would read what it overwrote.

@@ -178,7 +178,8 @@ impl SupervisorState {
             return self.shared.registry.has_left(tenant);
         }
         let exit = reason.downcast_ref::<Exit>().copied().unwrap_or(Exit::Panicked);
-        error!(%tenant, %exit, %reason, "a tenant's actor failed; its last good rule set stays");
+        // Without the reason: what a panic says may quote a rule.
+        error!(%tenant, %exit, "a tenant's actor failed; its last good rule set stays");
         if let (Exit::Panicked, Some(entry)) = (exit, self.shared.registry.entry(tenant)) {
             entry.resident.failed(format!("{exit}: {reason}"));
         }

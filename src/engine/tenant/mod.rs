@@ -27,6 +27,7 @@ use crate::{
         resident::{LastLoad, Resident, hints::Want, live_set::LiveSet},
         shared::{Shared, jitter_permille},
     },
+    error::Subject,
 };
 
 /// What the actor starts with.
@@ -176,8 +177,8 @@ impl TenantState {
             Publication::Known | Publication::Overtaken | Publication::Unordered => {}
             Publication::Regression => {
                 self.args.shared.metrics.revision_regression();
-                error!(tenant = %self.args.tenant, served = ?self.version().map(|served| served.revision),
-                    stored = %set.revision(),
+                let served = self.version().map(|served| served.revision.0);
+                error!(tenant = %self.args.tenant, served, stored = set.revision().0,
                     "the database holds an older revision than is served: it was restored without a new epoch");
             }
         }
@@ -212,9 +213,9 @@ impl TenantState {
         let is_newer = self.version().is_some_and(|served| served.revision < set.revision());
         self.args.shared.metrics.programs(report.compiled, report.reused);
         for broken in set.broken() {
-            warn!(%tenant, revision = %set.revision(), subject = ?broken.subject, "does not compile, set aside");
+            warn_of_broken(tenant, set.revision(), &broken.subject);
         }
-        debug!(%tenant, revision = %set.revision(), compiled = report.compiled, reused = report.reused, "published");
+        debug!(%tenant, revision = set.revision().0, compiled = report.compiled, reused = report.reused, "published");
         self.args.shared.registry.publish(tenant, &self.args.resident, set);
         self.args.shared.make_room();
         if is_newer {
@@ -298,5 +299,18 @@ impl TenantState {
             // An actor that has stopped meanwhile has handed its callers on.
             let _ = message::send(&myself, &resident, TenantMsg::Loaded(result));
         });
+    }
+}
+
+/// Tells of what is set aside by its id: no name of a tenant's is logged.
+fn warn_of_broken(tenant: TenantId, revision: Revision, subject: &Subject) {
+    let revision = revision.0;
+    match subject {
+        Subject::Rule { rule_id, .. } => {
+            warn!(%tenant, revision, rule = %rule_id, "a stored rule does not compile; it is set aside");
+        }
+        Subject::DerivedField { field_id, .. } => {
+            warn!(%tenant, revision, derived_field = %field_id, "a stored derived field does not compile; it is set aside");
+        }
     }
 }
