@@ -18,7 +18,7 @@ use tenet::{
         Store, StoreOptions,
         migrate::{self, MigrateOptions},
     },
-    telemetry::Metrics,
+    telemetry::{Metrics, MetricsFormat},
 };
 use tokio::runtime::Runtime;
 
@@ -176,7 +176,7 @@ impl Node {
     }
 
     fn metric(&self, name: &str) -> f64 {
-        let text = self.metrics.encode().unwrap();
+        let text = self.metrics.encode(MetricsFormat::OpenMetrics).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap().parse().unwrap()
     }

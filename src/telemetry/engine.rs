@@ -3,13 +3,10 @@
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::{Registry, Unit},
+    registry::Unit,
 };
 
-use super::{
-    histogram::Histogram,
-    metrics::{counter, request_histogram},
-};
+use super::{families::Families, histogram::Histogram, metrics::request_histogram};
 
 /// The counters of the engine.
 pub(super) struct Engine {
@@ -43,57 +40,50 @@ pub(super) struct StateLabels {
 
 impl Engine {
     /// All at zero, and registered.
-    pub fn register(registry: &mut Registry) -> Self {
+    pub fn register(families: &mut Families) -> Self {
         let engine = Self {
-            resident_misses: counter(
-                registry,
+            resident_misses: families.counter(
                 "resident_misses",
-                "Requests that waited for a rule set: it was not in memory, or too old",
+                "Requests that waited for a rule set because it was not in memory or too old",
             ),
-            cold_loads: counter(registry, "cold_loads", "Rule sets loaded that were not in memory"),
-            load_failures: counter(registry, "load_failures", "Rule sets that could not be loaded"),
-            reloads: counter(
-                registry,
-                "reloads",
-                "Rule sets loaded again; a change made on this node is served without one",
-            ),
+            cold_loads: families.counter("cold_loads", "Rule sets loaded because they were not in memory"),
+            load_failures: families.counter("load_failures", "Failed loads of rule sets"),
+            reloads: families
+                .counter("reloads", "Rule sets loaded again; a change made on this node is served without one"),
             load_seconds: request_histogram(),
-            programs_compiled: counter(registry, "programs_compiled", "Expressions compiled"),
-            programs_reused: counter(registry, "programs_reused", "Expressions carried over from the set before"),
+            programs_compiled: families.counter("programs_compiled", "Expressions compiled"),
+            programs_reused: families.counter("programs_reused", "Expressions taken over from the previous rule set"),
             propagation_seconds: request_histogram(),
-            listener_reconnects: counter(registry, "listener_reconnects", "Connections to hear of changes made anew"),
-            reconcile_catches: counter(registry, "reconcile_catches", "Changes found that no notification had told"),
-            revision_regressions: counter(
-                registry,
+            listener_reconnects: families
+                .counter("listener_reconnects", "Reconnections of the connection that listens for changes"),
+            reconcile_catches: families
+                .counter("reconcile_catches", "Changes found by polling, whose notification was lost"),
+            revision_regressions: families.counter(
                 "revision_regressions",
-                "Loads that found an older revision than is served: a restore without a new epoch",
+                "Loads that found an older revision than the served one: a restore without a new epoch",
             ),
-            idle_stops: counter(registry, "idle_stops", "Rule sets dropped because nobody used them"),
-            evictions: counter(registry, "evictions", "Rule sets dropped because there were too many"),
-            restarts: counter(registry, "actor_restarts", "Tenant actors that failed and were started again"),
-            quarantines: counter(
-                registry,
-                "quarantines",
-                "Tenants put in quarantine because their actor failed too often",
-            ),
+            idle_stops: families.counter("idle_stops", "Rule sets removed from memory because they were not used"),
+            evictions: families.counter("evictions", "Rule sets removed from memory because there were too many"),
+            restarts: families.counter("actor_restarts", "Restarts of tenant actors that failed"),
+            quarantines: families.counter("quarantines", "Tenants quarantined because their actor failed too often"),
             resident_tenants: Family::default(),
             memory_bytes: Gauge::default(),
             mailbox_messages: Gauge::default(),
             tenant_mailbox_messages: Gauge::default(),
             tenant_mailbox_messages_max: Gauge::default(),
         };
-        registry.register("resident_tenants", "Tenants in memory, by state", engine.resident_tenants.clone());
-        let help = "Memory of the rule sets in memory, as estimated";
-        registry.register_with_unit("rule_sets", help, Unit::Bytes, engine.memory_bytes.clone());
-        let help = "Messages that the supervisor has not begun with";
-        registry.register("supervisor_mailbox_messages", help, engine.mailbox_messages.clone());
-        let help = "Messages that tenants' actors have not begun with, all together";
-        registry.register("tenant_mailbox_messages", help, engine.tenant_mailbox_messages.clone());
-        let help = "Messages that one tenant's actor has not begun with, the most of any";
-        registry.register("tenant_mailbox_messages_max", help, engine.tenant_mailbox_messages_max.clone());
-        registry.register_with_unit("load", "Time to load a rule set", Unit::Seconds, engine.load_seconds.clone());
-        let help = "Time from the begin of a change's transaction to serving it on this node";
-        registry.register_with_unit("propagation", help, Unit::Seconds, engine.propagation_seconds.clone());
+        families.add("resident_tenants", "Tenants in memory, by state", engine.resident_tenants.clone());
+        let help = "Estimated memory of the rule sets in memory";
+        families.add_with_unit("rule_sets", help, Unit::Bytes, engine.memory_bytes.clone());
+        let help = "Messages waiting for the supervisor";
+        families.add("supervisor_mailbox_messages", help, engine.mailbox_messages.clone());
+        let help = "Messages waiting for tenant actors, in all";
+        families.add("tenant_mailbox_messages", help, engine.tenant_mailbox_messages.clone());
+        let help = "Messages waiting for the tenant actor with the longest queue";
+        families.add("tenant_mailbox_messages_max", help, engine.tenant_mailbox_messages_max.clone());
+        families.add_with_unit("load", "Time to load a rule set", Unit::Seconds, engine.load_seconds.clone());
+        let help = "Time from the start of a change's transaction until this node serves it";
+        families.add_with_unit("propagation", help, Unit::Seconds, engine.propagation_seconds.clone());
         engine
     }
 }

@@ -6,21 +6,39 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text},
+    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
-    registry::{Registry, Unit},
+    registry::Unit,
 };
 
 use crate::domain::TenantId;
 
 use super::{
     engine::{Engine, StateLabels},
+    families::Families,
     histogram::Histogram,
+    process::Process,
     tenants::Tenants,
 };
 
-/// The media type of [`Metrics::encode`].
-pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// A text format of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsFormat {
+    /// That of OpenMetrics 1.0.
+    OpenMetrics,
+    /// That of Prometheus 0.0.4, which is older and which every tool reads.
+    Prometheus,
+}
+
+impl MetricsFormat {
+    /// Its media type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
 
 /// Bounds for evaluations, in microseconds: from a few comparisons to the largest budget.
 const EVALUATION_BOUNDS_US: &[u64] =
@@ -36,7 +54,7 @@ const REQUEST_BOUNDS_US: &[u64] = &[
 pub struct Metrics(Arc<Inner>);
 
 struct Inner {
-    registry: Registry,
+    families: Families,
     http: Http,
     decisions: Decisions,
     engine: Engine,
@@ -107,23 +125,25 @@ pub enum Departure {
 impl Metrics {
     /// Nothing counted yet. `tenants_max` tenants get counts of their own.
     pub fn new(tenants_max: usize) -> Self {
-        let mut registry = Registry::with_prefix("tenet");
+        let mut families = Families::new();
         let build = [("version", env!("CARGO_PKG_VERSION"))];
-        registry.register("build", "The version that runs", Info::new(build.to_vec()));
-        let http = Http::register(&mut registry);
-        let decisions = Decisions::register(&mut registry);
-        let engine = Engine::register(&mut registry);
-        let database = Database::register(&mut registry);
+        families.add("build", "The running version", Info::new(build.to_vec()));
+        let http = Http::register(&mut families);
+        let decisions = Decisions::register(&mut families);
+        let engine = Engine::register(&mut families);
+        let database = Database::register(&mut families);
         let tenants = Tenants::new(tenants_max);
-        registry.register_collector(Box::new(tenants.clone()));
-        Self(Arc::new(Inner { registry, http, decisions, engine, database, tenants }))
+        families.collect(tenants.clone());
+        families.collect_of_process(Process::this());
+        Self(Arc::new(Inner { families, http, decisions, engine, database, tenants }))
     }
 
-    /// Everything, in the text format of OpenMetrics.
-    pub fn encode(&self) -> Result<String, fmt::Error> {
-        let mut text = String::with_capacity(16 << 10);
-        text::encode(&mut text, &self.0.registry)?;
-        Ok(text)
+    /// Everything, as text.
+    pub fn encode(&self, format: MetricsFormat) -> Result<String, fmt::Error> {
+        match format {
+            MetricsFormat::OpenMetrics => self.0.families.open_metrics(),
+            MetricsFormat::Prometheus => self.0.families.prometheus(),
+        }
     }
 
     /// A request of `route` (its pattern, never its path) was answered with `status`, `took` after it came.
@@ -290,62 +310,60 @@ impl fmt::Debug for Metrics {
 }
 
 impl Http {
-    fn register(registry: &mut Registry) -> Self {
+    fn register(families: &mut Families) -> Self {
         let http = Self {
             requests: Family::default(),
             seconds: Family::new_with_constructor(request_histogram),
             in_flight: Gauge::default(),
             refused: Family::default(),
         };
-        registry.register("http_requests", "Requests answered, by route and class of status", http.requests.clone());
-        let help = "Time from request to answer, by route and class of status";
-        registry.register_with_unit("http_request", help, Unit::Seconds, http.seconds.clone());
-        registry.register("http_requests_in_flight", "Requests not answered yet", http.in_flight.clone());
-        let help = "Credentials that were not valid, by the answer: 401, or 429 to who sent too many";
-        registry.register("invalid_credentials", help, http.refused.clone());
+        families.add("http_requests", "Requests answered, by route and class of status", http.requests.clone());
+        let help = "Time from a request to its answer, by route and class of status";
+        families.add_with_unit("http_request", help, Unit::Seconds, http.seconds.clone());
+        families.add("http_requests_in_flight", "Requests that are not answered yet", http.in_flight.clone());
+        let help = "Invalid credentials, by status of the answer: 401, or 429 beyond the limit";
+        families.add("invalid_credentials", help, http.refused.clone());
         http
     }
 }
 
 impl Decisions {
-    fn register(registry: &mut Registry) -> Self {
+    fn register(families: &mut Families) -> Self {
         let decisions = Self {
-            made: counter(registry, "decisions", "Decisions made"),
-            stale: counter(registry, "decisions_stale", "Decisions made while the database was out of reach"),
-            rules: counter(registry, "rules_evaluated", "Rules evaluated in decisions"),
-            matched: counter(registry, "rules_matched", "Rules that matched in decisions"),
+            made: families.counter("decisions", "Decisions made"),
+            stale: families.counter("decisions_stale", "Decisions made while the database was unreachable"),
+            rules: families.counter("rules_evaluated", "Rules evaluated, in all decisions"),
+            matched: families.counter("rules_matched", "Rules that matched, in all decisions"),
             errors: Family::default(),
             seconds: Histogram::new(EVALUATION_BOUNDS_US),
         };
-        registry.register("rule_errors", "Rules that ended with an error, by code", decisions.errors.clone());
-        registry.register_with_unit("evaluation", "Time to decide", Unit::Seconds, decisions.seconds.clone());
+        families.add("rule_errors", "Rule evaluations that ended with an error, by code", decisions.errors.clone());
+        families.add_with_unit(
+            "evaluation",
+            "Time of a decision, from its facts to its results",
+            Unit::Seconds,
+            decisions.seconds.clone(),
+        );
         decisions
     }
 }
 
 impl Database {
-    fn register(registry: &mut Registry) -> Self {
+    fn register(families: &mut Families) -> Self {
         let database = Self {
             in_use: Family::default(),
             idle: Family::default(),
             wait_seconds: Family::new_with_constructor(request_histogram),
             statement_seconds: Family::new_with_constructor(request_histogram),
         };
-        registry.register("pool_in_use", "Database connections at work", database.in_use.clone());
-        registry.register("pool_idle", "Database connections waiting for work", database.idle.clone());
-        let help = "Time until a database connection was had";
-        registry.register_with_unit("pool_wait", help, Unit::Seconds, database.wait_seconds.clone());
-        let help = "Time of SQL statements, by name";
-        registry.register_with_unit("sql", help, Unit::Seconds, database.statement_seconds.clone());
+        families.add("pool_in_use", "Database connections in use, by pool", database.in_use.clone());
+        families.add("pool_idle", "Idle database connections, by pool", database.idle.clone());
+        let help = "Time spent waiting for a database connection, by pool";
+        families.add_with_unit("pool_wait", help, Unit::Seconds, database.wait_seconds.clone());
+        let help = "Duration of SQL statements, by name";
+        families.add_with_unit("sql", help, Unit::Seconds, database.statement_seconds.clone());
         database
     }
-}
-
-/// A counter, registered.
-pub(super) fn counter(registry: &mut Registry, name: &'static str, help: &'static str) -> Counter {
-    let counter = Counter::default();
-    registry.register(name, help, counter.clone());
-    counter
 }
 
 /// A histogram for what takes from an answer out of memory to a time-out.
@@ -376,7 +394,7 @@ mod tests {
     use super::*;
 
     fn line(metrics: &Metrics, start: &str) -> Option<String> {
-        let text = metrics.encode().unwrap();
+        let text = metrics.encode(MetricsFormat::OpenMetrics).unwrap();
         text.lines().find_map(|line| line.strip_prefix(start).map(|rest| rest.trim().to_owned()))
     }
 
@@ -410,7 +428,12 @@ mod tests {
             ("tenet_idle_stops_total", "0"),
             (concat!("tenet_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), "1"),
         ] {
-            assert_eq!(line(&metrics, start).as_deref(), Some(value), "{start}\n{}", metrics.encode().unwrap());
+            assert_eq!(
+                line(&metrics, start).as_deref(),
+                Some(value),
+                "{start}\n{}",
+                metrics.encode(MetricsFormat::OpenMetrics).unwrap()
+            );
         }
     }
 
@@ -419,10 +442,10 @@ mod tests {
         let metrics = Metrics::new(1);
         let (busy, quiet) = (TenantId::generate(), TenantId::generate());
         (0..3).for_each(|_| metrics.tenant_request(busy, 200));
-        metrics.encode().unwrap();
+        metrics.encode(MetricsFormat::OpenMetrics).unwrap();
         metrics.tenant_request(busy, 500);
         metrics.tenant_request(quiet, 422);
-        let text = metrics.encode().unwrap();
+        let text = metrics.encode(MetricsFormat::OpenMetrics).unwrap();
         assert!(text.contains(&format!("tenet_tenant_requests_total{{tenant=\"{busy}\"}} 1\n")), "{text}");
         assert!(text.contains(&format!("tenet_tenant_errors_total{{tenant=\"{busy}\"}} 1\n")), "{text}");
         assert!(text.contains("tenet_tenant_requests_total{tenant=\"other\"} 4\n"), "{text}");
@@ -441,14 +464,7 @@ mod tests {
 
     #[test]
     fn the_documentation_lists_every_metric_and_no_other() {
-        let metrics = Metrics::new(1);
-        metrics.request("/", 200, Duration::ZERO);
-        metrics.rule_error("any");
-        metrics.pool("any", 0, 0);
-        metrics.pool_wait("any", Duration::ZERO);
-        metrics.sql("any", Duration::ZERO);
-        metrics.resident_tenants("any", 0);
-        let text = metrics.encode().unwrap();
+        let text = Metrics::new(1).encode(MetricsFormat::OpenMetrics).unwrap();
         let help = |line: &str| {
             let (name, help) = line.strip_prefix("# HELP ")?.split_once(' ')?;
             Some((name.to_owned(), help.trim_end_matches('.').to_owned()))
@@ -456,8 +472,10 @@ mod tests {
         let told: Vec<(String, String)> = text.lines().filter_map(help).collect();
         let page = include_str!("../../docs/operations.md");
         let row = |line: &str| {
-            let cells: Vec<&str> = line.strip_prefix("| `tenet_")?.split('|').map(str::trim).collect();
-            Some((format!("tenet_{}", cells[0].trim_end_matches('`')), cells[3].to_owned()))
+            let cells: Vec<&str> = line.strip_prefix("| `")?.split('|').map(str::trim).collect();
+            let name = cells[0].trim_end_matches('`');
+            let is_metric = name.starts_with("tenet_") || name.starts_with("process_");
+            is_metric.then(|| (name.to_owned(), cells[3].to_owned()))
         };
         let documented: Vec<(String, String)> = page.lines().filter_map(row).collect();
         let sorted = |mut rows: Vec<(String, String)>| {

@@ -1,10 +1,12 @@
 //! What the service tells about its work: log lines and metrics. It knows no request and no database.
 
 mod engine;
+mod families;
 mod histogram;
 mod log;
 mod metrics;
+mod process;
 mod tenants;
 
 pub use log::start_logging;
-pub use metrics::{Departure, METRICS_CONTENT_TYPE, Metrics};
+pub use metrics::{Departure, Metrics, MetricsFormat};

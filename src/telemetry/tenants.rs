@@ -140,8 +140,12 @@ impl Collector for Tenants {
             }
             fmt::Result::Ok(())
         };
-        series("tenant_requests", "Requests of a tenant; `other` sums those without a series", |count| count.0)?;
-        series("tenant_errors", "Requests of a tenant that were answered with 4xx or 5xx", |count| count.1)
+        series(
+            "tenant_requests",
+            "Requests, by tenant; `other` sums the tenants without a series of their own",
+            |count| count.0,
+        )?;
+        series("tenant_errors", "Requests answered with 4xx or 5xx, by tenant", |count| count.1)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tenet::client::Client;
+use tenet::client::{Client, Method};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -36,6 +36,24 @@ async fn metrics_count_requests_by_route_and_tenants_that_exist() {
     assert!(text.contains(r#"route="/api/v1/tenants/{tenantId}/rules""#), "{text}");
     assert!(text.contains(&tenant), "{text}");
     assert!(!text.contains(NOBODY) && !text.contains("/no/such/path"), "{text}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_are_in_the_format_that_is_asked_for() {
+    let app = TestApp::start().await;
+    let open = Client::new(app.client.url()).unwrap();
+    for (accept, content_type, end) in [
+        ("application/openmetrics-text", "application/openmetrics-text; version=1.0.0; charset=utf-8", "# EOF\n"),
+        ("text/plain", "text/plain; version=0.0.4; charset=utf-8", "\n"),
+    ] {
+        let answer = open.request(Method::GET, "/metrics", &[("accept", accept)], Vec::new()).await.unwrap();
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)));
+        let text = answer.text();
+        assert!(text.ends_with(end) && text.contains("\nprocess_cpu_seconds_total "), "{text}");
+        assert_eq!(text.contains("# EOF"), accept != "text/plain", "{text}");
+        assert!(text.contains("# TYPE tenet_invalid_credentials"), "a family without samples is described: {text}");
+    }
     app.stop().await;
 }
 

@@ -12,7 +12,7 @@ use tenet::{
     engine::{Changed, Engine, EngineOptions, Error},
     ruleset::{Query, UnknownFacts},
     store::{Store, StoreOptions},
-    telemetry::Metrics,
+    telemetry::{Metrics, MetricsFormat},
 };
 
 /// An engine with what it stands on.
@@ -67,7 +67,7 @@ impl Node {
 
     /// The value of a metric without labels.
     pub fn metric(&self, name: &str) -> u64 {
-        let text = self.metrics.encode().unwrap();
+        let text = self.metrics.encode(MetricsFormat::OpenMetrics).unwrap();
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         line.unwrap_or_else(|| panic!("no metric {name} in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
     }
