@@ -122,6 +122,8 @@ pub struct TelemetrySettings {
     pub log_format: LogFormat,
     /// Which log lines are written.
     pub log_filter: String,
+    /// Whether each request is logged.
+    pub access_log: bool,
     /// Tenants with counts of their own in the metrics; the others are summed.
     pub metrics_tenants_max: usize,
 }
@@ -195,7 +197,8 @@ impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {
             log_format: LogFormat::Pretty,
-            log_filter: "info,actix_server=warn,actix_http=off,sqlx=warn".to_owned(),
+            log_filter: "info,actix_server=warn,actix_http=off,sqlx=error".to_owned(),
+            access_log: false,
             metrics_tenants_max: 50,
         }
     }

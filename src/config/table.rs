@@ -311,6 +311,11 @@ pub const SETTINGS: &[Setting] = &[
         "Which log lines are written: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by module such as `info,tenet::engine=debug`."
     ),
     setting!(
+        "TENET_ACCESS_LOG",
+        telemetry.access_log,
+        "Whether each request is logged when it is answered, whatever `TENET_LOG` says: `on` or `off`."
+    ),
+    setting!(
         "TENET_METRICS_TENANTS_MAX",
         telemetry.metrics_tenants_max,
         "Number of tenants with their own series in `/metrics`, the busiest. All others are counted together.",

@@ -175,6 +175,22 @@ impl Value for Duration {
     }
 }
 
+impl Value for bool {
+    const EXPECTS: &'static str = "`on` or `off`";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "on" | "true" => Some(true),
+            "off" | "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        if *self { "on".to_owned() } else { "off".to_owned() }
+    }
+}
+
 impl Value for LogFormat {
     const EXPECTS: &'static str = "`pretty` or `json`";
 

@@ -10,13 +10,17 @@ use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::config::{LogFormat, TelemetrySettings};
 
+/// The target of the lines that tell of each request.
+pub const ACCESS: &str = "tenet::access";
+
 /// Sends log lines to standard error, in the form and of the levels that `settings` name.
 ///
 /// # Errors
 ///
 /// The filter cannot be read. `config` has refused such a one before.
 pub fn start_logging(settings: &TelemetrySettings) -> Result<(), ParseError> {
-    let filter = EnvFilter::try_new(&settings.log_filter)?;
+    let access = format!("{ACCESS}={}", if settings.access_log { "info" } else { "off" });
+    let filter = EnvFilter::try_new(&settings.log_filter)?.add_directive(access.parse()?);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // Told on standard error as well, so that whoever logs would panic if nobody reads that any more.
     let lines = lines.log_internal_errors(false);

@@ -8,5 +8,5 @@ mod metrics;
 mod process;
 mod tenants;
 
-pub use log::start_logging;
+pub use log::{ACCESS, start_logging};
 pub use metrics::{Departure, Metrics, MetricsFormat};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use tenet::client::Client;
+use tenet::client::{Client, Method};
 
 use crate::support::{TestDatabase, TestProcess, within};
 
@@ -66,4 +66,52 @@ async fn what_is_broken_is_logged_by_its_id_and_no_name_with_it() {
     let logged = process.printed();
     let line = logged.lines().find(|line| line.contains(CANARY));
     assert!(line.is_none(), "a name is in the log: {line:?}");
+    assert!(lines(&process, "tenet::access").is_empty(), "the access log was not asked for");
+}
+
+#[tokio::test]
+async fn each_request_is_logged_where_the_access_log_is_on() {
+    let database = TestDatabase::fresh().await;
+    let variables = [("TENET_ACCESS_LOG", "on"), ("TENET_LOG", "error"), JSON];
+    let (process, client) = TestProcess::serve_with(database.url(), &variables).await;
+    let tenant = created(&client, "/api/v1/tenants", &json!({ "name": CANARY })).await;
+    let path = format!("/api/v1/tenants/{tenant}/rules");
+    let answer = client.request(Method::GET, &path, &[("x-request-id", "of the test")], Vec::new()).await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert_eq!(client.get("/no/such/path").await.unwrap().status, 404);
+    assert_eq!(Client::new(client.url()).unwrap().get(&path).await.unwrap().status, 401);
+
+    let of = |route: &str, status: u16| {
+        lines(&process, "tenet::access").into_iter().find(|line| line["route"] == route && line["status"] == status)
+    };
+    let pattern = "/api/v1/tenants/{tenantId}/rules";
+    within(BOUND, "three lines", async || of(pattern, 401).is_some()).await;
+    let line = of(pattern, 200).unwrap();
+    assert_eq!(
+        (&line["method"], &line["tenant"], &line["id"]),
+        (&json!("GET"), &json!(tenant), &json!("of the test")),
+        "{line}"
+    );
+    assert!(line["took_us"].is_u64() && line["status"].is_u64(), "numbers are numbers: {line}");
+    let line = of("unknown", 404).unwrap();
+    assert!(line["tenant"].is_null() && line["id"].is_string(), "{line}");
+    assert!(!process.printed().contains("/no/such/path"), "a path is in the access log");
+}
+
+#[tokio::test]
+async fn an_outage_is_told_in_our_own_lines_alone() {
+    let database = TestDatabase::fresh().await;
+    let (process, client) = TestProcess::serve_with(database.url(), &[JSON]).await;
+    created(&client, "/api/v1/tenants", &json!({ "name": "acme" })).await;
+    // Older than a connection that is taken without a look at it.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut by_hand = PgConnection::connect(database.url()).await.unwrap();
+    let end = "select pg_terminate_backend(pid) from pg_stat_activity
+               where datname = current_database() and pid <> pg_backend_pid()";
+    sqlx::raw_sql(end).execute(&mut by_hand).await.unwrap();
+    assert_eq!(client.get("/api/v1/tenants").await.unwrap().status, 200);
+    let ours = "lost the connection that listens for changes";
+    within(BOUND, ours, async || !lines(&process, ours).is_empty()).await;
+    let of_driver = process.printed().lines().find(|line| line.contains("sqlx")).map(str::to_owned);
+    assert_eq!(of_driver, None);
 }

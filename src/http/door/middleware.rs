@@ -1,6 +1,9 @@
 //! What surrounds every request: its id, its span in the log, its place in the metrics, and the body of its error.
 
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, ResponseError,
@@ -23,7 +26,10 @@ use super::{
     payload_hold::{self, Unread},
     router::RoutePattern,
 };
-use crate::{domain::TenantId, telemetry::Metrics};
+use crate::{
+    domain::TenantId,
+    telemetry::{ACCESS, Metrics},
+};
 
 /// The header that carries a request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -85,6 +91,7 @@ pub async fn exchange<B: MessageBody + 'static>(
     }
     protect(&api, response.headers_mut());
     count(&api, &response, begun);
+    log_access(&response, &id, begun);
     Ok(response)
 }
 
@@ -144,14 +151,33 @@ fn protect(api: &AppState, headers: &mut HeaderMap) {
 fn count(api: &Data<AppState>, response: &ServiceResponse, begun: Instant) {
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     let request = response.request();
-    let route = request.extensions().get::<RoutePattern>().map_or("unknown", |pattern| pattern.0);
+    let route = route_of(request);
     api.metrics.request(route, status, took);
     // Who is not known to exist gets no count: such ids cost nothing to invent.
     let known = !matches!(status, 400..=499) || matches!(status, 403 | 409 | 412 | 422 | 429);
     if let Some(tenant) = request.extensions().get::<TenantId>().filter(|_| known) {
         api.metrics.tenant_request(*tenant, status);
     }
-    tracing::debug!(status, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), "answered");
+    tracing::debug!(status, took_us = microseconds(took), "answered");
+}
+
+/// Tells of a request in one line that needs no other, if the setting says so.
+fn log_access(response: &ServiceResponse, id: &str, begun: Instant) {
+    let request = response.request();
+    let route = route_of(request);
+    let tenant = request.extensions().get::<TenantId>().copied().map(tracing::field::display);
+    tracing::info!(
+        target: ACCESS, parent: None, method = request.method().as_str(), route, status = response.status().as_u16(),
+        took_us = microseconds(begun.elapsed()), tenant, id, "access"
+    );
+}
+
+fn route_of(request: &HttpRequest) -> &'static str {
+    request.extensions().get::<RoutePattern>().map_or("unknown", |pattern| pattern.0)
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Counts a request as under way for as long as it lives, also when its caller goes away.
