@@ -16,7 +16,7 @@ pub enum Permission {
     Observe,
     /// To decide facts of a tenant.
     Evaluate,
-    /// To send a tenant's events.
+    /// Reserved: to send a tenant's events. No route asks for it yet.
     Ingest,
     /// To read what a tenant has stored.
     Read,
@@ -30,13 +30,13 @@ pub enum Permission {
     Operate,
 }
 
-/// What a key is good for.
+/// What a key is good for. `ingest` is reserved for sending events: no route requires it yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Decisions.
     Evaluate,
-    /// Events.
+    /// Reserved for events.
     Ingest,
     /// Reading schema, derived fields, rules and how the tenant is doing.
     Read,
@@ -60,7 +60,7 @@ pub enum Role {
     Editor,
     /// Asks for decisions.
     Evaluator,
-    /// Sends events.
+    /// Reserved for who sends events.
     Ingester,
     /// Reads, and learns who changed what.
     Auditor,
