@@ -14,7 +14,7 @@ const ANSWERS_KEPT_MAX: usize = 16 * 1024;
 /// Which rules to evaluate and how to answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
-    /// The ids of the rules wanted, in this order and as often as they are named; all active rules if `None`.
+    /// The ids or names of the rules wanted, in this order and as often as they are named; all active rules if `None`.
     pub rules: Option<Vec<String>>,
     /// Only rules with any of these tags.
     pub tags: Option<Vec<String>>,

@@ -50,7 +50,7 @@ pub struct BatchBody<'a> {
     #[serde(borrow)]
     #[schema(value_type = Vec<BatchItem>)]
     items: Items<'a>,
-    /// Ids of the rules to evaluate, in this order; all active rules if it is left out.
+    /// Ids or names of the rules to evaluate, in this order; all active rules if it is left out.
     #[schema(max_items = 10_000)]
     rules: Option<Vec<String>>,
     /// Only rules with any of these tags.
@@ -116,7 +116,7 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct StreamQuery {
-    /// NDJSON only. An id of a rule to evaluate; may be given more than once.
+    /// NDJSON only. The id or name of a rule to evaluate; may be given more than once.
     #[param(max_items = 1_000)]
     rules: Option<Vec<String>>,
     /// NDJSON only. A tag that rules must have; may be given more than once, any of them is enough.

@@ -35,7 +35,7 @@ pub struct EvaluateBody<'a> {
     #[serde(borrow)]
     #[schema(value_type = Object, example = json!({"age": 25, "country": "US"}))]
     facts: &'a RawValue,
-    /// Ids of the rules to evaluate, in this order; all active rules if it is left out.
+    /// Ids or names of the rules to evaluate, in this order; all active rules if it is left out.
     #[schema(max_items = 10_000)]
     rules: Option<Vec<String>>,
     /// Only rules with any of these tags.

@@ -147,7 +147,10 @@ pub async fn list(
     response::found(&request, tenant.revision, &List::of(page, |rule| rule).at(tenant.revision))
 }
 
-/// Replaces the whole list of rules in one change. Rules of the same name keep their id.
+/// Replaces the whole list of rules in one change.
+///
+/// A rule whose name exists already keeps its id and its place in the order of creation; new rules follow in the order of
+/// the list. The answer lists the rules in the resulting order.
 #[utoipa::path(
     put, path = "/api/v1/tenants/{tenantId}/rules", tag = "rules", operation_id = "replaceRules",
     request_body = RuleListBody, responses((status = 200, description = "All rules.", body = RevisedList<Rule>))

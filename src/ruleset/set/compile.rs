@@ -156,6 +156,7 @@ fn contents(
         environment,
         frame,
         index,
+        by_name: OnceLock::new(),
         repeated: repeated(&rules, &derived),
         active: snapshot.rules.iter().filter(|rule| rule.active).count(),
         small,

@@ -32,6 +32,8 @@ pub(super) struct CompiledRules {
     pub rules: Box<[Arc<RuleEntry>]>,
     /// Which of the active rules facts can match. That of a small set is made when it is first asked.
     pub index: OnceLock<Index>,
+    /// The places of the rules in the order of their names, made when a decision first names one.
+    pub by_name: OnceLock<Box<[u32]>>,
     /// What its rules and derived fields have in common.
     pub repeated: Repeated,
     /// How many rules are active.
@@ -52,6 +54,18 @@ impl CompiledRules {
     /// Which of the active rules facts can match.
     pub fn index(&self) -> &Index {
         self.index.get_or_init(|| index(&self.rules, self.schema.as_ref().map(|schema| &*schema.layout), None))
+    }
+
+    /// The place of the rule of this name.
+    pub fn place_of_name(&self, name: &str) -> Option<u32> {
+        let name_at = |place: &u32| self.rules.get(*place as usize).map(|rule| &*rule.name);
+        let by_name = self.by_name.get_or_init(|| {
+            let mut places: Box<[u32]> = (0..).take(self.rules.len()).collect();
+            places.sort_unstable_by_key(name_at);
+            places
+        });
+        let found = by_name.binary_search_by_key(&Some(name), name_at).ok()?;
+        by_name.get(found).copied()
     }
 
     /// The index with the rules, if it was made.

@@ -180,7 +180,7 @@ impl RuleSet {
             let (place, rule) = match mention {
                 Mention::Known(place, rule) => (place, rule),
                 Mention::Unknown(text) => {
-                    results.add_unknown(text, error("rule_not_found", "there is no rule with this id"));
+                    results.add_unknown(text, error("rule_not_found", "no rule has this id or name"));
                     continue;
                 }
             };
@@ -221,16 +221,20 @@ impl RuleSet {
         }
     }
 
-    fn rule_named(&self, id: &str) -> Option<(u32, &RuleEntry)> {
-        let id: RuleId = id.parse().ok()?;
-        let place = if self.places.is_empty() {
-            u32::try_from(self.ids.iter().position(|other| *other == id)?).ok()?
-        } else {
-            let of = |place: &u32| self.ids.get(*place as usize).copied();
-            let found = self.places.binary_search_by_key(&Some(id), of).ok()?;
-            *self.places.get(found)?
-        };
+    /// The rule that `text` is the id of, or else the name of.
+    fn rule_named(&self, text: &str) -> Option<(u32, &RuleEntry)> {
+        let place = self.place_of_id(text).or_else(|| self.contents.place_of_name(text))?;
         Some((place, self.rule(place)?.1))
+    }
+
+    fn place_of_id(&self, text: &str) -> Option<u32> {
+        let id: RuleId = text.parse().ok()?;
+        if self.places.is_empty() {
+            return u32::try_from(self.ids.iter().position(|other| *other == id)?).ok();
+        }
+        let of = |place: &u32| self.ids.get(*place as usize).copied();
+        let found = self.places.binary_search_by_key(&Some(id), of).ok()?;
+        self.places.get(found).copied()
     }
 
     /// What the rules read; `None` if the facts were read by another schema.
