@@ -42,6 +42,12 @@ fn a_number_is_not_whole_by_rounding_and_of_digits_alone_it_is_too_great_at_most
         ("uint", "123456789012345678901234567890", "out_of_range"),
         ("int", "-123456789012345678901234567890", "out_of_range"),
         ("uint", "1.0e300", "out_of_range"),
+        ("int", "9007199254740993.5", "type_mismatch"),
+        ("int", "1e300", "out_of_range"),
+        ("int", "9223372036854775808.0", "out_of_range"),
+        ("int", "1e19", "out_of_range"),
+        ("uint", "2e19", "out_of_range"),
+        ("uint", "-1e3", "out_of_range"),
         ("int", "-12345678901234567890123456789012345678901234567890.0", "out_of_range"),
     ] {
         let details = read_x(&json!(schema), json).expect_err(json);
