@@ -1,6 +1,7 @@
 //! `tenet eval`: checks one expression and evaluates it on facts, without a service or a database.
 
 use anyhow::bail;
+use chrono::{DateTime, Utc};
 use clap::{Args, error::ErrorKind};
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     cel::{EvaluationError, TraceEntry},
-    domain::SchemaDefinition,
+    domain::{SchemaDefinition, read_timestamp},
     error::Detail,
     ruleset::{Evaluated, Facts, RuleSet, UnknownFacts},
 };
@@ -30,6 +31,9 @@ pub(super) struct Flags {
     /// CEL expression of any type
     #[arg(value_name = "EXPR", allow_hyphen_values = true)]
     expression: String,
+    /// Time that the expression reads as `now`, in RFC 3339 [default: the current time]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<DateTime<Utc>>,
     /// Also show the value of every sub-expression
     #[arg(long)]
     trace: bool,
@@ -58,8 +62,12 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
 
 fn evaluate(flags: &Flags) -> Result<Evaluated, Wrong> {
     let set = read_schema(&flags.schema)?;
-    let facts = read_facts(&flags.facts, &set)?;
+    let facts = read_facts(&flags.facts, &set)?.at(flags.at.unwrap_or_else(Utc::now));
     set.evaluate_expression(&flags.expression, &facts).map_err(|details| wrong_expression(flags, details))
+}
+
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    read_timestamp(text).map_err(|reason| format!("it {reason}"))
 }
 
 /// A text that was given as an argument, or where the argument says.

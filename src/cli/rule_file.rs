@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     domain::{
         DerivedFieldDraft, Name, RuleDraft, field_name_error,
         quote::{child_path, element_path, quoted},
+        read_timestamp,
     },
     error::Detail,
 };
@@ -18,7 +20,7 @@ use crate::{
 const FILE_KEYS: [&str; 4] = ["schema", "derivedFields", "rules", "tests"];
 const DERIVED_FIELD_KEYS: [&str; 3] = ["name", "expression", "description"];
 const RULE_KEYS: [&str; 5] = ["name", "expression", "description", "tags", "active"];
-const TEST_KEYS: [&str; 5] = ["name", "facts", "strictFacts", "matches", "errors"];
+const TEST_KEYS: [&str; 6] = ["name", "facts", "at", "strictFacts", "matches", "errors"];
 
 /// The content of a file. Each thing comes with its path, such as `rules[3]`.
 #[derive(Debug, Default)]
@@ -36,6 +38,8 @@ pub(super) struct RuleFile {
 /// Facts, and what is expected of them.
 #[derive(Debug)]
 pub(super) struct TestCase {
+    /// The time of the decision; the current time if `None`.
+    pub at: Option<DateTime<Utc>>,
     /// Its name.
     pub name: String,
     /// The facts.
@@ -165,7 +169,14 @@ impl Reader {
         }
         let strict = self.flag(map, path, "strictFacts").unwrap_or(true);
         let errors = self.texts(map, path, "errors");
-        Some(TestCase { name: name?, facts: facts?, strict, matches: matches?, errors })
+        let at = self.optional_text(map, path, "at").and_then(|text| match read_timestamp(&text) {
+            Ok(at) => Some(at),
+            Err(reason) => {
+                self.note("invalid_timestamp", format!("it {reason}"), child_path(path, "at"));
+                None
+            }
+        });
+        Some(TestCase { name: name?, facts: facts?, at, strict, matches: matches?, errors })
     }
 
     fn text(&mut self, map: &Map<String, Value>, path: &str, key: &str) -> Option<String> {

@@ -266,7 +266,9 @@ impl<'a> Tested<'a> {
         details.extend(self.names("errors", self.test.errors.as_deref().unwrap_or_default()));
         let unknown = if self.test.strict { UnknownFacts::Refuse } else { UnknownFacts::Ignore };
         match set.read_facts(&self.test.facts.to_string(), unknown) {
-            Ok(facts) if runs && details.is_empty() => self.compare(set, &facts),
+            Ok(facts) if runs && details.is_empty() => {
+                self.compare(set, &facts.at(self.test.at.unwrap_or_else(Utc::now)))
+            }
             Ok(_) => details,
             Err(wrong) => {
                 let below = format!("{}.facts", self.path);

@@ -5,6 +5,7 @@
 
 use std::mem;
 
+use chrono::{DateTime, Datelike, Timelike, Utc};
 use serde::Serialize;
 
 /// JSON being written.
@@ -66,6 +67,37 @@ impl Writer {
         self.value(value);
     }
 
+    /// A time within the years 1 to 9999, as `serde` writes it: every decision has one, and formatting it digit by digit
+    /// takes a tenth of the instructions.
+    pub fn time(&mut self, time: DateTime<Utc>) {
+        let time = time.naive_utc();
+        self.raw(|bytes| {
+            bytes.push(b'"');
+            digits::<4>(bytes, u32::try_from(time.year()).unwrap_or_default());
+            let parts = [
+                (b'-', time.month()),
+                (b'-', time.day()),
+                (b'T', time.hour()),
+                (b':', time.minute()),
+                (b':', time.second()),
+            ];
+            for (before, number) in parts {
+                bytes.push(before);
+                digits::<2>(bytes, number);
+            }
+            let nanos = time.nanosecond();
+            if nanos != 0 {
+                bytes.push(b'.');
+                match (nanos % 1_000_000, nanos % 1_000) {
+                    (0, _) => digits::<3>(bytes, nanos / 1_000_000),
+                    (_, 0) => digits::<6>(bytes, nanos / 1_000),
+                    _ => digits::<9>(bytes, nanos),
+                }
+            }
+            bytes.extend_from_slice(b"Z\"");
+        });
+    }
+
     /// A value that writes itself.
     pub fn raw(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.separate();
@@ -122,11 +154,36 @@ impl Writer {
     }
 }
 
+/// So many decimal digits, with zeros in front.
+fn digits<const COUNT: usize>(bytes: &mut Vec<u8>, mut number: u32) {
+    let mut text = [b'0'; COUNT];
+    for digit in text.iter_mut().rev() {
+        *digit += u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+    }
+    bytes.extend_from_slice(&text);
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_time_is_written_as_serde_writes_it(
+            seconds in -62_135_596_800..=253_402_300_799_i64,
+            nanos in prop_oneof![Just(0), 0..1_000_000_000_u32],
+            unit in prop_oneof![Just(1), Just(1_000), Just(1_000_000)],
+        ) {
+            let time = DateTime::from_timestamp(seconds, nanos / unit * unit).unwrap();
+            let mut writer = Writer::default();
+            writer.time(time);
+            prop_assert_eq!(String::from_utf8(writer.into_bytes()).unwrap(), serde_json::to_string(&time).unwrap());
+        }
+    }
 
     #[test]
     fn members_are_separated_however_they_are_nested() {

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, SubsecRound, Utc};
+
 use crate::{
     config::limits,
     domain::{Quota, Revision, TenantScope},
@@ -24,6 +26,15 @@ pub struct Ask {
     pub unknown: UnknownFacts,
     /// The revision that the rule set must have reached.
     pub min_revision: Option<Revision>,
+    /// The time of the decision; the current time if `None`.
+    pub at: Option<DateTime<Utc>>,
+}
+
+impl Ask {
+    /// The time of the decision. The current time is taken to the microsecond, so that answers stay easy to read.
+    pub fn time(&self) -> DateTime<Utc> {
+        self.at.unwrap_or_else(|| Utc::now().trunc_subsecs(6))
+    }
 }
 
 /// One set of facts, as it was sent.
@@ -40,6 +51,8 @@ pub struct Submission<'t> {
 /// What was decided.
 #[derive(Debug)]
 pub struct Decided<'a> {
+    /// The time of the decision, which rules read as `now`.
+    pub evaluated_at: DateTime<Utc>,
     /// One result for each rule asked for.
     pub results: Results<'a>,
     /// How many rules were evaluated, and how many matched, where not each has its result.
@@ -73,7 +86,8 @@ impl Engine {
     ) -> Result<Decided<'a>, Error> {
         served.allows(Quota::RequestBytes, submission.bytes)?;
         let begun = Instant::now();
-        let facts = read(&served.set, ask, submission.facts, submission.depth)?;
+        let evaluated_at = ask.time();
+        let facts = read(&served.set, ask, submission.facts, submission.depth)?.at(evaluated_at);
         let decision = served.set.decide(&facts, &ask.query);
         let took = begun.elapsed();
         self.note(served, &decision, took);
@@ -81,6 +95,7 @@ impl Engine {
         let warn =
             |path: &String| Detail::new("unknown_fact", "the schema does not declare this fact").at(path.as_str());
         Ok(Decided {
+            evaluated_at,
             counts: is_counted.then_some((decision.evaluated, decision.matched_count)),
             warnings: ask.query.trace.then(|| facts.unknown().iter().map(warn).collect()),
             results: decision.results,

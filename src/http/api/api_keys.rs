@@ -2,17 +2,17 @@
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     config::limits::{API_KEY_OVERLAP_SECONDS_DEFAULT, API_KEY_OVERLAP_SECONDS_MAX, API_KEYS_MAX},
-    domain::{ApiKey, ApiKeyDraft, ApiKeyId, Holder, Name, Scope, TenantId, Token, read_timestamp},
+    domain::{ApiKey, ApiKeyDraft, ApiKeyId, Holder, Name, Scope, TenantId, Token},
     error::{Detail, ErrorKind},
     http::door::{
         AppState, Error,
         auth::By,
-        body::{Body, Document},
+        body::{self, Body, Document},
         path::{ApiKeyPath, TenantPath, api_key_not_found},
         query::{PageQuery, Query},
         response::{self, RevisedList},
@@ -31,7 +31,7 @@ pub struct ApiKeyBody {
     #[schema(min_items = 1, example = json!(["evaluate"]))]
     scopes: Vec<Scope>,
     /// When it is to end; if it is left out, when it is revoked.
-    #[serde(default, deserialize_with = "read_time")]
+    #[serde(default, deserialize_with = "body::read_time")]
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -42,13 +42,6 @@ pub struct RotateBody {
     /// How long the old key is good beside the new one; a day if it is left out, and 0 for not at all.
     #[schema(maximum = 2_592_000)]
     overlap_seconds: Option<u32>,
-}
-
-/// A time in a body, read as strictly as everywhere.
-fn read_time<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let text = Option::<String>::deserialize(input)?;
-    let time = text.map(|text| read_timestamp(&text)).transpose();
-    time.map_err(|reason| D::Error::custom(format!("it {reason}")))
 }
 
 impl Document for ApiKeyBody {}

@@ -10,6 +10,7 @@ use actix_web::{
     http::header,
     web::{Bytes, Data, Payload},
 };
+use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -66,6 +67,10 @@ pub struct BatchBody<'a> {
     min_revision: Option<i64>,
     /// Whether facts that the schema does not declare are an error.
     strict_facts: Option<bool>,
+    /// The time of the decision, which rules read as `now`; the current time if it is omitted.
+    #[serde(default, deserialize_with = "body::read_time")]
+    #[schema(nullable = false, example = "2026-01-31T23:59:59Z")]
+    at: Option<DateTime<Utc>>,
 }
 
 /// An item.
@@ -132,6 +137,8 @@ pub struct StreamQuery {
     min_revision: Option<i64>,
     /// NDJSON only. Whether facts that the schema does not declare are an error.
     strict_facts: Option<bool>,
+    /// NDJSON only. The time of the decision, which rules read as `now`; if it is omitted, the time at which a line is decided.
+    at: Option<DateTime<Utc>>,
 }
 
 impl Parameters for StreamQuery {
@@ -143,6 +150,7 @@ impl Parameters for StreamQuery {
             trace: given.flag("trace"),
             min_revision: given.number("minRevision", 1, i64::MAX),
             strict_facts: given.flag("strictFacts"),
+            at: given.time("at"),
         }
     }
 }
@@ -183,6 +191,7 @@ async fn stream_of(
         trace: query.trace,
         min_revision: query.min_revision,
         strict_facts: query.strict_facts,
+        at: query.at,
     }
     .ask()?;
     let standing = Standing::of(request, Permission::Evaluate, scope)?;
@@ -205,19 +214,22 @@ async fn document(
         return Err(Error::invalid_one(Detail::new("too_many", message).at("items")));
     }
     let items: Vec<Bytes> = items.iter().map(|item| text.slice_ref(item.get().as_bytes())).collect();
-    let ask = Given {
+    let mut ask = Given {
         rules: body.rules,
         tags: body.tags,
         returns: body.r#return,
         trace: body.trace,
         min_revision: body.min_revision,
         strict_facts: body.strict_facts,
+        at: body.at,
     }
     .ask()?;
     let served = api.engine.deciding(scope, ask.min_revision).await?;
     served.allows(Quota::RequestBytes, text.len())?;
     served.allows(Quota::BatchItems, items.len())?;
     let revision = served.set.revision();
+    // All items have one time.
+    ask.at = Some(ask.time());
     let (writer, begun) = (Writer::default(), Instant::now());
     let batch = Batch { api: api.clone(), ask, served, items, writer, next: Some(0), begun };
     Ok(HttpResponse::Ok()
@@ -248,6 +260,7 @@ impl Batch {
         if next == 0 {
             self.writer.begin_object();
             decide::write_origin(&mut self.writer, &self.served);
+            decide::write_time(&mut self.writer, self.ask.time());
             self.writer.key("items");
             self.writer.begin_list();
         }

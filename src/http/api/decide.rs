@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -40,6 +41,8 @@ pub struct Given {
     pub min_revision: Option<i64>,
     /// `strictFacts`.
     pub strict_facts: Option<bool>,
+    /// `at`.
+    pub at: Option<DateTime<Utc>>,
 }
 
 impl Given {
@@ -71,6 +74,7 @@ impl Given {
             query: Query { rules: self.rules, tags: self.tags, returns, trace },
             unknown: if self.strict_facts == Some(true) { UnknownFacts::Refuse } else { UnknownFacts::Ignore },
             min_revision: self.min_revision.map(Revision),
+            at: self.at,
         })
     }
 }
@@ -86,6 +90,12 @@ pub fn write_origin(writer: &mut Writer, served: &Served) {
     writer.member("revision", &served.set.revision());
     writer.member("schemaVersion", &served.set.schema_version());
     writer.member("stale", &served.stale);
+}
+
+/// Writes the time of a decision: a member of an object.
+pub fn write_time(writer: &mut Writer, time: DateTime<Utc>) {
+    writer.key("evaluatedAt");
+    writer.time(time);
 }
 
 /// Writes what was decided: members of an object. Answers are mostly this.

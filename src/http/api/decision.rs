@@ -1,6 +1,7 @@
 //! Decisions as the OpenAPI document shows them. What is sent is written by `evaluate.rs`, `batch.rs` and `ndjson.rs`
 //! from `ruleset`'s own values; a test holds the two together.
 
+use chrono::{DateTime, Utc};
 use utoipa::ToSchema;
 
 use crate::{
@@ -21,6 +22,8 @@ pub struct DecisionAnswer {
     schema_version: SchemaVersion,
     /// Whether the database has been out of reach for longer than the promised bound.
     stale: bool,
+    /// The time of the decision, which rules read as `now`.
+    evaluated_at: DateTime<Utc>,
     /// What deciding took, in milliseconds.
     evaluation_time_ms: f64,
     /// What became of each rule.
@@ -121,6 +124,8 @@ pub struct BatchAnswer {
     schema_version: SchemaVersion,
     /// Whether the database has been out of reach for longer than the promised bound.
     stale: bool,
+    /// The time of the decisions, which rules read as `now`; all items have the same.
+    evaluated_at: DateTime<Utc>,
     /// One for each item, in order.
     items: Vec<BatchItemAnswer>,
     /// What deciding took, in milliseconds.
@@ -159,6 +164,9 @@ pub struct DecisionLine {
     /// The revision decided with.
     #[schema(nullable = false)]
     revision: Option<Revision>,
+    /// The time of the decision, which rules read as `now`.
+    #[schema(nullable = false)]
+    evaluated_at: Option<DateTime<Utc>>,
     /// The decision, or why there is none.
     #[serde(flatten)]
     outcome: BatchItemAnswer,

@@ -4,6 +4,7 @@
 //! is taken on the thread that read the request.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -16,7 +17,7 @@ use crate::{
     http::door::{
         AppState, Error,
         auth::Caller,
-        body::{JSON, RawBody},
+        body::{self, JSON, RawBody},
         path::{self, TenantPath},
         precondition,
         query::Query,
@@ -51,6 +52,10 @@ pub struct EvaluateBody<'a> {
     min_revision: Option<i64>,
     /// Whether facts that the schema does not declare are an error.
     strict_facts: Option<bool>,
+    /// The time of the decision, which rules read as `now`; the current time if it is omitted.
+    #[serde(default, deserialize_with = "body::read_time")]
+    #[schema(nullable = false, example = "2026-01-31T23:59:59Z")]
+    at: Option<DateTime<Utc>>,
 }
 
 /// Room for the answer of so many rules, so that it need not grow.
@@ -113,6 +118,7 @@ async fn evaluate(
         trace: body.trace,
         min_revision: body.min_revision,
         strict_facts: body.strict_facts,
+        at: body.at,
     }
     .ask()?;
     let served = api.engine.deciding(scope, ask.min_revision).await?;
@@ -121,6 +127,7 @@ async fn evaluate(
     let mut writer = Writer::with_capacity(ANSWER_BYTES);
     writer.begin_object();
     decide::write_origin(&mut writer, &served);
+    decide::write_time(&mut writer, decided.evaluated_at);
     writer.member("evaluationTimeMs", &decide::milliseconds(decided.took));
     decide::write_decided(&mut writer, &decided);
     writer.end_object();

@@ -14,7 +14,10 @@ use actix_web::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::batch::{self, Item, ItemRefusal, PIECE_BYTES};
+use super::{
+    batch::{self, Item, ItemRefusal, PIECE_BYTES},
+    decide,
+};
 use crate::{
     domain::{Revision, TenantScope},
     engine::{Ask, Served},
@@ -129,6 +132,9 @@ fn write_line(writer: &mut Writer, index: u64, revision: Option<Revision>, item:
     writer.member("index", &index);
     if let Some(revision) = revision {
         writer.member("revision", &revision);
+    }
+    if let Item::Decided(decided) = item {
+        decide::write_time(writer, decided.evaluated_at);
     }
     item.write(writer);
     writer.end_object();

@@ -13,11 +13,15 @@ use actix_web::{
     http::header,
     web::{Bytes, BytesMut},
 };
+use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, StreamExt};
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 
 use super::{AppState, Error, options::HttpLimits};
-use crate::{error::ErrorKind, json};
+use crate::{domain::read_timestamp, error::ErrorKind, json};
 
 /// The media type of bodies.
 pub const JSON: &str = "application/json";
@@ -31,6 +35,13 @@ pub struct Body<T>(pub T);
 /// A request's body as it came.
 #[derive(Debug)]
 pub struct RawBody(pub Bytes);
+
+/// A time in a body, read as strictly as everywhere.
+pub fn read_time<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = Option::<Cow<'_, str>>::deserialize(input)?;
+    let time = text.map(|text| read_timestamp(&text)).transpose();
+    time.map_err(|reason| D::Error::custom(format!("it {reason}")))
+}
 
 /// What may be the body of a request.
 pub trait Document: DeserializeOwned + 'static {

@@ -10,6 +10,9 @@ use crate::{
     ruleset::index::Domains,
 };
 
+/// How expressions name the time of the decision.
+const NOW: &str = "now";
+
 /// The layout of a schema's facts.
 #[derive(Debug)]
 pub(in crate::ruleset) struct Layout {
@@ -18,6 +21,8 @@ pub(in crate::ruleset) struct Layout {
     /// For each object, the slots of its fields.
     pub(super) slots: Vec<Vec<Slot>>,
     variables: Vec<(String, Type)>,
+    /// The slot of the time of the decision.
+    now: Option<Slot>,
     domains: Domains,
 }
 
@@ -88,13 +93,15 @@ impl Layout {
             };
             objects.push(Node { field, inner: Inner::Object(shape) });
         }
-        let env = Env::new(variables.clone());
+        let all = with_now(&variables);
+        let env = Env::new(all.clone());
         let slots = |object: &crate::domain::ObjectDefinition| {
             object.fields.iter().filter_map(|field| env.slot(&format!("{}.{}", object.name, field.name))).collect()
         };
         Self {
             slots: definition.objects().iter().map(slots).collect(),
-            domains: Domains::of_variables(&variables),
+            now: env.slot(NOW),
+            domains: Domains::of_variables(&all),
             objects: Shape::of("", objects, Vec::new()),
             variables,
         }
@@ -105,10 +112,30 @@ impl Layout {
         &self.domains
     }
 
-    /// The objects as variables of CEL. Whoever adds others puts them behind, so that the slots stay what they are.
+    /// The objects as variables of CEL.
     pub fn variables(&self) -> &[(String, Type)] {
         &self.variables
     }
+
+    /// All that expressions may name beside derived fields: the objects, and the time of the decision. Further variables
+    /// go behind them, so that these slots do not move.
+    pub fn variables_and_now(&self) -> Vec<(String, Type)> {
+        with_now(&self.variables)
+    }
+
+    /// The slot of the time of the decision; `None` if an object of the schema has its name.
+    pub fn now(&self) -> Option<Slot> {
+        self.now
+    }
+}
+
+/// The objects, and behind them the time of the decision, unless one of them has its name.
+fn with_now(objects: &[(String, Type)]) -> Vec<(String, Type)> {
+    let mut variables = objects.to_vec();
+    if objects.iter().all(|(name, _)| name != NOW) {
+        variables.push((NOW.to_owned(), Type::Timestamp));
+    }
+    variables
 }
 
 fn shape(path: &str, fields: &[Field]) -> Shape {

@@ -17,8 +17,10 @@ mod shown;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use crate::{
-    cel::{Activation, Frame, Slot},
+    cel::{Activation, Frame, Slot, Value},
     error::Detail,
 };
 use layout::{Inner, Node, Shape};
@@ -57,6 +59,16 @@ impl Facts {
     /// Levels of JSON that they had, their own object included.
     pub fn depth(&self) -> usize {
         self.depth
+    }
+
+    /// The same facts at this time, which rules read as `now`. It is a fact like the others: all rules of a decision read
+    /// the same, and nothing keeps what follows from it longer.
+    #[must_use]
+    pub fn at(mut self, time: DateTime<Utc>) -> Self {
+        if let Some(slot) = self.layout.now() {
+            self.activation.set(slot, Value::Timestamp(time));
+        }
+        self
     }
 
     /// What is there, as the rules of the set that read it find it.

@@ -24,7 +24,7 @@ impl Environment {
     pub fn new(layout: Option<&Layout>, derived: impl Iterator<Item = ObjectField>) -> Self {
         let derived = Arc::new(ObjectType { name: DERIVED.to_owned(), fields: derived.collect() });
         // Facts first: their slots do not move when derived fields come and go.
-        let mut variables = layout.map(|layout| layout.variables().to_vec()).unwrap_or_default();
+        let mut variables = layout.map(Layout::variables_and_now).unwrap_or_default();
         variables.push((DERIVED.to_owned(), Type::Object(Arc::clone(&derived))));
         Self { env: Env::new(variables), derived }
     }

@@ -16,7 +16,10 @@ async fn a_changed_rule_answers_differently_at_once() {
     let facts = json!({"age": 25, "country": "US", "is_premium": true});
     let decision = app.evaluate(&tenant, &facts).await;
     let members: Vec<_> = decision.as_object().unwrap().keys().collect();
-    assert_eq!(members, ["evaluationTimeMs", "results", "revision", "schemaVersion", "stale", "tenantId"]);
+    assert_eq!(
+        members,
+        ["evaluatedAt", "evaluationTimeMs", "results", "revision", "schemaVersion", "stale", "tenantId"]
+    );
     assert_eq!((&decision["tenantId"], &decision["revision"]), (&json!(tenant), &json!(3)));
     assert_eq!((&decision["schemaVersion"], &decision["stale"]), (&json!(1), &json!(false)));
     let expected = json!([{"ruleId": rule, "ruleName": "adult", "matched": true, "error": null}]);
@@ -185,5 +188,33 @@ async fn a_tenant_is_named_in_the_body_or_in_the_path() {
         assert_eq!(problem(&send(json!({"facts": {}, "tenantId": id})).await, 404)["code"], "tenant_not_found");
     }
     assert_eq!(mistakes(&problem(&send(json!({"facts": {}, "tenantId": 7})).await, 422))[0].1, "tenantId");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_decision_has_the_time_that_is_asked_for_or_the_current_one() {
+    let app = TestApp::start().await;
+    let tenant = app.create_tenant_with_schema("acme", &json!({"n": "int"})).await;
+    let rule = json!({"name": "this year", "expression": "now.getFullYear() == 2020"});
+    body(&app.client.post_json(&format!("/api/v1/tenants/{tenant}/rules"), &rule).await.unwrap(), 201);
+    let evaluate = format!("/api/v1/tenants/{tenant}/evaluate");
+    let then = json!({"facts": {}, "at": "2020-02-29T12:00:00.5+01:00"});
+    let then = body(&app.client.post_json(&evaluate, &then).await.unwrap(), 200);
+    assert_eq!(
+        (&then["evaluatedAt"], &then["results"][0]["matched"]),
+        (&json!("2020-02-29T11:00:00.500Z"), &json!(true))
+    );
+    let now = body(&app.client.post_json(&evaluate, &json!({"facts": {}})).await.unwrap(), 200);
+    let at: chrono::DateTime<chrono::Utc> = now["evaluatedAt"].as_str().unwrap().parse().unwrap();
+    assert!((chrono::Utc::now() - at).num_seconds().abs() < 60 && now["results"][0]["matched"] == false, "{now}");
+    let batch = json!({"items": [{"facts": {}}, {"facts": {}}], "at": "2020-01-01T00:00:00Z"});
+    let batch = body(&app.client.post_json(&format!("{evaluate}/batch"), &batch).await.unwrap(), 200);
+    assert_eq!(
+        (&batch["evaluatedAt"], &batch["items"][1]["results"][0]["matched"]),
+        (&json!("2020-01-01T00:00:00Z"), &json!(true))
+    );
+    let wrong = app.client.post_json(&evaluate, &json!({"facts": {}, "at": "yesterday"})).await.unwrap();
+    let wrong = problem(&wrong, 422);
+    assert_eq!((&wrong["errors"][0]["code"], &wrong["errors"][0]["path"]), (&json!("invalid_value"), &json!("at")));
     app.stop().await;
 }
