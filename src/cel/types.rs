@@ -87,6 +87,30 @@ impl ObjectType {
     pub fn field(&self, name: &str) -> Option<&ObjectField> {
         self.position(name).and_then(|position| self.fields.get(position))
     }
+
+    /// Whether both have fields of the same names, which then have the same places.
+    pub(super) fn has_fields_of(&self, other: &Self) -> bool {
+        self.fields.len() == other.fields.len()
+            && self.fields.iter().zip(&other.fields).all(|(left, right)| left.name == right.name)
+    }
+
+    /// Whether both have the same shape: fields of the same names, whose types have the same shape.
+    fn is_alike(&self, other: &Self) -> bool {
+        let types_alike = |(left, right): (&ObjectField, &ObjectField)| left.value_type.is_alike(&right.value_type);
+        self.has_fields_of(other) && self.fields.iter().zip(&other.fields).all(types_alike)
+    }
+
+    /// The type of objects that may be of either, which are of one shape.
+    fn or(&self, other: &Self) -> Self {
+        let both = |(left, right): (&ObjectField, &ObjectField)| ObjectField {
+            name: left.name.clone(),
+            value_type: left.value_type.or(&right.value_type),
+            size: left.size.clone().or(&right.size),
+            allowed: left.allowed.or(&right.allowed),
+            is_sensitive: left.is_sensitive || right.is_sensitive,
+        };
+        Self { name: self.name.clone(), fields: self.fields.iter().zip(&other.fields).map(both).collect() }
+    }
 }
 
 impl Type {
@@ -118,6 +142,36 @@ impl Type {
     /// Whether the type has no parts, and fits only itself and `dyn`.
     pub(super) fn is_plain(&self) -> bool {
         matches!(self, Self::Bool | Self::Int | Self::Uint | Self::Double | Self::String | Self::Bytes)
+    }
+
+    /// Whether both are the same but for the names of objects, and for what the schema says of their fields beside the
+    /// type: a schema gives each place an object type of its own.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Object(left), Self::Object(right)) => Arc::ptr_eq(left, right) || left.is_alike(right),
+            (Self::List(left), Self::List(right))
+            | (Self::Optional(left), Self::Optional(right))
+            | (Self::Type(left), Self::Type(right)) => left.is_alike(right),
+            (Self::Map(left_key, left), Self::Map(right_key, right)) => {
+                left_key.is_alike(right_key) && left.is_alike(right)
+            }
+            _ => self == other,
+        }
+    }
+
+    /// This type, which takes whatever `other` does, for values of either: their objects are as large as the larger ones,
+    /// may have the values of either, and what is sensitive in one of them is sensitive.
+    pub(super) fn or(&self, other: &Self) -> Self {
+        match (self, other) {
+            _ if self == other => self.clone(),
+            (Self::Object(left), Self::Object(right)) => Self::Object(Arc::new(left.or(right))),
+            (Self::List(left), Self::List(right)) => Self::list(left.or(right)),
+            (Self::Optional(left), Self::Optional(right)) => Self::optional(left.or(right)),
+            (Self::Map(left_key, left), Self::Map(right_key, right)) => {
+                Self::map(left_key.or(right_key), left.or(right))
+            }
+            _ => self.clone(),
+        }
     }
 
     /// Whether a type parameter occurs in it.

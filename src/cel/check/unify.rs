@@ -123,7 +123,7 @@ impl Variables {
                     && to_parameters.len() == from_parameters.len()
                     && to_parameters.iter().zip(from_parameters.iter()).all(|(to, from)| self.fits(to, from))
             }
-            _ => to == from,
+            _ => to.is_alike(from),
         }
     }
 
@@ -232,7 +232,7 @@ fn takes_null(value: &Type) -> bool {
 }
 
 fn most_general(left: &Type, right: &Type) -> Type {
-    if is_as_general(left, right) { left.clone() } else { right.clone() }
+    if is_as_general(left, right) { left.or(right) } else { right.or(left) }
 }
 
 fn is_as_general(left: &Type, right: &Type) -> bool {
@@ -253,6 +253,6 @@ fn is_as_general(left: &Type, right: &Type) -> bool {
                 && left_parameters.len() == right_parameters.len()
                 && left_parameters.iter().zip(right_parameters.iter()).all(|(left, right)| is_as_general(left, right))
         }
-        _ => left == right,
+        _ => left.is_alike(right),
     }
 }

@@ -1,6 +1,6 @@
 //! Equality and order of values, as CEL has them: numbers compare by value across their types.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
 use super::{ObjectValue, Value};
 
@@ -27,7 +27,8 @@ impl PartialEq for Value {
 
 impl PartialEq for ObjectValue {
     fn eq(&self, other: &Self) -> bool {
-        self.object_type == other.object_type && self.fields == other.fields
+        let (left, right) = (&self.object_type, &other.object_type);
+        (Arc::ptr_eq(left, right) || left.has_fields_of(right)) && self.fields == other.fields
     }
 }
 

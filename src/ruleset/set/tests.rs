@@ -6,6 +6,7 @@ mod budget;
 mod doubts;
 mod now;
 mod selection;
+mod shapes;
 mod sharing;
 
 use proptest::prelude::*;
