@@ -21,19 +21,19 @@ use std::{
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use tenet::{
-    auth::{Auth, AuthOptions},
+    auth::{self, Auth, AuthOptions},
     cluster::{self, Cluster, ClusterOptions, Purpose},
     domain::{
         Author, Change, ChangeOptions, Name, Principal, RuleDraft, SchemaDefinition, TenantDraft, TenantId,
         TenantScope, Tier,
     },
-    engine::{Engine, EngineOptions},
+    engine::{self, Engine, EngineOptions},
     ruleset::{Query, UnknownFacts},
     store::{
         Store, StoreOptions,
         migrate::{self, MigrateOptions},
     },
-    telemetry::Metrics,
+    telemetry::MetricRegistry,
 };
 
 const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
@@ -52,8 +52,11 @@ async fn main() {
     let url = cluster.url(cluster::NAME);
     migrate::up(MigrateOptions::new(&url)).await.unwrap();
     let store = Store::connect(StoreOptions::new(&url)).await.unwrap();
-    let auth = Auth::open(store.clone(), AuthOptions::default()).await.unwrap();
-    let engine = Engine::start(store.clone(), auth, Metrics::new(0), EngineOptions::default()).await.unwrap();
+    let mut registry = MetricRegistry::new();
+    let for_auth = auth::Metrics::register(&mut registry);
+    let auth = Auth::open(store.clone(), for_auth, AuthOptions::default()).await.unwrap();
+    let for_engine = engine::Metrics::register(&mut registry);
+    let engine = Engine::start(store.clone(), auth, for_engine, EngineOptions::default()).await.unwrap();
 
     let workload: Value = serde_json::from_str(include_str!("workloads/ten_rules.json")).unwrap();
     let ten_rules = workload["rules"].as_array().unwrap().iter();

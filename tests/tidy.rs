@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Crates and parts of the standard library that belong to some modules alone.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("sqlx", &["store"]),
     ("ractor", &["engine"]),
     ("actix_web", &["http"]),
@@ -26,6 +26,7 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("utoipa_swagger_ui", &["http"]),
     ("hyper", &["client"]),
     ("jsonwebtoken", &["auth"]),
+    ("prometheus_client", &["telemetry"]),
     ("clap", &["cli"]),
     ("std::env", &["config"]),
     ("std::process::Command", &["cluster"]),

@@ -10,15 +10,15 @@ use std::{
 use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
 use tenet::{
-    auth::{Auth, AuthOptions},
+    auth::{self, Auth, AuthOptions},
     cluster::{self, Cluster, ClusterOptions, Purpose},
     domain::{Principal, TenantId, TenantScope},
-    engine::{Engine, EngineOptions},
+    engine::{self, Engine, EngineOptions},
     store::{
         Store, StoreOptions,
         migrate::{self, MigrateOptions},
     },
-    telemetry::{Metrics, MetricsFormat},
+    telemetry::{MetricRegistry, MetricsFormat},
 };
 use tokio::runtime::Runtime;
 
@@ -151,7 +151,7 @@ pub fn scope(tenant: TenantId) -> TenantScope {
 pub struct Node {
     pub engine: Engine,
     pub store: Store,
-    metrics: Metrics,
+    registry: MetricRegistry,
 }
 
 impl Node {
@@ -159,10 +159,12 @@ impl Node {
     pub async fn start(url: &str) -> Self {
         let store = Store::connect(StoreOptions::new(url)).await.unwrap();
         let options = EngineOptions { residents_max: 1_000_000, ..EngineOptions::default() };
-        let metrics = Metrics::new(0);
-        let auth = Auth::open(store.clone(), AuthOptions::default()).await.unwrap();
-        let engine = Engine::start(store.clone(), auth, metrics.clone(), options).await.unwrap();
-        Self { engine, store, metrics }
+        let mut registry = MetricRegistry::new();
+        let for_auth = auth::Metrics::register(&mut registry);
+        let for_engine = engine::Metrics::register(&mut registry);
+        let auth = Auth::open(store.clone(), for_auth, AuthOptions::default()).await.unwrap();
+        let engine = Engine::start(store.clone(), auth, for_engine, options).await.unwrap();
+        Self { engine, store, registry }
     }
 
     /// Rule sets that it has loaded.
@@ -176,7 +178,7 @@ impl Node {
     }
 
     fn metric(&self, name: &str) -> f64 {
-        let text = self.metrics.encode(MetricsFormat::OpenMetrics).unwrap();
+        let text = self.registry.encode(MetricsFormat::OpenMetrics).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap().parse().unwrap()
     }

@@ -1,5 +1,7 @@
 //! The whole service: store, engine and doors, started in this order and stopped in reverse.
 
+mod metrics;
+
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -13,13 +15,13 @@ use tokio::{
 };
 use tracing::{info, warn};
 
+use self::metrics::Metrics;
 use crate::{
     auth::{Auth, AuthOptions},
     config::Settings,
     engine::{Engine, EngineOptions},
     http::{self, HttpOptions, Part, Readiness, Stop, Stopper},
-    store::{Observer, Store, StoreOptions},
-    telemetry::Metrics,
+    store::{self, Observer, Store, StoreOptions},
 };
 
 /// Of the time that stopping may take, what is kept for actors and connections when requests use up theirs.
@@ -46,9 +48,10 @@ impl App {
     /// Starts the service on a migrated database: when this answers, it accepts requests, and is ready as soon as it
     /// hears of changes.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let metrics = Metrics::new(settings.telemetry.metrics_tenants_max);
+        let metrics = Metrics::register(settings.telemetry.metrics_tenants_max);
         let readiness = Readiness::default();
-        let store = Store::connect(store_options(&settings, &metrics)?).await.context("cannot use the database")?;
+        let options = store_options(&settings, metrics.store.observer())?;
+        let store = Store::connect(options).await.context("cannot use the database")?;
         readiness.arrived(Part::Database);
         store.check_schema().await.context("cannot serve this database")?;
         readiness.arrived(Part::Migrations);
@@ -59,9 +62,12 @@ impl App {
                  or create one with `tenet keys create --operator`"
             );
         }
-        let auth =
-            Auth::open(store.clone(), AuthOptions::from(&settings)).await.context("cannot use `TENET_JWT_JWKS`")?;
-        let engine = Engine::start(store.clone(), auth.clone(), metrics.clone(), engine_options(&settings)).await?;
+        let auth = Auth::open(store.clone(), metrics.auth, AuthOptions::from(&settings))
+            .await
+            .context("cannot use `TENET_JWT_JWKS`")?;
+        let engine = Engine::start(store.clone(), auth.clone(), metrics.engine, engine_options(&settings)).await?;
+        let mut registry = metrics.registry;
+        registry.before_scrape(measure(metrics.store, store.clone(), engine.clone()));
         let stop_deadline = settings.http.shutdown_deadline;
         let stop_delay = settings.http.shutdown_delay.min(stop_deadline / 2);
         let server = http::bind(
@@ -69,7 +75,8 @@ impl App {
             auth,
             engine.clone(),
             store.clone(),
-            metrics,
+            metrics.http,
+            registry,
             readiness.clone(),
         )?;
         let (address, admin_address, stopper) = (server.address(), server.admin_address(), server.stopper());
@@ -167,11 +174,18 @@ async fn announce_pinned(engine: Engine, readiness: Readiness) {
     readiness.arrived(Part::PinnedTenants);
 }
 
+/// Sets the gauges of connections and of tenants in memory.
+fn measure(metrics: store::Metrics, store: Store, engine: Engine) -> impl Fn() + Send + Sync {
+    move || {
+        store.pool_status().into_iter().for_each(|status| metrics.pool(status));
+        engine.take_census();
+    }
+}
+
 /// How the store is reached with `settings`.
-pub fn store_options(settings: &Settings, metrics: &Metrics) -> anyhow::Result<StoreOptions> {
+pub fn store_options(settings: &Settings, observer: Observer) -> anyhow::Result<StoreOptions> {
     let database = &settings.database;
     let url = database.url.as_ref().context("no database is configured: set `DATABASE_URL`")?;
-    let (statements, waits) = (metrics.clone(), metrics.clone());
     Ok(StoreOptions {
         role: database.role.clone(),
         connections_max: u32::try_from(database.pool_size)?,
@@ -179,10 +193,7 @@ pub fn store_options(settings: &Settings, metrics: &Metrics) -> anyhow::Result<S
         acquire_timeout: database.acquire_timeout,
         statement_timeout: database.statement_timeout,
         lock_timeout: database.lock_timeout,
-        observer: Observer::new(
-            move |statement, time| statements.sql(statement, time),
-            move |pool, time| waits.pool_wait(pool, time),
-        ),
+        observer,
         ..StoreOptions::new(url.expose())
     })
 }

@@ -8,6 +8,7 @@ mod cache;
 mod credential;
 mod issuers;
 mod keys;
+mod metrics;
 mod options;
 mod rate_limit;
 
@@ -28,6 +29,7 @@ use crate::{
 pub use self::{
     credential::{Credential, KeptCredential},
     issuers::Error as IssuerError,
+    metrics::Metrics,
     options::{AuthOptions, OperatorKey, Pepper},
     rate_limit::FailureLimits,
 };
@@ -76,12 +78,13 @@ struct Inner {
     issuers: Issuers,
     cache: Cache,
     failures: Failures,
+    metrics: Metrics,
 }
 
 impl Auth {
     /// Authentication as the options say. Issuers' keys in a file must be there; those at an address come when it
     /// answers, once [`Self::run`] runs.
-    pub async fn open(store: Store, options: AuthOptions) -> Result<Self, IssuerError> {
+    pub async fn open(store: Store, metrics: Metrics, options: AuthOptions) -> Result<Self, IssuerError> {
         let AuthOptions { operator_key, is_open, pepper, issuers, failures } = options;
         let inner = Inner {
             operator_key,
@@ -91,6 +94,7 @@ impl Auth {
             issuers: Issuers::open(&issuers).await?,
             cache: Cache::default(),
             failures: Failures::new(failures),
+            metrics,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -121,7 +125,12 @@ impl Auth {
     /// Counts a credential from `address` that is not valid. If it was one too many: for how long to wait.
     pub fn refused(&self, address: Option<IpAddr>, shown: Option<&str>) -> Option<Duration> {
         let key = shown.and_then(Token::parse).map(|token| token.holder());
-        self.inner.failures.note(address, key, Instant::now())
+        let wait = self.inner.failures.note(address, key, Instant::now());
+        match wait {
+            None => self.inner.metrics.refused(),
+            Some(_) => self.inner.metrics.limited(),
+        }
+        wait
     }
 
     /// What the hashes of keys are made with.

@@ -9,8 +9,7 @@ use crate::{
     app,
     config::{Purpose, Settings, Sources},
     domain::{System, TenantId, TenantScope},
-    store::{AuditReport, Store},
-    telemetry::Metrics,
+    store::{AuditReport, Observer, Store},
 };
 
 use super::{block_on, input::counted, output::say};
@@ -49,7 +48,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     let sources = Sources::of_process(urls.into_iter().collect(), flags.config.as_deref())?;
     let settings = Settings::read(&sources, Purpose::Migrate)?;
     block_on(async {
-        let store = Store::connect(app::store_options(&settings, &Metrics::new(0))?).await?;
+        let store = Store::connect(app::store_options(&settings, Observer::default())?).await?;
         store.check_schema().await?;
         let result = verify(&store, tenant).await;
         store.close().await;

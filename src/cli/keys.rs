@@ -8,8 +8,7 @@ use crate::{
     app,
     config::{Purpose, Secret, Settings, Sources},
     domain::{ApiKeyDraft, ApiKeyId, Author, Holder, Name, Scope, System, TenantScope, Token},
-    store::{KeyMade, PageRequest, Store},
-    telemetry::Metrics,
+    store::{KeyMade, Observer, PageRequest, Store},
 };
 
 use super::{block_on, output::say};
@@ -88,7 +87,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     let sources = Sources::of_process(urls.into_iter().collect(), flags.config.as_deref())?;
     let settings = Settings::read(&sources, Purpose::Migrate)?;
     block_on(async {
-        let store = Store::connect(app::store_options(&settings, &Metrics::new(0))?).await?;
+        let store = Store::connect(app::store_options(&settings, Observer::default())?).await?;
         store.check_schema().await?;
         let result = act(&store, settings.http.key_pepper.as_ref(), flags.action).await;
         store.close().await;

@@ -9,6 +9,7 @@
 
 mod clock;
 mod error;
+mod metrics;
 mod options;
 mod freshness;
 mod sweep_throttle;
@@ -31,6 +32,7 @@ pub use self::{
         resolve::Served,
         runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
     },
+    metrics::{Departure, Metrics},
     options::{Compiler, EngineOptions},
     resident::{
         Failure, LastLoad,

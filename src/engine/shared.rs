@@ -17,13 +17,13 @@ use crate::{
         error::Error,
         freshness::Freshness,
         message::SupervisorMsg,
+        metrics::Metrics,
         options::EngineOptions,
         registry::{Registry, Room},
         resident::hints::Want,
         sweep_throttle::SweepThrottle,
     },
     store::Store,
-    telemetry::Metrics,
 };
 
 /// What all actors and tasks of one engine share.

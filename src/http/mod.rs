@@ -6,11 +6,11 @@
 mod door;
 mod api;
 
-use crate::{auth::Auth, engine::Engine, store::Store, telemetry::Metrics};
+use crate::{auth::Auth, engine::Engine, store::Store, telemetry::MetricRegistry};
 
 pub use self::{
     api::openapi::document as openapi_document,
-    door::{HttpLimits, HttpOptions, Part, Phase, Readiness, Server, ServerError, Stop, Stopper, TlsFiles},
+    door::{HttpLimits, HttpOptions, Metrics, Part, Phase, Readiness, Server, ServerError, Stop, Stopper, TlsFiles},
 };
 
 /// Takes the port for a server of the whole API. To be called within a tokio runtime.
@@ -20,7 +20,8 @@ pub fn bind(
     engine: Engine,
     store: Store,
     metrics: Metrics,
+    registry: MetricRegistry,
     readiness: Readiness,
 ) -> Result<Server, ServerError> {
-    Server::bind(door::AppState::new(options, auth, engine, store, metrics, readiness), api::routes::table())
+    Server::bind(door::AppState::new(options, auth, engine, store, metrics, registry, readiness), api::routes::table())
 }

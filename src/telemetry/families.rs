@@ -8,7 +8,6 @@ use std::fmt::{self, Write};
 use prometheus_client::{
     collector::Collector,
     encoding::{EncodeMetric, text},
-    metrics::counter::Counter,
     registry::{Metric, Registry, Unit},
 };
 
@@ -46,13 +45,6 @@ impl Families {
     pub fn add_with_unit(&mut self, name: &str, help: &str, unit: Unit, metric: impl Metric) {
         self.describe(&format!("{name}_{}", unit.as_str()), help, &metric);
         self.registry.register_with_unit(name, help, unit, metric);
-    }
-
-    /// Adds a counter.
-    pub fn counter(&mut self, name: &str, help: &str) -> Counter {
-        let counter = Counter::default();
-        self.add(name, help, counter.clone());
-        counter
     }
 
     /// Adds what describes itself, and always has samples.
@@ -118,14 +110,16 @@ impl Families {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::metrics::{family::Family, gauge::Gauge, info::Info};
+    use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info};
 
     use super::*;
 
     fn families() -> Families {
         let mut families = Families::new();
         families.add("build", "The version", Info::new(vec![("version", "1")]));
-        families.counter("decisions", "Decisions made").inc();
+        let decisions = Counter::<u64>::default();
+        families.add("decisions", "Decisions made", decisions.clone());
+        decisions.inc();
         families.add("errors", "Errors, by code", Family::<Vec<(String, String)>, Counter>::default());
         families.add_with_unit("rule_sets", "Memory of rule sets", Unit::Bytes, Gauge::<i64>::default());
         families

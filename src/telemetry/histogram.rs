@@ -1,9 +1,10 @@
-//! A histogram of times whose observation is two atomic additions: it stands in the path of every request.
+//! A histogram of times whose observation is two atomic additions: every request observes several.
 //!
 //! The crate's own takes a lock for each. A scrape may see a sum and counts that are a few observations apart.
 
 use std::{
     fmt,
+    hash::Hash,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,12 +14,21 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder, NoLabelSet},
-    metrics::{MetricType, TypedMetric},
+    metrics::{MetricType, TypedMetric, family::Family},
 };
+
+/// Bounds for requests and SQL, in microseconds: from an answer out of memory to a time-out.
+const REQUEST_BOUNDS_US: &[u64] = &[
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
+
+/// A histogram of times for each set of labels.
+pub type HistogramFamily<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// A histogram of times; cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Histogram(Arc<Buckets>);
+pub struct Histogram(Arc<Buckets>);
 
 #[derive(Debug)]
 struct Buckets {
@@ -34,6 +44,16 @@ impl Histogram {
         let bounds = bounds_us.iter().map(|bound| bound.saturating_mul(1_000)).chain([u64::MAX]);
         let buckets = bounds.map(|bound| (bound, AtomicU64::new(0))).collect();
         Self(Arc::new(Buckets { buckets, sum_ns: AtomicU64::new(0) }))
+    }
+
+    /// A histogram for what takes from an answer out of memory to a time-out.
+    pub fn of_requests() -> Self {
+        Self::new(REQUEST_BOUNDS_US)
+    }
+
+    /// A histogram like [`Histogram::of_requests`] for each set of labels.
+    pub fn family_of_requests<L: Clone + Eq + Hash>() -> HistogramFamily<L> {
+        Family::new_with_constructor(Self::of_requests)
     }
 
     /// Counts one time.

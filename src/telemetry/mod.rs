@@ -1,12 +1,21 @@
-//! What the service tells about its work: log lines and metrics. It knows no request and no database.
+//! Logs, and what the rooms need to have metrics of their own. It knows no request and no database.
 
-mod engine;
 mod families;
 mod histogram;
 mod log;
-mod metrics;
 mod process;
+mod registry;
 mod tenants;
 
-pub use log::{ACCESS, start_logging};
-pub use metrics::{Departure, Metrics, MetricsFormat};
+pub use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Unit,
+};
+
+pub use self::{
+    histogram::{Histogram, HistogramFamily},
+    log::{ACCESS, start_logging},
+    registry::{MetricRegistry, MetricsFormat},
+    tenants::TenantCounts,
+};

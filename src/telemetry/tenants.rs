@@ -27,7 +27,7 @@ const WATCHED_PER_SHOWN: usize = 20;
 
 /// Counts by tenant; cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Tenants(Arc<Counts>);
+pub struct TenantCounts(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
@@ -65,9 +65,9 @@ impl Count {
     }
 }
 
-impl Tenants {
+impl TenantCounts {
     /// No counts yet; `shown_max` tenants get a series of their own.
-    pub fn new(shown_max: usize) -> Self {
+    pub(super) fn new(shown_max: usize) -> Self {
         Self(Arc::new(Counts { shown_max, watched: DashMap::new(), others: Count::default() }))
     }
 
@@ -124,7 +124,7 @@ impl Watched {
     }
 }
 
-impl Collector for Tenants {
+impl Collector for TenantCounts {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (shown, others) = self.scrape();
         let rows: Vec<(String, Counted)> = shown
@@ -152,14 +152,15 @@ impl Collector for Tenants {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::{MetricRegistry, MetricsFormat};
 
-    fn times(tenants: &Tenants, tenant: TenantId, requests: usize) {
+    fn times(tenants: &TenantCounts, tenant: TenantId, requests: usize) {
         (0..requests).for_each(|_| tenants.count(tenant, false));
     }
 
     #[test]
     fn the_busiest_tenants_are_shown_and_the_others_summed() {
-        let tenants = Tenants::new(2);
+        let tenants = TenantCounts::new(2);
         let ids: Vec<TenantId> = (0..5).map(|_| TenantId::generate()).collect();
         for (index, id) in ids.iter().enumerate() {
             times(&tenants, *id, 10 * (index + 1));
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_tenant_that_falls_silent_makes_room_for_another() {
-        let tenants = Tenants::new(1);
+        let tenants = TenantCounts::new(1);
         let (first, second) = (TenantId::generate(), TenantId::generate());
         times(&tenants, first, 100);
         assert_eq!(tenants.scrape().0, [(first, (0, 0))]);
@@ -191,13 +192,30 @@ mod tests {
     }
 
     #[test]
+    fn tenants_beyond_the_cap_are_counted_together() {
+        let mut registry = MetricRegistry::new();
+        let tenants = registry.tenants(1);
+        let (busy, quiet) = (TenantId::generate(), TenantId::generate());
+        times(&tenants, busy, 3);
+        registry.encode(MetricsFormat::OpenMetrics).unwrap();
+        tenants.count(busy, true);
+        tenants.count(quiet, true);
+        let text = registry.encode(MetricsFormat::OpenMetrics).unwrap();
+        assert!(text.contains(&format!("tenet_tenant_requests_total{{tenant=\"{busy}\"}} 1\n")), "{text}");
+        assert!(text.contains(&format!("tenet_tenant_errors_total{{tenant=\"{busy}\"}} 1\n")), "{text}");
+        assert!(text.contains("tenet_tenant_requests_total{tenant=\"other\"} 4\n"), "{text}");
+        assert!(text.contains("tenet_tenant_errors_total{tenant=\"other\"} 1\n"), "{text}");
+        assert!(!text.contains(&quiet.to_string()), "{text}");
+    }
+
+    #[test]
     fn memory_is_bounded_whatever_the_number_of_tenants() {
-        let tenants = Tenants::new(3);
+        let tenants = TenantCounts::new(3);
         (0..1_000).for_each(|_| tenants.count(TenantId::generate(), true));
         assert_eq!(tenants.0.watched.len(), 3 * WATCHED_PER_SHOWN);
         let (shown, others) = tenants.scrape();
         assert_eq!((shown.len(), others), (3, (1_000, 1_000)));
-        let none = Tenants::new(0);
+        let none = TenantCounts::new(0);
         none.count(TenantId::generate(), false);
         assert_eq!(none.scrape(), (Vec::new(), (1, 0)));
     }

@@ -31,6 +31,7 @@ use crate::{
         error::Error,
         follow::{self, heartbeat},
         message::{Committed, HintHold, SupervisorMsg, TenantMsg},
+        metrics::Metrics,
         options::EngineOptions,
         registry::Entry,
         resident::hints::Want,
@@ -41,7 +42,6 @@ use crate::{
     error::Detail,
     ruleset::{Amendment, Broken, Refusal, RuleSet, amend},
     store::{self, Store},
-    telemetry::Metrics,
 };
 
 /// How long a writer waits until this node serves what it wrote. The change is committed either way.

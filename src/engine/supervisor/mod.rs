@@ -16,12 +16,12 @@ use crate::{
     domain::TenantId,
     engine::{
         message::{Exit, Missing, SupervisorMsg, TenantMsg, Waiter},
+        metrics::Departure,
         registry::Entry,
         resident::{Resident, hints::Want},
         shared::{Shared, jitter_permille},
         tenant::{Args, TenantActor},
     },
-    telemetry::Departure,
 };
 
 /// What the supervisor knows.

@@ -23,12 +23,8 @@ use crate::{
     )))
 )]
 pub async fn show(api: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Error> {
-    for pool in api.store.pool_status() {
-        api.metrics.pool(pool.pool, pool.in_use as usize, pool.idle as usize);
-    }
-    api.engine.take_census();
     let format = format_for(request.headers());
-    let text = api.metrics.encode(format).map_err(|_| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))?;
+    let text = api.registry.encode(format).map_err(|_| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, format.content_type()))
         .insert_header((header::VARY, "accept"))

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::OnceLock};
 
 use actix_web::{HttpRequest, http::StatusCode, web::Data};
 
-use super::{Error, HttpOptions, Readiness};
-use crate::{auth::Auth, engine::Engine, store::Store, telemetry::Metrics};
+use super::{Error, HttpOptions, Metrics, Readiness};
+use crate::{auth::Auth, engine::Engine, store::Store, telemetry::MetricRegistry};
 
 /// The parts of the process that requests use, shared by all threads of the server.
 #[derive(Debug)]
@@ -16,8 +16,10 @@ pub struct AppState {
     pub engine: Engine,
     /// What is read from the database.
     pub store: Store,
-    /// What is counted and timed.
+    /// What is counted of requests.
     pub metrics: Metrics,
+    /// The metrics of all rooms, for `/metrics`.
+    pub registry: MetricRegistry,
     /// Whether the node should be sent requests.
     pub readiness: Readiness,
     /// How the server was configured.
@@ -34,9 +36,10 @@ impl AppState {
         engine: Engine,
         store: Store,
         metrics: Metrics,
+        registry: MetricRegistry,
         readiness: Readiness,
     ) -> Self {
-        Self { auth, engine, store, metrics, readiness, options, admin_address: OnceLock::new() }
+        Self { auth, engine, store, metrics, registry, readiness, options, admin_address: OnceLock::new() }
     }
 
     /// Whether the request came in on the address for operators and metrics collectors, if there is one of its own.

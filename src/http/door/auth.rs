@@ -154,7 +154,6 @@ fn shown(request: &HttpRequest) -> Result<Option<Credential<'_>>, Unreadable> {
 fn refuse(request: &HttpRequest, api: &AppState, shown: Option<Credential<'_>>, detail: &str) -> Error {
     let address = request.peer_addr().map(|address| address.ip());
     let wait = api.auth.refused(address, shown.map(Credential::text));
-    api.metrics.credential_refused(wait.is_some());
     wait.map_or_else(|| Error::unauthenticated(detail), Error::too_many_failures)
 }
 

@@ -21,15 +21,12 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
-    AppState, Error,
+    AppState, Error, Metrics,
     error::PROBLEM_JSON,
     payload_hold::{self, Unread},
     router::RoutePattern,
 };
-use crate::{
-    domain::TenantId,
-    telemetry::{ACCESS, Metrics},
-};
+use crate::{domain::TenantId, telemetry::ACCESS};
 
 /// The header that carries a request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

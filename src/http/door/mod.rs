@@ -7,6 +7,7 @@ pub mod auth;
 pub mod body;
 mod error;
 mod hosts;
+mod metrics;
 mod middleware;
 pub mod openapi;
 mod options;
@@ -24,6 +25,7 @@ mod tls;
 pub use self::{
     app_state::AppState,
     error::Error,
+    metrics::Metrics,
     options::{HttpLimits, HttpOptions, TlsFiles},
     readiness::{Part, Phase, Readiness},
     server::{Server, ServerError, Stop, Stopper},

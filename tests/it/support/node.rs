@@ -4,22 +4,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tenet::{
-    auth::{Auth, AuthOptions},
+    auth::{self, Auth, AuthOptions},
     domain::{
         Author, Change, ChangeOptions, Name, Principal, Revision, RuleDraft, SchemaDefinition, TenantDraft, TenantId,
         TenantScope, Tier,
     },
-    engine::{Changed, Engine, EngineOptions, Error},
+    engine::{self, Changed, Engine, EngineOptions, Error},
     ruleset::{Query, UnknownFacts},
     store::{Store, StoreOptions},
-    telemetry::{Metrics, MetricsFormat},
+    telemetry::{MetricRegistry, MetricsFormat},
 };
 
 /// An engine with what it stands on.
 pub struct Node {
     pub engine: Engine,
     pub store: Store,
-    pub metrics: Metrics,
+    pub registry: MetricRegistry,
 }
 
 impl Node {
@@ -29,10 +29,12 @@ impl Node {
 
     pub async fn start_with(url: &str, options: EngineOptions) -> Self {
         let store = Store::connect(StoreOptions::new(url)).await.unwrap();
-        let metrics = Metrics::new(10);
-        let auth = Auth::open(store.clone(), AuthOptions::default()).await.unwrap();
-        let engine = Engine::start(store.clone(), auth, metrics.clone(), options).await.unwrap();
-        Self { engine, store, metrics }
+        let mut registry = MetricRegistry::new();
+        let for_auth = auth::Metrics::register(&mut registry);
+        let for_engine = engine::Metrics::register(&mut registry);
+        let auth = Auth::open(store.clone(), for_auth, AuthOptions::default()).await.unwrap();
+        let engine = Engine::start(store.clone(), auth, for_engine, options).await.unwrap();
+        Self { engine, store, registry }
     }
 
     /// A tenant with a schema of one whole number, `facts.n`; it stands at revision 2.
@@ -67,7 +69,7 @@ impl Node {
 
     /// The value of a metric without labels.
     pub fn metric(&self, name: &str) -> u64 {
-        let text = self.metrics.encode(MetricsFormat::OpenMetrics).unwrap();
+        let text = self.registry.encode(MetricsFormat::OpenMetrics).unwrap();
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         line.unwrap_or_else(|| panic!("no metric {name} in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
     }
