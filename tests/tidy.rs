@@ -22,7 +22,7 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("ractor", &["engine"]),
     ("actix_web", &["http"]),
     ("matchit", &["http"]),
-    ("utoipa", &["http", "domain"]),
+    ("utoipa", &["http"]),
     ("utoipa_swagger_ui", &["http"]),
     ("hyper", &["client"]),
     ("jsonwebtoken", &["auth"]),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::{ApiKeyId, TenantId};
 
@@ -30,8 +29,9 @@ pub enum Permission {
     Operate,
 }
 
-/// What a key is good for. `ingest` is reserved for sending events: no route requires it yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+/// What a key is good for. `ingest` is reserved for sending events: no route requires it yet. Audit rows store a scope as
+/// its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Decisions.
@@ -49,7 +49,7 @@ pub enum Scope {
 }
 
 /// What a person or service is to a tenant, where a token says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// May do everything that a tenant may.

@@ -1,29 +1,23 @@
 //! API keys as they are stored: never the secret, only who holds one and what it permits.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::{ApiKeyId, Name, Scope};
 
 /// A key of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its id.
     pub id: ApiKeyId,
     /// What it is called; several may be called the same.
     pub name: Name,
     /// What it is good for.
-    #[schema(inline = false)]
     pub scopes: Vec<Scope>,
     /// When it ends; `null`: when it is revoked.
-    #[schema(required = true)]
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last used, to the minute.
-    #[schema(required = true)]
     pub last_used_at: Option<DateTime<Utc>>,
 }
 

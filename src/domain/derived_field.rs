@@ -1,14 +1,11 @@
 //! Derived fields: CEL over facts and other derived fields, read in rules as `derived.<name>`.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::DerivedFieldId;
 
 /// A derived field as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DerivedField {
     /// Its id.
     pub id: DerivedFieldId,
@@ -19,7 +16,6 @@ pub struct DerivedField {
     /// What it is for.
     pub description: Option<String>,
     /// Its type as the checker inferred it when it was last compiled.
-    #[serde(rename = "type")]
     pub value_type: String,
     /// The derived fields (`derived.x`) and facts (`facts.y`) that it reads, sorted.
     pub dependencies: Vec<String>,

@@ -6,12 +6,11 @@ use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
-use utoipa::ToSchema;
 
 use crate::{config::limits, error::Detail};
 
-/// A name of 1 to 255 characters that can be seen, so that two that look alike are one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+/// A name of 1 to 255 characters that can be seen, so that two that look alike are one. Audit rows store it as its text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Name(String);
 

@@ -1,14 +1,11 @@
 //! Nodes: the processes that serve one database.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::NodeId;
 
 /// A node that lives, as its last heartbeat told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Its id: another one each time it starts.
     pub id: NodeId,
@@ -21,13 +18,11 @@ pub struct Node {
     /// When it was heard of last.
     pub heartbeat_at: DateTime<Utc>,
     /// How it was doing then.
-    #[serde(flatten)]
     pub vitals: Vitals,
 }
 
 /// How a node is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vitals {
     /// Tenants in its memory.
     pub resident_tenants: u64,

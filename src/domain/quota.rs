@@ -4,15 +4,14 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::Tier;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// Something that a tenant uses, and may use so much of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+/// Something that a tenant uses, and may use so much of. A tenant's row stores its overrides as JSON, by these names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Quota {
     /// Rules, active or not.
@@ -32,7 +31,7 @@ pub enum Quota {
 }
 
 /// What an operator has set for a tenant in the place of its tier's limits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct QuotaOverrides(pub BTreeMap<Quota, u64>);
 

@@ -3,12 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
 
 use super::{Name, Quota, QuotaOverrides, QuotaPatch, Revision, TenantId};
 
-/// What a tenant pays for; the tiers' bulkheads and quotas hang on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+/// What a tenant pays for; its quotas depend on it. Audit rows store it as its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// The default.
@@ -20,8 +19,8 @@ pub enum Tier {
     Enterprise,
 }
 
-/// Whether a tenant's decisions are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+/// Whether a tenant's decisions are served. Audit rows store it as its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TenantStatus {
     /// Served.
@@ -32,8 +31,7 @@ pub enum TenantStatus {
 }
 
 /// A tenant as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
@@ -46,10 +44,8 @@ pub struct Tenant {
     /// Whether every node keeps it in memory, used or not.
     pub pinned: bool,
     /// How long a node keeps it in memory unused; `null` is as long as the service's setting says.
-    #[schema(required = true)]
     pub idle_stop_seconds: Option<u32>,
     /// The quotas that are its own; all others are its tier's.
-    #[schema(example = json!({"rules": 2000}))]
     pub quotas: QuotaOverrides,
     /// Counts its changes, from 1.
     pub revision: Revision,

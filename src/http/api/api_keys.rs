@@ -68,13 +68,42 @@ pub struct NewApiKey {
     created_at: DateTime<Utc>,
 }
 
+/// A key of a tenant.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyItem {
+    /// Its id.
+    id: ApiKeyId,
+    /// What it is called; several may be called the same.
+    name: Name,
+    /// What it is good for.
+    #[schema(inline = false)]
+    scopes: Vec<Scope>,
+    /// When it ends; `null`: when it is revoked.
+    #[schema(required = true)]
+    expires_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    #[schema(required = true)]
+    last_used_at: Option<DateTime<Utc>>,
+}
+
+impl From<ApiKey> for ApiKeyItem {
+    fn from(key: ApiKey) -> Self {
+        let ApiKey { id, name, scopes, expires_at, created_at, last_used_at } = key;
+        Self { id, name, scopes, expires_at, created_at, last_used_at }
+    }
+}
+
 /// A key, without what opens anything.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListedApiKey {
     /// The key.
     #[serde(flatten)]
-    key: ApiKey,
+    key: ApiKeyItem,
     /// The part of the key that names it.
     public_id: String,
 }
@@ -161,7 +190,8 @@ pub async fn list(
 ) -> Result<HttpResponse, Error> {
     let page = api.store.api_keys(scope, &PageRequest::from(page)).await?;
     let (revision, page) = page.ok_or_else(Error::tenant_not_found)?;
-    let listed = |key: ApiKey| ListedApiKey { public_id: Holder::Tenant(scope.id(), key.id).public_id(), key };
+    let listed =
+        |key: ApiKey| ListedApiKey { public_id: Holder::Tenant(scope.id(), key.id).public_id(), key: key.into() };
     response::found(&request, revision, &response::List::of(page, listed).at(revision))
 }
 

@@ -1,7 +1,8 @@
 //! `/api/v1/tenants/{tenantId}/derived-fields`: CEL over facts and other derived fields.
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::rule_bodies::check_description;
@@ -82,18 +83,52 @@ impl DerivedFieldPatchBody {
     }
 }
 
+/// A derived field as stored.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DerivedField)]
+#[serde(rename_all = "camelCase")]
+pub struct DerivedFieldItem {
+    /// Its id.
+    id: DerivedFieldId,
+    /// Its name: an identifier, unique within its tenant.
+    name: String,
+    /// CEL of any type.
+    expression: String,
+    /// What it is for.
+    description: Option<String>,
+    /// Its type as the checker inferred it when it was last compiled.
+    #[serde(rename = "type")]
+    value_type: String,
+    /// The derived fields (`derived.x`) and facts (`facts.y`) that it reads, sorted.
+    dependencies: Vec<String>,
+    /// Whether it can be used; one that a schema change broke is kept and deactivated.
+    active: bool,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it was last changed.
+    updated_at: DateTime<Utc>,
+}
+
+impl From<DerivedField> for DerivedFieldItem {
+    fn from(field: DerivedField) -> Self {
+        let DerivedField { id, name, expression, description, value_type, dependencies, .. } = field;
+        let DerivedField { active, created_at, updated_at, .. } = field;
+        Self { id, name, expression, description, value_type, dependencies, active, created_at, updated_at }
+    }
+}
+
 /// The derived field that a change was about.
-fn written(changed: Changed, id: DerivedFieldId) -> Result<Revised<DerivedField>, Error> {
+fn written(changed: Changed, id: DerivedFieldId) -> Result<Revised<DerivedFieldItem>, Error> {
     let field = changed.amendment.after.derived_fields.into_iter().find(|field| field.id == id);
     let field = field.ok_or_else(derived_field_not_found)?;
-    Ok(Revised::written(field, changed.revision, changed.amendment.deactivated))
+    Ok(Revised::written(field.into(), changed.revision, changed.amendment.deactivated))
 }
 
 /// Makes a derived field.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/derived-fields", tag = "derived fields",
     operation_id = "createDerivedField", request_body = DerivedFieldBody,
-    responses((status = 201, description = "The derived field.", body = Revised<DerivedField>))
+    responses((status = 201, description = "The derived field.", body = Revised<DerivedFieldItem>))
 )]
 pub async fn create(
     By(author): By,
@@ -114,7 +149,7 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenantId}/derived-fields", tag = "derived fields",
     operation_id = "listDerivedFields", params(PageQuery),
-    responses((status = 200, description = "A page of derived fields.", body = RevisedList<DerivedField>))
+    responses((status = 200, description = "A page of derived fields.", body = RevisedList<DerivedFieldItem>))
 )]
 pub async fn list(
     api: Data<AppState>,
@@ -124,14 +159,14 @@ pub async fn list(
 ) -> Result<HttpResponse, Error> {
     let page = api.store.derived_fields(tenant, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
-    response::found(&request, tenant.revision, &List::of(page, |field| field).at(tenant.revision))
+    response::found(&request, tenant.revision, &List::of(page, DerivedFieldItem::from).at(tenant.revision))
 }
 
 /// Shows a derived field.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenantId}/derived-fields/{fieldId}", tag = "derived fields",
     operation_id = "getDerivedField",
-    responses((status = 200, description = "The derived field.", body = Revised<DerivedField>))
+    responses((status = 200, description = "The derived field.", body = Revised<DerivedFieldItem>))
 )]
 pub async fn show(
     api: Data<AppState>,
@@ -141,14 +176,14 @@ pub async fn show(
 ) -> Result<HttpResponse, Error> {
     let (tenant, field) = api.store.derived_field(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
     let field = field.ok_or_else(derived_field_not_found)?;
-    response::found(&request, tenant.revision, &Revised::read(field, tenant.revision))
+    response::found(&request, tenant.revision, &Revised::read(DerivedFieldItem::from(field), tenant.revision))
 }
 
 /// Changes parts of a derived field.
 #[utoipa::path(
     patch, path = "/api/v1/tenants/{tenantId}/derived-fields/{fieldId}", tag = "derived fields",
     operation_id = "changeDerivedField", params(BreakQuery), request_body = DerivedFieldPatchBody,
-    responses((status = 200, description = "The derived field.", body = Revised<DerivedField>))
+    responses((status = 200, description = "The derived field.", body = Revised<DerivedFieldItem>))
 )]
 pub async fn change(
     By(author): By,

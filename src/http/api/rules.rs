@@ -1,12 +1,13 @@
 //! `/api/v1/tenants/{tenantId}/rules`: boolean CEL expressions with a name.
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::rule_bodies::{ExpressionBody, RuleBody, RuleListBody, RulePatchBody};
 use crate::{
-    domain::{Author, Change, ChangeOptions, Revision, Rule, RuleId},
+    domain::{Author, Change, ChangeOptions, Name, Revision, Rule, RuleId},
     engine::{self, Changed},
     error::{Detail, Span},
     http::door::{
@@ -40,6 +41,36 @@ impl Parameters for (RuleQuery, PageQuery) {
         let filter =
             RuleQuery { active: given.flag("active"), tag: given.text("tag"), name_prefix: given.text("namePrefix") };
         (filter, PageQuery::take(given))
+    }
+}
+
+/// A rule as stored.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Rule)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleItem {
+    /// Its id.
+    id: RuleId,
+    /// Its name, unique within its tenant.
+    name: Name,
+    /// CEL, of type `bool`.
+    expression: String,
+    /// What it is for.
+    description: Option<String>,
+    /// Words to select rules by.
+    tags: Vec<String>,
+    /// Whether it is evaluated.
+    active: bool,
+    /// When it was made; rules are listed and evaluated in this order, then by id.
+    created_at: DateTime<Utc>,
+    /// When it was last changed.
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Rule> for RuleItem {
+    fn from(rule: Rule) -> Self {
+        let Rule { id, name, expression, description, tags, active, created_at, updated_at } = rule;
+        Self { id, name, expression, description, tags, active, created_at, updated_at }
     }
 }
 
@@ -105,15 +136,15 @@ fn options(author: Author, IfMatch(if_match): IfMatch) -> ChangeOptions {
 }
 
 /// The rule that a change was about.
-fn written(changed: Changed, id: RuleId) -> Result<Revised<Rule>, Error> {
+fn written(changed: Changed, id: RuleId) -> Result<Revised<RuleItem>, Error> {
     let rule = changed.amendment.after.rules.into_iter().find(|rule| rule.id == id).ok_or_else(rule_not_found)?;
-    Ok(Revised::written(rule, changed.revision, changed.amendment.deactivated))
+    Ok(Revised::written(rule.into(), changed.revision, changed.amendment.deactivated))
 }
 
 /// Makes a rule.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/rules", tag = "rules", operation_id = "createRule",
-    request_body = RuleBody, responses((status = 201, description = "The rule.", body = Revised<Rule>))
+    request_body = RuleBody, responses((status = 201, description = "The rule.", body = Revised<RuleItem>))
 )]
 pub async fn create(
     By(author): By,
@@ -133,7 +164,7 @@ pub async fn create(
 /// Lists rules in creation order.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenantId}/rules", tag = "rules", operation_id = "listRules",
-    params(RuleQuery, PageQuery), responses((status = 200, description = "A page of rules.", body = RevisedList<Rule>))
+    params(RuleQuery, PageQuery), responses((status = 200, description = "A page of rules.", body = RevisedList<RuleItem>))
 )]
 pub async fn list(
     api: Data<AppState>,
@@ -144,7 +175,7 @@ pub async fn list(
     let filter = RuleFilter { active: filter.active, tag: filter.tag, name_prefix: filter.name_prefix };
     let page = api.store.rules(tenant, &filter, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
-    response::found(&request, tenant.revision, &List::of(page, |rule| rule).at(tenant.revision))
+    response::found(&request, tenant.revision, &List::of(page, RuleItem::from).at(tenant.revision))
 }
 
 /// Replaces the whole list of rules in one change.
@@ -153,7 +184,7 @@ pub async fn list(
 /// the list. The answer lists the rules in the resulting order.
 #[utoipa::path(
     put, path = "/api/v1/tenants/{tenantId}/rules", tag = "rules", operation_id = "replaceRules",
-    request_body = RuleListBody, responses((status = 200, description = "All rules.", body = RevisedList<Rule>))
+    request_body = RuleListBody, responses((status = 200, description = "All rules.", body = RevisedList<RuleItem>))
 )]
 pub async fn replace_all(
     By(author): By,
@@ -165,14 +196,15 @@ pub async fn replace_all(
 ) -> Result<HttpResponse, Error> {
     let drafts = body.drafts().map_err(Error::invalid)?;
     let changed = api.engine.change(tenant, Change::ReplaceRules(drafts), options(author, if_match)).await?;
-    let (items, revision) = (changed.amendment.after.rules, changed.revision);
+    let items: Vec<_> = changed.amendment.after.rules.into_iter().map(RuleItem::from).collect();
+    let revision = changed.revision;
     response::ok(revision, &RevisedList { items, next_cursor: None, revision })
 }
 
 /// Shows a rule.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenantId}/rules/{ruleId}", tag = "rules", operation_id = "getRule",
-    responses((status = 200, description = "The rule.", body = Revised<Rule>))
+    responses((status = 200, description = "The rule.", body = Revised<RuleItem>))
 )]
 pub async fn show(
     api: Data<AppState>,
@@ -182,13 +214,13 @@ pub async fn show(
 ) -> Result<HttpResponse, Error> {
     let (tenant, rule) = api.store.rule(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
     let rule = rule.ok_or_else(rule_not_found)?;
-    response::found(&request, tenant.revision, &Revised::read(rule, tenant.revision))
+    response::found(&request, tenant.revision, &Revised::read(RuleItem::from(rule), tenant.revision))
 }
 
 /// Puts another rule in a rule's place; what is left out takes its default.
 #[utoipa::path(
     put, path = "/api/v1/tenants/{tenantId}/rules/{ruleId}", tag = "rules", operation_id = "replaceRule",
-    request_body = RuleBody, responses((status = 200, description = "The rule.", body = Revised<Rule>))
+    request_body = RuleBody, responses((status = 200, description = "The rule.", body = Revised<RuleItem>))
 )]
 pub async fn replace(
     By(author): By,
@@ -207,7 +239,7 @@ pub async fn replace(
 /// Changes parts of a rule.
 #[utoipa::path(
     patch, path = "/api/v1/tenants/{tenantId}/rules/{ruleId}", tag = "rules", operation_id = "changeRule",
-    request_body = RulePatchBody, responses((status = 200, description = "The rule.", body = Revised<Rule>))
+    request_body = RulePatchBody, responses((status = 200, description = "The rule.", body = Revised<RuleItem>))
 )]
 pub async fn change(
     By(author): By,

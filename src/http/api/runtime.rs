@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    domain::{AuditAction, AuditDraft, Author, Name, Node, Revision, TenantId, TenantScope},
+    domain::{AuditAction, AuditDraft, Author, Name, Node, NodeId, Revision, TenantId, TenantScope, Vitals},
     engine::{self, RuntimeState, TenantRuntime},
     http::door::{
         AppState, Error,
@@ -124,7 +124,51 @@ pub struct FailureBody {
 #[serde(rename_all = "camelCase")]
 pub struct NodesBody {
     /// The nodes, the longest-serving first.
-    items: Vec<Node>,
+    items: Vec<NodeItem>,
+}
+
+/// A node that lives, as its last heartbeat told.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Node)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeItem {
+    /// Its id: another one each time it starts.
+    id: NodeId,
+    /// The machine that it runs on.
+    host: String,
+    /// The version that it runs.
+    version: String,
+    /// When it started.
+    started_at: DateTime<Utc>,
+    /// When it was heard of last.
+    heartbeat_at: DateTime<Utc>,
+    /// How it was doing then.
+    #[serde(flatten)]
+    vitals: VitalsItem,
+}
+
+/// How a node is doing.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Vitals)]
+#[serde(rename_all = "camelCase")]
+pub struct VitalsItem {
+    /// Tenants in its memory.
+    resident_tenants: u64,
+    /// Bytes that their rules take, as estimated.
+    memory_bytes: u64,
+    /// How long the tenant furthest behind has been behind the database; 0 if none is.
+    lag_ms: u64,
+    /// How long ago it compared itself with the database.
+    synchronised_ago_ms: u64,
+}
+
+impl From<Node> for NodeItem {
+    fn from(node: Node) -> Self {
+        let Node { id, host, version, started_at, heartbeat_at, vitals } = node;
+        let Vitals { resident_tenants, memory_bytes, lag_ms, synchronised_ago_ms } = vitals;
+        let vitals = VitalsItem { resident_tenants, memory_bytes, lag_ms, synchronised_ago_ms };
+        Self { id, host, version, started_at, heartbeat_at, vitals }
+    }
 }
 
 /// Which tenants.
@@ -227,7 +271,10 @@ pub async fn list(
     responses((status = 200, description = "The nodes.", body = NodesBody))
 )]
 pub async fn nodes(api: Data<AppState>, _: Query<()>) -> Result<HttpResponse, Error> {
-    response::plain(StatusCode::OK, &NodesBody { items: api.engine.nodes().await? })
+    response::plain(
+        StatusCode::OK,
+        &NodesBody { items: api.engine.nodes().await?.into_iter().map(NodeItem::from).collect() },
+    )
 }
 
 /// Shows how a tenant is doing on this node.

@@ -1,13 +1,17 @@
 //! `/api/v1/tenants`: who brings rules.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::quotas::QuotasPatchBody;
 use crate::{
     config::limits::IDLE_STOP_SECONDS_MAX,
-    domain::{Change, ChangeOptions, Name, Tenant, TenantDraft, TenantPatch, TenantStatus, Tier},
+    domain::{
+        Change, ChangeOptions, Name, QuotaOverrides, Revision, Tenant, TenantDraft, TenantId, TenantPatch,
+        TenantStatus, Tier,
+    },
     error::Detail,
     http::door::{
         AppState, Error,
@@ -68,6 +72,43 @@ pub struct TenantPatchBody {
 impl Document for TenantBody {}
 impl Document for TenantPatchBody {}
 
+/// A tenant as stored.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tenant)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantItem {
+    /// Its id.
+    id: TenantId,
+    /// Its name, unique among all tenants.
+    name: Name,
+    /// Its tier.
+    tier: Tier,
+    /// Whether it is served.
+    status: TenantStatus,
+    /// Whether every node keeps it in memory, used or not.
+    pinned: bool,
+    /// How long a node keeps it in memory unused; `null` is as long as the service's setting says.
+    #[schema(required = true)]
+    idle_stop_seconds: Option<u32>,
+    /// The quotas that are its own; all others are its tier's.
+    #[schema(example = json!({"rules": 2000}))]
+    quotas: QuotaOverrides,
+    /// Counts its changes, from 1.
+    revision: Revision,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it, or anything of it, was last changed.
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Tenant> for TenantItem {
+    fn from(tenant: Tenant) -> Self {
+        let Tenant { id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at } =
+            tenant;
+        Self { id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at }
+    }
+}
+
 /// Which tenants.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
@@ -85,7 +126,7 @@ impl Parameters for (TenantFilter, PageQuery) {
 /// Makes a tenant.
 #[utoipa::path(
     post, path = "/api/v1/tenants", tag = "tenants", operation_id = "createTenant", request_body = TenantBody,
-    responses((status = 201, description = "The tenant.", body = Tenant))
+    responses((status = 201, description = "The tenant.", body = TenantItem))
 )]
 pub async fn create(
     By(author): By,
@@ -95,13 +136,14 @@ pub async fn create(
 ) -> Result<HttpResponse, Error> {
     let name = Name::parse(&body.name, "name").map_err(Error::invalid_one)?;
     let tenant = api.engine.create_tenant(&TenantDraft { name, tier: body.tier }, &author).await?;
-    response::created(format!("/api/v1/tenants/{}", tenant.id), tenant.revision, &tenant)
+    let location = format!("/api/v1/tenants/{}", tenant.id);
+    response::created(location, tenant.revision, &TenantItem::from(tenant))
 }
 
 /// Lists tenants by name. With a tenant's key that one alone.
 #[utoipa::path(
     get, path = "/api/v1/tenants", tag = "tenants", operation_id = "listTenants", params(TenantFilter, PageQuery),
-    responses((status = 200, description = "A page of tenants.", body = List<Tenant>))
+    responses((status = 200, description = "A page of tenants.", body = List<TenantItem>))
 )]
 pub async fn list(
     caller: Caller,
@@ -112,17 +154,21 @@ pub async fn list(
         // Not a page of all, cut down: what others are called must not even decide where a page ends.
         let prefix = filter.name_prefix.unwrap_or_default();
         let tenant = api.store.tenant(own).await?;
-        let items = tenant.into_iter().filter(|tenant| tenant.name.as_str().starts_with(&prefix)).collect();
-        return response::plain(StatusCode::OK, &List::<Tenant> { items, next_cursor: None });
+        let items = tenant
+            .into_iter()
+            .filter(|tenant| tenant.name.as_str().starts_with(&prefix))
+            .map(TenantItem::from)
+            .collect();
+        return response::plain(StatusCode::OK, &List { items, next_cursor: None });
     }
     let page = api.store.tenants(filter.name_prefix.as_deref(), &PageRequest::from(page)).await?;
-    response::plain(StatusCode::OK, &List::of(page, |tenant| tenant))
+    response::plain(StatusCode::OK, &List::of(page, TenantItem::from))
 }
 
 /// Shows a tenant.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenantId}", tag = "tenants", operation_id = "getTenant",
-    responses((status = 200, description = "The tenant.", body = Tenant))
+    responses((status = 200, description = "The tenant.", body = TenantItem))
 )]
 pub async fn show(
     api: Data<AppState>,
@@ -131,13 +177,13 @@ pub async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let tenant = api.store.tenant(id).await?.ok_or_else(Error::tenant_not_found)?;
-    response::found(&request, tenant.revision, &tenant)
+    response::found(&request, tenant.revision, &TenantItem::from(tenant))
 }
 
 /// Changes parts of a tenant.
 #[utoipa::path(
     patch, path = "/api/v1/tenants/{tenantId}", tag = "tenants", operation_id = "changeTenant",
-    request_body = TenantPatchBody, responses((status = 200, description = "The tenant.", body = Tenant))
+    request_body = TenantPatchBody, responses((status = 200, description = "The tenant.", body = TenantItem))
 )]
 pub async fn change(
     By(author): By,
@@ -158,7 +204,8 @@ pub async fn change(
         TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds, quotas };
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = api.engine.change(id, Change::Tenant(patch), options).await?;
-    response::ok(changed.revision, &Tenant { revision: changed.revision, ..changed.amendment.after.tenant })
+    let tenant = Tenant { revision: changed.revision, ..changed.amendment.after.tenant };
+    response::ok(changed.revision, &TenantItem::from(tenant))
 }
 
 /// Deletes a tenant and everything of it but its audit log.

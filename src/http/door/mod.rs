@@ -19,6 +19,7 @@ pub mod query;
 mod readiness;
 pub mod response;
 pub mod router;
+mod schemas;
 mod server;
 mod tls;
 
