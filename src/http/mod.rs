@@ -1,7 +1,8 @@
 //! HTTP: reads requests, calls the engine or the store, writes responses. Nothing is decided here, and nothing stored.
 //!
-//! Two rooms. `door` is the plumbing that every request passes: the server, the router, authentication, bodies, queries,
-//! errors. `api` holds the resources, a file each, named like their paths, and the one table of routes.
+//! `door` has what all requests have in common: the server, the router, authentication, bodies, queries, errors. `api` has
+//! the resources, a file each, named like their paths, and the table of routes. `door` never imports `api`;
+//! `tests/tidy.rs` checks that.
 
 mod door;
 mod api;

@@ -165,15 +165,15 @@ fn made(tenant: TenantId, token: &Token, made: KeyMade) -> Result<HttpResponse, 
 )]
 pub async fn create(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(scope): TenantPath,
     _: Query<()>,
     Body(body): Body<ApiKeyBody>,
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft()?;
     let (id, token) = new_token(scope.id())?;
-    let digest = token.digest(api.auth.pepper());
-    let stored = api.store.create_api_key(scope, id, digest, &draft, &author).await?;
+    let digest = token.digest(state.auth.pepper());
+    let stored = state.store.create_api_key(scope, id, digest, &draft, &author).await?;
     made(scope.id(), &token, stored)
 }
 
@@ -183,12 +183,12 @@ pub async fn create(
     params(PageQuery), responses((status = 200, description = "A page of keys.", body = RevisedList<ListedApiKey>))
 )]
 pub async fn list(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(scope): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let page = api.store.api_keys(scope, &PageRequest::from(page)).await?;
+    let page = state.store.api_keys(scope, &PageRequest::from(page)).await?;
     let (revision, page) = page.ok_or_else(Error::tenant_not_found)?;
     let listed =
         |key: ApiKey| ListedApiKey { public_id: Holder::Tenant(scope.id(), key.id).public_id(), key: key.into() };
@@ -202,12 +202,12 @@ pub async fn list(
 )]
 pub async fn delete(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     ApiKeyPath(scope, id): ApiKeyPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    let revision = api.store.delete_api_key(scope, id, &author).await?.ok_or_else(api_key_not_found)?;
-    api.auth.forget(scope);
+    let revision = state.store.delete_api_key(scope, id, &author).await?.ok_or_else(api_key_not_found)?;
+    state.auth.forget(scope);
     Ok(response::deleted(revision))
 }
 
@@ -219,7 +219,7 @@ pub async fn delete(
 )]
 pub async fn rotate(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     ApiKeyPath(scope, old): ApiKeyPath,
     _: Query<()>,
     Body(body): Body<RotateBody>,
@@ -230,8 +230,8 @@ pub async fn rotate(
         return Err(Error::invalid_one(Detail::new("invalid_value", message).at("overlapSeconds")));
     }
     let (id, token) = new_token(scope.id())?;
-    let digest = token.digest(api.auth.pepper());
-    let stored = api.store.rotate_api_key(scope, old, id, digest, overlap_seconds, &author).await?;
-    api.auth.forget(scope);
+    let digest = token.digest(state.auth.pepper());
+    let stored = state.store.rotate_api_key(scope, old, id, digest, overlap_seconds, &author).await?;
+    state.auth.forget(scope);
     made(scope.id(), &token, stored)
 }

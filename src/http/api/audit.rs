@@ -112,7 +112,7 @@ impl From<AuditRow> for AuditItem {
 )]
 pub async fn list(
     caller: Caller,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query((query, page)): Query<(AuditQuery, PageQuery)>,
 ) -> Result<HttpResponse, Error> {
@@ -124,7 +124,7 @@ pub async fn list(
         // Keys are deleted along with their tenant, but a token may still name it.
         without_tenant: caller.own().is_none(),
     };
-    let page = api.store.audit(tenant, &filter, &PageRequest::from(page)).await?;
+    let page = state.store.audit(tenant, &filter, &PageRequest::from(page)).await?;
     let page = page.ok_or_else(Error::tenant_not_found)?;
     response::plain(StatusCode::OK, &List::of(page, AuditItem::from))
 }

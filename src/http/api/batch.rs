@@ -31,7 +31,7 @@ use crate::{
     error::Detail,
     http::door::{
         AppState, Error,
-        auth::Standing,
+        auth::StreamAccess,
         body::{self, BodySize, JSON, NDJSON},
         path::TenantPath,
         precondition,
@@ -165,20 +165,20 @@ impl Parameters for StreamQuery {
     )))
 )]
 pub async fn evaluate(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
     match &*body::media_type(&request)? {
-        JSON => document(&api, tenant, &request, payload.into_inner()).await,
-        NDJSON => stream_of(api, tenant, &request, payload.into_inner()).await,
+        JSON => document(&state, tenant, &request, payload.into_inner()).await,
+        NDJSON => stream_of(state, tenant, &request, payload.into_inner()).await,
         _ => Err(Error::unsupported_media_type("application/json` or `application/x-ndjson")),
     }
 }
 
 async fn stream_of(
-    api: Data<AppState>,
+    state: Data<AppState>,
     scope: TenantScope,
     request: &HttpRequest,
     payload: dev::Payload,
@@ -194,12 +194,12 @@ async fn stream_of(
         at: query.at,
     }
     .ask()?;
-    let standing = Standing::of(request, Permission::Evaluate, scope)?;
-    ndjson::answer(api, scope, standing, ask, payload).await
+    let access = StreamAccess::of(request, Permission::Evaluate, scope)?;
+    ndjson::answer(state, scope, access, ask, payload).await
 }
 
 async fn document(
-    api: &Data<AppState>,
+    state: &Data<AppState>,
     scope: TenantScope,
     request: &HttpRequest,
     payload: dev::Payload,
@@ -208,7 +208,7 @@ async fn document(
     let text = body::read_json(request, payload, BodySize::Batch).await?;
     let body: BatchBody = json::envelope(&text, "")?;
     let items = body.items.0;
-    let items_max = api.options.limits.batch_items_max;
+    let items_max = state.options.limits.batch_items_max;
     if items.len() > items_max {
         let message = format!("a batch has at most {items_max} items, this one has {}", items.len());
         return Err(Error::invalid_one(Detail::new("too_many", message).at("items")));
@@ -224,14 +224,14 @@ async fn document(
         at: body.at,
     }
     .ask()?;
-    let served = api.engine.deciding(scope, ask.min_revision).await?;
+    let served = state.engine.deciding(scope, ask.min_revision).await?;
     served.allows(Quota::RequestBytes, text.len())?;
     served.allows(Quota::BatchItems, items.len())?;
     let revision = served.set.revision();
     // All items have one time.
     ask.at = Some(ask.time());
     let (writer, begun) = (Writer::default(), Instant::now());
-    let batch = Batch { api: api.clone(), ask, served, items, writer, next: Some(0), begun };
+    let batch = Batch { state: state.clone(), ask, served, items, writer, next: Some(0), begun };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, JSON))
         .insert_header((header::ETAG, precondition::tag(revision)))
@@ -240,7 +240,7 @@ async fn document(
 
 /// A batch on its way out.
 struct Batch {
-    api: Data<AppState>,
+    state: Data<AppState>,
     ask: Ask,
     served: Served,
     items: Vec<Bytes>,
@@ -273,7 +273,7 @@ impl Batch {
                 return Some((Ok(self.writer.take().into()), self));
             };
             self.writer.begin_object();
-            decide_item(&self.api, &self.served, &self.ask, item).write(&mut self.writer);
+            decide_item(&self.state, &self.served, &self.ask, item).write(&mut self.writer);
             self.writer.end_object();
             next += 1;
         }
@@ -319,10 +319,10 @@ impl From<Error> for ItemRefusal {
 }
 
 /// Decides one item, written as an object with `facts`.
-pub fn decide_item<'a>(api: &AppState, served: &'a Served, ask: &'a Ask, item: &[u8]) -> Item<'a> {
+pub fn decide_item<'a>(state: &AppState, served: &'a Served, ask: &'a Ask, item: &[u8]) -> Item<'a> {
     let decided = json::envelope::<BatchItem>(item, "").map_err(Error::from).and_then(|BatchItem { facts }| {
         let submission = Submission { facts: facts.get(), bytes: item.len(), depth: ITEM_DEPTH };
-        Ok(api.engine.decide(served, ask, submission)?)
+        Ok(state.engine.decide(served, ask, submission)?)
     });
     match decided {
         Ok(decided) => Item::Decided(decided),

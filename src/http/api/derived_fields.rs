@@ -132,14 +132,14 @@ fn written(changed: Changed, id: DerivedFieldId) -> Result<Revised<DerivedFieldI
 )]
 pub async fn create(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
     Body(body): Body<DerivedFieldBody>,
 ) -> Result<HttpResponse, Error> {
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
-    let changed = api.engine.change(tenant, Change::CreateDerivedField(body.draft()?), options).await?;
+    let changed = state.engine.change(tenant, Change::CreateDerivedField(body.draft()?), options).await?;
     let Outcome::DerivedField(id) = changed.amendment.outcome else { return Err(derived_field_not_found()) };
     let field = written(changed, id)?;
     response::created(format!("/api/v1/tenants/{tenant}/derived-fields/{id}"), field.revision, &field)
@@ -152,12 +152,12 @@ pub async fn create(
     responses((status = 200, description = "A page of derived fields.", body = RevisedList<DerivedFieldItem>))
 )]
 pub async fn list(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let page = api.store.derived_fields(tenant, &PageRequest::from(page)).await?;
+    let page = state.store.derived_fields(tenant, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     response::found(&request, tenant.revision, &List::of(page, DerivedFieldItem::from).at(tenant.revision))
 }
@@ -169,12 +169,12 @@ pub async fn list(
     responses((status = 200, description = "The derived field.", body = Revised<DerivedFieldItem>))
 )]
 pub async fn show(
-    api: Data<AppState>,
+    state: Data<AppState>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, field) = api.store.derived_field(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, field) = state.store.derived_field(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
     let field = field.ok_or_else(derived_field_not_found)?;
     response::found(&request, tenant.revision, &Revised::read(DerivedFieldItem::from(field), tenant.revision))
 }
@@ -187,7 +187,7 @@ pub async fn show(
 )]
 pub async fn change(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     Query(query): Query<BreakQuery>,
     IfMatch(if_match): IfMatch,
@@ -195,7 +195,7 @@ pub async fn change(
 ) -> Result<HttpResponse, Error> {
     let options = options(author, if_match, &query);
     let change = Change::PatchDerivedField(id, body.patch()?);
-    let field = written(api.engine.change(tenant, change, options).await?, id)?;
+    let field = written(state.engine.change(tenant, change, options).await?, id)?;
     response::ok(field.revision, &field)
 }
 
@@ -207,13 +207,13 @@ pub async fn change(
 )]
 pub async fn delete(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     DerivedFieldPath(tenant, id): DerivedFieldPath,
     Query(query): Query<BreakQuery>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
     let options = options(author, if_match, &query);
-    let changed = api.engine.change(tenant, Change::DeleteDerivedField(id), options).await?;
+    let changed = state.engine.change(tenant, Change::DeleteDerivedField(id), options).await?;
     Ok(response::deleted(changed.revision))
 }
 

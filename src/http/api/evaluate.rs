@@ -68,7 +68,7 @@ const ANSWER_BYTES: usize = 2 * 1024;
 )]
 pub async fn by_body(
     caller: Caller,
-    api: Data<AppState>,
+    state: Data<AppState>,
     _: Query<()>,
     request: HttpRequest,
     RawBody(text): RawBody,
@@ -82,7 +82,7 @@ pub async fn by_body(
         }
     };
     path::concerns(&request, scope);
-    evaluate(&api, scope, body, text.len()).await
+    evaluate(&state, scope, body, text.len()).await
 }
 
 /// Decides facts of the tenant that the path names.
@@ -92,7 +92,7 @@ pub async fn by_body(
     responses((status = 200, description = "The decision.", body = super::decision::DecisionAnswer))
 )]
 pub async fn by_path(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     RawBody(text): RawBody,
@@ -102,11 +102,11 @@ pub async fn by_path(
         let detail = Detail::new("unknown_field", "the path names the tenant; leave it out here").at("tenantId");
         return Err(Error::invalid_one(detail));
     }
-    evaluate(&api, tenant, body, text.len()).await
+    evaluate(&state, tenant, body, text.len()).await
 }
 
 async fn evaluate(
-    api: &AppState,
+    state: &AppState,
     scope: TenantScope,
     body: EvaluateBody<'_>,
     bytes: usize,
@@ -121,9 +121,9 @@ async fn evaluate(
         at: body.at,
     }
     .ask()?;
-    let served = api.engine.deciding(scope, ask.min_revision).await?;
+    let served = state.engine.deciding(scope, ask.min_revision).await?;
     let submission = Submission { facts: body.facts.get(), bytes, depth: 1 };
-    let decided = api.engine.decide(&served, &ask, submission)?;
+    let decided = state.engine.decide(&served, &ask, submission)?;
     let mut writer = Writer::with_capacity(ANSWER_BYTES);
     writer.begin_object();
     decide::write_origin(&mut writer, &served);

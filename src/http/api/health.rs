@@ -45,10 +45,10 @@ pub async fn alive() -> Result<HttpResponse, Error> {
          content_type = "application/problem+json")
     )
 )]
-pub async fn ready(api: Data<AppState>) -> Result<HttpResponse, Error> {
-    let missing = match api.readiness.phase() {
+pub async fn ready(state: Data<AppState>) -> Result<HttpResponse, Error> {
+    let missing = match state.readiness.phase() {
         Phase::Starting(missing) => missing,
-        Phase::Ready => return response::plain(StatusCode::OK, &health_of(missing_now(&api).await)),
+        Phase::Ready => return response::plain(StatusCode::OK, &health_of(missing_now(&state).await)),
         Phase::Stopping => {
             let error = Error::new(ErrorKind::Unavailable, "stopping", "the service is stopping");
             return Err(error.extend("missing", Vec::<String>::new()));
@@ -65,12 +65,12 @@ fn health_of(missing: BTreeSet<Part>) -> Health {
 }
 
 /// What a node that was ready misses now.
-async fn missing_now(api: &AppState) -> BTreeSet<Part> {
+async fn missing_now(state: &AppState) -> BTreeSet<Part> {
     let mut missing = BTreeSet::new();
-    if !matches!(tokio::time::timeout(PING_DEADLINE, api.store.ping()).await, Ok(Ok(()))) {
+    if !matches!(tokio::time::timeout(PING_DEADLINE, state.store.ping()).await, Ok(Ok(()))) {
         missing.insert(Part::Database);
     }
-    if !api.engine.health().listening {
+    if !state.engine.health().listening {
         missing.insert(Part::Listener);
     }
     missing

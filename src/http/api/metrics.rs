@@ -22,9 +22,9 @@ use crate::{
         (String = "application/openmetrics-text; version=1.0.0; charset=utf-8")
     )))
 )]
-pub async fn show(api: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Error> {
+pub async fn show(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Error> {
     let format = format_for(request.headers());
-    let text = api.registry.encode(format).map_err(|_| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))?;
+    let text = state.registry.encode(format).map_err(|_| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, format.content_type()))
         .insert_header((header::VARY, "accept"))

@@ -22,25 +22,25 @@ use crate::{
     domain::{Revision, TenantScope},
     engine::{Ask, Served},
     error::ErrorKind,
-    http::door::{AppState, Error, auth::Standing, body::NDJSON, precondition},
+    http::door::{AppState, Error, auth::StreamAccess, body::NDJSON, precondition},
     json::Writer,
 };
 
 /// Answers a stream. What is wrong from the beginning is an answer of its own; what goes wrong later ends the stream
 /// with a line that says so.
 pub async fn answer(
-    api: Data<AppState>,
+    state: Data<AppState>,
     scope: TenantScope,
-    standing: Standing,
+    access: StreamAccess,
     ask: Ask,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
-    let served = api.engine.deciding(scope, ask.min_revision).await?;
+    let served = state.engine.deciding(scope, ask.min_revision).await?;
     let tag = precondition::tag(served.set.revision());
-    let lines = Lines::new(api.options.limits.line_bytes_max);
+    let lines = Lines::new(state.options.limits.line_bytes_max);
     let writer = Writer::default();
     let conversation =
-        Conversation { api, scope, standing, ask, served, payload, lines, writer, index: 0, over: false };
+        Conversation { state, scope, access, ask, served, payload, lines, writer, index: 0, over: false };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, NDJSON))
         .insert_header((header::ETAG, tag))
@@ -49,9 +49,9 @@ pub async fn answer(
 
 /// A stream under way.
 struct Conversation {
-    api: Data<AppState>,
+    state: Data<AppState>,
     scope: TenantScope,
-    standing: Standing,
+    access: StreamAccess,
     ask: Ask,
     served: Served,
     payload: Payload,
@@ -82,10 +82,10 @@ impl Conversation {
         while self.writer.len() < PIECE_BYTES {
             match self.lines.next() {
                 Some(Ok(line)) => {
-                    if let Err(error) = self.standing.check(&self.api).await {
+                    if let Err(error) = self.access.check(&self.state).await {
                         return self.end(error);
                     }
-                    let item = batch::decide_item(&self.api, &self.served, &self.ask, &line);
+                    let item = batch::decide_item(&self.state, &self.served, &self.ask, &line);
                     write_line(&mut self.writer, self.index, Some(self.served.set.revision()), &item);
                     self.index += 1;
                 }
@@ -97,11 +97,11 @@ impl Conversation {
 
     /// Waits for more of the request, and for the newest rule set to decide it with.
     async fn read(&mut self) {
-        let deadline = self.api.options.limits.idle_read_deadline;
+        let deadline = self.state.options.limits.idle_read_deadline;
         match tokio::time::timeout(deadline, self.payload.next()).await {
             Ok(Some(Ok(piece))) => {
                 self.lines.push(&piece);
-                match self.api.engine.deciding(self.scope, None).await {
+                match self.state.engine.deciding(self.scope, None).await {
                     Ok(served) => self.served = served,
                     Err(error) => self.end(error.into()),
                 }

@@ -100,8 +100,8 @@ pub fn document() -> &'static str {
 }
 
 /// Serves the document. It promises to ask for a key only where one is asked for.
-pub async fn show(api: Data<AppState>) -> HttpResponse {
-    let text: &'static str = if api.auth.is_open() { &OPEN_TEXT } else { &TEXT };
+pub async fn show(state: Data<AppState>) -> HttpResponse {
+    let text: &'static str = if state.auth.is_open() { &OPEN_TEXT } else { &TEXT };
     HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(Bytes::from_static(text.as_bytes()))
 }
 

@@ -98,9 +98,9 @@ impl QuotasPatchBody {
     get, path = "/api/v1/tenants/{tenantId}/quotas", tag = "tenants", operation_id = "getQuotas",
     responses((status = 200, description = "The quotas.", body = QuotasBody))
 )]
-pub async fn show(api: Data<AppState>, TenantPath(scope): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
-    let snapshot = api.store.snapshot(scope).await?.ok_or_else(Error::tenant_not_found)?;
-    let compiled = api.engine.runtime(scope).await?.resident.map(|resident| resident.memory_bytes);
+pub async fn show(state: Data<AppState>, TenantPath(scope): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+    let snapshot = state.store.snapshot(scope).await?.ok_or_else(Error::tenant_not_found)?;
+    let compiled = state.engine.runtime(scope).await?.resident.map(|resident| resident.memory_bytes);
     let item = |quota: Quota| QuotaItem {
         quota,
         limit: snapshot.tenant.quota(quota),

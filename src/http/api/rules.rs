@@ -148,14 +148,14 @@ fn written(changed: Changed, id: RuleId) -> Result<Revised<RuleItem>, Error> {
 )]
 pub async fn create(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     if_match: IfMatch,
     Body(body): Body<RuleBody>,
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft("").map_err(Error::invalid)?;
-    let changed = api.engine.change(tenant, Change::CreateRule(draft), options(author, if_match)).await?;
+    let changed = state.engine.change(tenant, Change::CreateRule(draft), options(author, if_match)).await?;
     let Outcome::Rule(id) = changed.amendment.outcome else { return Err(rule_not_found()) };
     let rule = written(changed, id)?;
     response::created(format!("/api/v1/tenants/{tenant}/rules/{id}"), rule.revision, &rule)
@@ -167,13 +167,13 @@ pub async fn create(
     params(RuleQuery, PageQuery), responses((status = 200, description = "A page of rules.", body = RevisedList<RuleItem>))
 )]
 pub async fn list(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query((filter, page)): Query<(RuleQuery, PageQuery)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let filter = RuleFilter { active: filter.active, tag: filter.tag, name_prefix: filter.name_prefix };
-    let page = api.store.rules(tenant, &filter, &PageRequest::from(page)).await?;
+    let page = state.store.rules(tenant, &filter, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     response::found(&request, tenant.revision, &List::of(page, RuleItem::from).at(tenant.revision))
 }
@@ -188,14 +188,14 @@ pub async fn list(
 )]
 pub async fn replace_all(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     if_match: IfMatch,
     Body(body): Body<RuleListBody>,
 ) -> Result<HttpResponse, Error> {
     let drafts = body.drafts().map_err(Error::invalid)?;
-    let changed = api.engine.change(tenant, Change::ReplaceRules(drafts), options(author, if_match)).await?;
+    let changed = state.engine.change(tenant, Change::ReplaceRules(drafts), options(author, if_match)).await?;
     let items: Vec<_> = changed.amendment.after.rules.into_iter().map(RuleItem::from).collect();
     let revision = changed.revision;
     response::ok(revision, &RevisedList { items, next_cursor: None, revision })
@@ -207,12 +207,12 @@ pub async fn replace_all(
     responses((status = 200, description = "The rule.", body = Revised<RuleItem>))
 )]
 pub async fn show(
-    api: Data<AppState>,
+    state: Data<AppState>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, rule) = api.store.rule(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, rule) = state.store.rule(tenant, id).await?.ok_or_else(Error::tenant_not_found)?;
     let rule = rule.ok_or_else(rule_not_found)?;
     response::found(&request, tenant.revision, &Revised::read(RuleItem::from(rule), tenant.revision))
 }
@@ -224,7 +224,7 @@ pub async fn show(
 )]
 pub async fn replace(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     if_match: IfMatch,
@@ -232,7 +232,7 @@ pub async fn replace(
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft("").map_err(Error::invalid)?;
     let change = Change::ReplaceRule(id, draft);
-    let rule = written(api.engine.change(tenant, change, options(author, if_match)).await?, id)?;
+    let rule = written(state.engine.change(tenant, change, options(author, if_match)).await?, id)?;
     response::ok(rule.revision, &rule)
 }
 
@@ -243,14 +243,14 @@ pub async fn replace(
 )]
 pub async fn change(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     if_match: IfMatch,
     Body(body): Body<RulePatchBody>,
 ) -> Result<HttpResponse, Error> {
     let change = Change::PatchRule(id, body.patch().map_err(Error::invalid)?);
-    let rule = written(api.engine.change(tenant, change, options(author, if_match)).await?, id)?;
+    let rule = written(state.engine.change(tenant, change, options(author, if_match)).await?, id)?;
     response::ok(rule.revision, &rule)
 }
 
@@ -261,12 +261,12 @@ pub async fn change(
 )]
 pub async fn delete(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     RulePath(tenant, id): RulePath,
     _: Query<()>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let changed = api.engine.change(tenant, Change::DeleteRule(id), options(author, if_match)).await?;
+    let changed = state.engine.change(tenant, Change::DeleteRule(id), options(author, if_match)).await?;
     Ok(response::deleted(changed.revision))
 }
 
@@ -277,12 +277,12 @@ pub async fn delete(
     responses((status = 200, description = "What the checker finds.", body = ExpressionCheck))
 )]
 pub async fn check(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     Body(body): Body<ExpressionBody>,
 ) -> Result<HttpResponse, Error> {
-    let served = api.engine.rule_set(tenant, None).await?;
+    let served = state.engine.rule_set(tenant, None).await?;
     if served.set.schema_version().is_none() {
         return Err(engine::Error::SchemaMissing.into());
     }

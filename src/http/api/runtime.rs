@@ -239,14 +239,14 @@ impl From<engine::ResidentRuntime> for ResidentBody {
     }
 }
 
-async fn answer(api: &AppState, tenant: TenantScope) -> Result<HttpResponse, Error> {
-    response::plain(StatusCode::OK, &RuntimeBody::from(api.engine.runtime(tenant).await?))
+async fn answer(state: &AppState, tenant: TenantScope) -> Result<HttpResponse, Error> {
+    response::plain(StatusCode::OK, &RuntimeBody::from(state.engine.runtime(tenant).await?))
 }
 
 /// Writes down what an operator asks for, before it is done: what cannot be written down is not done.
-async fn note(api: &AppState, tenant: TenantScope, author: &Author, action: AuditAction) -> Result<(), Error> {
+async fn note(state: &AppState, tenant: TenantScope, author: &Author, action: AuditAction) -> Result<(), Error> {
     let draft = AuditDraft { action, resource: "runtime".to_owned(), before: None, after: None };
-    let is_there = api.store.note_audit(tenant, author, draft).await?;
+    let is_there = state.store.note_audit(tenant, author, draft).await?;
     if is_there { Ok(()) } else { Err(Error::tenant_not_found()) }
 }
 
@@ -258,10 +258,10 @@ async fn note(api: &AppState, tenant: TenantScope, author: &Author, action: Audi
     responses((status = 200, description = "A page of tenants.", body = List<RuntimeBody>))
 )]
 pub async fn list(
-    api: Data<AppState>,
+    state: Data<AppState>,
     Query((filter, page)): Query<(StateFilter, PageQuery)>,
 ) -> Result<HttpResponse, Error> {
-    let page = api.engine.runtimes(&filter.state, &PageRequest::from(page)).await?;
+    let page = state.engine.runtimes(&filter.state, &PageRequest::from(page)).await?;
     response::plain(StatusCode::OK, &List::of(page, RuntimeBody::from))
 }
 
@@ -270,10 +270,10 @@ pub async fn list(
     get, path = "/api/v1/runtime/nodes", tag = "runtime", operation_id = "listNodes",
     responses((status = 200, description = "The nodes.", body = NodesBody))
 )]
-pub async fn nodes(api: Data<AppState>, _: Query<()>) -> Result<HttpResponse, Error> {
+pub async fn nodes(state: Data<AppState>, _: Query<()>) -> Result<HttpResponse, Error> {
     response::plain(
         StatusCode::OK,
-        &NodesBody { items: api.engine.nodes().await?.into_iter().map(NodeItem::from).collect() },
+        &NodesBody { items: state.engine.nodes().await?.into_iter().map(NodeItem::from).collect() },
     )
 }
 
@@ -282,8 +282,8 @@ pub async fn nodes(api: Data<AppState>, _: Query<()>) -> Result<HttpResponse, Er
     get, path = "/api/v1/tenants/{tenantId}/runtime", tag = "runtime", operation_id = "getTenantRuntime",
     responses((status = 200, description = "How it is doing.", body = RuntimeBody))
 )]
-pub async fn show(api: Data<AppState>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
-    answer(&api, tenant).await
+pub async fn show(state: Data<AppState>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+    answer(&state, tenant).await
 }
 
 /// Loads a tenant into the memory of this node, if it is not there.
@@ -293,13 +293,13 @@ pub async fn show(api: Data<AppState>, TenantPath(tenant): TenantPath, _: Query<
 )]
 pub async fn load(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    note(&api, tenant, &author, AuditAction::RuntimeLoad).await?;
-    api.engine.load_tenant(tenant).await?;
-    answer(&api, tenant).await
+    note(&state, tenant, &author, AuditAction::RuntimeLoad).await?;
+    state.engine.load_tenant(tenant).await?;
+    answer(&state, tenant).await
 }
 
 /// Lets a tenant go from the memory of this node. The next request for it brings it back.
@@ -309,13 +309,13 @@ pub async fn load(
 )]
 pub async fn stop(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    note(&api, tenant, &author, AuditAction::RuntimeStop).await?;
-    api.engine.stop_tenant(tenant).await?;
-    answer(&api, tenant).await
+    note(&state, tenant, &author, AuditAction::RuntimeStop).await?;
+    state.engine.stop_tenant(tenant).await?;
+    answer(&state, tenant).await
 }
 
 /// Reads a tenant and compiles all of it anew on this node, whether anything has changed or not.
@@ -325,13 +325,13 @@ pub async fn stop(
 )]
 pub async fn reload(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    note(&api, tenant, &author, AuditAction::RuntimeReload).await?;
-    api.engine.reload_tenant(tenant).await?;
-    answer(&api, tenant).await
+    note(&state, tenant, &author, AuditAction::RuntimeReload).await?;
+    state.engine.reload_tenant(tenant).await?;
+    answer(&state, tenant).await
 }
 
 /// Has a tenant in quarantine tried again at once on this node, with a clean record. Any other is left as it is.
@@ -341,11 +341,11 @@ pub async fn reload(
 )]
 pub async fn release(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    note(&api, tenant, &author, AuditAction::RuntimeRelease).await?;
-    api.engine.release_tenant(tenant).await?;
-    answer(&api, tenant).await
+    note(&state, tenant, &author, AuditAction::RuntimeRelease).await?;
+    state.engine.release_tenant(tenant).await?;
+    answer(&state, tenant).await
 }

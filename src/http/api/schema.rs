@@ -145,7 +145,7 @@ fn written(changed: Changed) -> Result<Revised<SchemaItem>, Error> {
 )]
 pub async fn create(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
@@ -153,7 +153,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Error> {
     let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
-    let changed = api.engine.change(tenant, Change::CreateSchema(definition), options).await?;
+    let changed = state.engine.change(tenant, Change::CreateSchema(definition), options).await?;
     let schema = written(changed)?;
     let location = format!("/api/v1/tenants/{tenant}/schema/versions/{}", schema.resource.version);
     response::created(location, schema.revision, &schema)
@@ -167,7 +167,7 @@ pub async fn create(
 )]
 pub async fn put(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query(query): Query<SchemaChangeQuery>,
     if_match: IfMatch,
@@ -175,7 +175,7 @@ pub async fn put(
 ) -> Result<HttpResponse, Error> {
     let definition = SchemaDefinition::parse(&body.definition).map_err(Error::invalid)?;
     let options = options(author, if_match, &query);
-    let schema = written(api.engine.change(tenant, Change::PutSchema(definition), options).await?)?;
+    let schema = written(state.engine.change(tenant, Change::PutSchema(definition), options).await?)?;
     response::ok(schema.revision, &schema)
 }
 
@@ -185,12 +185,12 @@ pub async fn put(
     responses((status = 200, description = "The schema.", body = Revised<SchemaItem>))
 )]
 pub async fn show(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, schema) = api.store.schema(tenant).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, schema) = state.store.schema(tenant).await?.ok_or_else(Error::tenant_not_found)?;
     let schema = SchemaItem::from(schema.ok_or_else(missing)?);
     response::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
 }
@@ -201,12 +201,12 @@ pub async fn show(
     params(PageQuery), responses((status = 200, description = "A page of versions.", body = RevisedList<SchemaItem>))
 )]
 pub async fn versions(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let page = api.store.schema_versions(tenant, &PageRequest::from(page)).await?;
+    let page = state.store.schema_versions(tenant, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     response::found(&request, tenant.revision, &List::of(page, SchemaItem::from).at(tenant.revision))
 }
@@ -218,12 +218,12 @@ pub async fn versions(
     responses((status = 200, description = "The version.", body = Revised<SchemaItem>))
 )]
 pub async fn version(
-    api: Data<AppState>,
+    state: Data<AppState>,
     SchemaVersionPath(tenant, version): SchemaVersionPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let (tenant, schema) = api.store.schema_version(tenant, version).await?.ok_or_else(Error::tenant_not_found)?;
+    let (tenant, schema) = state.store.schema_version(tenant, version).await?.ok_or_else(Error::tenant_not_found)?;
     let schema = SchemaItem::from(schema.ok_or_else(schema_version_not_found)?);
     response::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
 }
@@ -236,16 +236,16 @@ pub async fn version(
 )]
 pub async fn activate(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     SchemaVersionPath(tenant, version): SchemaVersionPath,
     Query(query): Query<SchemaChangeQuery>,
     if_match: IfMatch,
 ) -> Result<HttpResponse, Error> {
     let options = options(author, if_match, &query);
     // A version never changes once it is stored, so it may be read before the change locks the tenant.
-    let (_, stored) = api.store.schema_version(tenant, version).await?.ok_or_else(Error::tenant_not_found)?;
+    let (_, stored) = state.store.schema_version(tenant, version).await?.ok_or_else(Error::tenant_not_found)?;
     let stored = stored.ok_or_else(schema_version_not_found)?;
-    let schema = written(api.engine.change(tenant, Change::ActivateSchema(stored), options).await?)?;
+    let schema = written(state.engine.change(tenant, Change::ActivateSchema(stored), options).await?)?;
     response::ok(schema.revision, &schema)
 }
 
@@ -256,12 +256,12 @@ pub async fn activate(
     responses((status = 200, description = "A page of the changelog.", body = RevisedList<ChangelogItem>))
 )]
 pub async fn changelog(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     Query(page): Query<PageQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let page = api.store.changelog(tenant, &PageRequest::from(page)).await?;
+    let page = state.store.changelog(tenant, &PageRequest::from(page)).await?;
     let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
     response::found(&request, tenant.revision, &List::of(page, ChangelogItem::from).at(tenant.revision))
 }
@@ -272,7 +272,7 @@ pub async fn changelog(
     request_body = SchemaBody, responses((status = 200, description = "What it would do.", body = SchemaCheck))
 )]
 pub async fn check(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
     Body(body): Body<SchemaBody>,
@@ -280,8 +280,8 @@ pub async fn check(
     let parsed = SchemaDefinition::parse(&body.definition);
     let warnings = parsed.as_ref().map(SchemaDefinition::warnings).unwrap_or_default();
     let checked = match parsed {
-        Ok(definition) => api.engine.check(tenant, Change::PutSchema(definition)).await?,
-        Err(details) => unreadable(&api, tenant, details).await?,
+        Ok(definition) => state.engine.check(tenant, Change::PutSchema(definition)).await?,
+        Err(details) => unreadable(&state, tenant, details).await?,
     };
     let Checked { revision, details: errors, breaks, breaks_flat_callers, breaks_named_callers } = checked;
     let valid = errors.is_empty() && breaks.is_empty() && !breaks_flat_callers && !breaks_named_callers;
@@ -291,8 +291,8 @@ pub async fn check(
 }
 
 /// A definition that says nothing breaks nothing.
-async fn unreadable(api: &AppState, tenant: TenantScope, details: Vec<Detail>) -> Result<Checked, Error> {
-    let tenant = api.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
+async fn unreadable(state: &AppState, tenant: TenantScope, details: Vec<Detail>) -> Result<Checked, Error> {
+    let tenant = state.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
     Ok(Checked {
         revision: tenant.revision,
         details,

@@ -130,12 +130,12 @@ impl Parameters for (TenantFilter, PageQuery) {
 )]
 pub async fn create(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     _: Query<()>,
     Body(body): Body<TenantBody>,
 ) -> Result<HttpResponse, Error> {
     let name = Name::parse(&body.name, "name").map_err(Error::invalid_one)?;
-    let tenant = api.engine.create_tenant(&TenantDraft { name, tier: body.tier }, &author).await?;
+    let tenant = state.engine.create_tenant(&TenantDraft { name, tier: body.tier }, &author).await?;
     let location = format!("/api/v1/tenants/{}", tenant.id);
     response::created(location, tenant.revision, &TenantItem::from(tenant))
 }
@@ -147,13 +147,13 @@ pub async fn create(
 )]
 pub async fn list(
     caller: Caller,
-    api: Data<AppState>,
+    state: Data<AppState>,
     Query((filter, page)): Query<(TenantFilter, PageQuery)>,
 ) -> Result<HttpResponse, Error> {
     if let Some(own) = caller.own() {
         // Not a page of all, cut down: what others are called must not even decide where a page ends.
         let prefix = filter.name_prefix.unwrap_or_default();
-        let tenant = api.store.tenant(own).await?;
+        let tenant = state.store.tenant(own).await?;
         let items = tenant
             .into_iter()
             .filter(|tenant| tenant.name.as_str().starts_with(&prefix))
@@ -161,7 +161,7 @@ pub async fn list(
             .collect();
         return response::plain(StatusCode::OK, &List { items, next_cursor: None });
     }
-    let page = api.store.tenants(filter.name_prefix.as_deref(), &PageRequest::from(page)).await?;
+    let page = state.store.tenants(filter.name_prefix.as_deref(), &PageRequest::from(page)).await?;
     response::plain(StatusCode::OK, &List::of(page, TenantItem::from))
 }
 
@@ -171,12 +171,12 @@ pub async fn list(
     responses((status = 200, description = "The tenant.", body = TenantItem))
 )]
 pub async fn show(
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(id): TenantPath,
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let tenant = api.store.tenant(id).await?.ok_or_else(Error::tenant_not_found)?;
+    let tenant = state.store.tenant(id).await?.ok_or_else(Error::tenant_not_found)?;
     response::found(&request, tenant.revision, &TenantItem::from(tenant))
 }
 
@@ -187,7 +187,7 @@ pub async fn show(
 )]
 pub async fn change(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(id): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
@@ -203,7 +203,7 @@ pub async fn change(
     let patch =
         TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds, quotas };
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
-    let changed = api.engine.change(id, Change::Tenant(patch), options).await?;
+    let changed = state.engine.change(id, Change::Tenant(patch), options).await?;
     let tenant = Tenant { revision: changed.revision, ..changed.amendment.after.tenant };
     response::ok(changed.revision, &TenantItem::from(tenant))
 }
@@ -215,11 +215,11 @@ pub async fn change(
 )]
 pub async fn delete(
     By(author): By,
-    api: Data<AppState>,
+    state: Data<AppState>,
     TenantPath(id): TenantPath,
     _: Query<()>,
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
-    let revision = api.engine.delete_tenant(id, &if_match, &author).await?;
+    let revision = state.engine.delete_tenant(id, &if_match, &author).await?;
     Ok(response::deleted(revision))
 }

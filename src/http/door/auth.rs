@@ -1,5 +1,5 @@
-//! Lets requests in. Before a handler runs, `auth` is asked whose credential it shows, and the route's permission is
-//! checked. No other place lets anyone in, and no other makes a [`TenantScope`] for a caller.
+//! Authenticates and authorizes requests. Before a handler runs, `auth` authenticates the credential of its request, and
+//! the permission of its route is checked. Nothing else does this, or makes a [`TenantScope`] for a caller.
 
 use std::future::{Ready, ready};
 
@@ -9,13 +9,13 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
-use super::{AppState, Error, middleware};
+use super::{AppState, Error, request_id};
 use crate::{
     auth::{Credential, KeptCredential},
     domain::{Author, Permission, Principal, TenantId, TenantScope},
 };
 
-/// The caller that was let in.
+/// The authenticated caller of a request.
 #[derive(Debug, Clone)]
 pub struct Caller(Principal);
 
@@ -27,7 +27,7 @@ impl Caller {
     /// The author recorded for this request's changes.
     pub fn author(&self, request: &HttpRequest) -> Author {
         let address = request.peer_addr().map(|address| address.ip().to_canonical());
-        Author::of_request(&self.0, middleware::id_of(request), address)
+        Author::of_request(&self.0, request_id::of(request), address)
     }
 
     /// The scope of the tenant that the caller is bound to; an operator is bound to none.
@@ -35,12 +35,12 @@ impl Caller {
         TenantScope::of_principal(&self.0, self.0.tenant()?)
     }
 
-    /// The scope of `tenant`. One that is not the caller's is answered like one that does not exist.
+    /// The scope of `tenant`. A tenant that is not the caller's is answered like one that does not exist.
     pub fn scope(&self, tenant: TenantId) -> Result<TenantScope, Error> {
         TenantScope::of_principal(&self.0, tenant).ok_or_else(Error::tenant_not_found)
     }
 
-    /// The one that [`admit`] let in.
+    /// The caller of a request that [`admit`] has admitted.
     pub fn of(request: &HttpRequest) -> Result<Self, Error> {
         let caller = request.extensions().get::<Self>().cloned();
         caller.ok_or_else(|| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))
@@ -65,51 +65,54 @@ impl FromRequest for By {
     }
 }
 
-/// The credential of a request that goes on after it was let in: it may end, or be revoked, before the request does.
-pub struct Standing {
-    /// What was shown; nothing where no key is asked for.
+/// The access of a request whose answer takes long: its credential may expire or be revoked before the answer ends.
+pub struct StreamAccess {
+    /// `None` if the service requires no key.
     credential: Option<KeptCredential>,
     permission: Permission,
     scope: TenantScope,
 }
 
-impl Standing {
-    /// That of a request that was let in to do what `permission` covers.
+impl StreamAccess {
+    /// The access of a request that was admitted with `permission`.
     pub fn of(request: &HttpRequest, permission: Permission, scope: TenantScope) -> Result<Self, Error> {
-        let credential = shown(request)?.map(Credential::keep);
+        let credential = credential_of(request)?.map(Credential::keep);
         Ok(Self { credential, permission, scope })
     }
 
-    /// Says why the request must not go on, if it must not. As long as the credential is known this is a look into memory.
-    pub async fn check(&self, api: &AppState) -> Result<(), Error> {
+    /// An error if the credential is no longer valid or no longer permits the request. A known credential is found in memory.
+    pub async fn check(&self, state: &AppState) -> Result<(), Error> {
         let Some(credential) = &self.credential else { return Ok(()) };
-        let principal = api.auth.authenticate(credential.shown()).await?;
+        let principal = state.auth.authenticate(credential.shown()).await?;
         let principal = principal.ok_or_else(|| Error::unauthenticated("the key is no longer valid"))?;
         let reaches = TenantScope::of_principal(&principal, self.scope.id()).is_some();
         if reaches && principal.may(self.permission) { Ok(()) } else { Err(Error::forbidden()) }
     }
 }
 
-/// Lets a request in, or says why not: 401 to nobody, 404 for what is not the caller's, 403 for what the caller may not
-/// do with its own. Nothing of the request but its head has been read, and nothing looked up.
+/// Admits a request, or answers 401 if its credential is missing or invalid, 404 if the tenant is not the caller's, and
+/// 403 if the caller lacks the permission. Only the head of the request has been read, and the tenant is not looked up.
 pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), Error> {
     if matches!(permission, Permission::Observe | Permission::Operate)
         && !AppState::of(request)?.is_for_operators(request)
     {
-        return Err(Error::not_found("route_not_found", "such path here; operators have an address of their own"));
+        return Err(Error::not_found(
+            "route_not_found",
+            "such path at this address; it is served at `TENET_ADMIN_LISTEN`",
+        ));
     }
     if matches!(permission, Permission::Open | Permission::Observe) {
         return Ok(());
     }
     let principal = identify(request).await?;
-    let may = principal.may(permission);
+    let permitted = principal.may(permission);
     let caller = Caller(principal);
     if caller.own().is_some()
         && let Some(named) = request.match_info().get("tenantId")
     {
         caller.scope(named.parse().map_err(|_| Error::tenant_not_found())?)?;
     }
-    if !may {
+    if !permitted {
         return Err(Error::forbidden());
     }
     request.extensions_mut().insert(caller);
@@ -117,43 +120,43 @@ pub async fn admit(request: &HttpRequest, permission: Permission) -> Result<(), 
 }
 
 async fn identify(request: &HttpRequest) -> Result<Principal, Error> {
-    let api = AppState::of(request)?;
-    let credential = match shown(request) {
+    let state = AppState::of(request)?;
+    let credential = match credential_of(request) {
         Ok(Some(credential)) => credential,
         Ok(None) => {
-            let missing = || Error::unauthenticated("no key: send `Authorization: Bearer <key>`");
-            return api.auth.anonymous().ok_or_else(missing);
+            let missing = || Error::unauthenticated("a key is required: send `Authorization: Bearer <key>`");
+            return state.auth.anonymous().ok_or_else(missing);
         }
-        Err(unreadable) => return Err(refuse(request, api, None, unreadable.0)),
+        Err(malformed) => return Err(reject(request, state, None, malformed.0)),
     };
-    let principal = api.auth.authenticate(credential).await?;
-    principal.ok_or_else(|| refuse(request, api, Some(credential), "the key is not valid"))
+    let principal = state.auth.authenticate(credential).await?;
+    principal.ok_or_else(|| reject(request, state, Some(credential), "the key is not valid"))
 }
 
-/// Why what a request shows is not a credential.
-struct Unreadable(&'static str);
+/// Why the header `Authorization` does not hold a credential.
+struct MalformedCredential(&'static str);
 
-impl From<Unreadable> for Error {
-    fn from(Unreadable(detail): Unreadable) -> Self {
+impl From<MalformedCredential> for Error {
+    fn from(MalformedCredential(detail): MalformedCredential) -> Self {
         Self::unauthenticated(detail)
     }
 }
 
-/// The credential that the request shows, if it shows any.
-fn shown(request: &HttpRequest) -> Result<Option<Credential<'_>>, Unreadable> {
+/// The credential of a request, if it has one.
+fn credential_of(request: &HttpRequest) -> Result<Option<Credential<'_>>, MalformedCredential> {
     let mut credentials = request.headers().get_all(header::AUTHORIZATION);
     let Some(credential) = credentials.next() else { return Ok(None) };
     if credentials.next().is_some() {
-        return Err(Unreadable("two keys: send one `Authorization` header"));
+        return Err(MalformedCredential("more than one `Authorization` header: send only one"));
     }
     let token = credential.to_str().ok().and_then(bearer);
-    token.map(|token| Some(Credential::new(token))).ok_or(Unreadable("the credential is not `Bearer <key>`"))
+    token.map(|token| Some(Credential::new(token))).ok_or(MalformedCredential("`Authorization` must be `Bearer <key>`"))
 }
 
-/// Counts a credential that is not valid: 401, or 429 to who sends too many of them.
-fn refuse(request: &HttpRequest, api: &AppState, shown: Option<Credential<'_>>, detail: &str) -> Error {
+/// Counts an invalid credential: 401, or 429 after too many of them.
+fn reject(request: &HttpRequest, state: &AppState, credential: Option<Credential<'_>>, detail: &str) -> Error {
     let address = request.peer_addr().map(|address| address.ip());
-    let wait = api.auth.refused(address, shown.map(Credential::text));
+    let wait = state.auth.refused(address, credential.map(Credential::text));
     wait.map_or_else(|| Error::unauthenticated(detail), Error::too_many_failures)
 }
 

@@ -1,6 +1,6 @@
 //! What an answer says when a request is not served: the only map from [`ErrorKind`] to status, code and body.
 //!
-//! The body is problem details (RFC 9457). It is written by `exchange.rs`, which knows the request's id; causes from
+//! The body is problem details (RFC 9457). It is written by `middleware.rs`, which knows the request's id; causes from
 //! inside go to the log and never to the client.
 
 use std::{fmt, time::Duration};
@@ -249,7 +249,7 @@ impl ResponseError for Error {
     }
 
     fn error_response(&self) -> HttpResponse {
-        // The body follows in `exchange.rs`, where the request's id is known.
+        // The body follows in `middleware.rs`, where the request's id is known.
         HttpResponse::new(self.status)
     }
 }

@@ -11,52 +11,37 @@ use actix_web::{
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::{
         ConnectionType, StatusCode,
-        header::{self, HeaderMap, HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderValue},
     },
     middleware::Next,
     web::Data,
 };
 use futures_util::FutureExt;
 use tracing::Instrument;
-use uuid::Uuid;
 
 use super::{
     AppState, Error, Metrics,
     error::PROBLEM_JSON,
-    payload_hold::{self, Unread},
+    payload_hold::{self, HeldPayload},
+    request_id::{self, REQUEST_ID},
     router::RoutePattern,
 };
 use crate::{domain::TenantId, telemetry::ACCESS};
 
-/// The header that carries a request's id, in and out.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Characters of an id that a caller brings.
-const REQUEST_ID_CHARS_MAX: usize = 128;
-
-/// A request's id, for whoever has to write it down.
-struct RequestId(String);
-
-/// The request's id.
-pub fn id_of(request: &HttpRequest) -> Option<String> {
-    request.extensions().get::<RequestId>().map(|id| id.0.clone())
-}
-
-/// Runs a request.
-pub async fn exchange<B: MessageBody + 'static>(
+/// Answers a request, and does everything that is the same for all requests.
+pub async fn surround<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse, actix_web::Error> {
     let begun = Instant::now();
-    let api = AppState::of(request.request())?.clone();
-    let id = request_id(&request);
+    let state = AppState::of(request.request())?.clone();
+    let id = request_id::assign(&request);
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.path());
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let unread = Unread::hold(&mut request);
+    let held = HeldPayload::hold(&mut request);
     let has_body = !matches!(request.parts().1, Payload::None);
-    let in_flight = InFlight::new(&api.metrics);
+    let in_flight = InFlight::new(&state.metrics);
     let answer = async {
-        match api.admit_host(request.request()) {
+        match state.admit_host(request.request()) {
             Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
             Err(error) => Ok(request.error_response(error)),
         }
@@ -64,7 +49,7 @@ pub async fn exchange<B: MessageBody + 'static>(
     let answer = async {
         let response = answer.await?;
         if has_body && !response.status().is_success() {
-            payload_hold::take_in().await;
+            payload_hold::let_connection_read().await;
         }
         Ok::<_, actix_web::Error>(response)
     };
@@ -75,34 +60,25 @@ pub async fn exchange<B: MessageBody + 'static>(
         tracing::error!("the request ended in a panic");
         return Err(Panicked { id }.into());
     };
-    let mut response = in_our_words(response?, &id);
-    if let Some(unread) = unread {
-        response = unread.until_sent(response);
+    let mut response = as_problem(response?, &id);
+    if let Some(held) = held {
+        response = held.until_sent(response);
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    if api.readiness.is_stopping() {
+    if state.readiness.is_stopping() {
         // The caller's next request then goes where the balancer sends it.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    protect(&api, response.headers_mut());
-    count(&api, &response, begun);
+    protect(&state, response.headers_mut());
+    count(&state, &response, begun);
     log_access(&response, &id, begun);
     Ok(response)
 }
 
-/// The caller's id if it is short and printable, else one of ours.
-fn request_id(request: &ServiceRequest) -> String {
-    let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    let acceptable = |id: &&str| {
-        (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
-    };
-    given.filter(acceptable).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
-}
-
 /// An error as problem details, whoever made it.
-fn in_our_words(response: ServiceResponse, id: &str) -> ServiceResponse {
+fn as_problem(response: ServiceResponse, id: &str) -> ServiceResponse {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
@@ -135,25 +111,25 @@ fn log(error: &Error, status: StatusCode) {
 }
 
 /// What keeps a browser from making more of an answer than it is.
-fn protect(api: &AppState, headers: &mut HeaderMap) {
+fn protect(state: &AppState, headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if api.options.tls.is_some() {
+    if state.options.tls.is_some() {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
 }
 
-fn count(api: &Data<AppState>, response: &ServiceResponse, begun: Instant) {
+fn count(state: &Data<AppState>, response: &ServiceResponse, begun: Instant) {
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     let request = response.request();
     let route = route_of(request);
-    api.metrics.request(route, status, took);
+    state.metrics.request(route, status, took);
     // Who is not known to exist gets no count: such ids cost nothing to invent.
     let known = !matches!(status, 400..=499) || matches!(status, 403 | 409 | 412 | 422 | 429);
     if let Some(tenant) = request.extensions().get::<TenantId>().filter(|_| known) {
-        api.metrics.tenant_request(*tenant, status);
+        state.metrics.tenant_request(*tenant, status);
     }
     tracing::debug!(status, took_us = microseconds(took), "answered");
 }

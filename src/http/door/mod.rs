@@ -1,27 +1,30 @@
-//! The plumbing of HTTP: what every request and every response passes, whatever they are about.
+//! What all requests and responses have in common, whatever they are about: the server, the router, authentication,
+//! bodies, queries, errors.
 //!
-//! Nothing here knows a resource: the routes come in as a table. `error` is the one map from errors to statuses.
+//! Nothing here knows a resource: the server is given the table of routes. `error` is the only map from errors to statuses.
+//! The modules are listed from the ground up, and each imports only modules listed above it.
 
-mod app_state;
-pub mod auth;
-pub mod body;
 mod error;
-mod hosts;
-mod metrics;
-mod middleware;
-pub mod openapi;
-mod options;
-pub mod path;
-mod payload_hold;
-pub mod precondition;
 pub mod problem;
-pub mod query;
+mod hosts;
+mod options;
 mod readiness;
+mod metrics;
+mod app_state;
+pub mod body;
+pub mod precondition;
+pub mod query;
 pub mod response;
+mod request_id;
+pub mod auth;
+pub mod path;
 pub mod router;
+mod payload_hold;
+mod middleware;
 mod schemas;
-mod server;
+pub mod openapi;
 mod tls;
+mod server;
 
 pub use self::{
     app_state::AppState,

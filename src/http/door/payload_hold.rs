@@ -1,8 +1,8 @@
-//! What is unread of a request's body when its answer is ready. Reads nothing itself.
+//! What to do with the rest of a request's body that nobody reads. Reads nothing itself.
 //!
-//! The framework closes a connection some seconds after an answer that did not wait for the whole body. It does not if
-//! the body comes in chunks and nobody holds it any more: that it reads for as long as it comes, which may be for ever.
-//! So a body in chunks is held here until its answer is sent.
+//! The framework closes a connection some seconds after it has answered before the whole body arrived. The exception is a
+//! chunked body whose payload was dropped: the framework then reads it to its end, and it may never end. So the payload
+//! of a chunked body is kept here until its answer is sent.
 
 use std::{
     cell::RefCell,
@@ -23,17 +23,17 @@ use actix_web::{
 };
 use futures_util::Stream;
 
-/// A body in chunks, shared by who reads it and who holds it.
+/// The payload of a chunked body, shared by its reader and its answer.
 #[derive(Clone)]
-pub struct Unread(Rc<RefCell<Payload>>);
+pub struct HeldPayload(Rc<RefCell<Payload>>);
 
-/// Lets the connection take in what has arrived of a body that nobody has read. The framework closes a connection whose
-/// request's body is not complete when the answer is ready; it takes the body in only after it has asked for the answer
-/// once. So a refusal that is ready at once would cost its caller the connection even if the body came with the head.
-pub async fn take_in() {
-    let mut asked = false;
+/// Lets the connection read what has arrived of a body. The framework closes a connection if the answer is ready before
+/// the whole body has been read, and it reads the body only after it has polled the answer once. Without this, an error
+/// that is ready at once would close the connection even if the body arrived together with the head.
+pub async fn let_connection_read() {
+    let mut polled = false;
     let once = poll_fn(|context| {
-        if mem::replace(&mut asked, true) {
+        if mem::replace(&mut polled, true) {
             return Poll::Ready(());
         }
         context.waker().wake_by_ref();
@@ -42,30 +42,30 @@ pub async fn take_in() {
     once.await;
 }
 
-/// An answer's body, and with it what is unread of the request's.
+/// The body of an answer, with the payload of its request.
 struct Holding {
     body: BoxBody,
-    _unread: Unread,
+    _payload: HeldPayload,
 }
 
-impl Unread {
-    /// Holds the body of a request if it comes in chunks.
+impl HeldPayload {
+    /// Keeps the payload of a request if its body is chunked.
     pub fn hold(request: &mut ServiceRequest) -> Option<Self> {
         if !request.chunked().unwrap_or_default() {
             return None;
         }
-        let unread = Self(Rc::new(RefCell::new(request.take_payload())));
-        request.set_payload(Payload::Stream { payload: Box::pin(unread.clone()) });
-        Some(unread)
+        let held = Self(Rc::new(RefCell::new(request.take_payload())));
+        request.set_payload(Payload::Stream { payload: Box::pin(held.clone()) });
+        Some(held)
     }
 
-    /// Holds it until the answer is sent.
+    /// Keeps it until the answer is sent.
     pub fn until_sent(self, response: ServiceResponse) -> ServiceResponse {
-        response.map_body(|_, body| Holding { body, _unread: self }.boxed())
+        response.map_body(|_, body| Holding { body, _payload: self }.boxed())
     }
 }
 
-impl Stream for Unread {
+impl Stream for HeldPayload {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

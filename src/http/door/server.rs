@@ -18,9 +18,9 @@ use actix_web::{
 
 use super::{
     AppState,
-    middleware::exchange,
+    middleware::surround,
     router::{Entry, Router},
-    tls,
+    tls::{self, CertificateError},
 };
 
 /// How long a connection is read from after an answer that did not wait for the whole body, so that the caller gets
@@ -61,13 +61,8 @@ pub enum ServerError {
     #[error("no key is asked for, and `{0}` is not a loopback address: set `TENET_OPERATOR_KEY`")]
     OperatorKeyMissing(SocketAddr),
     /// The certificate or its key cannot be used.
-    #[error("cannot serve TLS with `{file}`: {reason}")]
-    Certificate {
-        /// The file.
-        file: String,
-        /// Why.
-        reason: String,
-    },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The table of routes lists a path twice.
     #[error("the table of routes cannot be used")]
     Routes(#[from] matchit::InsertError),
@@ -93,14 +88,14 @@ impl Server {
         let workers = options.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZeroUsize::get));
         let tls = options.tls.as_ref().map(tls::config).transpose()?;
         let (admin, origins) = (options.admin_listen, options.cors_origins.clone());
-        let api = Data::new(state);
-        let shared = api.clone();
+        let state = Data::new(state);
+        let shared = state.clone();
         let router = Arc::new(Router::new(table)?);
         let http = HttpServer::new(move || {
             let router = router.clone();
             App::new()
                 .app_data(shared.clone())
-                .wrap(from_fn(exchange))
+                .wrap(from_fn(surround))
                 .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
                 .default_service(fn_service(move |request| {
                     let router = router.clone();
@@ -123,9 +118,9 @@ impl Server {
         let address = http.addrs().first().copied().unwrap_or(address);
         if let Some(admin) = admin {
             http = http.bind(admin).map_err(|source| ServerError::Bind { address: admin, source })?;
-            let _ = api.admin_address.set(http.addrs().last().copied().unwrap_or(admin));
+            let _ = state.admin_address.set(http.addrs().last().copied().unwrap_or(admin));
         }
-        Ok(Self { address, admin_address: api.admin_address.get().copied(), server: http.run() })
+        Ok(Self { address, admin_address: state.admin_address.get().copied(), server: http.run() })
     }
 
     /// Where it listens for operators, if not at [`Self::address`].

@@ -1,4 +1,4 @@
-//! The certificate that the service shows.
+//! The certificate of the service.
 
 use std::sync::Arc;
 
@@ -8,11 +8,19 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use super::{ServerError, TlsFiles};
+use super::TlsFiles;
+
+/// Why a certificate or its key cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot serve TLS with `{file}`: {reason}")]
+pub struct CertificateError {
+    file: String,
+    reason: String,
+}
 
 /// TLS 1.2 and 1.3 with the certificate and the key of `files`; callers show none.
-pub fn config(files: &TlsFiles) -> Result<ServerConfig, ServerError> {
-    let unusable = |file: &std::path::Path, why: &dyn std::fmt::Display| ServerError::Certificate {
+pub fn config(files: &TlsFiles) -> Result<ServerConfig, CertificateError> {
+    let unusable = |file: &std::path::Path, why: &dyn std::fmt::Display| CertificateError {
         file: file.display().to_string(),
         reason: why.to_string(),
     };
