@@ -13,21 +13,22 @@ use actix_web::{
 use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde::{
-    Deserialize, Deserializer, Serialize,
+    Deserialize, Deserializer,
     de::{Error as _, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
-    decide::{self, Given, ReturnWord},
+    decide,
     decision::{BatchAnswer, DecisionLine},
+    item::{self, BatchItem, PIECE_BYTES},
     ndjson,
+    options::{Options, with_options},
 };
 use crate::{
-    config::limits,
     domain::{Permission, Quota, TenantScope},
-    engine::{Ask, Decided, Served, Submission},
+    engine::{Ask, Served},
     error::Detail,
     http::door::{
         AppState, Error,
@@ -35,52 +36,21 @@ use crate::{
         body::{self, BodySize, JSON, NDJSON},
         path::TenantPath,
         precondition,
-        query::{self, Parameters, Query},
+        query::Query,
     },
     json::{self, Writer},
 };
 
-/// Bytes after which a piece of the answer is sent.
-pub const PIECE_BYTES: usize = 32 * 1024;
-
-/// Items to be decided. Each is an object with `facts`.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
-pub struct BatchBody<'a> {
-    /// The items.
-    #[serde(borrow)]
-    #[schema(value_type = Vec<BatchItem>)]
-    items: Items<'a>,
-    /// Ids or names of the rules to evaluate, in this order; all active rules if it is left out.
-    #[schema(max_items = 10_000)]
-    rules: Option<Vec<String>>,
-    /// Only rules with any of these tags.
-    #[schema(max_items = 10_000)]
-    tags: Option<Vec<String>>,
-    /// Which results to answer; `all` if it is left out.
-    #[schema(inline)]
-    r#return: Option<ReturnWord>,
-    /// Whether to answer the value of each sub-expression.
-    trace: Option<bool>,
-    /// The revision that the answer must have reached.
-    #[schema(minimum = 1)]
-    min_revision: Option<i64>,
-    /// Whether facts that the schema does not declare are an error.
-    strict_facts: Option<bool>,
-    /// The time of the decision, which rules read as `now`; the current time if it is omitted.
-    #[serde(default, deserialize_with = "body::read_time")]
-    #[schema(nullable = false, example = "2026-01-31T23:59:59Z")]
-    at: Option<DateTime<Utc>>,
-}
-
-/// An item.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object with `facts`")]
-pub struct BatchItem<'a> {
-    /// The facts: flat, or under their objects' names.
-    #[serde(borrow)]
-    #[schema(value_type = Object)]
-    facts: &'a RawValue,
+with_options! {
+    /// Items to be decided. Each is an object with `facts`.
+    #[derive(Debug, Deserialize, ToSchema)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+    pub struct BatchBody<'a> {
+        /// The items.
+        #[serde(borrow)]
+        #[schema(value_type = Vec<BatchItem>)]
+        items: Items<'a>,
+    }
 }
 
 /// Items as they were written: each is read when it is its turn.
@@ -117,48 +87,10 @@ impl<'de> Visitor<'de> for ItemsVisitor {
     }
 }
 
-/// How to decide a stream, whose body has no place to say it.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query, rename_all = "camelCase")]
-pub struct StreamQuery {
-    /// NDJSON only. The id or name of a rule to evaluate; may be given more than once.
-    #[param(max_items = 1_000)]
-    rules: Option<Vec<String>>,
-    /// NDJSON only. A tag that rules must have; may be given more than once, any of them is enough.
-    #[param(max_items = 1_000)]
-    tags: Option<Vec<String>>,
-    /// NDJSON only. Which results to answer.
-    #[param(inline)]
-    r#return: Option<ReturnWord>,
-    /// NDJSON only. Whether to answer the value of each sub-expression.
-    trace: Option<bool>,
-    /// NDJSON only. The revision that the answer must have reached.
-    #[param(minimum = 1)]
-    min_revision: Option<i64>,
-    /// NDJSON only. Whether facts that the schema does not declare are an error.
-    strict_facts: Option<bool>,
-    /// NDJSON only. The time of the decision, which rules read as `now`; if it is omitted, the time at which a line is decided.
-    at: Option<DateTime<Utc>>,
-}
-
-impl Parameters for StreamQuery {
-    fn take(given: &mut query::Given) -> Self {
-        Self {
-            rules: given.texts("rules", limits::QUERY_SELECTION_MAX),
-            tags: given.texts("tags", limits::QUERY_SELECTION_MAX),
-            r#return: given.word("return", &[("all", ReturnWord::All), ("matched", ReturnWord::Matched)]),
-            trace: given.flag("trace"),
-            min_revision: given.number("minRevision", 1, i64::MAX),
-            strict_facts: given.flag("strictFacts"),
-            at: given.time("at"),
-        }
-    }
-}
-
 /// Decides many sets of facts.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/evaluate/batch", tag = "decisions", operation_id = "evaluateBatch",
-    params(StreamQuery),
+    params(Options),
     request_body(content((BatchBody = "application/json"), (BatchItem = "application/x-ndjson"))),
     responses((status = 200, description = "The decisions, in order.", content(
         (BatchAnswer = "application/json"), (DecisionLine = "application/x-ndjson")
@@ -183,17 +115,7 @@ async fn stream_of(
     request: &HttpRequest,
     payload: dev::Payload,
 ) -> Result<HttpResponse, Error> {
-    let query = Query::<StreamQuery>::of(request)?;
-    let ask = Given {
-        rules: query.rules,
-        tags: query.tags,
-        returns: query.r#return,
-        trace: query.trace,
-        min_revision: query.min_revision,
-        strict_facts: query.strict_facts,
-        at: query.at,
-    }
-    .ask()?;
+    let ask = Query::<Options>::of(request)?.ask()?;
     let access = StreamAccess::of(request, Permission::Evaluate, scope)?;
     ndjson::answer(state, scope, access, ask, payload).await
 }
@@ -207,23 +129,13 @@ async fn document(
     Query::<()>::of(request)?;
     let text = body::read_json(request, payload, BodySize::Batch).await?;
     let body: BatchBody = json::envelope(&text, "")?;
-    let items = body.items.0;
     let items_max = state.options.limits.batch_items_max;
-    if items.len() > items_max {
-        let message = format!("a batch has at most {items_max} items, this one has {}", items.len());
+    if body.items.0.len() > items_max {
+        let message = format!("a batch has at most {items_max} items, this one has {}", body.items.0.len());
         return Err(Error::invalid_one(Detail::new("too_many", message).at("items")));
     }
-    let items: Vec<Bytes> = items.iter().map(|item| text.slice_ref(item.get().as_bytes())).collect();
-    let mut ask = Given {
-        rules: body.rules,
-        tags: body.tags,
-        returns: body.r#return,
-        trace: body.trace,
-        min_revision: body.min_revision,
-        strict_facts: body.strict_facts,
-        at: body.at,
-    }
-    .ask()?;
+    let items: Vec<Bytes> = body.items.0.iter().map(|item| text.slice_ref(item.get().as_bytes())).collect();
+    let mut ask = Options::from(body).ask()?;
     let served = state.engine.deciding(scope, ask.min_revision).await?;
     served.allows(Quota::RequestBytes, text.len())?;
     served.allows(Quota::BatchItems, items.len())?;
@@ -273,7 +185,7 @@ impl Batch {
                 return Some((Ok(self.writer.take().into()), self));
             };
             self.writer.begin_object();
-            decide_item(&self.state, &self.served, &self.ask, item).write(&mut self.writer);
+            item::decide(&self.state, &self.served, &self.ask, item).write(&mut self.writer);
             self.writer.end_object();
             next += 1;
         }
@@ -281,57 +193,6 @@ impl Batch {
         Some((Ok(self.writer.take().into()), self))
     }
 }
-
-/// What became of an item.
-pub enum Item<'a> {
-    /// It was decided.
-    Decided(Decided<'a>),
-    /// It could not be.
-    Refused {
-        /// Why.
-        error: ItemRefusal,
-    },
-}
-
-impl Item<'_> {
-    /// Writes its members.
-    pub fn write(&self, writer: &mut Writer) {
-        match self {
-            Self::Decided(decided) => decide::write_decided(writer, decided),
-            Self::Refused { error } => writer.member("error", error),
-        }
-    }
-}
-
-/// Why an item is not decided.
-#[derive(Serialize)]
-pub struct ItemRefusal {
-    code: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Detail>,
-}
-
-impl From<Error> for ItemRefusal {
-    fn from(error: Error) -> Self {
-        Self { code: error.code(), message: error.detail().to_owned(), errors: error.errors().to_vec() }
-    }
-}
-
-/// Decides one item, written as an object with `facts`.
-pub fn decide_item<'a>(state: &AppState, served: &'a Served, ask: &'a Ask, item: &[u8]) -> Item<'a> {
-    let decided = json::envelope::<BatchItem>(item, "").map_err(Error::from).and_then(|BatchItem { facts }| {
-        let submission = Submission { facts: facts.get(), bytes: item.len(), depth: ITEM_DEPTH };
-        Ok(state.engine.decide(served, ask, submission)?)
-    });
-    match decided {
-        Ok(decided) => Item::Decided(decided),
-        Err(error) => Item::Refused { error: error.into() },
-    }
-}
-
-/// Levels of a batch above the facts of an item: the batch, its list, the item.
-const ITEM_DEPTH: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -345,13 +206,5 @@ mod tests {
         assert_eq!(items, [r#"{"facts":{}}"#, "7", "null"]);
         let error = Error::from(json::envelope::<BatchBody>(br#"{"items":{}}"#, "").unwrap_err());
         assert_eq!(error.errors()[0].path.as_deref(), Some("items"));
-    }
-
-    #[test]
-    fn a_stream_says_how_it_is_decided_in_its_query() {
-        let query = Query::<StreamQuery>::read("rules=a&rules=b&return=matched&minRevision=3").unwrap();
-        assert_eq!(query.rules.as_deref(), Some(["a".to_owned(), "b".to_owned()].as_slice()));
-        assert!(matches!(query.r#return, Some(ReturnWord::Matched)));
-        assert!(Query::<StreamQuery>::read("minRevision=0").is_err());
     }
 }

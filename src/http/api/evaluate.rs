@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::decide::{self, Given, ReturnWord};
+use super::{
+    decide,
+    options::{Options, with_options},
+};
 use crate::{
     domain::{TenantId, TenantScope},
     engine::Submission,
@@ -25,37 +28,19 @@ use crate::{
     json::{self, Writer},
 };
 
-/// Facts to be decided.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
-pub struct EvaluateBody<'a> {
-    /// The tenant; only where the path does not name it, and with a tenant's key not needed there either.
-    #[schema(nullable = false, value_type = Option<TenantId>)]
-    tenant_id: Option<String>,
-    /// The facts: flat, or under their objects' names.
-    #[serde(borrow)]
-    #[schema(value_type = Object, example = json!({"age": 25, "country": "US"}))]
-    facts: &'a RawValue,
-    /// Ids or names of the rules to evaluate, in this order; all active rules if it is left out.
-    #[schema(max_items = 10_000)]
-    rules: Option<Vec<String>>,
-    /// Only rules with any of these tags.
-    #[schema(max_items = 10_000)]
-    tags: Option<Vec<String>>,
-    /// Which results to answer; `all` if it is left out.
-    #[schema(inline)]
-    r#return: Option<ReturnWord>,
-    /// Whether to answer the value of each sub-expression.
-    trace: Option<bool>,
-    /// The revision that the answer must have reached.
-    #[schema(minimum = 1)]
-    min_revision: Option<i64>,
-    /// Whether facts that the schema does not declare are an error.
-    strict_facts: Option<bool>,
-    /// The time of the decision, which rules read as `now`; the current time if it is omitted.
-    #[serde(default, deserialize_with = "body::read_time")]
-    #[schema(nullable = false, example = "2026-01-31T23:59:59Z")]
-    at: Option<DateTime<Utc>>,
+with_options! {
+    /// Facts to be decided.
+    #[derive(Debug, Deserialize, ToSchema)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+    pub struct EvaluateBody<'a> {
+        /// The tenant; only where the path does not name it, and with a tenant's key not needed there either.
+        #[schema(nullable = false, value_type = Option<TenantId>)]
+        tenant_id: Option<String>,
+        /// The facts: flat, or under their objects' names.
+        #[serde(borrow)]
+        #[schema(value_type = Object, example = json!({"age": 25, "country": "US"}))]
+        facts: &'a RawValue,
+    }
 }
 
 /// Room for the answer of so many rules, so that it need not grow.
@@ -111,18 +96,10 @@ async fn evaluate(
     body: EvaluateBody<'_>,
     bytes: usize,
 ) -> Result<HttpResponse, Error> {
-    let ask = Given {
-        rules: body.rules,
-        tags: body.tags,
-        returns: body.r#return,
-        trace: body.trace,
-        min_revision: body.min_revision,
-        strict_facts: body.strict_facts,
-        at: body.at,
-    }
-    .ask()?;
+    let facts = body.facts.get();
+    let ask = Options::from(body).ask()?;
     let served = state.engine.deciding(scope, ask.min_revision).await?;
-    let submission = Submission { facts: body.facts.get(), bytes, depth: 1 };
+    let submission = Submission { facts, bytes, depth: 1 };
     let decided = state.engine.decide(&served, &ask, submission)?;
     let mut writer = Writer::with_capacity(ANSWER_BYTES);
     writer.begin_object();

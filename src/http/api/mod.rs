@@ -2,23 +2,27 @@
 //!
 //! A handler takes what the door has read and checked, calls the engine or the store once, and answers. Requests are
 //! authenticated, and their errors written, in the door.
+//!
+//! The modules are listed from the ground up, and each imports only modules listed above it.
 
+mod decision;
+mod options;
+mod decide;
+mod item;
+mod evaluate;
+mod ndjson;
+mod batch;
+mod quotas;
+mod tenants;
+mod schema;
+mod rule_bodies;
+mod derived_fields;
+mod rules;
 mod api_keys;
 mod audit;
-mod batch;
-mod decide;
-mod decision;
-mod derived_fields;
-mod evaluate;
+mod runtime;
 mod health;
 mod metrics;
-mod ndjson;
 pub mod openapi;
-mod quotas;
-pub mod routes;
-mod rule_bodies;
-mod rules;
-mod runtime;
-mod schema;
 mod swagger;
-mod tenants;
+pub mod routes;

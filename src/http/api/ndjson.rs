@@ -15,8 +15,8 @@ use actix_web::{
 use futures_util::{StreamExt, stream};
 
 use super::{
-    batch::{self, Item, ItemRefusal, PIECE_BYTES},
     decide,
+    item::{self, Item, ItemRefusal, PIECE_BYTES},
 };
 use crate::{
     domain::{Revision, TenantScope},
@@ -85,7 +85,7 @@ impl Conversation {
                     if let Err(error) = self.access.check(&self.state).await {
                         return self.end(error);
                     }
-                    let item = batch::decide_item(&self.state, &self.served, &self.ask, &line);
+                    let item = item::decide(&self.state, &self.served, &self.ask, &line);
                     write_line(&mut self.writer, self.index, Some(self.served.set.revision()), &item);
                     self.index += 1;
                 }
