@@ -15,10 +15,10 @@ pub enum Error {
     #[error("there is no tenant with this id")]
     TenantNotFound,
     /// The tenant is pinned.
-    #[error("the tenant is pinned, and so is never stopped")]
+    #[error("the tenant is pinned and cannot be stopped")]
     TenantPinned,
     /// The tenant is in quarantine.
-    #[error("the tenant is in quarantine, and has to be released first")]
+    #[error("the tenant is in quarantine")]
     TenantQuarantined,
     /// The tenant is suspended.
     #[error("the tenant is suspended")]
@@ -36,12 +36,12 @@ pub enum Error {
     #[error("the name `{0}` is taken")]
     NameTaken(String),
     /// Rules of one list have the same name.
-    #[error("the name of a rule is its own, and here some stand twice")]
+    #[error("the names of rules must be unique; `errors` lists the duplicates")]
     NamesRepeated(Vec<Detail>),
-    /// The tenant stands at another revision than `If-Match` says.
-    #[error("the tenant stands at revision {current}")]
+    /// The tenant is at another revision than the change expects.
+    #[error("the tenant is at revision {current}, not at the expected one")]
     RevisionMismatch {
-        /// Where it stands.
+        /// The tenant's revision.
         current: Revision,
     },
     /// What is being written is wrong in itself.
@@ -71,7 +71,7 @@ pub enum Error {
     /// The revision asked for was not reached in time.
     #[error("the revision asked for was not reached in time")]
     RevisionNotReached {
-        /// Where this node stands.
+        /// The revision that this node serves.
         current: Revision,
     },
     /// The tenant's rule set cannot be loaded now; the reason is in the log.

@@ -1,7 +1,7 @@
 //! HTTP: reads requests, calls the engine or the store, writes responses. Nothing is decided here, and nothing stored.
 //!
-//! `door` has what all requests have in common: the server, the router, authentication, bodies, queries, errors. `api` has
-//! the resources, a file each, named like their paths, and the table of routes. `door` never imports `api`;
+//! `door` has what all requests have in common: the server, the router, authentication, bodies, queries, errors. `api`
+//! has the resources, a file each, named like their paths, and the table of routes. `door` never imports `api`;
 //! `tests/tidy.rs` checks that.
 
 mod door;
@@ -14,7 +14,7 @@ pub use self::{
     door::{HttpLimits, HttpOptions, Metrics, Part, Phase, Readiness, Server, ServerError, Stop, Stopper, TlsFiles},
 };
 
-/// Takes the port for a server of the whole API. To be called within a tokio runtime.
+/// Opens the port for a server of the whole API. Must be called within a tokio runtime.
 pub fn bind(
     options: HttpOptions,
     auth: Auth,

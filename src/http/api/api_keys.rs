@@ -113,10 +113,10 @@ impl ApiKeyBody {
         let mut details = Vec::new();
         let name = Name::parse(&self.name, "name").map_err(|detail| details.push(detail));
         if self.scopes.is_empty() {
-            details.push(Detail::new("too_few", "a key has at least one scope").at("scopes"));
+            details.push(Detail::new("too_few", "a key must have at least one scope").at("scopes"));
         }
         if self.expires_at.is_some_and(|end| end <= Utc::now()) {
-            details.push(Detail::new("invalid_value", "this time is past").at("expiresAt"));
+            details.push(Detail::new("invalid_value", "this time is in the past").at("expiresAt"));
         }
         let Ok(name) = name else { return Err(Error::invalid(details)) };
         if !details.is_empty() {

@@ -1,7 +1,7 @@
 //! `POST /api/v1/tenants/{tenantId}/evaluate/batch`: one decision for each item, in order.
 //!
-//! In JSON all items share one rule set, and the answer is written while the caller reads it: of the decisions no more
-//! is in memory than one piece. `ndjson.rs` does the same for a stream of any length.
+//! In JSON all items share one rule set. The answer is written while the caller reads it, so that only one piece of it
+//! is in memory. `ndjson.rs` does the same for a stream of any length.
 
 use std::{convert::Infallible, fmt, time::Instant};
 
@@ -53,11 +53,11 @@ with_options! {
     }
 }
 
-/// Items as they were written: each is read when it is its turn.
+/// Items as raw JSON: each is parsed when it is decided.
 #[derive(Debug)]
 struct Items<'a>(Vec<&'a RawValue>);
 
-/// Items of any batch at most, whatever the setting says: the list of them must not outgrow the body.
+/// The most items of any batch, whatever the setting: it bounds the memory of their list.
 const ITEMS_MAX: usize = 1_000_000;
 
 impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
@@ -150,7 +150,7 @@ async fn document(
         .streaming(stream::unfold(batch, Batch::piece)))
 }
 
-/// A batch on its way out.
+/// A batch that is being answered.
 struct Batch {
     state: Data<AppState>,
     ask: Ask,
@@ -166,7 +166,7 @@ impl Batch {
     /// The next piece of the answer.
     async fn piece(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         let mut next = self.next?;
-        // Other requests of this thread come between two pieces.
+        // Between two pieces this thread can serve other requests.
         tokio::task::yield_now().await;
         self.writer.reserve(PIECE_BYTES + PIECE_BYTES / 4);
         if next == 0 {

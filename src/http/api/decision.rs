@@ -1,5 +1,5 @@
 //! Decisions as the OpenAPI document shows them. What is sent is written by `evaluate.rs`, `batch.rs` and `ndjson.rs`
-//! from `ruleset`'s own values; a test holds the two together.
+//! from `ruleset`'s own values; a test compares the two.
 
 use chrono::{DateTime, Utc};
 use utoipa::ToSchema;

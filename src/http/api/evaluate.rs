@@ -1,7 +1,7 @@
 //! `POST /api/v1/evaluate` and `POST /api/v1/tenants/{tenantId}/evaluate`: which rules these facts match.
 //!
-//! The road that callers wait on: the facts are not copied, the answer is written into one buffer, and the decision
-//! is taken on the thread that read the request.
+//! This is the path that has to be fast: the facts are not copied, the answer is written into one buffer, and the
+//! thread that reads the request also decides.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
 use chrono::{DateTime, Utc};
@@ -43,7 +43,7 @@ with_options! {
     }
 }
 
-/// Room for the answer of so many rules, so that it need not grow.
+/// Bytes reserved for an answer: enough for most, so that the buffer need not grow.
 const ANSWER_BYTES: usize = 2 * 1024;
 
 /// Decides facts of the tenant that the body names.
@@ -66,7 +66,7 @@ pub async fn by_body(
             return Err(Error::invalid_one(Detail::new("missing_field", "missing field `tenantId`").at("tenantId")));
         }
     };
-    path::concerns(&request, scope);
+    path::record_tenant(&request, scope);
     evaluate(&state, scope, body, text.len()).await
 }
 
@@ -84,7 +84,7 @@ pub async fn by_path(
 ) -> Result<HttpResponse, Error> {
     let body: EvaluateBody = json::envelope(&text, "")?;
     if body.tenant_id.is_some() {
-        let detail = Detail::new("unknown_field", "the path names the tenant; leave it out here").at("tenantId");
+        let detail = Detail::new("unknown_field", "the path names the tenant; remove `tenantId`").at("tenantId");
         return Err(Error::invalid_one(detail));
     }
     evaluate(&state, tenant, body, text.len()).await

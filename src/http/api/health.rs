@@ -1,4 +1,4 @@
-//! `/healthz`: the process lives. `/readyz`: it should be sent requests, or what is missing. No key is asked for.
+//! `/healthz`: the process runs. `/readyz`: it is ready for requests, or what is missing. No key is required.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,7 +11,8 @@ use crate::{
     http::door::{AppState, Error, Part, Phase, problem::Problem, response},
 };
 
-/// How long the database may take to answer before it counts as missing: less than probes wait, which is a second often.
+/// How long the database may take to answer before it counts as missing: less than the timeout of probes, often a
+/// second.
 const PING_DEADLINE: Duration = Duration::from_millis(300);
 
 /// How the process is.
@@ -55,7 +56,7 @@ pub async fn ready(state: Data<AppState>) -> Result<HttpResponse, Error> {
         }
     };
     let names: Vec<&str> = missing.into_iter().map(Part::name).collect();
-    let message = format!("the service waits for: {}", names.join(", "));
+    let message = format!("the service is waiting for: {}", names.join(", "));
     Err(Error::new(ErrorKind::Unavailable, "not_ready", message).extend("missing", names))
 }
 

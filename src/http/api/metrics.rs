@@ -1,4 +1,4 @@
-//! `/metrics`: what the service counts and times. No key is asked for.
+//! `/metrics`: the metrics of the service. No key is required.
 
 use actix_web::{
     HttpRequest, HttpResponse,

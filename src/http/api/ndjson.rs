@@ -1,8 +1,8 @@
 //! A batch as a stream of lines: items in, decisions out, as many as the caller likes.
 //!
-//! A line is read when its decision can be sent, so a caller that does not read is not read from either; in memory are
-//! one line, one decision and one piece of each. Each piece of the request is decided with the newest rule set, and no line
-//! is once the caller's credential has ended.
+//! A line is read only when its decision can be sent: while the caller does not read answers, the service reads no more
+//! lines. In memory are one line, one decision and one piece of each. Each piece of the request is decided with the
+//! newest rule set. Once the caller's credential is no longer valid, no more lines are decided.
 
 use std::convert::Infallible;
 
@@ -26,8 +26,8 @@ use crate::{
     json::Writer,
 };
 
-/// Answers a stream. What is wrong from the beginning is an answer of its own; what goes wrong later ends the stream
-/// with a line that says so.
+/// Answers a stream. An error before the first line is an ordinary error; a later one ends the stream with a line that
+/// says so.
 pub async fn answer(
     state: Data<AppState>,
     scope: TenantScope,
@@ -111,7 +111,7 @@ impl Conversation {
                     self.over = true;
                 }
             }
-            // The caller is gone: nobody reads a last line.
+            // The caller has disconnected: nobody would read a last line.
             Ok(Some(Err(_))) => self.over = true,
             Err(_) => {
                 let message = format!("nothing arrived for {} seconds", deadline.as_secs());
@@ -120,7 +120,7 @@ impl Conversation {
         }
     }
 
-    /// Says why the stream ends here.
+    /// Ends the stream with a line that says why.
     fn end(&mut self, error: Error) {
         write_line(&mut self.writer, self.index, None, &Item::Refused { error: ItemRefusal::from(error) });
         self.over = true;
@@ -141,7 +141,7 @@ fn write_line(writer: &mut Writer, index: u64, revision: Option<Revision>, item:
     writer.end_line();
 }
 
-/// Cuts what arrives into lines, none of them longer than the limit. Blank lines are left out.
+/// Splits what arrives into lines within the limit of length. Blank lines are skipped.
 struct Lines {
     buffer: Vec<u8>,
     /// Where the next line begins.
@@ -163,7 +163,7 @@ impl Lines {
         self.buffer.extend_from_slice(piece);
     }
 
-    /// Ends the last line, which need not end by itself; says whether there is one.
+    /// Ends the last line, which may lack its line end; returns whether there is one.
     fn finish(&mut self) -> bool {
         let open = self.start < self.buffer.len();
         if open {

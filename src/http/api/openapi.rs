@@ -1,7 +1,7 @@
 //! `/api-docs/openapi.json`: the API as an OpenAPI 3.1 document.
 //!
-//! Handlers describe what is their own; what holds for many is added by `door::openapi`. `docs/openapi.json` holds a copy
-//! that a test compares.
+//! Handlers describe their own operation; `door::openapi` adds what holds for many. A test compares the document with
+//! its copy in `docs/openapi.json`.
 
 use std::sync::LazyLock;
 
@@ -71,14 +71,14 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
     components(schemas(Problem)),
     tags(
         (name = "decisions", description = "Which rules facts match."),
-        (name = "tenants", description = "Who brings rules."),
+        (name = "tenants", description = "The owners of schemas and rules."),
         (name = "schema", description = "The shape of a tenant's facts."),
-        (name = "derived fields", description = "CEL over facts, to be used in rules."),
+        (name = "derived fields", description = "CEL expressions over facts, for use in rules."),
         (name = "rules", description = "Boolean CEL expressions with a name."),
-        (name = "api keys", description = "Who may call in a tenant's name."),
+        (name = "api keys", description = "The keys of a tenant's callers."),
         (name = "audit", description = "Who changed what."),
-        (name = "runtime", description = "How tenants and nodes are doing."),
-        (name = "operation", description = "How the service is."),
+        (name = "runtime", description = "The state of tenants and nodes."),
+        (name = "operation", description = "The health and the metrics of the service."),
     ),
     modifiers(&Everywhere),
     security(("key" = []))
@@ -87,7 +87,7 @@ struct Document;
 
 static TEXT: LazyLock<String> = LazyLock::new(|| Document::openapi().to_pretty_json().unwrap_or_default());
 
-/// The document of a service that asks for no key.
+/// The document of a service that requires no key.
 static OPEN_TEXT: LazyLock<String> = LazyLock::new(|| {
     let mut document = Document::openapi();
     document.security = None;
@@ -99,7 +99,7 @@ pub fn document() -> &'static str {
     &TEXT
 }
 
-/// Serves the document. It promises to ask for a key only where one is asked for.
+/// Serves the document, which lists the key as required only if it is.
 pub async fn show(state: Data<AppState>) -> HttpResponse {
     let text: &'static str = if state.auth.is_open() { &OPEN_TEXT } else { &TEXT };
     HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(Bytes::from_static(text.as_bytes()))

@@ -51,8 +51,8 @@ pub struct Options {
     pub at: Option<DateTime<Utc>>,
 }
 
-/// Defines a body with the options beside its own fields. It is not `#[serde(flatten)]`, with which serde would copy the
-/// facts and lose the paths of errors.
+/// Defines a body with the options beside its own fields. It is not `#[serde(flatten)]`, with which serde would copy
+/// the facts and lose the paths of errors.
 macro_rules! with_options {
     (
         $(#[$attribute:meta])*
@@ -116,7 +116,7 @@ impl Options {
         let mut details = Vec::new();
         for (name, list) in [("rules", &self.rules), ("tags", &self.tags)] {
             if list.as_ref().is_some_and(|list| list.len() > limits::SELECTION_MAX) {
-                let message = format!("an evaluation names at most {} of these", limits::SELECTION_MAX);
+                let message = format!("`{name}` must have at most {} items", limits::SELECTION_MAX);
                 details.push(Detail::new("too_many", message).at(name));
             }
             if let Some(index) = list.iter().flatten().position(|text| text.contains('\0')) {
@@ -125,7 +125,7 @@ impl Options {
             }
         }
         if self.min_revision.is_some_and(|revision| revision <= 0) {
-            details.push(Detail::new("invalid_value", "a revision is 1 or more").at("minRevision"));
+            details.push(Detail::new("invalid_value", "a revision must be 1 or more").at("minRevision"));
         }
         if !details.is_empty() {
             return Err(Error::invalid(details));

@@ -1,4 +1,4 @@
-//! `/api/v1/tenants/{tenantId}/quotas`: how much a tenant may use, and how much it does.
+//! `/api/v1/tenants/{tenantId}/quotas`: the quotas of a tenant, and how much of them it uses.
 
 use actix_web::{HttpResponse, http::StatusCode, web::Data};
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,8 @@ pub struct QuotaItem {
     limit: u64,
     /// How much its tier may use.
     tier_limit: u64,
-    /// How much it uses; `null` for what each request has of its own, and for `compiledBytes` where the tenant is not in
-    /// the memory of this node.
+    /// How much it uses; `null` for what each request has of its own, and for `compiledBytes` where the tenant is not
+    /// in the memory of this node.
     #[schema(required = true)]
     used: Option<u64>,
 }

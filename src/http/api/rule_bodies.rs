@@ -92,7 +92,7 @@ fn active() -> bool {
 }
 
 impl RuleBody {
-    /// The rule that it describes; `path` tells where it stands.
+    /// The rule that it describes; `path` is its position in the body.
     pub fn draft(self, path: &str) -> Result<RuleDraft, Vec<Detail>> {
         let below = |field: &str| if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
         let name = Name::parse(&self.name, &below("name"));
@@ -170,7 +170,7 @@ fn tag_mistakes(tags: &[String], path: &str) -> Vec<Detail> {
         } else if tag.chars().count() > limits::TAG_CHARS_MAX {
             ("tag_too_long", format!("a tag has at most {} characters", limits::TAG_CHARS_MAX))
         } else if tags.iter().take(index).any(|earlier| earlier == tag) {
-            ("tag_repeated", format!("the tag `{tag}` stands twice"))
+            ("tag_repeated", format!("duplicate tag `{tag}`"))
         } else {
             return None;
         };

@@ -1,5 +1,5 @@
-//! `/api/v1/runtime` and `/api/v1/tenants/{tenantId}/runtime`: how tenants and nodes are doing, and what an operator can
-//! do about it. What is said of a tenant holds for the node that answers.
+//! `/api/v1/runtime` and `/api/v1/tenants/{tenantId}/runtime`: how tenants and nodes are doing, and what an operator
+//! can do about it. What is said of a tenant holds for the node that answers.
 
 use actix_web::{HttpResponse, http::StatusCode, web::Data};
 use chrono::{DateTime, Utc};
@@ -243,7 +243,7 @@ async fn answer(state: &AppState, tenant: TenantScope) -> Result<HttpResponse, E
     response::plain(StatusCode::OK, &RuntimeBody::from(state.engine.runtime(tenant).await?))
 }
 
-/// Writes down what an operator asks for, before it is done: what cannot be written down is not done.
+/// Records an operator's request in the audit log before it is carried out: what cannot be recorded is not done.
 async fn note(state: &AppState, tenant: TenantScope, author: &Author, action: AuditAction) -> Result<(), Error> {
     let draft = AuditDraft { action, resource: "runtime".to_owned(), before: None, after: None };
     let is_there = state.store.note_audit(tenant, author, draft).await?;

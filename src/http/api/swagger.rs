@@ -9,11 +9,11 @@ use crate::http::door::Error;
 
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/api-docs/openapi.json")));
 
-/// The page loads what this service serves, and nothing frames it.
+/// The page loads only files of this service, and cannot be framed.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Leads to the page, whose files are found relative to it.
+/// Redirects to the page, whose files have relative paths.
 pub async fn redirect() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/swagger/")).finish()
 }

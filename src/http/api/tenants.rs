@@ -1,4 +1,4 @@
-//! `/api/v1/tenants`: who brings rules.
+//! `/api/v1/tenants`: the owners of schemas and rules.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use chrono::{DateTime, Utc};

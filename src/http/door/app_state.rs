@@ -1,4 +1,4 @@
-//! What every handler works with.
+//! What all handlers share.
 
 use std::{net::SocketAddr, sync::OnceLock};
 
@@ -10,13 +10,13 @@ use crate::{auth::Auth, engine::Engine, store::Store, telemetry::MetricRegistry}
 /// The parts of the process that requests use, shared by all threads of the server.
 #[derive(Debug)]
 pub struct AppState {
-    /// Who calls.
+    /// Authentication.
     pub auth: Auth,
     /// Decisions and changes.
     pub engine: Engine,
-    /// What is read from the database.
+    /// The database.
     pub store: Store,
-    /// What is counted of requests.
+    /// The metrics of requests.
     pub metrics: Metrics,
     /// The metrics of all rooms, for `/metrics`.
     pub registry: MetricRegistry,
@@ -24,12 +24,12 @@ pub struct AppState {
     pub readiness: Readiness,
     /// How the server was configured.
     pub options: HttpOptions,
-    /// The address for operators, once the server listens on one of their own.
+    /// The address for operators, if they have a separate one, once the server listens on it.
     pub admin_address: OnceLock<SocketAddr>,
 }
 
 impl AppState {
-    /// Puts the parts together, for a server that does not listen yet.
+    /// The state of a server that does not listen yet.
     pub fn new(
         options: HttpOptions,
         auth: Auth,
@@ -42,13 +42,13 @@ impl AppState {
         Self { auth, engine, store, metrics, registry, readiness, options, admin_address: OnceLock::new() }
     }
 
-    /// Whether the request came in on the address for operators and metrics collectors, if there is one of its own.
+    /// Whether the request arrived at the address for operators; always true if they have no separate one.
     pub fn is_for_operators(&self, request: &HttpRequest) -> bool {
         self.admin_address.get().is_none_or(|admin| request.app_config().local_addr() == *admin)
     }
 
-    /// Refuses a request whose `Host` is not one of the service's names. Probes know only an address, and so do
-    /// operators on their own address; without keys that is no reason to let a web page in.
+    /// Rejects a request whose `Host` is not one of the service's names. Probes and operators at their separate address
+    /// may use an IP address; operators only if keys are required, so that no web page can pass for one.
     pub fn admit_host(&self, request: &HttpRequest) -> Result<(), Error> {
         let is_inside = self.admin_address.get().is_some() && self.is_for_operators(request) && !self.auth.is_open();
         if is_inside || matches!(request.path(), "/healthz" | "/readyz") {
@@ -57,7 +57,7 @@ impl AppState {
         self.options.hosts.admit(request)
     }
 
-    /// The state that the request's server was opened with.
+    /// The state of the server that received the request.
     pub fn of(request: &HttpRequest) -> Result<&Data<Self>, Error> {
         request.app_data().ok_or_else(|| Error::of_framework(StatusCode::INTERNAL_SERVER_ERROR))
     }

@@ -1,5 +1,5 @@
-//! Authenticates and authorizes requests. Before a handler runs, `auth` authenticates the credential of its request, and
-//! the permission of its route is checked. Nothing else does this, or makes a [`TenantScope`] for a caller.
+//! Authenticates and authorizes requests. Before a handler runs, `auth` authenticates the credential of its request,
+//! and the permission of its route is checked. Nothing else does this, or makes a [`TenantScope`] for a caller.
 
 use std::future::{Ready, ready};
 
@@ -80,7 +80,8 @@ impl StreamAccess {
         Ok(Self { credential, permission, scope })
     }
 
-    /// An error if the credential is no longer valid or no longer permits the request. A known credential is found in memory.
+    /// An error if the credential is no longer valid or no longer permits the request. A known credential is found in
+    /// memory.
     pub async fn check(&self, state: &AppState) -> Result<(), Error> {
         let Some(credential) = &self.credential else { return Ok(()) };
         let principal = state.auth.authenticate(credential.shown()).await?;

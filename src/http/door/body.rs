@@ -1,4 +1,4 @@
-//! Bodies off the wire: of the right type, no larger than their limit, no slower than their deadline.
+//! Bodies of requests: of the right media type, within the limit of size, and before the deadline.
 
 use std::{
     borrow::Cow,
@@ -32,7 +32,7 @@ pub const NDJSON: &str = "application/x-ndjson";
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
-/// A request's body as it came.
+/// A request's body, unparsed.
 #[derive(Debug)]
 pub struct RawBody(pub Bytes);
 
@@ -43,16 +43,16 @@ pub fn read_time<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DateTime<
     time.map_err(|reason| D::Error::custom(format!("it {reason}")))
 }
 
-/// What may be the body of a request.
+/// A type that is read from the body of a request.
 pub trait Document: DeserializeOwned + 'static {
-    /// Which of the limits holds for it.
+    /// Its limit of size.
     const SIZE: BodySize = BodySize::Ordinary;
 }
 
-/// Which limit holds for a body.
+/// The limit of size of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodySize {
-    /// One thing.
+    /// A single resource.
     Ordinary,
     /// All rules of a tenant.
     Rules,
@@ -93,7 +93,7 @@ impl FromRequest for RawBody {
     }
 }
 
-/// Reads the whole body of a request that says it is JSON.
+/// Reads the whole body of a request whose media type is JSON.
 pub async fn read_json(request: &HttpRequest, payload: Payload, size: BodySize) -> Result<Bytes, Error> {
     if media_type(request)? != JSON {
         return Err(Error::unsupported_media_type(JSON));
@@ -106,7 +106,7 @@ pub async fn read_json(request: &HttpRequest, payload: Payload, size: BodySize) 
     }
     let deadline: Duration = limits.body_deadline;
     let mut collecting = pin!(collect(payload, bytes_max));
-    // Most bodies have arrived with their head: for these no timer is set.
+    // Most bodies arrive with their head, and need no timer.
     if let Some(collected) = collecting.as_mut().now_or_never() {
         return collected;
     }
@@ -115,15 +115,15 @@ pub async fn read_json(request: &HttpRequest, payload: Payload, size: BodySize) 
 
 async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, Error> {
     let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
-    let first = first.map_err(|error| broken_off(&error))?;
+    let first = first.map_err(|error| unreadable(&error))?;
     if first.len() > bytes_max {
         return Err(too_large(bytes_max));
     }
-    // Most bodies arrive in one piece, which need not be copied.
+    // Most bodies arrive in one piece, which is not copied.
     let Some(mut next) = payload.next().await else { return Ok(first) };
     let mut body = BytesMut::from(first.as_ref());
     loop {
-        let chunk = next.map_err(|error| broken_off(&error))?;
+        let chunk = next.map_err(|error| unreadable(&error))?;
         if body.len() + chunk.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
@@ -135,11 +135,13 @@ async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, Error>
     }
 }
 
-/// The media type that the request says it has, in lowercase, without parameters.
+/// The media type in `Content-Type`, in lowercase, without parameters.
 pub fn media_type(request: &HttpRequest) -> Result<Cow<'static, str>, Error> {
     let encoding = request.headers().get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(Error::unsupported_media_type("uncompressed text"));
+        return Err(Error::unsupported_encoding(
+            "compressed bodies are not supported; send it without `Content-Encoding`",
+        ));
     }
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if value == JSON {
@@ -151,7 +153,7 @@ pub fn media_type(request: &HttpRequest) -> Result<Cow<'static, str>, Error> {
             name.trim().eq_ignore_ascii_case("charset").then(|| charset.trim().trim_matches('"').to_ascii_lowercase())
         });
     if charset.is_some_and(|charset| charset != "utf-8" && charset != "utf8" && charset != "us-ascii") {
-        return Err(Error::unsupported_media_type("text in UTF-8"));
+        return Err(Error::unsupported_encoding("the body must be in UTF-8"));
     }
     Ok(media_type.trim().to_ascii_lowercase().into())
 }
@@ -161,7 +163,7 @@ fn too_large(bytes_max: usize) -> Error {
     Error::new(ErrorKind::TooLarge, "body_too_large", message).extend("maxBytes", bytes_max)
 }
 
-fn broken_off(error: &impl std::fmt::Display) -> Error {
+fn unreadable(error: &impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Malformed, "body_broken", format!("the body cannot be read: {error}"))
 }
 

@@ -1,7 +1,7 @@
-//! What an answer says when a request is not served: the only map from [`ErrorKind`] to status, code and body.
+//! Errors as answers: the only map from [`ErrorKind`] to status, code and body.
 //!
-//! The body is problem details (RFC 9457). It is written by `middleware.rs`, which knows the request's id; causes from
-//! inside go to the log and never to the client.
+//! The body is problem details (RFC 9457). It is written by `middleware.rs`, which knows the request's id. Causes from
+//! inside are logged and never sent to the client.
 
 use std::{fmt, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
 /// The media type of every error's body.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Seconds after which a caller that met a busy or unavailable service may come again.
+/// Seconds after which a caller may retry if the service was busy or unavailable.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Why a request is not served.
@@ -84,11 +84,11 @@ impl Error {
         Self { status, code, detail, errors: Vec::new(), extensions: Vec::new(), header: None, cause: None }
     }
 
-    /// The input can be read, and cannot be accepted: 422 with everything that is wrong.
+    /// The input is well formed and not valid: 422 with everything that is wrong.
     pub fn invalid(errors: Vec<Detail>) -> Self {
         let message = match errors.as_slice() {
             [only] => only.message.clone(),
-            many => format!("{} things are wrong with the input", many.len()),
+            many => format!("the input has {} errors; `errors` lists them", many.len()),
         };
         Self { errors, ..Self::new(ErrorKind::Unacceptable, "invalid", message) }
     }
@@ -98,7 +98,7 @@ impl Error {
         Self::invalid(vec![detail])
     }
 
-    /// Nothing is known by this path: 404.
+    /// There is no such thing: 404.
     pub fn not_found(code: &'static str, what: &str) -> Self {
         Self::new(ErrorKind::NotFound, code, format!("there is no {what}"))
     }
@@ -114,29 +114,30 @@ impl Error {
         Self { header: Some(challenge), ..Self::new(ErrorKind::Unauthenticated, "unauthenticated", detail) }
     }
 
-    /// The caller's credential does not permit it: 403.
+    /// The caller's credential lacks the permission: 403.
     pub fn forbidden() -> Self {
         Self::new(ErrorKind::Forbidden, "forbidden", "the key does not permit this")
     }
 
-    /// Too many credentials were not valid: 429, and when to come again.
+    /// Too many invalid credentials: 429, and when to retry.
     pub fn too_many_failures(wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let detail = format!("too many keys from this address, or with this id, were not valid; wait {seconds} s");
+        let detail = format!("too many invalid keys from this address, or with this key id; retry in {seconds} s");
         let wait = (header::RETRY_AFTER, seconds.to_string());
         Self { header: Some(wait), ..Self::new(ErrorKind::Busy, "too_many_failures", detail) }
     }
 
-    /// The path is known, the method is not: 405 with those that are.
+    /// The path is served, but not with this method: 405 with the methods that are.
     pub fn method_not_allowed(method: &Method, allowed: &str) -> Self {
-        let detail = format!("this resource does not know `{}`; it knows {allowed}", method.as_str().escape_default());
+        let detail =
+            format!("this resource does not support `{}`; it supports {allowed}", method.as_str().escape_default());
         let allow = (header::ALLOW, allowed.to_owned());
         Self { header: Some(allow), ..Self::with_status(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
     }
 
-    /// The service does not answer under the name that the request asks: 421.
+    /// The service does not serve the host name of the request: 421.
     pub fn misdirected() -> Self {
-        let detail = "this service does not answer under the name in `Host`; `TENET_HOSTS` says which it knows";
+        let detail = "this service does not serve the name in `Host`; an operator can add it to `TENET_HOSTS`";
         Self::with_status(StatusCode::MISDIRECTED_REQUEST, "misdirected", detail)
     }
 
@@ -145,30 +146,35 @@ impl Error {
         Self::with_status(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body did not arrive in time")
     }
 
-    /// The body's type is not one that this resource reads: 415.
+    /// The resource does not accept the body's media type: 415.
     pub fn unsupported_media_type(expected: &str) -> Self {
-        let detail = format!("this resource reads `{expected}`; say so in `Content-Type`");
+        let detail = format!("this resource accepts `{expected}`; send it with this `Content-Type`");
         Self::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     }
 
-    /// What the framework answers by itself, in our words.
+    /// The resource does not accept the body's encoding: 415.
+    pub fn unsupported_encoding(detail: &str) -> Self {
+        Self::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    /// An error that the framework answers by itself.
     pub fn of_framework(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => ("route_not_found", "there is nothing at this path"),
             StatusCode::INTERNAL_SERVER_ERROR => ("internal", INTERNAL),
-            _ => ("request_refused", status.canonical_reason().unwrap_or("the request is refused")),
+            _ => ("request_refused", status.canonical_reason().unwrap_or("the request was refused")),
         };
         Self::with_status(status, code, detail)
     }
 
-    /// The same error, with a further member in its body.
+    /// The same error with another member in its body.
     #[must_use]
     pub fn extend(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.extensions.push((name, value.into()));
         self
     }
 
-    /// The same error, and how to go on.
+    /// The same error, and what to do next.
     fn with_next_step(mut self) -> Self {
         if let Some(step) = next_step(self.code) {
             self.detail = format!("{}; {step}", self.detail);
@@ -191,7 +197,7 @@ impl Error {
         &self.errors
     }
 
-    /// Why, for the log.
+    /// The cause, for the log.
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
@@ -218,15 +224,15 @@ impl Error {
             response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
         if self.status == StatusCode::REQUEST_TIMEOUT {
-            // The rest of the body may still come: nothing on this connection can be trusted to begin a request.
+            // The rest of the body may still arrive, and would be read as the next request of this connection.
             response.force_close();
         }
-        // Strings and numbers alone: writing them cannot fail.
+        // It has only strings and numbers, so serializing it cannot fail.
         response.body(serde_json::to_vec(&problem).unwrap_or_default())
     }
 }
 
-const INTERNAL: &str = "the service failed; its log names this request by its id";
+const INTERNAL: &str = "the service failed; its log has the cause under the id of this request";
 
 /// `schema_missing` as a title: `Schema missing`.
 fn title(code: &str) -> String {
@@ -254,16 +260,17 @@ impl ResponseError for Error {
     }
 }
 
-/// How a caller can go on where the state refuses what it asks.
+/// What a caller can do about an error that the tenant's state causes.
 fn next_step(code: &str) -> Option<&'static str> {
     match code {
-        "schema_missing" => Some("make one with `POST /api/v1/tenants/{tenantId}/schema`"),
+        "schema_missing" => Some("create one with `POST /api/v1/tenants/{tenantId}/schema`"),
         "tenant_pinned" => Some("unpin it first with `PATCH /api/v1/tenants/{tenantId}` and `{\"pinned\": false}`"),
-        "tenant_quarantined" => Some("`POST /api/v1/tenants/{tenantId}/runtime/release` does that"),
-        "schema_exists" => Some("`PUT` makes its next version"),
-        "would_break" => Some("mend what `errors` lists first, or let it be deactivated with `?onBroken=deactivate`"),
+        "tenant_quarantined" => Some("release it with `POST /api/v1/tenants/{tenantId}/runtime/release`"),
+        "schema_exists" => Some("create its next version with `PUT`"),
+        "would_break" => Some("fix what `errors` lists first, or have it deactivated with `?onBroken=deactivate`"),
         "breaks_named_callers" => Some("once they send their facts flat, ask again with `?acceptBreaking=true`"),
-        "breaks_flat_callers" => Some("once they name the object, ask again with `?acceptBreaking=true`"),
+        "breaks_flat_callers" => Some("once they name the object, retry with `?acceptBreaking=true`"),
+        "revision_mismatch" => Some("read it again, and send its `ETag` in `If-Match`"),
         _ => None,
     }
 }
@@ -336,7 +343,7 @@ impl From<store::Error> for Error {
         match kind {
             ErrorKind::Internal => Self { cause: Some(chain(&error)), ..Self::new(kind, code, INTERNAL) },
             ErrorKind::Unavailable => {
-                let detail = "the database did not answer in time, or is away; try again";
+                let detail = "the database is unavailable or did not answer in time; retry";
                 Self { cause: Some(chain(&error)), ..Self::new(kind, code, detail) }
             }
             ErrorKind::Unacceptable => Self::invalid_one(Detail::new(code, error.to_string()).at("cursor")),

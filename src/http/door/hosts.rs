@@ -1,5 +1,5 @@
-//! Under which names the service answers. A page in a browser can have a name of its own lead to any address, such as
-//! that of a service on the reader's machine (DNS rebinding), but not have the browser say another name in `Host`.
+//! The accepted names in the header `Host`, against DNS rebinding: a web page can make its own name resolve to the
+//! address of this service, but it cannot change the name that the browser sends in `Host`.
 
 use std::net::IpAddr;
 
@@ -7,24 +7,24 @@ use actix_web::{HttpRequest, http::header};
 
 use super::Error;
 
-/// The names that may be asked for.
+/// The accepted names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
-    /// Any: what a caller may do is for its key to say.
+    /// Any, since callers need a key.
     Any,
-    /// Names and addresses of this machine alone: where no key is asked for.
+    /// Only names and addresses of this machine, since callers need no key.
     Loopback,
     /// These, without ports, in lower case.
     Named(Vec<String>),
 }
 
 impl Hosts {
-    /// Refuses a request for another name: 421.
+    /// Rejects a request for another name: 421.
     pub fn admit(&self, request: &HttpRequest) -> Result<(), Error> {
         if *self == Self::Any {
             return Ok(());
         }
-        // A request line with a whole address says the name there.
+        // A request line with an absolute URI has the name there.
         let authority = request.uri().authority().map(|authority| authority.as_str());
         let header = || request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let named = authority.or_else(header).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, its span in the log, its place in the metrics, and the body of its error.
+//! What is done for every request: its id, its span in the log, its metrics, and the body of its error.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -68,7 +68,7 @@ pub async fn surround<B: MessageBody + 'static>(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     if state.readiness.is_stopping() {
-        // The caller's next request then goes where the balancer sends it.
+        // The caller's next request opens a new connection, which the balancer sends to another node.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     protect(&state, response.headers_mut());
@@ -77,7 +77,7 @@ pub async fn surround<B: MessageBody + 'static>(
     Ok(response)
 }
 
-/// An error as problem details, whoever made it.
+/// The response with problem details as its body, if it is an error.
 fn as_problem(response: ServiceResponse, id: &str) -> ServiceResponse {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -96,8 +96,8 @@ fn as_problem(response: ServiceResponse, id: &str) -> ServiceResponse {
     response.into_response(answer)
 }
 
-/// A failure is logged once, here. What callers do wrong is theirs to know, and a refusal without a cause is the right
-/// answer and no failure: a node that starts is not ready yet, a revision asked for is not there yet.
+/// Logs a failure, once, here. Errors of callers are not logged. An error without a cause is not a failure either, but
+/// the right answer: a starting node is not ready yet, a requested revision has not been reached yet.
 fn log(error: &Error, status: StatusCode) {
     match (status, error.cause()) {
         (StatusCode::INTERNAL_SERVER_ERROR, cause) => {
@@ -110,7 +110,7 @@ fn log(error: &Error, status: StatusCode) {
     }
 }
 
-/// What keeps a browser from making more of an answer than it is.
+/// Sets the headers that restrict what a browser does with the answer.
 fn protect(state: &AppState, headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !headers.contains_key(header::CACHE_CONTROL) {
@@ -126,7 +126,7 @@ fn count(state: &Data<AppState>, response: &ServiceResponse, begun: Instant) {
     let request = response.request();
     let route = route_of(request);
     state.metrics.request(route, status, took);
-    // Who is not known to exist gets no count: such ids cost nothing to invent.
+    // Tenants that may not exist are not counted: otherwise made-up ids would fill the metrics.
     let known = !matches!(status, 400..=499) || matches!(status, 403 | 409 | 412 | 422 | 429);
     if let Some(tenant) = request.extensions().get::<TenantId>().filter(|_| known) {
         state.metrics.tenant_request(*tenant, status);
@@ -134,7 +134,7 @@ fn count(state: &Data<AppState>, response: &ServiceResponse, begun: Instant) {
     tracing::debug!(status, took_us = microseconds(took), "answered");
 }
 
-/// Tells of a request in one line that needs no other, if the setting says so.
+/// Logs a request in one line that is complete by itself, if the setting says so.
 fn log_access(response: &ServiceResponse, id: &str, begun: Instant) {
     let request = response.request();
     let route = route_of(request);
@@ -153,7 +153,7 @@ fn microseconds(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Counts a request as under way for as long as it lives, also when its caller goes away.
+/// Counts a request as in flight until it is dropped, which also happens when its caller disconnects.
 struct InFlight<'a>(&'a Metrics);
 
 impl<'a> InFlight<'a> {
@@ -169,7 +169,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// A defect that ended a request. The thread goes on with others.
+/// A panic that ended a request. Its thread goes on with other requests.
 #[derive(Debug, thiserror::Error)]
 #[error("the request {id} ended in a panic")]
 struct Panicked {

@@ -1,8 +1,8 @@
 //! What all requests and responses have in common, whatever they are about: the server, the router, authentication,
 //! bodies, queries, errors.
 //!
-//! Nothing here knows a resource: the server is given the table of routes. `error` is the only map from errors to statuses.
-//! The modules are listed from the ground up, and each imports only modules listed above it.
+//! Nothing here knows a resource: the server is given the table of routes. `error` is the only map from errors to
+//! statuses. The modules are listed from the ground up, and each imports only modules listed above it.
 
 mod error;
 pub mod problem;

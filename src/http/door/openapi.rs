@@ -1,5 +1,5 @@
-//! What the OpenAPI document says of every operation: path parameters, preconditions, problems. It is added by rule, so
-//! that no handler can forget it.
+//! What the OpenAPI document says of every operation: path parameters, preconditions, problems. It is added here by
+//! rule, so that no handler can forget it.
 
 use utoipa::{
     Modify,
@@ -14,7 +14,7 @@ use utoipa::{
 
 use super::{body::JSON, error::PROBLEM_JSON};
 
-/// What holds everywhere.
+/// Adds what holds for all operations.
 pub struct Everywhere;
 
 impl Modify for Everywhere {
@@ -23,7 +23,7 @@ impl Modify for Everywhere {
         let components = document.components.get_or_insert_default();
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.description =
-            Some("A tenant's key, the operator's, or a token (JWT) of the issuer that the service believes. In development on loopback none is needed.".to_owned());
+            Some("A tenant's key, an operator's key, or a token (JWT) of the trusted issuer. A service in development on loopback requires none.".to_owned());
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
         split_evaluate_body(components);
         for (path, item) in &mut document.paths.paths {
@@ -43,7 +43,7 @@ impl Modify for Everywhere {
     }
 }
 
-/// Where the body names the tenant it can, and where the path does it must not: two schemas of one body.
+/// The body may name the tenant only where the path does not: two schemas of one body.
 fn split_evaluate_body(components: &mut openapi::Components) {
     let Some(RefOr::T(Schema::Object(body))) = components.schemas.get("EvaluateBody") else { return };
     let mut of_tenant = body.clone();
@@ -57,9 +57,9 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     let has_body = operation.request_body.is_some();
     let of_tenant = path.contains("{tenantId}");
     let reads = *method == HttpMethod::Get;
-    // Of this node, not of what is stored: no revision belongs to it.
+    // It shows the state of this node, which has no revision.
     let of_node = path.contains("/runtime");
-    // The log also tells what is no change, and use is partly this node's: neither has a revision.
+    // The log also has entries that are not changes, and use is partly that of this node: neither has a revision.
     let is_untagged = of_node || path.ends_with("/audit") || path.ends_with("/quotas");
     let of_keys = path.contains("/api-keys");
     let changes = !reads && !evaluates && !checks && !of_node;
@@ -67,18 +67,18 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     parameters.splice(0..0, path.split('/').filter_map(path_parameter).map(RefOr::T));
     let problems = [
         (400, "The request cannot be read.", has_body || changes),
-        (401, "No key, or one that is not valid.", true),
-        (403, "The key does not permit it, or the tenant is suspended.", true),
-        (404, "There is no such thing.", of_tenant || evaluates),
+        (401, "The key is missing or invalid.", true),
+        (403, "The key lacks the permission, or the tenant is suspended.", true),
+        (404, "It does not exist.", of_tenant || evaluates),
         (408, "The body did not arrive in time.", has_body),
-        (409, "The state of the tenant refuses it.", changes || evaluates || checks || (of_node && !reads)),
-        (412, "The tenant stands at another revision.", changes && of_tenant && !of_keys),
+        (409, "The state of the tenant does not allow it.", changes || evaluates || checks || (of_node && !reads)),
+        (412, "The tenant is at another revision.", changes && of_tenant && !of_keys),
         (413, "The body is too large.", has_body),
-        (415, "The body is of another type.", has_body),
-        (422, "The request can be read, and cannot be accepted.", true),
-        (429, "Too many invalid credentials, or too many changes of the tenant that wait.", true),
+        (415, "The resource does not accept the body's media type.", has_body),
+        (422, "The request is well formed and not valid.", true),
+        (429, "Too many invalid credentials, or too many waiting changes of the tenant.", true),
         (500, "The service failed.", true),
-        (503, "Something that the service needs is away.", true),
+        (503, "Something that the service needs is unavailable.", true),
     ];
     for (status, description, _) in problems.into_iter().filter(|(_, _, applies)| *applies) {
         operation.responses.responses.insert(status.to_string(), RefOr::T(problem(status, description)));
@@ -86,7 +86,8 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if reads && of_tenant && !is_untagged {
         parameters
             .push(RefOr::T(header_parameter("If-None-Match", "Answer 304 if the tenant's revision is this one.")));
-        let unchanged = ResponseBuilder::new().description("The caller has this revision already.").build();
+        let unchanged =
+            ResponseBuilder::new().description("The tenant's revision is the one in `If-None-Match`.").build();
         operation.responses.responses.insert("304".to_owned(), RefOr::T(unchanged));
     }
     if changes && of_tenant && !of_keys {
@@ -108,15 +109,15 @@ fn problem(status: u16, description: &str) -> openapi::Response {
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
     let mut response = ResponseBuilder::new().description(description).content(PROBLEM_JSON, content);
     if status == 401 {
-        response = response.header("WWW-Authenticate", answer_header("How to show who you are."));
+        response = response.header("WWW-Authenticate", answer_header("How to authenticate."));
     }
     if matches!(status, 429 | 503) {
-        response = response.header("Retry-After", answer_header("Seconds after which to come again."));
+        response = response.header("Retry-After", answer_header("Seconds to wait before a retry."));
     }
     response.build()
 }
 
-/// What is answered about a tenant carries its revision as a tag, and what is made its place.
+/// Adds `ETag` to answers about a tenant, and `Location` to those for a new resource.
 fn tag_answers(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
@@ -124,7 +125,7 @@ fn tag_answers(operation: &mut Operation) {
             response.headers.insert("ETag".to_owned(), RefOr::T(answer_header("The tenant's revision.")));
         }
         if status == "201" {
-            response.headers.insert("Location".to_owned(), RefOr::T(answer_header("Where it is.")));
+            response.headers.insert("Location".to_owned(), RefOr::T(answer_header("The path of the new resource.")));
         }
     }
 }

@@ -1,39 +1,39 @@
-//! What the HTTP door is told when it is opened. Reads no environment: the settings are mapped to it elsewhere.
+//! The options of the HTTP server, made from the settings.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::hosts::Hosts;
 use crate::config::HttpSettings;
 
-/// Where to listen, whom to let in and how much to take.
+/// The options of the HTTP server.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen at; port 0 takes a free port.
     pub listen: SocketAddr,
-    /// Threads that answer; `None`: one for each core.
+    /// Threads that handle requests; `None`: one for each core.
     pub workers: Option<usize>,
-    /// Where operators and collectors of metrics come instead; `None`: to the same place as everybody.
+    /// A separate address for operators and collectors of metrics, if there is one.
     pub admin_listen: Option<SocketAddr>,
-    /// The certificate that `listen` is served with.
+    /// The certificate for `listen`; `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// The names that are answered under.
+    /// The accepted names in the header `Host`.
     pub hosts: Hosts,
-    /// The pages that may call from a browser, by origin.
+    /// Origins of the web pages that may call.
     pub cors_origins: Vec<String>,
-    /// How much is taken, and for how long it is waited.
+    /// Limits of sizes and times.
     pub limits: HttpLimits,
 }
 
-/// Where certificate and key of the service are, as PEM.
+/// The files with the certificate and the key of the service, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, and those that lead to its root.
+    /// The certificate with its chain.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
 }
 
-/// How much is taken of one request, and how long it is waited for.
+/// Limits of sizes and times of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpLimits {
     /// Bytes of a body.
@@ -44,7 +44,7 @@ pub struct HttpLimits {
     pub batch_body_bytes_max: usize,
     /// Items of a batch in JSON.
     pub batch_items_max: usize,
-    /// Bytes of a line of a batch in NDJSON; the lines are not counted.
+    /// Bytes of a line of a batch in NDJSON; the number of lines is not limited.
     pub line_bytes_max: usize,
     /// From a request's head to the end of its body.
     pub body_deadline: Duration,
@@ -52,11 +52,11 @@ pub struct HttpLimits {
     pub idle_read_deadline: Duration,
     /// From a connection, or the first byte of a request, to the end of its head.
     pub head_deadline: Duration,
-    /// How long a connection without a request is kept.
+    /// How long an idle connection is kept open.
     pub keep_alive: Duration,
-    /// Connections at once.
+    /// Open connections.
     pub connections_max: usize,
-    /// How long requests that were accepted may take to finish when the service stops.
+    /// How long accepted requests may take to finish when the service stops.
     pub stop_deadline: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Ids in paths. One that is no UUID is answered like one that is unknown: 404.
+//! Ids in paths. One that is not a UUID is answered like an unknown one: 404.
 
 use std::{
     future::{Ready, ready},
@@ -54,15 +54,15 @@ fn segment<T: FromStr>(request: &HttpRequest, name: &str) -> Option<T> {
     request.match_info().get(name).and_then(|text| text.parse().ok())
 }
 
-/// Notes whom a request is about, for the counts of each tenant.
-pub fn concerns(request: &HttpRequest, scope: TenantScope) {
+/// Records which tenant a request is about, for the metrics of each tenant.
+pub fn record_tenant(request: &HttpRequest, scope: TenantScope) {
     request.extensions_mut().insert(scope.id());
 }
 
 fn tenant(request: &HttpRequest) -> Result<TenantScope, Error> {
     let tenant = segment(request, "tenantId").ok_or_else(Error::tenant_not_found)?;
     let scope = Caller::of(request)?.scope(tenant)?;
-    concerns(request, scope);
+    record_tenant(request, scope);
     Ok(scope)
 }
 

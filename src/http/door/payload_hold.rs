@@ -1,8 +1,8 @@
 //! What to do with the rest of a request's body that nobody reads. Reads nothing itself.
 //!
-//! The framework closes a connection some seconds after it has answered before the whole body arrived. The exception is a
-//! chunked body whose payload was dropped: the framework then reads it to its end, and it may never end. So the payload
-//! of a chunked body is kept here until its answer is sent.
+//! The framework closes a connection some seconds after it has answered before the whole body arrived. The exception is
+//! a chunked body whose payload was dropped: the framework then reads it to its end, and it may never end. So the
+//! payload of a chunked body is kept here until its answer is sent.
 
 use std::{
     cell::RefCell,

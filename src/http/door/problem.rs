@@ -1,5 +1,4 @@
-//! The body of every error, as the OpenAPI document shows it. What is sent is written by `error.rs`; a test holds the
-//! two together.
+//! The body of every error, as the OpenAPI document shows it. `error.rs` writes what is sent; a test compares the two.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +8,7 @@ use uuid::Uuid;
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// Names the kind of problem: `urn:tenet:problem:<code>`.
+    /// The kind of problem: `urn:tenet:problem:<code>`.
     #[schema(example = "urn:tenet:problem:schema_missing")]
     pub r#type: String,
     /// The kind of problem in words.
@@ -18,35 +17,35 @@ pub struct Problem {
     pub status: u16,
     /// What went wrong this time.
     pub detail: String,
-    /// The stable name to act on.
+    /// The stable code, for programs.
     #[schema(example = "schema_missing")]
     pub code: String,
     /// The request's id, as in `X-Request-Id` and in the log.
     pub request_id: String,
-    /// Each thing that is wrong with the input.
+    /// Every error in the input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<ErrorDetail>,
-    /// Where the tenant stands, with `revision_mismatch` and `revision_not_reached`.
+    /// The tenant's revision, with `revision_mismatch` and `revision_not_reached`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_revision: Option<i64>,
-    /// Which quota it goes beyond, with `quota_exceeded`.
+    /// The quota that is exceeded, with `quota_exceeded`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "rules")]
     pub quota: Option<String>,
-    /// How much is allowed, with `quota_exceeded`.
+    /// The limit, with `quota_exceeded`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// How much it is, or would be, with `quota_exceeded`.
+    /// The use, as it is or would be, with `quota_exceeded`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used: Option<u64>,
 }
 
-/// One thing wrong with an input.
+/// An error in the input.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorDetail {
-    /// The stable name of the mistake.
+    /// The stable code of the error, for programs.
     #[schema(example = "undeclared_reference")]
     pub code: String,
     /// What is wrong.
@@ -77,7 +76,7 @@ pub struct ErrorDetail {
     pub subject: Option<ErrorSubject>,
 }
 
-/// The stored rule or derived field that a mistake is in: `ruleId` and `ruleName`, or `fieldId` and `fieldName`.
+/// The stored rule or derived field that has the error: `ruleId` and `ruleName`, or `fieldId` and `fieldName`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorSubject {

@@ -1,4 +1,4 @@
-//! Query parameters: each resource takes those that it names, once each; any other is refused with 422.
+//! Query parameters: each resource takes its own, once each; any other is an error (422).
 
 use std::future::{Ready, ready};
 
@@ -14,17 +14,17 @@ use crate::{
     store::PageRequest,
 };
 
-/// The parameters of a request, as the resource names them.
+/// The parameters of a request, of the type that the resource takes.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
-/// What a resource takes as parameters.
+/// The parameters of a resource.
 pub trait Parameters: Sized {
-    /// Takes its own out of all, noting what is wrong with them.
+    /// Takes its own out of the given ones, and records what is wrong with them.
     fn take(given: &mut Given) -> Self;
 }
 
-/// The parameters given and not yet taken, and what is wrong so far.
+/// The given parameters that are not taken yet, and what is wrong so far.
 #[derive(Debug, Default)]
 pub struct Given {
     pairs: Vec<(String, String)>,
@@ -72,7 +72,7 @@ impl Given {
         let (_, value) = self.pairs.remove(at);
         if self.pairs.iter().any(|(given, _)| given == name) {
             self.pairs.retain(|(given, _)| given != name);
-            self.refuse("duplicate_parameter", format!("`{name}` is given twice"), name);
+            self.refuse("duplicate_parameter", format!("`{name}` must be given only once"), name);
         }
         if value.contains('\0') {
             self.refuse("nul_character", "the text has a NUL character", name);
@@ -92,7 +92,7 @@ impl Given {
             keep
         });
         if values.len() > values_max {
-            self.refuse("too_many", format!("`{name}` is given more than {values_max} times"), name);
+            self.refuse("too_many", format!("`{name}` must be given at most {values_max} times"), name);
         }
         (!values.is_empty()).then_some(values)
     }
@@ -125,7 +125,7 @@ impl Given {
 
     fn refuse_word<T>(&mut self, name: &'static str, words: &[(&'static str, T)]) {
         let known: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        self.refuse("invalid_value", format!("`{name}` is one of {}", known.join(", ")), name);
+        self.refuse("invalid_value", format!("`{name}` must be one of {}", known.join(", ")), name);
     }
 
     /// A parameter that is a whole number from `minimum` to `maximum`.
@@ -133,7 +133,7 @@ impl Given {
         let value = self.text(name)?;
         let found = value.parse().ok().filter(|number| (minimum..=maximum).contains(number));
         if found.is_none() {
-            let message = format!("`{name}` is a whole number from {minimum} to {maximum}");
+            let message = format!("`{name}` must be a whole number from {minimum} to {maximum}");
             self.refuse("invalid_value", message, name);
         }
         found

@@ -1,4 +1,4 @@
-//! Whether this node should be sent requests, as the parts that start and stop it say.
+//! Whether this node is ready for requests, as reported by the parts that start and stop it.
 
 use std::{
     collections::BTreeSet,
@@ -13,9 +13,9 @@ use std::{
 pub enum Part {
     /// The database answers.
     Database,
-    /// Its schema is one that this binary can work with.
+    /// Its schema fits this binary.
     Migrations,
-    /// Changes are heard.
+    /// The listener for changes is connected.
     Listener,
     /// The pinned tenants are in memory.
     PinnedTenants,
@@ -33,7 +33,7 @@ impl Part {
     }
 }
 
-/// What is known of the node.
+/// The state of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
     /// It waits for these parts.
@@ -44,16 +44,16 @@ pub enum Phase {
     Stopping,
 }
 
-/// Shared between those who start and stop the node and the door that tells of it; cheap to clone.
+/// Shared by the parts that start and stop the node and the handlers that report it; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     phase: Arc<Mutex<Phase>>,
-    /// The same as [`Phase::Stopping`], for every request to look at.
+    /// Whether the phase is [`Phase::Stopping`], for every request to read without a lock.
     stopping: Arc<AtomicBool>,
 }
 
 impl Default for Readiness {
-    /// Waits for everything.
+    /// Waits for all parts.
     fn default() -> Self {
         let parts = BTreeSet::from([Part::Database, Part::Migrations, Part::Listener, Part::PinnedTenants]);
         Self { phase: Arc::new(Mutex::new(Phase::Starting(parts))), stopping: Arc::default() }
@@ -61,12 +61,12 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// What is known now.
+    /// The state of the node now.
     pub fn phase(&self) -> Phase {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A part is there. With the last one the node is ready.
+    /// A part is available. With the last one the node is ready.
     pub fn arrived(&self, part: Part) {
         let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         if let Phase::Starting(missing) = &mut *phase {
@@ -77,13 +77,13 @@ impl Readiness {
         }
     }
 
-    /// The node is to be sent no more requests, for good.
+    /// The node stops, and will not be ready again.
     pub fn stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Stopping;
     }
 
-    /// Whether that has been said.
+    /// Whether the node stops.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }

@@ -1,4 +1,5 @@
-//! The id of a request: the caller's, or a new one. It is in the answer, in its errors, in the log and in the audit log.
+//! The id of a request: the caller's, or a new one. It is in the answer, in its errors, in the log and in the audit
+//! log.
 
 use actix_web::{HttpMessage, HttpRequest, dev::ServiceRequest, http::header::HeaderName};
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! The shapes that answers share: one resource, a page of a list, what was deactivated on the way.
+//! The forms of answers: one resource, a page of a list, what a change deactivated.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -80,7 +80,7 @@ impl<T> Revised<T> {
 }
 
 impl<T> List<T> {
-    /// A page, each row made an item.
+    /// A page with its rows as items.
     pub fn of<R>(page: Page<R>, item: impl FnMut(R) -> T) -> Self {
         Self { items: page.items.into_iter().map(item).collect(), next_cursor: page.next_cursor }
     }
@@ -91,12 +91,12 @@ impl<T> List<T> {
     }
 }
 
-/// What is broken, as it is answered.
+/// What is broken, for an answer.
 pub fn broken_items(broken: Vec<Broken>) -> Vec<BrokenItem> {
     broken.into_iter().map(|Broken { subject, details }| BrokenItem { subject, errors: details }).collect()
 }
 
-/// An answer that no revision belongs to.
+/// An answer without a revision.
 pub fn plain(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::build(status).insert_header((header::CONTENT_TYPE, JSON)).body(text(body)?))
 }
@@ -118,7 +118,7 @@ pub fn ok(revision: Revision, body: &impl Serialize) -> Result<HttpResponse, Err
         .body(text(body)?))
 }
 
-/// 201 with the revision and the place of what was made.
+/// 201 with the revision and the path of the new resource.
 pub fn created(location: String, revision: Revision, body: &impl Serialize) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, location))

@@ -26,7 +26,7 @@ pub struct Router {
     entries: matchit::Router<Entry>,
 }
 
-/// A path and its methods.
+/// A path with its methods.
 pub struct Entry {
     path: &'static str,
     routes: Vec<(Method, Respond)>,
@@ -42,7 +42,7 @@ impl Router {
         Ok(Self { entries })
     }
 
-    /// Answers a request: by the handler of its path and method, or that there is no such path or method.
+    /// Calls the handler of the request's path and method, or answers 404 or 405.
     pub async fn respond(&self, mut request: ServiceRequest) -> ServiceResponse {
         let Some(entry) = self.find(&mut request) else {
             let what = "such path; the API is described at `/swagger/`";

@@ -1,6 +1,6 @@
-//! The server: takes a port, answers until it is stopped, and lets what it accepted finish.
+//! The server: opens a port, handles requests until it is stopped, and finishes the requests that it has accepted.
 //!
-//! Signals are not its business: whoever runs it stops it.
+//! It does not handle signals: its owner stops it.
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
@@ -23,18 +23,18 @@ use super::{
     tls::{self, CertificateError},
 };
 
-/// How long a connection is read from after an answer that did not wait for the whole body, so that the caller gets
-/// to see the answer.
+/// How long a connection is still read after an answer that was sent before the whole body arrived, so that the caller
+/// receives the answer.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// How long connections that were just accepted have for their first request to arrive, when the service stops: the
-/// framework closes those of which it has read nothing.
+/// How long a stopping service waits for the first request of connections that it has just accepted: the framework
+/// closes connections from which it has read nothing.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// How long a browser need not ask again what a page may do.
+/// How long a browser may cache the answer to a preflight request.
 const PREFLIGHT_SECONDS: usize = 3_600;
 
-/// A server that has its port. It answers once it runs.
+/// A server with an open port. It handles requests once it runs.
 pub struct Server {
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
@@ -48,17 +48,17 @@ pub struct Stopper(ServerHandle);
 /// How to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Accept nothing more, and finish what was accepted.
+    /// Accept no more requests, and finish the accepted ones.
     Graceful,
-    /// Break off.
+    /// Abort all requests.
     Now,
 }
 
-/// Why a server cannot be opened.
+/// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// Everyone who can reach it could do everything.
-    #[error("no key is asked for, and `{0}` is not a loopback address: set `TENET_OPERATOR_KEY`")]
+    /// Without a key everyone who can reach the service could do everything.
+    #[error("no key is required, and `{0}` is not a loopback address: set `TENET_OPERATOR_KEY`")]
     OperatorKeyMissing(SocketAddr),
     /// The certificate or its key cannot be used.
     #[error(transparent)]
@@ -66,7 +66,7 @@ pub enum ServerError {
     /// The table of routes lists a path twice.
     #[error("the table of routes cannot be used")]
     Routes(#[from] matchit::InsertError),
-    /// The address cannot be had.
+    /// The address is not available.
     #[error("cannot listen on `{address}`")]
     Bind {
         /// The address.
@@ -77,7 +77,7 @@ pub enum ServerError {
 }
 
 impl Server {
-    /// Takes the port. To be called within a tokio runtime.
+    /// Opens the port. Must be called within a tokio runtime.
     pub fn bind(state: AppState, table: Vec<Entry>) -> Result<Self, ServerError> {
         let options = &state.options;
         let address = options.listen;
@@ -123,28 +123,28 @@ impl Server {
         Ok(Self { address, admin_address: state.admin_address.get().copied(), server: http.run() })
     }
 
-    /// Where it listens for operators, if not at [`Self::address`].
+    /// The separate address for operators, if there is one.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
     }
 
-    /// Where it listens.
+    /// The address that it listens at.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What stops it.
+    /// A handle that stops it.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.server.handle())
     }
 
-    /// Answers until it is stopped.
+    /// Handles requests until it is stopped.
     pub async fn run(self) -> io::Result<()> {
         self.server.await
     }
 }
 
-/// What pages of these origins may do; a browser sends no credential by itself, so that a page needs a key to do anything.
+/// The CORS rules for pages of these origins. A browser adds no credential by itself, so a page needs a key.
 fn cors(origins: &[String]) -> Cors {
     let request_id = HeaderName::from_static("x-request-id");
     origins
@@ -163,7 +163,7 @@ fn cors(origins: &[String]) -> Cors {
 }
 
 impl Stopper {
-    /// Stops the server, and returns once it stands.
+    /// Stops the server, and returns once it has stopped.
     pub async fn stop(&self, how: Stop) {
         if how == Stop::Graceful {
             self.0.pause().await;
