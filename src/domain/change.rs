@@ -1,5 +1,7 @@
 //! Changes to what a tenant has stored. Each is one transaction and one revision.
 
+use uuid::Uuid;
+
 use super::{
     Author, DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch, Revision, RuleDraft, RuleId, RulePatch, Schema,
     SchemaDefinition, TenantPatch,
@@ -32,6 +34,13 @@ pub enum Change {
     DeleteRule(RuleId),
     /// The whole list; rules of the same name keep their id.
     ReplaceRules(Vec<RuleDraft>),
+}
+
+impl Change {
+    /// Whether it is one of the schema in use.
+    pub fn is_of_schema(&self) -> bool {
+        matches!(self, Self::CreateSchema(_) | Self::PutSchema(_) | Self::ActivateSchema(_))
+    }
 }
 
 /// What becomes of active rules and derived fields that a change would break.
@@ -73,6 +82,11 @@ pub struct ChangeOptions {
     pub on_broken: OnBroken,
     /// Whether callers that send their facts flat may be broken (one object becoming several).
     pub accept_breaking: bool,
+    /// Whether what earlier changes of the schema deactivated is activated again.
+    pub reactivate: bool,
+    /// What they deactivated and nobody has changed since: ids of rules and derived fields. For the engine to fill in,
+    /// as it is under the tenant's lock.
+    pub deactivated: Vec<Uuid>,
     /// Who asks, for the logs.
     pub author: Author,
 }

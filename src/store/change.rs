@@ -1,6 +1,8 @@
 //! A change of one tenant: its row locked, everything read, the rows written, the tenant read back, and all of it
 //! recorded in the audit log.
 
+use uuid::Uuid;
+
 use super::{Error, Store, audit, changelog, derived_fields, rules, schemas, snapshot, tenants, tx::TenantTx};
 use crate::{
     domain::{Author, DerivedField, DerivedFieldId, Rule, RuleId, Snapshot, Tenant, TenantScope},
@@ -32,6 +34,11 @@ impl ChangeTx {
     /// Everything of the tenant, as read under the lock.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// What changes of the schema deactivated and nobody has changed since.
+    pub async fn deactivated(&mut self) -> Result<Vec<Uuid>, Error> {
+        changelog::deactivated(&mut self.tx).await
     }
 
     /// Writes the rows, writes down that `author` did it, and commits; answers the tenant as it is stored then.

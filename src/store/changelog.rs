@@ -52,6 +52,14 @@ impl FromRow<'_, PgRow> for ChangelogLine {
 }
 
 impl Store {
+    /// What changes of the schema deactivated and nobody has changed since.
+    pub async fn deactivated(&self, scope: TenantScope) -> Result<Vec<uuid::Uuid>, Error> {
+        let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
+        let deactivated = deactivated(&mut tx).await?;
+        tx.end().await?;
+        Ok(deactivated)
+    }
+
     /// The schema's changelog, newest first.
     pub async fn changelog(
         &self,
@@ -77,6 +85,27 @@ impl Store {
         let moment = |line: &ChangelogLine| (line.changed_at, line.id);
         Ok(Some((tenant, page.page_of_moments(LIST, lines, moment))))
     }
+}
+
+/// What changes of the schema deactivated and nobody has changed since: its row still has the time of the change, which
+/// is that of the line.
+pub(super) async fn deactivated(tx: &mut TenantTx) -> Result<Vec<uuid::Uuid>, Error> {
+    let query = sqlx::query_as(
+        "select r.id from rules r
+         where r.tenant_id = $1 and not r.active and exists (
+             select from schema_changelog c
+             where c.tenant_id = $1 and c.changed_at = r.updated_at
+                 and c.details -> 'deactivated' @> jsonb_build_array(jsonb_build_object('ruleId', r.id)))
+         union all
+         select f.id from derived_fields f
+         where f.tenant_id = $1 and not f.active and exists (
+             select from schema_changelog c
+             where c.tenant_id = $1 and c.changed_at = f.updated_at
+                 and c.details -> 'deactivated' @> jsonb_build_array(jsonb_build_object('fieldId', f.id)))",
+    )
+    .bind(tx.tenant.0);
+    let ids: Vec<(uuid::Uuid,)> = tx.all("list what schema changes deactivated", query).await?;
+    Ok(ids.into_iter().map(|(id,)| id).collect())
 }
 
 /// Writes a line.

@@ -39,8 +39,8 @@ use crate::{
         supervisor::Supervisor,
         tenant::publication::Version,
     },
-    error::Detail,
-    ruleset::{Amendment, Broken, Refusal, RuleSet, amend},
+    error::{Detail, Subject},
+    ruleset::{self, Amendment, Broken, Refusal, RuleSet, amend},
     store::{self, Store},
 };
 
@@ -99,6 +99,8 @@ pub struct Checked {
     pub breaks_flat_callers: bool,
     /// Whether callers that send their facts under the name of the object would be misread.
     pub breaks_named_callers: bool,
+    /// What earlier changes of the schema deactivated.
+    pub inactive: Vec<Subject>,
 }
 
 /// What readiness is judged by.
@@ -179,15 +181,23 @@ impl Engine {
     }
 
     /// Makes a change, and waits until this node serves it.
-    pub async fn change(&self, scope: TenantScope, change: Change, options: ChangeOptions) -> Result<Changed, Error> {
+    pub async fn change(
+        &self,
+        scope: TenantScope,
+        change: Change,
+        mut options: ChangeOptions,
+    ) -> Result<Changed, Error> {
         let tenant = scope.id();
         let _guard = self.inner.write_locks.lock(tenant).await.ok_or(Error::TenantBusy)?;
         let shared = &self.inner.shared;
         let began = Instant::now();
-        let transaction = shared.store.begin_change(scope).await?.ok_or(Error::TenantNotFound)?;
+        let mut transaction = shared.store.begin_change(scope).await?.ok_or(Error::TenantNotFound)?;
         let current = transaction.snapshot().revision();
         if !options.if_match.allows(current) {
             return Err(Error::RevisionMismatch { current });
+        }
+        if change.is_of_schema() {
+            options.deactivated = transaction.deactivated().await?;
         }
         let served = shared.registry.entry(tenant).and_then(|entry| entry.set().cloned());
         let snapshot = transaction.snapshot().clone();
@@ -257,6 +267,8 @@ impl Engine {
         let snapshot = shared.store.snapshot(scope).await?.ok_or(Error::TenantNotFound)?;
         let revision = snapshot.revision();
         let served = shared.registry.entry(scope.id()).and_then(|entry| entry.set().cloned());
+        let deactivated = if change.is_of_schema() { shared.store.deactivated(scope).await? } else { Vec::new() };
+        let inactive = ruleset::inactive(&snapshot, &deactivated);
         let options = ChangeOptions::default();
         let accepting = ChangeOptions { accept_breaking: true, ..ChangeOptions::default() };
         let look = move || {
@@ -269,8 +281,14 @@ impl Engine {
         };
         let (result, breaks_flat_callers, breaks_named_callers) =
             tokio::task::spawn_blocking(look).await.map_err(|_| Error::Internal("compiling the change panicked"))?;
-        let mut checked =
-            Checked { revision, details: Vec::new(), breaks: Vec::new(), breaks_flat_callers, breaks_named_callers };
+        let mut checked = Checked {
+            revision,
+            details: Vec::new(),
+            breaks: Vec::new(),
+            breaks_flat_callers,
+            breaks_named_callers,
+            inactive,
+        };
         match result {
             Ok(()) => {}
             Err(Refusal::Breaks(broken)) => checked.breaks = broken,

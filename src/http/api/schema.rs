@@ -9,14 +9,14 @@ use utoipa::ToSchema;
 use crate::{
     domain::{Author, Change, ChangeOptions, Revision, Schema, SchemaDefinition, SchemaVersion, TenantScope},
     engine::{Changed, Checked},
-    error::Detail,
+    error::{Detail, Subject},
     http::door::{
         AppState, Error,
         auth::By,
         body::{Body, Document},
         path::{SchemaVersionPath, TenantPath, schema_version_not_found},
         precondition::IfMatch,
-        problem::ErrorDetail,
+        problem::{ErrorDetail, ErrorSubject},
         query::{PageQuery, Query, SchemaChangeQuery},
         response::{self, BrokenItem, List, Revised, RevisedList},
     },
@@ -47,6 +47,24 @@ pub struct SchemaItem {
     active: bool,
     /// When it was made.
     created_at: DateTime<Utc>,
+}
+
+/// The schema in use after a change.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaChanged {
+    /// The schema.
+    #[serde(flatten)]
+    schema: SchemaItem,
+    /// Rules and derived fields that earlier changes of the schema deactivated, and this one activated again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, value_type = Vec<ErrorSubject>)]
+    reactivated: Vec<Subject>,
+    /// Rules and derived fields that earlier changes of the schema deactivated, that nobody has changed since, and that
+    /// are still inactive. `reactivate=true` activates them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, value_type = Vec<ErrorSubject>)]
+    inactive: Vec<Subject>,
 }
 
 /// A line of the changelog.
@@ -93,6 +111,10 @@ pub struct SchemaCheck {
     /// What would be accepted and may surprise.
     #[schema(value_type = Vec<ErrorDetail>)]
     warnings: Vec<Detail>,
+    /// Rules and derived fields that earlier changes of the schema deactivated, and that stay inactive unless it is
+    /// written with `reactivate=true`.
+    #[schema(value_type = Vec<ErrorSubject>)]
+    inactive: Vec<Subject>,
     /// The tenant's revision that was looked at.
     revision: Revision,
 }
@@ -125,7 +147,14 @@ impl From<ChangelogLine> for ChangelogItem {
 }
 
 fn options(author: Author, if_match: IfMatch, query: &SchemaChangeQuery) -> ChangeOptions {
-    ChangeOptions { if_match: if_match.0, on_broken: query.on_broken, accept_breaking: query.accept_breaking, author }
+    ChangeOptions {
+        if_match: if_match.0,
+        on_broken: query.on_broken,
+        accept_breaking: query.accept_breaking,
+        reactivate: query.reactivate,
+        author,
+        ..ChangeOptions::default()
+    }
 }
 
 fn missing() -> Error {
@@ -133,15 +162,17 @@ fn missing() -> Error {
 }
 
 /// The schema in use after a change.
-fn written(changed: Changed) -> Result<Revised<SchemaItem>, Error> {
-    let schema = changed.amendment.after.schema.ok_or_else(missing)?;
-    Ok(Revised::written(schema.into(), changed.revision, changed.amendment.deactivated))
+fn written(changed: Changed) -> Result<Revised<SchemaChanged>, Error> {
+    let Changed { amendment, revision, .. } = changed;
+    let schema = amendment.after.schema.ok_or_else(missing)?.into();
+    let resource = SchemaChanged { schema, reactivated: amendment.reactivated, inactive: amendment.inactive };
+    Ok(Revised::written(resource, revision, amendment.deactivated))
 }
 
 /// Makes a tenant's first schema.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/schema", tag = "schema", operation_id = "createSchema",
-    request_body = SchemaBody, responses((status = 201, description = "The schema.", body = Revised<SchemaItem>))
+    request_body = SchemaBody, responses((status = 201, description = "The schema.", body = Revised<SchemaChanged>))
 )]
 pub async fn create(
     By(author): By,
@@ -155,7 +186,7 @@ pub async fn create(
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = state.engine.change(tenant, Change::CreateSchema(definition), options).await?;
     let schema = written(changed)?;
-    let location = format!("/api/v1/tenants/{tenant}/schema/versions/{}", schema.resource.version);
+    let location = format!("/api/v1/tenants/{tenant}/schema/versions/{}", schema.resource.schema.version);
     response::created(location, schema.revision, &schema)
 }
 
@@ -163,7 +194,7 @@ pub async fn create(
 #[utoipa::path(
     put, path = "/api/v1/tenants/{tenantId}/schema", tag = "schema", operation_id = "putSchema",
     params(SchemaChangeQuery), request_body = SchemaBody,
-    responses((status = 200, description = "The schema.", body = Revised<SchemaItem>))
+    responses((status = 200, description = "The schema.", body = Revised<SchemaChanged>))
 )]
 pub async fn put(
     By(author): By,
@@ -232,7 +263,7 @@ pub async fn version(
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/schema/versions/{version}/activate", tag = "schema",
     operation_id = "activateSchemaVersion", params(SchemaChangeQuery),
-    responses((status = 200, description = "The version, in use.", body = Revised<SchemaItem>))
+    responses((status = 200, description = "The version, in use.", body = Revised<SchemaChanged>))
 )]
 pub async fn activate(
     By(author): By,
@@ -283,10 +314,11 @@ pub async fn check(
         Ok(definition) => state.engine.check(tenant, Change::PutSchema(definition)).await?,
         Err(details) => unreadable(&state, tenant, details).await?,
     };
-    let Checked { revision, details: errors, breaks, breaks_flat_callers, breaks_named_callers } = checked;
+    let Checked { revision, details: errors, breaks, breaks_flat_callers, breaks_named_callers, inactive } = checked;
     let valid = errors.is_empty() && breaks.is_empty() && !breaks_flat_callers && !breaks_named_callers;
     let breaks = response::broken_items(breaks);
-    let check = SchemaCheck { valid, errors, breaks, breaks_flat_callers, breaks_named_callers, warnings, revision };
+    let check =
+        SchemaCheck { valid, errors, breaks, breaks_flat_callers, breaks_named_callers, warnings, inactive, revision };
     response::ok(revision, &check)
 }
 
@@ -299,5 +331,6 @@ async fn unreadable(state: &AppState, tenant: TenantScope, details: Vec<Detail>)
         breaks: Vec::new(),
         breaks_flat_callers: false,
         breaks_named_callers: false,
+        inactive: Vec::new(),
     })
 }

@@ -220,12 +220,20 @@ pub struct SchemaChangeQuery {
     /// that name the object, because a field has its name.
     #[param(value_type = Option<bool>, default = false)]
     pub accept_breaking: bool,
+    /// Whether rules and derived fields that earlier changes of the schema deactivated are activated again. One that was
+    /// changed since is left as it is; one that does not compile is treated as `onBroken` says.
+    #[param(value_type = Option<bool>, default = false)]
+    pub reactivate: bool,
 }
 
 impl Parameters for SchemaChangeQuery {
     fn take(given: &mut Given) -> Self {
         let BreakQuery { on_broken } = BreakQuery::take(given);
-        Self { on_broken, accept_breaking: given.flag("acceptBreaking").unwrap_or_default() }
+        Self {
+            on_broken,
+            accept_breaking: given.flag("acceptBreaking").unwrap_or_default(),
+            reactivate: given.flag("reactivate").unwrap_or_default(),
+        }
     }
 }
 

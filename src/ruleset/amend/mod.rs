@@ -19,13 +19,14 @@ use std::sync::Arc;
 use draft::Draft;
 pub use quotas::used;
 pub use record::record;
+pub use schemas::inactive;
 
 use crate::{
     domain::{
         Change, ChangeOptions, DerivedField, DerivedFieldId, QuotaExceeded, Rule, RuleId, SchemaDefinition,
         SchemaVersion, Snapshot, TenantPatch,
     },
-    error::Detail,
+    error::{Detail, Subject},
     ruleset::{Broken, RuleSet},
 };
 
@@ -40,6 +41,10 @@ pub struct Amendment {
     pub outcome: Outcome,
     /// What it would break, deactivated by it.
     pub deactivated: Vec<Broken>,
+    /// What earlier changes of the schema deactivated, activated again by it.
+    pub reactivated: Vec<Subject>,
+    /// What earlier changes of the schema deactivated, and still is.
+    pub inactive: Vec<Subject>,
     /// `after`, compiled; `None` if the change changes nothing. Its revision is still the one before: once it is
     /// committed, [`RuleSet::for_tenant`] makes it the set to serve.
     pub set: Option<Arc<RuleSet>>,

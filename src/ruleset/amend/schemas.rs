@@ -1,9 +1,48 @@
 //! Changes of the schema.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
+
+use uuid::Uuid;
 
 use super::{Draft, Outcome, Refusal};
-use crate::domain::{ChangeOptions, Schema, SchemaDefinition, SchemaVersion};
+use crate::{
+    domain::{ChangeOptions, Schema, SchemaDefinition, SchemaVersion, Snapshot},
+    error::Subject,
+};
+
+/// The rules and derived fields of these ids that are not active.
+pub fn inactive(snapshot: &Snapshot, ids: &[Uuid]) -> Vec<Subject> {
+    subjects(snapshot, ids, false)
+}
+
+/// The rules and derived fields of these ids that are.
+pub(super) fn active(snapshot: &Snapshot, ids: &[Uuid]) -> Vec<Subject> {
+    subjects(snapshot, ids, true)
+}
+
+fn subjects(snapshot: &Snapshot, ids: &[Uuid], active: bool) -> Vec<Subject> {
+    let ids: HashSet<&Uuid> = ids.iter().collect();
+    let fields = snapshot.derived_fields.iter().filter(|field| field.active == active && ids.contains(&field.id.0));
+    let fields = fields.map(|field| Subject::DerivedField { field_id: field.id.0, field_name: field.name.clone() });
+    let rules = snapshot.rules.iter().filter(|rule| rule.active == active && ids.contains(&rule.id.0));
+    let rules = rules.map(|rule| Subject::Rule { rule_id: rule.id.0, rule_name: rule.name.as_str().to_owned() });
+    fields.chain(rules).collect()
+}
+
+/// Activates what earlier changes of the schema deactivated, if that is asked for. What does not compile breaks, as
+/// anything else that is active.
+fn reactivate(draft: &mut Draft, options: &ChangeOptions) {
+    if !options.reactivate {
+        return;
+    }
+    let ids: HashSet<&Uuid> = options.deactivated.iter().collect();
+    for field in draft.after.derived_fields.iter_mut().filter(|field| ids.contains(&field.id.0)) {
+        field.active = true;
+    }
+    for rule in draft.after.rules.iter_mut().filter(|rule| ids.contains(&rule.id.0)) {
+        rule.active = true;
+    }
+}
 
 /// The first schema.
 pub(super) fn create(draft: &mut Draft, definition: &SchemaDefinition) -> Result<(), Refusal> {
@@ -17,6 +56,7 @@ pub(super) fn create(draft: &mut Draft, definition: &SchemaDefinition) -> Result
 /// The next schema, or the first.
 pub(super) fn put(draft: &mut Draft, definition: &SchemaDefinition, options: &ChangeOptions) -> Result<(), Refusal> {
     draft.outcome = Outcome::Schema;
+    reactivate(draft, options);
     if draft.after.schema.as_ref().is_some_and(|schema| *schema.definition == *definition) {
         return Ok(());
     }
@@ -28,6 +68,7 @@ pub(super) fn put(draft: &mut Draft, definition: &SchemaDefinition, options: &Ch
 /// An older schema again.
 pub(super) fn activate(draft: &mut Draft, schema: &Schema, options: &ChangeOptions) -> Result<(), Refusal> {
     draft.outcome = Outcome::Schema;
+    reactivate(draft, options);
     if draft.after.schema.as_ref().is_some_and(|active| active.version == schema.version) {
         return Ok(());
     }

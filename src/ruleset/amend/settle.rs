@@ -13,6 +13,7 @@ use super::{
     Amendment, ChangelogEntry, Draft, Operation, Refusal, difference,
     draft::{Target, Written},
     quotas,
+    schemas::{active, inactive},
 };
 use crate::{
     config::limits,
@@ -31,7 +32,15 @@ pub(super) fn settle(
     if draft.details.is_empty() && difference::operations(snapshot, &mut draft.after).is_empty() {
         let after = snapshot.clone();
         let outcome = draft.outcome;
-        return Ok(Amendment { operations: Vec::new(), after, outcome, deactivated: Vec::new(), set: None });
+        return Ok(Amendment {
+            operations: Vec::new(),
+            inactive: inactive(&after, &options.deactivated),
+            after,
+            outcome,
+            deactivated: Vec::new(),
+            reactivated: Vec::new(),
+            set: None,
+        });
     }
     quotas::check_stored(snapshot, &draft.after).map_err(Refusal::QuotaExceeded)?;
     let before = standing(snapshot, current);
@@ -52,7 +61,18 @@ pub(super) fn settle(
     operations.extend(log(&draft, snapshot, options, report, &deactivated));
     // The tenant's time of change came after compiling.
     let set = Arc::new(set.for_tenant(draft.after.tenant.clone()));
-    Ok(Amendment { operations, after: draft.after, outcome: draft.outcome, deactivated, set: Some(set) })
+    let failed: HashSet<Uuid> = deactivated.iter().map(|broken| broken.subject.id()).collect();
+    let mut inactive = inactive(&draft.after, &options.deactivated);
+    inactive.retain(|subject| !failed.contains(&subject.id()));
+    Ok(Amendment {
+        operations,
+        reactivated: active(&draft.after, &options.deactivated),
+        inactive,
+        after: draft.after,
+        outcome: draft.outcome,
+        deactivated,
+        set: Some(set),
+    })
 }
 
 /// The set as it stands: what is broken in it already is not the change's doing.

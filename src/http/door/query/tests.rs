@@ -64,7 +64,7 @@ fn a_value_has_no_nul_character() {
 #[test]
 fn what_becomes_of_the_broken_is_one_of_two_words() {
     let query = read::<SchemaChangeQuery>("onBroken=deactivate&acceptBreaking=true").unwrap();
-    assert_eq!((query.on_broken, query.accept_breaking), (OnBroken::Deactivate, true));
+    assert_eq!((query.on_broken, query.accept_breaking, query.reactivate), (OnBroken::Deactivate, true, false));
     assert_eq!(codes::<BreakQuery>("onBroken=ignore"), [("invalid_value", "onBroken".to_owned())]);
 }
 

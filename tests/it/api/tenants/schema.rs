@@ -104,6 +104,66 @@ async fn what_a_schema_would_break_is_told_and_done_only_when_asked() {
 }
 
 #[tokio::test]
+async fn what_a_schema_deactivated_is_listed_and_activated_again_when_asked() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    let path = format!("/api/v1/tenants/{tenant}/schema");
+    let rules = format!("/api/v1/tenants/{tenant}/rules");
+    let adult = app.create_rule(&tenant, "adult", "facts.age >= 18").await;
+    let by_hand = app.create_rule(&tenant, "by hand", "facts.age >= 21").await;
+    let edited = app.create_rule(&tenant, "edited", "facts.age >= 65").await;
+    let field = json!({"name": "next", "expression": "facts.age + 1"});
+    let field =
+        body(&app.client.post_json(&format!("/api/v1/tenants/{tenant}/derived-fields"), &field).await.unwrap(), 201);
+    app.create_rule(&tenant, "soon", "derived.next >= 18").await;
+    let off = app.client.patch_json(&format!("{rules}/{by_hand}"), &json!({"active": false})).await.unwrap();
+    body(&off, 200);
+    let first = body(&app.client.get(&path).await.unwrap(), 200)["definition"].clone();
+    let without_age = definition(&json!({"country": "string", "is_premium": "bool"}));
+    let forced = app.client.put_json(&format!("{path}?onBroken=deactivate"), &without_age).await.unwrap();
+    let forced = body(&forced, 200);
+    assert_eq!(forced["deactivated"].as_array().unwrap().len(), 4, "{forced}");
+    assert!(forced["inactive"].is_null(), "what was deactivated just now is told as that: {forced}");
+    let patched = app.client.patch_json(&format!("{rules}/{edited}"), &json!({"description": "old"})).await.unwrap();
+    body(&patched, 200);
+
+    let names = |answer: &Value, member: &str| -> Vec<String> {
+        let items = answer[member].as_array().into_iter().flatten();
+        let name = |item: &Value| item["ruleName"].as_str().or(item["fieldName"].as_str()).unwrap().to_owned();
+        items.map(name).collect()
+    };
+    let expected = ["next", "adult", "soon"];
+    let check = app.client.post_json(&format!("{path}/check"), &json!({"definition": first})).await.unwrap();
+    assert_eq!(names(&body(&check, 200), "inactive"), expected);
+
+    // As long as they do not compile, they break the change that would bring them back.
+    let third = definition(&json!({"country": "string"}));
+    let refused = app.client.put_json(&format!("{path}?reactivate=true"), &third).await.unwrap();
+    assert_eq!(problem(&refused, 409)["code"], "would_break");
+    let activate = format!("{path}/versions/1/activate");
+    let activated = body(&app.client.post_json(&activate, &Value::Null).await.unwrap(), 200);
+    assert_eq!(
+        (names(&activated, "inactive"), names(&activated, "reactivated")),
+        (expected.map(str::to_owned).to_vec(), vec![])
+    );
+    let activated =
+        body(&app.client.post_json(&format!("{activate}?reactivate=true"), &Value::Null).await.unwrap(), 200);
+    assert_eq!(
+        (names(&activated, "reactivated"), names(&activated, "inactive")),
+        (expected.map(str::to_owned).to_vec(), vec![])
+    );
+    let read = async |path: String| body(&app.client.get(&path).await.unwrap(), 200)["active"].clone();
+    for (id, active) in [(&adult, true), (&by_hand, false), (&edited, false)] {
+        assert_eq!(read(format!("{rules}/{id}")).await, active, "{id}");
+    }
+    let field = field["id"].as_str().unwrap();
+    assert_eq!(read(format!("/api/v1/tenants/{tenant}/derived-fields/{field}")).await, true);
+    let again = body(&app.client.post_json(&format!("{activate}?reactivate=true"), &Value::Null).await.unwrap(), 200);
+    assert_eq!((&again["reactivated"], &again["inactive"]), (&Value::Null, &Value::Null));
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn one_object_becomes_several_only_when_that_is_accepted() {
     let app = TestApp::start().await;
     let tenant = app.create_tenant_with_schema("acme", &json!({"age": "int"})).await;
