@@ -133,7 +133,7 @@ fn wrong_expression(flags: &Flags, details: Vec<Detail>) -> Wrong {
 }
 
 fn answer(flags: &Flags, evaluated: Evaluated) -> anyhow::Result<()> {
-    let Evaluated { value_type, value, trace } = evaluated;
+    let Evaluated { value_type, value, trace, cost: _ } = evaluated;
     match value {
         Ok(value) => print(&match flags.format {
             Format::Text if flags.trace => format!("{value}\n\n{}", as_text(&trace)),

@@ -48,6 +48,8 @@ pub const LOAD_WAITERS_MAX: usize = 10_000;
 pub const RULES_MAX: usize = 10_000;
 /// Derived fields of one tenant.
 pub const DERIVED_FIELDS_MAX: usize = 500;
+/// Sets of facts that an expression is tried on at once: each is evaluated and traced.
+pub const TRIAL_ITEMS_MAX: usize = 20;
 /// Rule ids or tags that one evaluation may name.
 pub const SELECTION_MAX: usize = 10_000;
 /// Rules or tags that a query string names; as many ids as fit into the 64 KiB of an address.

@@ -28,6 +28,7 @@ pub use self::{
     error::Error,
     handle::{
         Changed, Checked, Engine, Health,
+        attempt::Attempt,
         decide::{Ask, Decided, Submission},
         resolve::Served,
         runtime::{ResidentRuntime, RuntimeState, TenantRuntime},

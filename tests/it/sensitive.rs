@@ -146,6 +146,10 @@ async fn no_value_of_a_sensitive_fact_is_shown_anywhere() {
         assert_eq!(witness.post(&path, "application/x-ndjson", line).await, 200);
     }
     assert!(witness.seen.contains("(sensitive)") && witness.seen.contains("is not shown"), "{}", witness.seen);
+    for expression in RULES.into_iter().chain(["facts.ssn", "[facts.pin]", "facts.person", "derived.half"]) {
+        let body = json!({"expression": expression, "items": [{"facts": facts()}]});
+        assert_eq!(witness.post("/rules/try", JSON, body.to_string()).await, 200, "{expression}");
+    }
     for facts in REFUSED {
         for strict in [false, true] {
             let body = format!(r#"{{"facts": {facts}, "strictFacts": {strict}, "trace": true}}"#);
@@ -153,6 +157,8 @@ async fn no_value_of_a_sensitive_fact_is_shown_anywhere() {
             assert!(status == 422 || status == 400 || !strict, "{status} {facts}");
             let body = format!(r#"{{"items": [{{"facts": {facts}}}], "strictFacts": {strict}, "trace": true}}"#);
             witness.post("/evaluate/batch", JSON, body).await;
+            let body = format!(r#"{{"expression": "true", "items": [{{"facts": {facts}}}], "strictFacts": {strict}}}"#);
+            witness.post("/rules/try", JSON, body).await;
             let path = format!("/evaluate/batch?strictFacts={strict}&trace=true");
             witness.post(&path, "application/x-ndjson", format!(r#"{{"facts": {facts}}}"#)).await;
         }

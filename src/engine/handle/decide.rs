@@ -87,17 +87,15 @@ impl Engine {
         served.allows(Quota::RequestBytes, submission.bytes)?;
         let begun = Instant::now();
         let evaluated_at = ask.time();
-        let facts = read(&served.set, ask, submission.facts, submission.depth)?.at(evaluated_at);
+        let facts = read(&served.set, ask.unknown, submission.facts, submission.depth)?.at(evaluated_at);
         let decision = served.set.decide(&facts, &ask.query);
         let took = begun.elapsed();
         self.note(served, &decision, took);
         let is_counted = ask.query.returns == Return::Matched;
-        let warn =
-            |path: &String| Detail::new("unknown_fact", "the schema does not declare this fact").at(path.as_str());
         Ok(Decided {
             evaluated_at,
             counts: is_counted.then_some((decision.evaluated, decision.matched_count)),
-            warnings: ask.query.trace.then(|| facts.unknown().iter().map(warn).collect()),
+            warnings: ask.query.trace.then(|| unknown_facts(&facts)),
             results: decision.results,
             took,
         })
@@ -121,10 +119,16 @@ impl Served {
     }
 }
 
+/// A warning for each fact that the schema does not declare.
+pub(super) fn unknown_facts(facts: &Facts) -> Vec<Detail> {
+    let warn = |path: &String| Detail::new("unknown_fact", "the schema does not declare this fact").at(path.as_str());
+    facts.unknown().iter().map(warn).collect()
+}
+
 /// Reads facts. What the reader takes is strict JSON but for two things, so that the text is looked at once more only
 /// where one of them may be so, or something is wrong.
-fn read(set: &RuleSet, ask: &Ask, text: &str, depth: usize) -> Result<Facts, Error> {
-    let facts = set.read_facts(text, ask.unknown);
+pub(super) fn read(set: &RuleSet, unknown: UnknownFacts, text: &str, depth: usize) -> Result<Facts, Error> {
+    let facts = set.read_facts(text, unknown);
     let is_shallow = |facts: &Facts| facts.depth() + depth <= limits::JSON_DEPTH_MAX;
     match facts {
         // A NUL character can only be written as this.
@@ -201,7 +205,7 @@ mod tests {
             let lists = format!("{}{}{}", "[".repeat(nested), parts.join(","), "]".repeat(nested));
             let text = format!("{{\"{field}\":{lists}}}");
             let strict = json::check(text.as_bytes(), "facts", depth).map_err(|error| format!("{:?}", Error::from(error)));
-            match read(&set, &ask, &text, depth) {
+            match read(&set, ask.unknown, &text, depth) {
                 Ok(_) => prop_assert_eq!(strict, Ok(()), "{}", text),
                 Err(error) if strict.is_err() => prop_assert_eq!(Err(format!("{error:?}")), strict, "{}", text),
                 Err(error) => prop_assert!(field == "n" || nested > 20, "{} {:?}", text, error),
@@ -212,7 +216,7 @@ mod tests {
     #[test]
     fn facts_are_an_object() {
         let set = set();
-        let refusal = |text: &str| match read(&set, &Ask::default(), text, 1).map(drop).unwrap_err() {
+        let refusal = |text: &str| match read(&set, UnknownFacts::Ignore, text, 1).map(drop).unwrap_err() {
             Error::Invalid(details) => (details[0].code, details[0].message.clone()),
             Error::Json(json::Error::Invalid(detail)) => (detail.code, detail.message.clone()),
             error => (error.code(), error.to_string()),

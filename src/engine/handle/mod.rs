@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod decide;
+pub mod attempt;
 pub mod resolve;
 pub mod runtime;
 mod write_lock;

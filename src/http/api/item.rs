@@ -25,6 +25,13 @@ pub struct BatchItem<'a> {
     facts: &'a RawValue,
 }
 
+impl BatchItem<'_> {
+    /// The facts, as they were written.
+    pub fn facts(&self) -> &str {
+        self.facts.get()
+    }
+}
+
 /// The answer to an item.
 pub enum Item<'a> {
     /// The decision.
@@ -47,7 +54,7 @@ impl Item<'_> {
 }
 
 /// Why an item is not decided.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub struct ItemRefusal {
     code: &'static str,
     message: String,

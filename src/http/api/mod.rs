@@ -18,6 +18,7 @@ mod schema;
 mod rule_bodies;
 mod derived_fields;
 mod rules;
+mod trial;
 mod api_keys;
 mod audit;
 mod runtime;

@@ -13,7 +13,7 @@ use actix_web::{
 use utoipa::OpenApi;
 
 use super::{
-    api_keys, audit, batch, derived_fields, evaluate, health, metrics, quotas, rules, runtime, schema, tenants,
+    api_keys, audit, batch, derived_fields, evaluate, health, metrics, quotas, rules, runtime, schema, tenants, trial,
 };
 use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Problem};
 
@@ -48,6 +48,7 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
         rules::replace_all,
         rules::list,
         rules::check,
+        trial::attempt,
         rules::show,
         rules::change,
         rules::replace,

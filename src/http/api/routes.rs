@@ -4,7 +4,7 @@ use actix_web::http::Method;
 
 use super::{
     api_keys, audit, batch, derived_fields, evaluate, health, metrics, openapi, quotas, rules, runtime, schema,
-    swagger, tenants,
+    swagger, tenants, trial,
 };
 use crate::{
     domain::Permission::{Administer, Audit, Evaluate, Observe, Open, Operate, Read, Write},
@@ -45,6 +45,7 @@ pub fn table() -> Vec<Entry> {
             .on(Method::PUT, Write, rules::replace_all)
             .get(Read, rules::list),
         Entry::at("/api/v1/tenants/{tenantId}/rules/check").on(Method::POST, Read, rules::check),
+        Entry::at("/api/v1/tenants/{tenantId}/rules/try").on(Method::POST, Read, trial::attempt),
         Entry::at("/api/v1/tenants/{tenantId}/rules/{ruleId}")
             .get(Read, rules::show)
             .on(Method::PATCH, Write, rules::change)

@@ -53,7 +53,7 @@ fn split_evaluate_body(components: &mut openapi::Components) {
 
 fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     let evaluates = path.contains("/evaluate");
-    let checks = path.ends_with("/check");
+    let checks = path.ends_with("/check") || path.ends_with("/try");
     let has_body = operation.request_body.is_some();
     let of_tenant = path.contains("{tenantId}");
     let reads = *method == HttpMethod::Get;

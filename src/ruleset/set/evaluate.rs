@@ -2,12 +2,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{RuleSet, compiled::Role, schema_missing};
+use super::{
+    RuleSet,
+    compiled::{Compiled, Role},
+    schema_missing,
+};
 use crate::{
-    cel::{EvaluationError, TraceEntry},
+    cel::{EvaluationError, Limits, TraceEntry},
     error::Detail,
     ruleset::Facts,
 };
+
+/// An expression that is not stored, compiled as it would be for this set.
+#[derive(Debug)]
+pub struct Expression(Compiled);
 
 /// What an expression gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,24 +26,56 @@ pub struct Evaluated {
     pub value: Result<serde_json::Value, EvaluationError>,
     /// The value of every sub-expression that was evaluated, in the order of the source.
     pub trace: Vec<TraceEntry>,
+    /// Units of cost that the value took.
+    pub cost: u64,
+}
+
+impl Expression {
+    /// The type that the checker found.
+    pub fn value_type(&self) -> String {
+        self.0.program.value_type().to_string()
+    }
+
+    /// Whether its value comes from a sensitive fact, and may not be shown.
+    pub fn is_sensitive(&self) -> bool {
+        self.0.program.is_sensitive()
+    }
 }
 
 impl RuleSet {
-    /// Checks `expression`, which may be of any type, and evaluates it on facts that this set has read.
-    pub fn evaluate_expression(&self, expression: &str, facts: &Facts) -> Result<Evaluated, Vec<Detail>> {
+    /// Checks `expression`, which may be of any type.
+    pub fn compile_expression(&self, expression: &str) -> Result<Expression, Vec<Detail>> {
         let compiled = self.contents.environment.compile(expression, Role::DerivedField)?;
         let unusable = self.contents.derived.unusable(&compiled);
-        if !unusable.is_empty() {
-            return Err(unusable);
-        }
+        if unusable.is_empty() { Ok(Expression(compiled)) } else { Err(unusable) }
+    }
+
+    /// Evaluates an expression that this set has compiled on facts that it has read, for `cost_max` units at most.
+    pub fn evaluate_compiled(
+        &self,
+        expression: &Expression,
+        facts: &Facts,
+        cost_max: u64,
+    ) -> Result<Evaluated, Vec<Detail>> {
+        let Expression(Compiled { program, .. }) = expression;
         let activation = self.activation(facts).ok_or_else(|| vec![schema_missing()])?;
-        let value_type = compiled.program.value_type().to_string();
-        let run = || (compiled.program.evaluate(&activation), compiled.program.trace(&activation));
-        let (value, trace) = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        let limits = Limits::default();
+        let limits = Limits { cost_max: limits.cost_max.min(cost_max), ..limits };
+        let run = || {
+            let (value, cost) = program.evaluate_within(&activation, limits);
+            (value, program.trace(&activation), cost)
+        };
+        let (value, trace, cost) = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             let message = "the expression cannot be evaluated, and that is a defect of the service";
-            (Err(EvaluationError::new("internal", message)), Vec::new())
+            (Err(EvaluationError::new("internal", message)), Vec::new(), limits.cost_max)
         });
-        Ok(Evaluated { value_type, value: value.map(|value| value.to_json()), trace })
+        let value = value.map(|value| value.to_json());
+        Ok(Evaluated { value_type: expression.value_type(), value, trace, cost })
+    }
+
+    /// Checks `expression`, which may be of any type, and evaluates it on facts that this set has read.
+    pub fn evaluate_expression(&self, expression: &str, facts: &Facts) -> Result<Evaluated, Vec<Detail>> {
+        self.evaluate_compiled(&self.compile_expression(expression)?, facts, u64::MAX)
     }
 }
 
@@ -58,6 +98,19 @@ mod tests {
         assert_eq!((evaluated.value_type.as_str(), evaluated.value), ("list(int)", Ok(json!([17, 18]))));
         let trace: Vec<_> = evaluated.trace.iter().map(|entry| (entry.text.as_str(), &entry.value)).collect();
         assert!(trace.contains(&("derived.next", &json!(18))), "{trace:?}");
+    }
+
+    #[test]
+    fn an_expression_costs_no_more_than_it_may() {
+        let set = RuleSet::compile(&fixture::tenant(), None);
+        let facts = set.read_facts(r#"{"age": 17}"#, UnknownFacts::Refuse).unwrap();
+        let expression = set.compile_expression("[1, 2, 3].map(n, n + facts.age)").unwrap();
+        let full = set.evaluate_compiled(&expression, &facts, u64::MAX).unwrap();
+        assert_eq!(full.value, Ok(json!([18, 19, 20])));
+        assert!(set.evaluate_compiled(&expression, &facts, full.cost).unwrap().value.is_ok());
+        let less = set.evaluate_compiled(&expression, &facts, full.cost - 1).unwrap();
+        assert_eq!(less.value.unwrap_err().code, "cost_exceeded");
+        assert!(less.cost < full.cost);
     }
 
     #[test]

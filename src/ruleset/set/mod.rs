@@ -23,7 +23,7 @@ use compiled::{Compiled, Role};
 use compiled_rules::CompiledRules;
 
 pub use cost::Cost;
-pub use evaluate::Evaluated;
+pub use evaluate::{Evaluated, Expression};
 
 use super::{Facts, UnknownFacts};
 use crate::{

@@ -114,6 +114,12 @@ pub const OPERATIONS: &[Operation] = &[
     operation("listRules", Asks::Read, 200, NO_BODY),
     operation("replaceRules", Asks::Write, 200, |target| json!({"rules": [target.rule("one"), target.rule("two")]})),
     operation("checkRule", Asks::Read, 200, |target| json!({"expression": target.expression()})),
+    operation(
+        "tryRule",
+        Asks::Read,
+        200,
+        |target| json!({"expression": target.expression(), "items": [{"facts": target.facts()}]}),
+    ),
     operation("getRule", Asks::Read, 200, NO_BODY),
     operation("changeRule", Asks::Write, 200, |target| json!({"tags": [target.canary, "twin"]})),
     operation("replaceRule", Asks::Write, 200, |target| target.rule("one")),
@@ -132,7 +138,7 @@ pub const OPERATIONS: &[Operation] = &[
 ];
 
 /// Operations that change nothing of a tenant, though they are no GET.
-const HARMLESS: [&str; 5] = ["evaluate", "evaluateForTenant", "evaluateBatch", "checkRule", "checkSchema"];
+const HARMLESS: [&str; 6] = ["evaluate", "evaluateForTenant", "evaluateBatch", "checkRule", "tryRule", "checkSchema"];
 
 /// A method at a path, as the OpenAPI document has it.
 pub struct Route {

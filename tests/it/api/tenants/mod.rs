@@ -6,6 +6,7 @@ mod quotas;
 mod rules;
 mod runtime;
 mod schema;
+mod trial;
 
 use serde_json::{Value, json};
 use tenet::client::Method;
