@@ -92,6 +92,10 @@ check-re2: rust ## Compare PAIRS= made-up patterns on texts with RE2 itself, fro
 	TENET_TEST_RE2_PYTHON=$(CURDIR)/$(RE2_VENV)/bin/python TENET_TEST_RE2_PAIRS=$(PAIRS) TENET_SEED=$(if $(filter command line,$(origin SEED)),$(SEED),1) \
 	cargo test --profile $(PROFILE) --test re2 -- --ignored --nocapture
 
+.PHONY: check-clients
+check-clients: rust ## Generate a TypeScript and a Python client from docs/openapi.json, compile them, and let each ask for a decision
+	@PROFILE=$(PROFILE) scripts/check-clients
+
 .PHONY: test-coverage
 test-coverage: rust ## Run all tests and say which lines they reach
 	@cargo llvm-cov --version >/dev/null 2>&1 || { echo 'error: cargo-llvm-cov is missing: `cargo install cargo-llvm-cov` and `rustup component add llvm-tools`, then try again' >&2; exit 3; }

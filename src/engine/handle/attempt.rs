@@ -4,9 +4,9 @@
 use super::decide::{read, unknown_facts};
 use crate::{
     domain::Quota,
-    engine::{Error, Served, Submission},
+    engine::{Ask, Error, Served, Submission},
     error::Detail,
-    ruleset::{Evaluated, Expression, UnknownFacts},
+    ruleset::{Evaluated, Expression},
 };
 
 /// What an expression gave on one set of facts.
@@ -23,12 +23,12 @@ impl Served {
     pub fn attempt(
         &self,
         expression: &Expression,
-        unknown: UnknownFacts,
+        ask: &Ask,
         submission: Submission<'_>,
         budget: &mut u64,
     ) -> Result<Attempt, Error> {
         self.allows(Quota::RequestBytes, submission.bytes)?;
-        let facts = read(&self.set, unknown, submission.facts, submission.depth)?;
+        let facts = read(&self.set, ask.unknown, submission.facts, submission.depth)?.at(ask.time());
         let evaluated = self.set.evaluate_compiled(expression, &facts, *budget).map_err(Error::Invalid)?;
         *budget = budget.saturating_sub(evaluated.cost);
         Ok(Attempt { evaluated, warnings: unknown_facts(&facts) })

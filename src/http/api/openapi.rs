@@ -3,6 +3,8 @@
 //! Handlers describe their own operation; `door::openapi` adds what holds for many. A test compares the document with
 //! its copy in `docs/openapi.json`.
 
+mod schemas;
+
 use std::sync::LazyLock;
 
 use actix_web::{
@@ -86,14 +88,20 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
 )]
 struct Document;
 
-static TEXT: LazyLock<String> = LazyLock::new(|| Document::openapi().to_pretty_json().unwrap_or_default());
+static TEXT: LazyLock<String> = LazyLock::new(|| text(&Document::openapi()));
 
 /// The document of a service that requires no key.
 static OPEN_TEXT: LazyLock<String> = LazyLock::new(|| {
     let mut document = Document::openapi();
     document.security = None;
-    document.to_pretty_json().unwrap_or_default()
+    text(&document)
 });
+
+fn text(document: &utoipa::openapi::OpenApi) -> String {
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    schemas::complete(&mut document);
+    format!("{document:#}")
+}
 
 /// The document as JSON.
 pub fn document() -> &'static str {

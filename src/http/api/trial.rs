@@ -13,7 +13,7 @@ use crate::{
     cel::TraceEntry,
     config::limits::{DECISION_COST_MAX, TRIAL_ITEMS_MAX},
     domain::{Quota, Revision},
-    engine::{self, Attempt, Served, Submission},
+    engine::{self, Ask, Attempt, Served, Submission},
     error::Detail,
     http::door::{AppState, Error, body::RawBody, path::TenantPath, problem::ErrorDetail, query::Query, response},
     json,
@@ -149,9 +149,11 @@ pub async fn attempt(
     let compiled = served.set.compile_expression(&body.expression);
     let expression = compiled.map_err(|details| Error::invalid(at_expression(details)))?;
     let unknown = if body.strict_facts == Some(true) { UnknownFacts::Refuse } else { UnknownFacts::Ignore };
+    // All items are evaluated at one time.
+    let ask = Ask { unknown, at: Some(Ask::default().time()), ..Ask::default() };
     let (mut items, mut budget) = (Vec::with_capacity(body.items.len()), DECISION_COST_MAX);
     for item in body.items {
-        items.push(on_item(&served, &expression, unknown, item.get(), &mut budget));
+        items.push(on_item(&served, &expression, &ask, item.get(), &mut budget));
         // Other requests of this thread come between two items.
         tokio::task::yield_now().await;
     }
@@ -159,10 +161,10 @@ pub async fn attempt(
     response::ok(revision, &TrialAnswer { value_type: expression.value_type(), revision, items })
 }
 
-fn on_item(served: &Served, expression: &Expression, unknown: UnknownFacts, item: &str, budget: &mut u64) -> Tried {
+fn on_item(served: &Served, expression: &Expression, ask: &Ask, item: &str, budget: &mut u64) -> Tried {
     let attempt = json::envelope::<BatchItem>(item.as_bytes(), "").map_err(Error::from).and_then(|read| {
         let submission = Submission { facts: read.facts(), bytes: item.len(), depth: ITEM_DEPTH };
-        Ok(served.attempt(expression, unknown, submission, budget)?)
+        Ok(served.attempt(expression, ask, submission, budget)?)
     });
     match attempt {
         Ok(attempt) => tried(expression, attempt),

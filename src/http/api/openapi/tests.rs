@@ -61,6 +61,56 @@ fn every_reference_leads_somewhere_and_every_operation_has_a_name() {
 }
 
 #[test]
+fn every_schema_has_a_title_and_an_example_with_what_it_requires() {
+    let document = parsed();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    assert!(schemas.len() > 70, "{}", schemas.len());
+    let mut titles = BTreeSet::new();
+    for (name, schema) in schemas {
+        assert!(titles.insert(schema["title"].as_str().unwrap()), "the title of {name} is another's, too");
+        let example = &schema["examples"][0];
+        assert!(!example.is_null(), "{name}: {schema}");
+        for required in schema["required"].as_array().into_iter().flatten() {
+            assert!(
+                example.get(required.as_str().unwrap()).is_some(),
+                "{required} in the example of {name}: {example}"
+            );
+        }
+    }
+}
+
+#[test]
+fn generated_clients_can_use_every_object() {
+    fn objects<'a>(value: &'a Value, path: String, found: &mut Vec<(String, &'a Value)>) {
+        if value.get("type").is_some_and(|name| name == "object") {
+            found.push((path.clone(), value));
+        }
+        match value {
+            Value::Object(members) => {
+                members.iter().for_each(|(key, member)| objects(member, format!("{path}/{key}"), found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| objects(item, format!("{path}/_"), found)),
+            _ => {}
+        }
+    }
+    let document = parsed();
+    let mut found = Vec::new();
+    objects(&document["components"]["schemas"], String::new(), &mut found);
+    assert!(found.len() > 50, "{}", found.len());
+    for (path, object) in found {
+        let is_closed = object.get("properties").is_none() && object.get("additionalProperties").is_none();
+        assert!(!is_closed, "{path} has no members: {object}");
+    }
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in schemas.iter().filter(|(name, _)| name.contains("List_")) {
+        let items = &schema["properties"]["items"]["items"];
+        assert!(items["$ref"].is_string(), "the items of {name} are a copy: {items}");
+    }
+    let definition = &schemas["SchemaBody"]["properties"]["definition"]["$ref"];
+    assert_eq!(definition, "#/components/schemas/SchemaDefinition");
+}
+
+#[test]
 fn what_must_be_several_things_at_once_can_be() {
     fn conjunctions<'a>(value: &'a Value, found: &mut Vec<&'a Vec<Value>>) {
         match value {
