@@ -27,8 +27,9 @@ mod tests;
 pub use self::{
     error::Error,
     handle::{
-        Changed, Checked, Engine, Health,
+        Engine, Health,
         attempt::Attempt,
+        changes::{Changed, Checked},
         decide::{Ask, Decided, Submission},
         resolve::Served,
         runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
