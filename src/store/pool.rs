@@ -139,7 +139,8 @@ impl Pool {
                 let role = role.clone();
                 Box::pin(async move { role::assume(connection, &role).await })
             })
-            // The driver's own test waits for ever, and the connection's place in the pool with it.
+            // The driver's own test has no limit. Ours finds connections that became half-open while they were idle; after
+            // a short idle time it is left out, so that loads that follow each other do not pay for it.
             .test_before_acquire(false)
             .before_acquire(|connection, metadata| {
                 Box::pin(async move {
@@ -149,6 +150,11 @@ impl Pool {
                     Ok(true)
                 })
             })
+            // The driver tests each connection that is given back, and waits for that answer without a limit. A caller
+            // that was cancelled leaves a statement and a rollback that are not answered yet, and one that gave up
+            // leaves a connection that may be half-open: without this test, which has a limit, each would keep its
+            // place in the pool for ever. Nothing at hand tells such a connection from a clean one, so all pay for it:
+            // two round trips with the driver's, and a sixth of a cold load's CPU, while no caller waits.
             .after_release(|connection, _| Box::pin(async move { probe(connection).await.map(|()| true) }))
             .connect_lazy_with(options.connect_options("tenet-pool")?);
         Ok(Self { name, inner, observer: options.observer.clone() })
