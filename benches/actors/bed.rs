@@ -15,7 +15,7 @@ use tenet::{
     domain::{Principal, TenantId, TenantScope},
     engine::{self, Engine, EngineOptions},
     store::{
-        Store, StoreOptions,
+        Observer, Store, StoreOptions,
         migrate::{self, MigrateOptions},
     },
     telemetry::{MetricRegistry, MetricsFormat},
@@ -157,7 +157,13 @@ pub struct Node {
 impl Node {
     /// An engine with room for everything.
     pub async fn start(url: &str) -> Self {
-        let store = Store::connect(StoreOptions::new(url)).await.unwrap();
+        Self::start_observed(url, Observer::default()).await
+    }
+
+    /// The same, whose statements are observed.
+    pub async fn start_observed(url: &str, observer: Observer) -> Self {
+        let options = StoreOptions { observer, ..StoreOptions::new(url) };
+        let store = Store::connect(options).await.unwrap();
         let options = EngineOptions { residents_max: 1_000_000, ..EngineOptions::default() };
         let mut registry = MetricRegistry::new();
         let for_auth = auth::Metrics::register(&mut registry);

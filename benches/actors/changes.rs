@@ -2,6 +2,7 @@
 
 use std::{
     process::Command,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -11,13 +12,14 @@ use sqlx::{Connection, PgConnection};
 use tenet::{
     client::{Client, Method},
     config::Secret,
-    domain::{Revision, TenantId},
+    domain::{Change, ChangeOptions, Revision, RulePatch, TenantId},
+    store::Observer,
 };
 
 use super::{
     bed::{Bed, Database, FACTS, Node, Rules, scope},
     process::{self, Running, cpu},
-    report::{Report, quantile},
+    report::{Report, median, quantile},
 };
 
 /// The operator's key of the services that are started here.
@@ -150,6 +152,51 @@ pub fn burst(bed: &Bed, report: &mut Report) {
         report.figure("  a load", load * 1e3, "ms", "");
         let bound = 1.0 + (seconds / load).ceil();
         report.ratio("  loads that they made, of one and burst ÷ load time", loads, bound, "loads", 1.0);
+        node.stop().await;
+    });
+}
+
+/// Changes of one rule through the engine, to a tenant of 1,000 rules in memory. The baseline is what a change cost before
+/// the set that it compiled was handed over: the tenant was read and compiled again before the change was answered.
+pub fn handed_over(bed: &Bed, report: &mut Report) {
+    const CHANGES: usize = 200;
+    let database = bed.database(1, Rules::Many(1_000));
+    bed.runtime.block_on(async {
+        let committed = Arc::new(Mutex::new(Instant::now()));
+        let noted = committed.clone();
+        let note = move |statement, _| {
+            if statement == "commit" {
+                *noted.lock().unwrap() = Instant::now();
+            }
+        };
+        let node = Node::start_observed(&database.url, Observer::new(note, |_, _| ())).await;
+        let (engine, scope) = (&node.engine, scope(database.tenants[0]));
+        engine.rule_set(scope, None).await.unwrap();
+        let rule = node.store.snapshot(scope).await.unwrap().unwrap().rules[7].id;
+        let (mut served, mut reloaded) = (Vec::new(), Vec::new());
+        let (mut changing, mut reloading) = (Duration::ZERO, Duration::ZERO);
+        for number in 0..CHANGES {
+            let patch = RulePatch { expression: Some(format!("facts.age >= {number}")), ..RulePatch::default() };
+            let began = Instant::now();
+            engine.change(scope, Change::PatchRule(rule, patch), ChangeOptions::default()).await.unwrap();
+            let committed = *committed.lock().unwrap();
+            served.push(committed.elapsed().as_secs_f64() * 1e3);
+            changing += began.elapsed();
+            let between = Instant::now();
+            engine.reload_tenant(scope).await.unwrap();
+            reloading += between.elapsed();
+            reloaded.push(committed.elapsed().as_secs_f64() * 1e3);
+        }
+        let per_second = |time: Duration| CHANGES as f64 / time.as_secs_f64();
+        let loads = "and a load of what it wrote, the baseline";
+        report.figure("writes a second, 1,000 rules, each loaded again", per_second(changing + reloading), "", loads);
+        report.figure("writes a second, 1,000 rules", per_second(changing), "", "");
+        let change_ms = changing.as_secs_f64() * 1e3 / CHANGES as f64;
+        let loaded_ms = (changing + reloading).as_secs_f64() * 1e3 / CHANGES as f64;
+        report.ratio("a write to a tenant of 1,000 rules", change_ms, loaded_ms, "ms, mean", 1.0);
+        let baseline = median(&mut reloaded);
+        report.figure("commit to served on the writing node, loaded again", baseline, "ms, median", "the baseline");
+        report.ratio("commit to served on the writing node", median(&mut served), baseline, "ms, median", 1.0);
         node.stop().await;
     });
 }

@@ -30,13 +30,14 @@ use report::Report;
 /// A part of the bench.
 type Part = fn(&Bed, &mut Report);
 
-const PARTS: [(&str, Part); 15] = [
+const PARTS: [(&str, Part); 16] = [
     ("decide", decisions::decide),
     ("actors", residents::actors),
     ("cold", residents::cold),
     ("residents", residents::memory),
     ("cycles", residents::cycles),
     ("burst", changes::burst),
+    ("handover", changes::handed_over),
     ("reconcile", changes::reconcile),
     ("propagation", changes::propagation),
     ("http", http::evaluate),
