@@ -44,7 +44,7 @@ struct Suspects {
 
 /// The keys in the database, as this node follows them.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(super) struct StoredKeys {
     store: Store,
     pepper: Pepper,
     suspects: Mutex<Suspects>,
@@ -53,7 +53,7 @@ pub(super) struct Keys {
     changes: AtomicU64,
 }
 
-impl Keys {
+impl StoredKeys {
     /// Those in `store`, hashed with `pepper`.
     pub fn new(store: Store, pepper: Pepper) -> Self {
         Self { store, pepper, suspects: Mutex::default(), wake: Notify::new(), changes: AtomicU64::new(0) }

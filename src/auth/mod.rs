@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{cache::Cache, issuers::Issuers, keys::Keys, rate_limit::Failures};
+use self::{cache::Cache, issuers::Issuers, keys::StoredKeys, rate_limit::Failures};
 use crate::{
     config::Secret,
     domain::{Principal, TenantId, TenantScope, Token},
@@ -74,7 +74,7 @@ struct Inner {
     operator_key: Option<OperatorKey>,
     is_open: bool,
     pepper: Pepper,
-    keys: Keys,
+    keys: StoredKeys,
     issuers: Issuers,
     cache: Cache,
     failures: Failures,
@@ -89,7 +89,7 @@ impl Auth {
         let inner = Inner {
             operator_key,
             is_open,
-            keys: Keys::new(store, pepper.clone()),
+            keys: StoredKeys::new(store, pepper.clone()),
             pepper,
             issuers: Issuers::open(&issuers).await?,
             cache: Cache::default(),

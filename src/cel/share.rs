@@ -84,16 +84,16 @@ impl Hash for ByForm {
 
 /// All that programs have, as long as one has it.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownExpressions {
     by_form: HashSet<ByForm>,
     next: u64,
     /// How many there may be before those that no program has any more are let go.
     sweep_at: usize,
 }
 
-static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+static KNOWN: LazyLock<Mutex<KnownExpressions>> = LazyLock::new(Mutex::default);
 
-impl Known {
+impl KnownExpressions {
     fn shareable(&mut self, form: &[u8]) -> Arc<Shareable> {
         if let Some(known) = self.by_form.get(form) {
             return Arc::clone(&known.0);

@@ -10,7 +10,7 @@ mod binaries;
 mod error;
 mod ownership;
 mod pid_file;
-mod place;
+mod data_dir;
 mod server;
 mod settings;
 
@@ -27,9 +27,9 @@ use std::{
 pub use error::Error;
 
 use binaries::Binaries;
+use data_dir::DataDir;
 use ownership::Ownership;
 use pid_file::PidFile;
-use place::Place;
 use server::{Server, failed, with_lifeline};
 
 /// The superuser of a cluster, and the name of the database that a new one has.
@@ -73,7 +73,7 @@ pub struct Cluster {
 impl Cluster {
     /// Finds the server that runs on `data_dir`, or starts one; makes the cluster first, if there is none.
     pub fn start(options: &ClusterOptions) -> Result<Self, Error> {
-        let place = Place::prepare(&options.data_dir)?;
+        let place = DataDir::prepare(&options.data_dir)?;
         if let Some(file) = running(&place)? {
             return Ok(Self::attached(&place, file));
         }
@@ -90,7 +90,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn attached(place: &Place, file: PidFile) -> Self {
+    fn attached(place: &DataDir, file: PidFile) -> Self {
         let (socket_directory, port) = (file.socket_directory, file.port);
         Self { directory: place.cluster(), moved: place.moved, socket_directory, port, server: None, ownership: None }
     }
@@ -148,7 +148,7 @@ impl Drop for Cluster {
 }
 
 /// The server that runs on `place`, once it takes connections. Waits for one that is starting or stopping.
-fn running(place: &Place) -> Result<Option<PidFile>, Error> {
+fn running(place: &DataDir) -> Result<Option<PidFile>, Error> {
     let deadline = Instant::now() + OTHER_SERVER_MAX;
     let data = place.data();
     while let Some(file) = PidFile::read(&data)? {
@@ -181,7 +181,7 @@ fn running(place: &Place) -> Result<Option<PidFile>, Error> {
 }
 
 /// Programs of the version that wrote the data, or any if there is no data yet.
-fn find_binaries(options: &ClusterOptions, place: &Place) -> Result<Binaries, Error> {
+fn find_binaries(options: &ClusterOptions, place: &DataDir) -> Result<Binaries, Error> {
     let path = place.data().join("PG_VERSION");
     let wanted = fs::read_to_string(path).ok().as_deref().and_then(binaries::major_of);
     binaries::find(options.binaries.as_deref(), &options.data_dir, &place.account, wanted)
@@ -189,7 +189,7 @@ fn find_binaries(options: &ClusterOptions, place: &Place) -> Result<Binaries, Er
 
 /// Makes a cluster with an empty database. It gets its name when it is whole, so that a killed run leaves nothing that
 /// looks like one.
-fn create(place: &Place, binaries: &Binaries, purpose: Purpose) -> Result<(), Error> {
+fn create(place: &DataDir, binaries: &Binaries, purpose: Purpose) -> Result<(), Error> {
     let unfinished = place.unfinished_data();
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).map_err(Error::file("remove", &unfinished))?;
@@ -218,7 +218,7 @@ fn create(place: &Place, binaries: &Binaries, purpose: Purpose) -> Result<(), Er
 }
 
 /// Makes the database [`NAME`] with a server that has no socket and ends with its input.
-fn create_database(place: &Place, binaries: &Binaries, data: &Path) -> Result<(), Error> {
+fn create_database(place: &DataDir, binaries: &Binaries, data: &Path) -> Result<(), Error> {
     let program = binaries.postgres();
     let mut command = place.account.command(&program);
     command.args(["--single", "-D"]).arg(data).args(["-c", "log_min_messages=error", "postgres"]);

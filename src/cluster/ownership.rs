@@ -8,7 +8,7 @@ use std::{
     io::{Read as _, Write as _},
 };
 
-use super::{Error, pid_file::PidFile, place::Place};
+use super::{Error, data_dir::DataDir, pid_file::PidFile};
 
 /// Content of the file once the lifeline was handed over; the lock then means nothing.
 const HANDED_OVER: &str = "handed over\n";
@@ -21,7 +21,7 @@ pub(super) struct Ownership {
 
 impl Ownership {
     /// Takes the lock of a server that has just been started.
-    pub fn take(place: &Place, server: &PidFile) -> Result<Self, Error> {
+    pub fn take(place: &DataDir, server: &PidFile) -> Result<Self, Error> {
         place.forget_owners()?;
         let path = place.owner(server.process_id());
         let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path);
@@ -37,7 +37,7 @@ impl Ownership {
     }
 
     /// Whether the owner of the server that runs on `place` is alive.
-    pub fn is_held(place: &Place, server: &PidFile) -> bool {
+    pub fn is_held(place: &DataDir, server: &PidFile) -> bool {
         let Ok(mut file) = File::open(place.owner(server.process_id())) else { return false };
         if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
             return true;

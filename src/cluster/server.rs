@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Error, account::Account, binaries::Binaries, pid_file::PidFile, place::Place};
+use super::{Error, account::Account, binaries::Binaries, data_dir::DataDir, pid_file::PidFile};
 
 /// Becomes the program named in its arguments, and leaves a watcher behind that interrupts it at the end of the
 /// lifeline, which is its standard input; a line on it means that the program has already ended. The watcher is not a
@@ -42,7 +42,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts a server on the data of `place` and waits until it takes connections.
-    pub fn start(place: &Place, binaries: &Binaries) -> Result<(Self, PidFile), Error> {
+    pub fn start(place: &DataDir, binaries: &Binaries) -> Result<(Self, PidFile), Error> {
         let sockets = place.socket_directory()?;
         let started = Instant::now();
         loop {
@@ -70,7 +70,7 @@ impl Server {
         }
     }
 
-    fn spawn(place: &Place, binaries: &Binaries, sockets: &Path) -> Result<Self, Error> {
+    fn spawn(place: &DataDir, binaries: &Binaries, sockets: &Path) -> Result<Self, Error> {
         let path = place.log();
         let log = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::file("open", &path))?;
         let errors = log.try_clone().map_err(Error::file("open", &path))?;
@@ -81,7 +81,7 @@ impl Server {
         Ok(Self { child, lifeline })
     }
 
-    fn wait_until_ready(&mut self, place: &Place) -> Result<PidFile, String> {
+    fn wait_until_ready(&mut self, place: &DataDir) -> Result<PidFile, String> {
         let deadline = Instant::now() + READY_MAX;
         while Instant::now() < deadline {
             if let Ok(Some(file)) = PidFile::read(&place.data())

@@ -14,7 +14,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::Step;
+use super::PathStep;
 use crate::error::Detail;
 
 /// The mistake for which `text`, which is JSON, is not a `T`; `None` if it is one. `path` tells where the text is.
@@ -33,7 +33,7 @@ pub(super) fn find<'de, T: Deserialize<'de>>(text: &'de [u8], path: &str) -> Opt
 struct Mistake {
     code: &'static str,
     message: String,
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
 }
 
 impl Mistake {
@@ -41,7 +41,7 @@ impl Mistake {
         Self { code, message, steps: Vec::new() }
     }
 
-    fn below(mut self, step: Step) -> Self {
+    fn below(mut self, step: PathStep) -> Self {
         self.steps.push(step);
         self
     }
@@ -73,11 +73,11 @@ impl de::Error for Mistake {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new("missing_field", format!("missing field `{field}`")).below(Step::Key(field.to_owned()))
+        Self::new("missing_field", format!("missing field `{field}`")).below(PathStep::Key(field.to_owned()))
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new("duplicate_key", format!("duplicate field `{field}`")).below(Step::Key(field.to_owned()))
+        Self::new("duplicate_key", format!("duplicate field `{field}`")).below(PathStep::Key(field.to_owned()))
     }
 }
 
@@ -262,7 +262,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
     type Error = Mistake;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Mistake> {
-        let step = Step::Index(self.index);
+        let step = PathStep::Index(self.index);
         self.index += 1;
         let item = self.inner.next_element_seed(Reader { inner: seed, found: self.found });
         item.map_err(|error| noted(self.found, error).below(step))
@@ -287,12 +287,12 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
         let key: StrDeserializer<'_, Mistake> = self.key.as_str().into_deserializer();
         match seed.deserialize(key) {
             Ok(value) => Ok(Some(value)),
-            Err(mistake) => Err(mistake.below(Step::Key(self.key.clone()))),
+            Err(mistake) => Err(mistake.below(PathStep::Key(self.key.clone()))),
         }
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mistake> {
         let value = self.inner.next_value_seed(Reader { inner: seed, found: self.found });
-        value.map_err(|error| noted(self.found, error).below(Step::Key(self.key.clone())))
+        value.map_err(|error| noted(self.found, error).below(PathStep::Key(self.key.clone())))
     }
 }

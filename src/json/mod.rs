@@ -73,12 +73,12 @@ fn reason(error: &serde_json::Error) -> String {
 
 /// A step of the way to a value in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+enum PathStep {
     Key(String),
     Index(usize),
 }
 
-impl Step {
+impl PathStep {
     /// Adds the step to a path such as `rules[3].expression`.
     fn append_to(&self, path: &mut String) {
         match self {

@@ -11,7 +11,7 @@ use serde::{
     de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{Error, Step};
+use super::{Error, PathStep};
 use crate::{config::limits, error::Detail};
 
 /// Says what is wrong with `text` as a JSON document whose root is `depth` levels deep already, below `path`.
@@ -42,7 +42,7 @@ pub fn check_showing(
 /// What is wrong, and where: steps from the inside out.
 struct Fault {
     kind: FaultKind,
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
 }
 
 enum FaultKind {
@@ -54,9 +54,9 @@ enum FaultKind {
 impl Fault {
     fn detail(&self, path: &str, shown: &dyn Fn(&[Option<&str>]) -> usize) -> Detail {
         let mut path = path.to_owned();
-        let key = |step: &'_ Step| match step {
-            Step::Key(key) => Some(key.clone()),
-            Step::Index(_) => None,
+        let key = |step: &'_ PathStep| match step {
+            PathStep::Key(key) => Some(key.clone()),
+            PathStep::Index(_) => None,
         };
         let keys: Vec<Option<String>> = self.steps.iter().rev().map(key).collect();
         let shown = shown(&keys.iter().map(Option::as_deref).collect::<Vec<_>>());
@@ -83,7 +83,7 @@ struct Node<'f> {
 }
 
 impl Node<'_> {
-    fn fail<E: de::Error>(self, kind: FaultKind, steps: Vec<Step>) -> E {
+    fn fail<E: de::Error>(self, kind: FaultKind, steps: Vec<PathStep>) -> E {
         *self.fault.borrow_mut() = Some(Fault { kind, steps });
         E::custom("refused")
     }
@@ -96,7 +96,7 @@ impl Node<'_> {
     }
 
     /// Notes that the fault, if there is one, is below `step`.
-    fn below(self, step: impl FnOnce() -> Step) {
+    fn below(self, step: impl FnOnce() -> PathStep) {
         if let Some(fault) = self.fault.borrow_mut().as_mut() {
             fault.steps.push(step());
         }
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for Node<'_> {
                 Ok(Some(())) => {}
                 Ok(None) => break,
                 Err(error) => {
-                    self.below(|| Step::Index(index));
+                    self.below(|| PathStep::Index(index));
                     return Err(error);
                 }
             }
@@ -162,16 +162,16 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let inner = self.descend()?;
-        let mut keys = Keys::default();
+        let mut keys = ObjectKeys::default();
         while let Some(key) = entries.next_key_seed(Key)? {
             if key.as_bytes().contains(&0) {
-                return Err(self.fail(FaultKind::Nul, vec![Step::Key(key.into_owned())]));
+                return Err(self.fail(FaultKind::Nul, vec![PathStep::Key(key.into_owned())]));
             }
             if keys.contains(&key) {
-                return Err(self.fail(FaultKind::Duplicate, vec![Step::Key(key.into_owned())]));
+                return Err(self.fail(FaultKind::Duplicate, vec![PathStep::Key(key.into_owned())]));
             }
             if let Err(error) = entries.next_value_seed(inner) {
-                self.below(|| Step::Key(key.into_owned()));
+                self.below(|| PathStep::Key(key.into_owned()));
                 return Err(error);
             }
             keys.insert(key);
@@ -182,7 +182,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 
 /// The keys of one object: a list while they are few, a set when they are many.
 #[derive(Default)]
-struct Keys<'de> {
+struct ObjectKeys<'de> {
     few: Vec<Cow<'de, str>>,
     many: HashSet<Cow<'de, str>>,
 }
@@ -190,7 +190,7 @@ struct Keys<'de> {
 /// Keys up to which comparing with each one costs less than hashing.
 const KEYS_FEW: usize = 16;
 
-impl<'de> Keys<'de> {
+impl<'de> ObjectKeys<'de> {
     fn contains(&self, key: &str) -> bool {
         self.few.iter().any(|known| known == key) || (!self.many.is_empty() && self.many.contains(key))
     }

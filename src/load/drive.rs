@@ -41,7 +41,7 @@ pub(super) struct Plan {
 }
 
 /// What came of it.
-pub(super) struct Outcome {
+pub(super) struct LoadOutcome {
     pub tally: Tally,
     pub elapsed: Duration,
     /// Requests of an open loop that were due and never sent.
@@ -53,7 +53,7 @@ pub(super) async fn drive(
     plan: &Arc<Plan>,
     options: &Options,
     progress: impl Fn(Duration, u64),
-) -> Result<Outcome, CreationError> {
+) -> Result<LoadOutcome, CreationError> {
     let start = Instant::now();
     let answered = Arc::new(AtomicU64::new(0));
     let mut connections = JoinSet::new();
@@ -83,7 +83,7 @@ pub(super) async fn drive(
         }
     }
     let missed = plan.pace.as_ref().map_or(0, Pace::missed);
-    Ok(Outcome { tally: total, elapsed: start.elapsed(), missed })
+    Ok(LoadOutcome { tally: total, elapsed: start.elapsed(), missed })
 }
 
 /// One connection, with one request at a time.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::{Options, Workload, drive::Outcome};
+use super::{Options, Workload, drive::LoadOutcome};
 
 /// What a load found.
 #[derive(Debug, Clone, Serialize)]
@@ -58,8 +58,8 @@ pub struct Latency {
 }
 
 impl Report {
-    pub(super) fn new(workload: &Workload, options: &Options, outcome: Outcome, cpu: Option<Duration>) -> Self {
-        let Outcome { tally, elapsed, missed } = outcome;
+    pub(super) fn new(workload: &Workload, options: &Options, outcome: LoadOutcome, cpu: Option<Duration>) -> Self {
+        let LoadOutcome { tally, elapsed, missed } = outcome;
         let requests = tally.latency.len();
         let quantile = |at: f64| millis(tally.latency.value_at_quantile(at));
         let latency_ms = Latency {

@@ -56,7 +56,7 @@ pub struct Results<'a> {
     matched_count: usize,
 }
 
-/// Where the results stand.
+/// The form of the results.
 enum Answers<'a> {
     Listed(List<'a>),
     /// In the bits of those of the rules at these places that are answered.

@@ -11,7 +11,7 @@ pub(crate) mod fixture;
 mod index;
 mod set;
 
-pub use amend::{Amendment, ChangelogEntry, Operation, Outcome, Refusal, amend, inactive, record, used};
+pub use amend::{Amendment, ChangeOutcome, ChangelogEntry, Operation, Refusal, amend, inactive, record, used};
 pub use decision::{Decision, Query, Results, Return, RuleError, RuleReference, RuleResult};
 pub use facts::{Facts, UnknownFacts};
 pub use set::{Broken, CheckReport, CompileReport, Cost, Evaluated, Expression, RuleSet};

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{
     ChangeCursor, Error, Poll, Store, StoreOptions,
-    cursor::{LoggedChange, Moment, Place},
+    cursor::{DatabaseHistory, LoggedChange, Moment},
 };
 use crate::domain::{Epoch, Revision, TenantId};
 
@@ -120,7 +120,8 @@ impl Reconciler {
 /// What the rows tell; `None` if they cannot be read.
 fn moment(system: &str, rows: Vec<PollRow>) -> Option<Moment> {
     let first = rows.first()?;
-    let place = Place { system: system.to_owned(), epoch: Epoch(first.epoch), written_by: first.written_by.clone() };
+    let place =
+        DatabaseHistory { system: system.to_owned(), epoch: Epoch(first.epoch), written_by: first.written_by.clone() };
     let (xmin, xmax) = (first.xmin.parse().ok()?, first.xmax.parse().ok()?);
     let change = |row: PollRow| {
         let is_deletion = row.kind.as_deref() == Some("deleted");

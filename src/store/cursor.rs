@@ -1,4 +1,4 @@
-//! Where reconciling stands in the change log: a pure function of what was read. It reads nothing itself.
+//! The position of reconciling in the change log: a pure function of what was read. It reads nothing itself.
 //!
 //! A transaction draws its number early and becomes visible late. Therefore each poll asks again from the oldest
 //! transaction on that was still running at the *previous* poll, and drops what it has told already. A cursor on the
@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::Head;
+use super::TenantHead;
 use crate::domain::{Epoch, Revision, TenantId};
 
 /// What of the change log has been seen.
@@ -17,7 +17,7 @@ pub struct ChangeCursor {
 
 #[derive(Debug, Clone)]
 struct Seen {
-    place: Place,
+    place: DatabaseHistory,
     /// The oldest transaction still running at the last poll.
     xmin: u64,
     /// The first transaction not begun at the last poll.
@@ -28,7 +28,7 @@ struct Seen {
 
 /// A history of a database: in another one, numbers mean something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct DatabaseHistory {
     /// Of the cluster and its timeline; empty if the role may not ask.
     pub system: String,
     /// What a restore begins anew.
@@ -42,7 +42,7 @@ pub struct Place {
 #[derive(Debug, Clone)]
 pub struct Moment {
     /// Where.
-    pub place: Place,
+    pub place: DatabaseHistory,
     /// The oldest transaction still running.
     pub xmin: u64,
     /// The first transaction not begun.
@@ -56,7 +56,7 @@ pub struct Moment {
 pub enum Poll {
     /// These tenants changed since the last poll (possibly named twice, never left out). The first poll of a cursor
     /// finds none: it only says from where on.
-    Changes(Vec<Head>),
+    Changes(Vec<TenantHead>),
     /// The database is another one than before, or was restored: everything must be compared.
     Discontinuity,
 }
@@ -83,7 +83,7 @@ impl ChangeCursor {
         let Moment { place, xmin, xmax, changes } = moment;
         let before = self.seen.take();
         let mut told = HashSet::with_capacity(changes.len());
-        let mut heads: Vec<Head> = Vec::new();
+        let mut heads: Vec<TenantHead> = Vec::new();
         for change in changes {
             let key = (change.tenant_id, change.revision);
             let known = before.as_ref().is_some_and(|seen| seen.told.contains(&key));
@@ -92,7 +92,7 @@ impl ChangeCursor {
                 continue;
             }
             let revision = (!change.is_deletion).then_some(change.revision);
-            let head = Head { tenant_id: change.tenant_id, revision };
+            let head = TenantHead { tenant_id: change.tenant_id, revision };
             match heads.last_mut() {
                 // By revision: the last one counts.
                 Some(last) if last.tenant_id == head.tenant_id => *last = head,
@@ -114,12 +114,13 @@ mod tests {
     fn moment(xmin: u64, xmax: u64, revisions: &[i64]) -> Moment {
         let change =
             |revision: &i64| LoggedChange { tenant_id: TENANT, revision: Revision(*revision), is_deletion: false };
-        let place = Place { system: String::new(), epoch: Epoch(uuid::Uuid::nil()), written_by: "1".to_owned() };
+        let place =
+            DatabaseHistory { system: String::new(), epoch: Epoch(uuid::Uuid::nil()), written_by: "1".to_owned() };
         Moment { place, xmin, xmax, changes: revisions.iter().map(change).collect() }
     }
 
     fn told(revision: i64) -> Poll {
-        Poll::Changes(vec![Head { tenant_id: TENANT, revision: Some(Revision(revision)) }])
+        Poll::Changes(vec![TenantHead { tenant_id: TENANT, revision: Some(Revision(revision)) }])
     }
 
     #[test]

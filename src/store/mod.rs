@@ -32,7 +32,7 @@ pub use change::ChangeTx;
 pub use changelog::ChangelogLine;
 pub use changes::Reconciler;
 pub use compatibility::SchemaMismatch;
-pub use cursor::{ChangeCursor, LoggedChange, Moment, Place, Poll};
+pub use cursor::{ChangeCursor, DatabaseHistory, LoggedChange, Moment, Poll};
 pub use error::Error;
 pub use listener::{Heard, Listener};
 pub use metrics::Metrics;
@@ -41,7 +41,7 @@ pub use pool::{PoolStatus, StoreOptions};
 pub use role::is_valid_name as is_valid_role_name;
 pub use rules::RuleFilter;
 pub use statement::Observer;
-pub use tenants::Head;
+pub use tenants::TenantHead;
 
 use std::time::Duration;
 

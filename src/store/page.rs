@@ -26,7 +26,7 @@ pub struct PageRequest {
     pub limit: u32,
 }
 
-/// Where a row stands in a list ordered by time and id.
+/// The position of a row in a list ordered by time and id.
 pub(super) type Moment = (DateTime<Utc>, Uuid);
 
 impl PageRequest {

@@ -89,7 +89,7 @@ impl Answers {
         let mut parts = self.ended.into_iter().skip(PREAMBLE);
         let Some(TenantRow(tenant)) = read(tenant, parts.next())?.pop() else { return Ok(None) };
         let missing = || Error::of(head, sqlx::Error::RowNotFound);
-        let Head { epoch, taken_at, schema, schema_version_max } =
+        let SchemaHead { epoch, taken_at, schema, schema_version_max } =
             read(head, parts.next())?.pop().ok_or_else(missing)?;
         let derived_fields = read(derived_fields, parts.next())?.into_iter().map(|DerivedFieldRow(field)| field);
         let rules = read(rules, parts.next())?.into_iter().map(|RuleRow(rule)| rule);
@@ -121,7 +121,7 @@ fn has_code(error: &sqlx::Error, code: &str) -> bool {
 
 /// Everything else of `tenant`. Either `tx` sees one moment, or it holds the tenant's lock.
 pub(super) async fn rest(tx: &mut TenantTx, tenant: Tenant) -> Result<Snapshot, Error> {
-    let Head { epoch, taken_at, schema, schema_version_max } = head(tx).await?;
+    let SchemaHead { epoch, taken_at, schema, schema_version_max } = head(tx).await?;
     Ok(Snapshot {
         tenant,
         epoch,
@@ -134,7 +134,7 @@ pub(super) async fn rest(tx: &mut TenantTx, tenant: Tenant) -> Result<Snapshot, 
 }
 
 /// What there is one of.
-struct Head {
+struct SchemaHead {
     epoch: Epoch,
     taken_at: DateTime<Utc>,
     schema: Option<Schema>,
@@ -146,12 +146,12 @@ const SELECT_HEAD: &str = "select i.epoch, now() as taken_at, s.version, s.defin
          (select max(version) from schemas where tenant_id = $1) as version_max
      from installation i left join schemas s on s.tenant_id = $1 and s.active";
 
-async fn head(tx: &mut TenantTx) -> Result<Head, Error> {
+async fn head(tx: &mut TenantTx) -> Result<SchemaHead, Error> {
     let query = sqlx::query_as(SELECT_HEAD).bind(tx.tenant.0);
     tx.optional(HEAD, query).await?.ok_or_else(|| Error::of(HEAD, sqlx::Error::RowNotFound))
 }
 
-impl FromRow<'_, PgRow> for Head {
+impl FromRow<'_, PgRow> for SchemaHead {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let is_there = row.try_get::<Option<i32>, _>("version")?.is_some();
         Ok(Self {

@@ -9,9 +9,9 @@ use crate::domain::{
     TenantId, TenantPatch, TenantScope, TenantStatus, Tier,
 };
 
-/// Where a tenant stands, as the change log tells.
+/// The revision of a tenant, from the change log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
+pub struct TenantHead {
     /// The tenant.
     pub tenant_id: TenantId,
     /// Its newest revision; `None` once it is deleted.
@@ -101,8 +101,8 @@ impl Store {
         Ok(tenant)
     }
 
-    /// Deletes a tenant and everything of it but its audit log, if it stands at a revision that `if_match` allows.
-    /// `Ok(None)`: there is none. `Ok(Some(Err(revision)))`: it stands at another revision.
+    /// Deletes a tenant and everything of it but its audit log, if it is at a revision that `if_match` allows.
+    /// `Ok(None)`: there is none. `Ok(Some(Err(revision)))`: it is at another revision.
     pub async fn delete_tenant(
         &self,
         scope: TenantScope,
@@ -196,7 +196,7 @@ impl Store {
 
     /// The revisions of those of these tenants that stand at another one than is said here, or of which none is said;
     /// those that are gone have none. Mostly none do, and the rest is not sent.
-    pub async fn heads_unlike(&self, tenants: &[(TenantId, Option<Revision>)]) -> Result<Vec<Head>, Error> {
+    pub async fn heads_unlike(&self, tenants: &[(TenantId, Option<Revision>)]) -> Result<Vec<TenantHead>, Error> {
         const OPERATION: &str = "compare revisions";
         let (ids, revisions): (Vec<uuid::Uuid>, Vec<Option<i64>>) =
             tenants.iter().map(|(tenant, revision)| (tenant.0, revision.map(|revision| revision.0))).unzip();
@@ -210,7 +210,8 @@ impl Store {
         let mut connection = self.loads.acquire(OPERATION).await?;
         let rows: Vec<(uuid::Uuid, Option<i64>)> =
             self.loads.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
-        let head = |(id, revision): (_, Option<_>)| Head { tenant_id: TenantId(id), revision: revision.map(Revision) };
+        let head =
+            |(id, revision): (_, Option<_>)| TenantHead { tenant_id: TenantId(id), revision: revision.map(Revision) };
         Ok(rows.into_iter().map(head).collect())
     }
 }

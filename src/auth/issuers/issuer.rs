@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{
     Error,
     claims::{self, Claims, Mapping},
-    key_set::{self, Keys},
+    key_set::{self, IssuerKeys},
     source::Source,
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(super) struct Issuer {
     mapping: Mapping,
     source: Source,
     pub(super) refresh_interval: Duration,
-    keys: ArcSwap<Keys>,
+    keys: ArcSwap<IssuerKeys>,
     /// When they were last looked at; held while they are.
     looked_at: Mutex<Option<Instant>>,
 }
@@ -81,7 +81,7 @@ impl Issuer {
     }
 
     /// Its keys as they were last seen.
-    pub fn keys(&self) -> Arc<Keys> {
+    pub fn keys(&self) -> Arc<IssuerKeys> {
         self.keys.load_full()
     }
 
@@ -106,7 +106,7 @@ impl Issuer {
 
     async fn look_now(&self, looked_at: &mut Option<Instant>) -> Result<bool, Error> {
         *looked_at = Some(Instant::now());
-        let keys = Keys::read(&self.source.read().await?, self.algorithm)?;
+        let keys = IssuerKeys::read(&self.source.read().await?, self.algorithm)?;
         let changed = keys != **self.keys.load();
         if changed {
             self.keys.store(Arc::new(keys));

@@ -17,7 +17,7 @@ const RSA_CHARS_MIN: usize = 342;
 
 /// Those keys of a set that tokens may be signed with.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(super) struct IssuerKeys {
     keys: HashMap<String, (Jwk, DecodingKey)>,
 }
 
@@ -26,7 +26,7 @@ struct Set {
     keys: Vec<Value>,
 }
 
-impl Keys {
+impl IssuerKeys {
     /// Reads a set (RFC 7517). Keys of other kinds, for other uses or without an id are left out: sets have those too.
     pub fn read(text: &[u8], algorithm: JwtAlgorithm) -> Result<Self, Error> {
         let set: Set = serde_json::from_slice(text).map_err(|error| Error::NoKeySet(error.to_string()))?;
@@ -52,7 +52,7 @@ impl Keys {
     }
 }
 
-impl PartialEq for Keys {
+impl PartialEq for IssuerKeys {
     fn eq(&self, other: &Self) -> bool {
         let same =
             |(id, (jwk, _)): (&String, &(Jwk, DecodingKey))| other.keys.get(id).is_some_and(|(key, _)| key == jwk);
@@ -93,8 +93,8 @@ mod tests {
     const X: &str = "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4";
     const Y: &str = "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM";
 
-    fn read(keys: &Value) -> Result<Keys, Error> {
-        Keys::read(json!({ "keys": keys }).to_string().as_bytes(), JwtAlgorithm::Es256)
+    fn read(keys: &Value) -> Result<IssuerKeys, Error> {
+        IssuerKeys::read(json!({ "keys": keys }).to_string().as_bytes(), JwtAlgorithm::Es256)
     }
 
     #[test]
@@ -122,11 +122,14 @@ mod tests {
     #[test]
     fn a_set_without_a_usable_key_is_refused() {
         for text in ["", "[]", "{}", r#"{"keys": {}}"#] {
-            assert!(matches!(Keys::read(text.as_bytes(), JwtAlgorithm::Es256), Err(Error::NoKeySet(_))), "{text}");
+            assert!(
+                matches!(IssuerKeys::read(text.as_bytes(), JwtAlgorithm::Es256), Err(Error::NoKeySet(_))),
+                "{text}"
+            );
         }
         let short = json!([{"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "short"}]);
         let text = json!({ "keys": short }).to_string();
-        assert!(matches!(Keys::read(text.as_bytes(), JwtAlgorithm::Rs256), Err(Error::NoKeys)));
+        assert!(matches!(IssuerKeys::read(text.as_bytes(), JwtAlgorithm::Rs256), Err(Error::NoKeys)));
         assert!(matches!(read(&json!([])), Err(Error::NoKeys)));
     }
 

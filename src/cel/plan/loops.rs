@@ -13,12 +13,12 @@ use crate::cel::{
 
 /// What a loop runs over.
 struct Source {
-    origin: Origin,
+    origin: ListSource,
     range: Range,
 }
 
 /// Where a loop's list or map comes from.
-enum Origin {
+enum ListSource {
     Place(Place),
     Step(Step),
 }
@@ -36,11 +36,11 @@ impl Source {
     fn visit<R>(&self, run: &Run<'_>, work: impl FnOnce(Items<'_>) -> Result<R, Fault>) -> Result<R, Fault> {
         let made;
         let value = match &self.origin {
-            Origin::Place(place) => match place.peek(run) {
+            ListSource::Place(place) => match place.peek(run) {
                 Some(value) => value,
                 None => place.read(run).map_err(|fault| fault.at(self.range))?,
             },
-            Origin::Step(step) => {
+            ListSource::Step(step) => {
                 made = step(run)?;
                 &made
             }
@@ -132,8 +132,8 @@ impl Planner {
 
     fn source(self, node: &Checked) -> Source {
         let origin = match Place::of(node) {
-            Some(place) if !self.is_traced => Origin::Place(place),
-            _ => Origin::Step(self.value(node)),
+            Some(place) if !self.is_traced => ListSource::Place(place),
+            _ => ListSource::Step(self.value(node)),
         };
         Source { origin, range: node.range }
     }

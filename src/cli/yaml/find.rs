@@ -8,7 +8,7 @@ use std::{fmt, ops::Range};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{Step, place_of, scalar, value_at, without_mark};
+use super::{YamlStep, place_of, scalar, value_at, without_mark};
 use crate::domain::quote::{child_path, element_path};
 
 /// A value in the text.
@@ -25,7 +25,7 @@ pub(in crate::cli) fn find(text: &str, document: &Value, path: &str, wants_key: 
     let mut steps = resolve(document, path);
     while !steps.is_empty() {
         let value = value_at(document, &steps)?;
-        let points_at_key = matches!(steps.last(), Some(Step::Key(_)))
+        let points_at_key = matches!(steps.last(), Some(YamlStep::Key(_)))
             && (wants_key || matches!(value, Value::Object(_) | Value::Array(_) | Value::Null));
         if let Some(found) = find_at(text, value, &steps, points_at_key) {
             return Some(found);
@@ -40,12 +40,12 @@ pub(in crate::cli) fn text_at<'a>(document: &'a Value, path: &str) -> Option<&'a
     value_at(document, &resolve(document, path))?.as_str()
 }
 
-fn find_at(text: &str, value: &Value, steps: &[Step], points_at_key: bool) -> Option<Found> {
+fn find_at(text: &str, value: &Value, steps: &[YamlStep], points_at_key: bool) -> Option<Found> {
     let seed = Walk { steps, points_at_key };
     let error = seed.deserialize(serde_yaml_ng::Deserializer::from_str(without_mark(text))).err()?;
     let begin = place_of(&error, text)?;
     let word = match (steps.last(), value) {
-        (Some(Step::Key(key)), _) if points_at_key => Some(key),
+        (Some(YamlStep::Key(key)), _) if points_at_key => Some(key),
         (_, Value::String(word)) => Some(word),
         _ => None,
     };
@@ -58,7 +58,7 @@ fn find_at(text: &str, value: &Value, steps: &[Step], points_at_key: bool) -> Op
 }
 
 /// The steps of a path, as far as there are values for them.
-fn resolve(document: &Value, path: &str) -> Vec<Step> {
+fn resolve(document: &Value, path: &str) -> Vec<YamlStep> {
     let rooted = if path.is_empty() || path.starts_with('[') { path.to_owned() } else { format!(".{path}") };
     let (mut rest, mut value, mut steps) = (rooted.as_str(), document, Vec::new());
     while !rest.is_empty() {
@@ -69,17 +69,17 @@ fn resolve(document: &Value, path: &str) -> Vec<Step> {
     steps
 }
 
-fn next_step<'a, 'p>(value: &'a Value, path: &'p str) -> Option<(Step, &'a Value, &'p str)> {
+fn next_step<'a, 'p>(value: &'a Value, path: &'p str) -> Option<(YamlStep, &'a Value, &'p str)> {
     let after = |step: &str| path.strip_prefix(step).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
     match value {
         Value::Object(map) => map.iter().find_map(|(key, inner)| {
             let rest = after(&child_path("", key))?;
-            Some((Step::Key(key.clone()), inner, rest))
+            Some((YamlStep::Key(key.clone()), inner, rest))
         }),
         Value::Array(elements) => {
             let (digits, _) = path.strip_prefix('[')?.split_once(']')?;
             let index: usize = digits.parse().ok()?;
-            Some((Step::Element(index), elements.get(index)?, after(&element_path("", index))?))
+            Some((YamlStep::Element(index), elements.get(index)?, after(&element_path("", index))?))
         }
         _ => None,
     }
@@ -87,7 +87,7 @@ fn next_step<'a, 'p>(value: &'a Value, path: &'p str) -> Option<(Step, &'a Value
 
 /// Walks to a value, and fails there.
 struct Walk<'a> {
-    steps: &'a [Step],
+    steps: &'a [YamlStep],
     points_at_key: bool,
 }
 
@@ -108,7 +108,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        let Some((Step::Element(index), steps)) = self.steps.split_first() else {
+        let Some((YamlStep::Element(index), steps)) = self.steps.split_first() else {
             return Err(A::Error::custom("found"));
         };
         for _ in 0..*index {
@@ -119,7 +119,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        let Some((Step::Key(wanted), steps)) = self.steps.split_first() else {
+        let Some((YamlStep::Key(wanted), steps)) = self.steps.split_first() else {
             return Err(A::Error::custom("found"));
         };
         let fails = self.points_at_key && steps.is_empty();

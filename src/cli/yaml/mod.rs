@@ -27,7 +27,7 @@ pub(super) struct Malformed {
 
 /// One step from a value to a value inside of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+enum YamlStep {
     Key(String),
     Element(usize),
 }
@@ -44,9 +44,9 @@ fn without_mark(text: &str) -> &str {
 }
 
 /// The value at the end of `steps`.
-fn value_at<'a>(document: &'a Value, steps: &[Step]) -> Option<&'a Value> {
+fn value_at<'a>(document: &'a Value, steps: &[YamlStep]) -> Option<&'a Value> {
     steps.iter().try_fold(document, |value, step| match step {
-        Step::Key(key) => value.get(key),
-        Step::Element(index) => value.get(index),
+        YamlStep::Key(key) => value.get(key),
+        YamlStep::Element(index) => value.get(index),
     })
 }

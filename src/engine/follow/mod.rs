@@ -21,7 +21,7 @@ use self::catch_up::Schedule;
 use crate::{
     domain::Revision,
     engine::{resident::hints::Want, shared::Shared},
-    store::{self, ChangeCursor, Head, Heard, Listener, Poll, Reconciler},
+    store::{self, ChangeCursor, Heard, Listener, Poll, Reconciler, TenantHead},
 };
 
 /// How long one question may take: with the interval and a load it stays below the bound of 2 s.
@@ -171,7 +171,7 @@ async fn compare_all(shared: &Shared) -> Result<(), store::Error> {
 }
 
 /// Passes on what a head hints at, as `judge` says from what is stored and what is served.
-fn look_into(shared: &Shared, head: Head, judge: fn(Option<Revision>, Option<Revision>) -> Option<Want>) {
+fn look_into(shared: &Shared, head: TenantHead, judge: fn(Option<Revision>, Option<Revision>) -> Option<Want>) {
     let Some(entry) = shared.registry.entry(head.tenant_id) else { return };
     let served = entry.revision();
     let Some(want) = judge(head.revision, served) else { return };

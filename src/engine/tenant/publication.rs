@@ -5,7 +5,7 @@ use crate::{
     ruleset::RuleSet,
 };
 
-/// Where a rule set stands. Revisions count within one history of the database; after a restore another one begins.
+/// The version of a rule set. Revisions count within one history of the database; after a restore another one begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     /// The history.

@@ -19,7 +19,7 @@ use crate::{
         response::{self, List, Revised, RevisedList},
     },
     json::present,
-    ruleset::Outcome,
+    ruleset::ChangeOutcome,
     store::PageRequest,
 };
 
@@ -140,7 +140,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Error> {
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = state.engine.change(tenant, Change::CreateDerivedField(body.draft()?), options).await?;
-    let Outcome::DerivedField(id) = changed.amendment.outcome else { return Err(derived_field_not_found()) };
+    let ChangeOutcome::DerivedField(id) = changed.amendment.outcome else { return Err(derived_field_not_found()) };
     let field = written(changed, id)?;
     response::created(format!("/api/v1/tenants/{tenant}/derived-fields/{id}"), field.revision, &field)
 }

@@ -20,7 +20,7 @@ use crate::{
         query::{Given, PageQuery, Parameters, Query},
         response::{self, List, Revised, RevisedList},
     },
-    ruleset::{Cost, Outcome},
+    ruleset::{ChangeOutcome, Cost},
     store::{PageRequest, RuleFilter},
 };
 
@@ -156,7 +156,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft("").map_err(Error::invalid)?;
     let changed = state.engine.change(tenant, Change::CreateRule(draft), options(author, if_match)).await?;
-    let Outcome::Rule(id) = changed.amendment.outcome else { return Err(rule_not_found()) };
+    let ChangeOutcome::Rule(id) = changed.amendment.outcome else { return Err(rule_not_found()) };
     let rule = written(changed, id)?;
     response::created(format!("/api/v1/tenants/{tenant}/rules/{id}"), rule.revision, &rule)
 }

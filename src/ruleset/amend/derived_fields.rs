@@ -1,6 +1,6 @@
 //! Changes of derived fields.
 
-use super::{Draft, Outcome, Refusal, draft::Target, text::description_error};
+use super::{ChangeOutcome, Draft, Refusal, draft::Target, text::description_error};
 use crate::{
     config::limits,
     domain::{DerivedField, DerivedFieldDraft, DerivedFieldId, DerivedFieldPatch, field_name_error},
@@ -19,7 +19,7 @@ pub(super) fn create(draft: &mut Draft, new: &DerivedFieldDraft) -> Result<(), R
     let id = DerivedFieldId::generate();
     check_name(draft, id, &new.name)?;
     draft.details.extend(description_error(new.description.as_deref(), "description"));
-    draft.outcome = Outcome::DerivedField(id);
+    draft.outcome = ChangeOutcome::DerivedField(id);
     let now = draft.after.taken_at;
     draft.after.derived_fields.push(DerivedField {
         id,
@@ -46,7 +46,7 @@ pub(super) fn patch(draft: &mut Draft, id: DerivedFieldId, patch: &DerivedFieldP
     if let Some(description) = &patch.description {
         draft.details.extend(description_error(description.as_deref(), "description"));
     }
-    draft.outcome = Outcome::DerivedField(id);
+    draft.outcome = ChangeOutcome::DerivedField(id);
     let field = draft.derived_field(id).ok_or(Refusal::NotFound(KIND))?;
     if let Some(name) = &patch.name {
         field.name.clone_from(name);
@@ -70,7 +70,7 @@ pub(super) fn patch(draft: &mut Draft, id: DerivedFieldId, patch: &DerivedFieldP
 pub(super) fn delete(draft: &mut Draft, id: DerivedFieldId) -> Result<(), Refusal> {
     draft.derived_field(id).ok_or(Refusal::NotFound(KIND))?;
     draft.after.derived_fields.retain(|field| field.id != id);
-    draft.outcome = Outcome::Deleted;
+    draft.outcome = ChangeOutcome::Deleted;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A change being drafted: the snapshot as it would be, and what must be looked at before it may be.
 
-use super::{Outcome, text};
+use super::{ChangeOutcome, text};
 use crate::{
     domain::{DerivedField, DerivedFieldId, Rule, RuleId, Snapshot, TenantPatch},
     error::Detail,
@@ -11,7 +11,7 @@ pub(super) struct Draft {
     /// The snapshot as it would be; times of changed rows and the revision are not in it yet.
     pub after: Snapshot,
     /// What the change is about.
-    pub outcome: Outcome,
+    pub outcome: ChangeOutcome,
     /// The expressions that the change writes: wrong, they make the change invalid.
     pub written: Vec<Written>,
     /// What is wrong with the input beside its expressions.
@@ -42,7 +42,7 @@ impl Draft {
     pub fn of(snapshot: &Snapshot) -> Self {
         Self {
             after: snapshot.clone(),
-            outcome: Outcome::Tenant,
+            outcome: ChangeOutcome::Tenant,
             written: Vec::new(),
             details: Vec::new(),
             schema_action: None,

@@ -38,7 +38,7 @@ pub struct Amendment {
     /// Everything of the tenant afterwards, except the revision, which the database counts.
     pub after: Snapshot,
     /// What the change was about, to be answered.
-    pub outcome: Outcome,
+    pub outcome: ChangeOutcome,
     /// What it would break, deactivated by it.
     pub deactivated: Vec<Broken>,
     /// What earlier changes of the schema deactivated, activated again by it.
@@ -96,7 +96,7 @@ pub struct ChangelogEntry {
 
 /// What a change was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ChangeOutcome {
     /// The tenant itself.
     Tenant,
     /// The schema in use.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Draft, Outcome, Refusal,
+    ChangeOutcome, Draft, Refusal,
     draft::Target,
     text::{description_error, tag_errors},
 };
@@ -26,7 +26,7 @@ pub(super) fn create(draft: &mut Draft, new: &RuleDraft) -> Result<(), Refusal> 
     }
     let id = RuleId::generate();
     refuse_taken_name(draft, id, new.name.as_str())?;
-    draft.outcome = Outcome::Rule(id);
+    draft.outcome = ChangeOutcome::Rule(id);
     insert(draft, id, new, "");
     Ok(())
 }
@@ -35,7 +35,7 @@ pub(super) fn create(draft: &mut Draft, new: &RuleDraft) -> Result<(), Refusal> 
 pub(super) fn replace(draft: &mut Draft, id: RuleId, new: &RuleDraft) -> Result<(), Refusal> {
     draft.rule(id).ok_or(Refusal::NotFound(KIND))?;
     refuse_taken_name(draft, id, new.name.as_str())?;
-    draft.outcome = Outcome::Rule(id);
+    draft.outcome = ChangeOutcome::Rule(id);
     overwrite(draft, id, new, "");
     Ok(())
 }
@@ -52,7 +52,7 @@ pub(super) fn patch(draft: &mut Draft, id: RuleId, patch: &RulePatch) -> Result<
     if let Some(tags) = &patch.tags {
         draft.details.extend(tag_errors(tags, "tags"));
     }
-    draft.outcome = Outcome::Rule(id);
+    draft.outcome = ChangeOutcome::Rule(id);
     let after = Rule {
         name: patch.name.clone().unwrap_or(before.name),
         expression: patch.expression.clone().unwrap_or_else(|| before.expression.clone()),
@@ -73,7 +73,7 @@ pub(super) fn patch(draft: &mut Draft, id: RuleId, patch: &RulePatch) -> Result<
 pub(super) fn delete(draft: &mut Draft, id: RuleId) -> Result<(), Refusal> {
     draft.rule(id).ok_or(Refusal::NotFound(KIND))?;
     draft.after.rules.retain(|rule| rule.id != id);
-    draft.outcome = Outcome::Deleted;
+    draft.outcome = ChangeOutcome::Deleted;
     Ok(())
 }
 
@@ -87,7 +87,7 @@ pub(super) fn replace_all(draft: &mut Draft, new: &[RuleDraft]) -> Result<(), Re
     if !repeated.is_empty() {
         return Err(Refusal::NamesRepeated(repeated));
     }
-    draft.outcome = Outcome::Rules;
+    draft.outcome = ChangeOutcome::Rules;
     let named: HashMap<&str, usize> = new.iter().enumerate().map(|(index, rule)| (rule.name.as_str(), index)).collect();
     draft.after.rules.retain(|rule| named.contains_key(rule.name.as_str()));
     let kept: HashMap<String, RuleId> =

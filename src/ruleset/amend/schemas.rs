@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{Draft, Outcome, Refusal};
+use super::{ChangeOutcome, Draft, Refusal};
 use crate::{
     domain::{ChangeOptions, Schema, SchemaDefinition, SchemaVersion, Snapshot},
     error::Subject,
@@ -55,7 +55,7 @@ pub(super) fn create(draft: &mut Draft, definition: &SchemaDefinition) -> Result
 
 /// The next schema, or the first.
 pub(super) fn put(draft: &mut Draft, definition: &SchemaDefinition, options: &ChangeOptions) -> Result<(), Refusal> {
-    draft.outcome = Outcome::Schema;
+    draft.outcome = ChangeOutcome::Schema;
     reactivate(draft, options);
     if draft.after.schema.as_ref().is_some_and(|schema| *schema.definition == *definition) {
         return Ok(());
@@ -67,7 +67,7 @@ pub(super) fn put(draft: &mut Draft, definition: &SchemaDefinition, options: &Ch
 
 /// An older schema again.
 pub(super) fn activate(draft: &mut Draft, schema: &Schema, options: &ChangeOptions) -> Result<(), Refusal> {
-    draft.outcome = Outcome::Schema;
+    draft.outcome = ChangeOutcome::Schema;
     reactivate(draft, options);
     if draft.after.schema.as_ref().is_some_and(|active| active.version == schema.version) {
         return Ok(());
@@ -88,7 +88,7 @@ fn refuse_breaking_callers(draft: &Draft, next: &SchemaDefinition, options: &Cha
 
 fn install_next(draft: &mut Draft, definition: &SchemaDefinition) {
     let version = SchemaVersion(draft.after.schema_version_max.map_or(1, |newest| newest.0.saturating_add(1)));
-    draft.outcome = Outcome::Schema;
+    draft.outcome = ChangeOutcome::Schema;
     draft.schema_action = Some(if draft.after.schema.is_some() { "update" } else { "create" });
     draft.after.schema_version_max = Some(version);
     draft.after.schema = Some(Schema {

@@ -4,7 +4,7 @@
 
 use chrono::TimeDelta;
 
-/// Nanoseconds of each unit. A unit that begins another one stands after it.
+/// Nanoseconds of each unit. A unit that begins another one comes after it.
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),

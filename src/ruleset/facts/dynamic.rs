@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    keys::Keys,
-    place::Place,
+    keys::SeenKeys,
+    place::FactPath,
     reader::Reader,
     scalar::Number,
     scanner::{Malformed, Read},
@@ -18,7 +18,7 @@ use crate::{
 impl Reader<'_> {
     /// Any JSON that keeps to `bounds`, with `around` lists and maps around it that count. Whole numbers become `int`
     /// (`uint` where they are too great), others `double`.
-    pub(super) fn any(&mut self, bounds: &Bounds, place: &Place, around: u64) -> Read<Value> {
+    pub(super) fn any(&mut self, bounds: &Bounds, place: &FactPath, around: u64) -> Read<Value> {
         if self.is_too_deep(place) {
             return self.scanner.skip().map(|()| Value::Null);
         }
@@ -47,14 +47,14 @@ impl Reader<'_> {
         }
     }
 
-    fn keep_to_length(&mut self, bounds: &Bounds, place: &Place, text: &str) {
+    fn keep_to_length(&mut self, bounds: &Bounds, place: &FactPath, text: &str) {
         let Some(most) = bounds.max_length else { return };
         if text.len() as u64 > most && text.chars().count() as u64 > most {
             self.notes.wrong(place, "too_long", format_args!("has at most {most} characters"));
         }
     }
 
-    fn any_list(&mut self, bounds: &Bounds, place: &Place, around: u64) -> Read<Value> {
+    fn any_list(&mut self, bounds: &Bounds, place: &FactPath, around: u64) -> Read<Value> {
         let mut values = Vec::new();
         if !self.begin_list(place)? {
             return Ok(Value::list(values));
@@ -74,7 +74,7 @@ impl Reader<'_> {
         Ok(Value::list(values))
     }
 
-    fn any_map(&mut self, bounds: &Bounds, place: &Place, around: u64) -> Read<Value> {
+    fn any_map(&mut self, bounds: &Bounds, place: &FactPath, around: u64) -> Read<Value> {
         let mut map = MapValue::default();
         let most = bounds.max_items.unwrap_or(u64::MAX);
         let mut is_open = self.begin_object(place)?;
@@ -99,7 +99,7 @@ impl Reader<'_> {
     }
 
     /// Looks at any JSON: it must not be too deep, nor have a key twice in an object.
-    pub(super) fn pass(&mut self, place: &Place) -> Read<()> {
+    pub(super) fn pass(&mut self, place: &FactPath) -> Read<()> {
         if self.is_too_deep(place) {
             return self.scanner.skip();
         }
@@ -115,7 +115,7 @@ impl Reader<'_> {
         }
     }
 
-    fn pass_list(&mut self, place: &Place) -> Read<()> {
+    fn pass_list(&mut self, place: &FactPath) -> Read<()> {
         let mut is_open = self.begin_list(place)?;
         for index in 0.. {
             if !is_open {
@@ -127,8 +127,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn pass_map(&mut self, place: &Place) -> Read<()> {
-        let mut keys = Keys::default();
+    fn pass_map(&mut self, place: &FactPath) -> Read<()> {
+        let mut keys = SeenKeys::default();
         let mut is_open = self.begin_object(place)?;
         while is_open {
             let key = self.scanner.string()?;

@@ -7,13 +7,13 @@ const KEYS_FEW: usize = 16;
 
 /// Keys that were seen.
 #[derive(Debug, Default)]
-pub(super) struct Keys<'j> {
+pub(super) struct SeenKeys<'j> {
     few: Vec<Cow<'j, str>>,
     /// Made when it is needed: few objects have so many, and its hashes are seeded.
     many: Option<HashSet<Cow<'j, str>>>,
 }
 
-impl<'j> Keys<'j> {
+impl<'j> SeenKeys<'j> {
     pub fn len(&self) -> usize {
         self.few.len() + self.many.as_ref().map_or(0, HashSet::len)
     }

@@ -25,7 +25,7 @@ use crate::{
 };
 use layout::{Inner, Node, Shape};
 use notes::Notes;
-use place::Place;
+use place::FactPath;
 use reader::Reader;
 use scanner::{Read, Scanner};
 
@@ -90,7 +90,7 @@ impl Layout {
         let read = match reader.scanner.peek() {
             Some(b'{') => self.read_object(&mut reader, &mut activation),
             _ => {
-                reader.notes.wrong_as(&Place::root(), "type_mismatch", "are an object", "{\"age\": 25}");
+                reader.notes.wrong_as(&FactPath::root(), "type_mismatch", "are an object", "{\"age\": 25}");
                 reader.scanner.skip()
             }
         };
@@ -107,7 +107,7 @@ impl Layout {
     /// Reads the outermost object. In that of a schema with one object its fields stand in it, or under its name: that
     /// is so if the name is the only key, its value is an object, and no field bears it.
     fn read_object(&self, reader: &mut Reader, activation: &mut Activation) -> Read<()> {
-        let place = Place::root();
+        let place = FactPath::root();
         let ([Node { field, inner: Inner::Object(shape) }], [slots]) = (&*self.objects.nodes, &*self.slots) else {
             return self.read_objects(reader, activation);
         };
@@ -135,9 +135,9 @@ impl Layout {
         read_fields(reader, activation, shape, slots, &place)
     }
 
-    /// Reads the outermost object of a schema with several: each stands under its name.
+    /// Reads the outermost object of a schema with several: each is a field of that name.
     fn read_objects(&self, reader: &mut Reader, activation: &mut Activation) -> Read<()> {
-        reader.fields(&self.objects, &Place::root(), &mut |reader, position, node, place| match (
+        reader.fields(&self.objects, &FactPath::root(), &mut |reader, position, node, place| match (
             &node.inner,
             self.slots.get(position),
             reader.scanner.peek(),
@@ -156,7 +156,7 @@ fn read_fields(
     activation: &mut Activation,
     shape: &Shape,
     slots: &[Slot],
-    place: &Place,
+    place: &FactPath,
 ) -> Read<()> {
     reader.fields(shape, place, &mut |reader, position, node, place| {
         let (Some(value), Some(slot)) = (reader.value(node, place)?, slots.get(position)) else { return Ok(false) };
@@ -169,7 +169,7 @@ fn read_fields(
 fn malformed(scanner: &Scanner) -> Detail {
     let (line, column) = scanner.position();
     let message = format!("this is not JSON, line {line} column {column}");
-    Detail::new("malformed_json", message).at(Place::root().path())
+    Detail::new("malformed_json", message).at(FactPath::root().path())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{UnknownFacts, place::Place};
+use super::{UnknownFacts, place::FactPath};
 use crate::{
     config::{limits, nearest},
     error::Detail,
@@ -33,13 +33,13 @@ impl Notes {
 
     /// Notes a mistake at a place.
     #[cold]
-    pub fn mistake(&mut self, place: &Place, code: &'static str, message: impl Into<String>) {
+    pub fn mistake(&mut self, place: &FactPath, code: &'static str, message: impl Into<String>) {
         self.note(|| Detail::new(code, message).at(place.path()));
     }
 
     /// Notes what is wrong with what stands at a place: `is required`, of which the message begins with the place.
     #[cold]
-    pub fn wrong(&mut self, place: &Place, code: &'static str, problem: impl Display) {
+    pub fn wrong(&mut self, place: &FactPath, code: &'static str, problem: impl Display) {
         self.note(|| {
             let path = place.path();
             Detail::new(code, format!("`{path}` {problem}")).at(path)
@@ -48,7 +48,7 @@ impl Notes {
 
     /// The same, with what would be right.
     #[cold]
-    pub fn wrong_as(&mut self, place: &Place, code: &'static str, problem: impl Display, hint: &str) {
+    pub fn wrong_as(&mut self, place: &FactPath, code: &'static str, problem: impl Display, hint: &str) {
         self.note(|| {
             let path = place.path();
             Detail::new(code, format!("`{path}` {problem}")).at(path).hint(hint)
@@ -57,7 +57,7 @@ impl Notes {
 
     /// Notes a fact that the schema does not know, where it knows `names`.
     #[cold]
-    pub fn unknown<'n>(&mut self, place: &Place, names: impl Iterator<Item = &'n str>) {
+    pub fn unknown<'n>(&mut self, place: &FactPath, names: impl Iterator<Item = &'n str>) {
         match self.policy {
             UnknownFacts::Refuse => {
                 let meant = place.last_key().filter(|_| self.hints < HINTS_MAX).and_then(|key| nearest(key, names));

@@ -4,9 +4,9 @@ use crate::domain::quote::{child_path, element_path};
 
 /// A place, as a step from the one around it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    parent: Option<&'a Place<'a>>,
-    step: Step<'a>,
+pub(super) struct FactPath<'a> {
+    parent: Option<&'a FactPath<'a>>,
+    step: FactStep<'a>,
     /// Levels of JSON around it.
     pub depth: usize,
     /// Whether it or anything around it is sensitive: neither its value nor the keys inside may be shown.
@@ -14,7 +14,7 @@ pub(super) struct Place<'a> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step<'a> {
+enum FactStep<'a> {
     Root,
     /// A name that the schema knows.
     Field(&'a str),
@@ -23,27 +23,27 @@ enum Step<'a> {
     Element(usize),
 }
 
-impl<'a> Place<'a> {
+impl<'a> FactPath<'a> {
     /// Where facts begin.
     pub fn root() -> Self {
-        Self { parent: None, step: Step::Root, depth: 1, sensitive: false }
+        Self { parent: None, step: FactStep::Root, depth: 1, sensitive: false }
     }
 
     /// A field that the schema knows.
     pub fn field(&'a self, name: &'a str, sensitive: bool) -> Self {
         let sensitive = self.sensitive || sensitive;
-        Self { parent: Some(self), step: Step::Field(name), depth: self.depth + 1, sensitive }
+        Self { parent: Some(self), step: FactStep::Field(name), depth: self.depth + 1, sensitive }
     }
 
     /// What stands under a name that the schema does not know.
     pub fn key(&'a self, name: &'a str) -> Self {
-        Self { parent: Some(self), step: Step::Key(name), depth: self.depth + 1, sensitive: self.sensitive }
+        Self { parent: Some(self), step: FactStep::Key(name), depth: self.depth + 1, sensitive: self.sensitive }
     }
 
     /// An element of a list; `sensitive` is what the schema says of the elements.
     pub fn element(&'a self, index: usize, sensitive: bool) -> Self {
         let sensitive = self.sensitive || sensitive;
-        Self { parent: Some(self), step: Step::Element(index), depth: self.depth + 1, sensitive }
+        Self { parent: Some(self), step: FactStep::Element(index), depth: self.depth + 1, sensitive }
     }
 
     /// The same place, sensitive if the schema says so of what stands there.
@@ -56,24 +56,24 @@ impl<'a> Place<'a> {
         let Some(parent) = self.parent else { return "facts".to_owned() };
         let path = parent.path();
         match self.step {
-            Step::Root => path,
-            Step::Field(name) => child_path(&path, name),
-            Step::Key(_) if parent.sensitive => format!("{path}[…]"),
-            Step::Key(name) => child_path(&path, name),
-            Step::Element(index) => element_path(&path, index),
+            FactStep::Root => path,
+            FactStep::Field(name) => child_path(&path, name),
+            FactStep::Key(_) if parent.sensitive => format!("{path}[…]"),
+            FactStep::Key(name) => child_path(&path, name),
+            FactStep::Element(index) => element_path(&path, index),
         }
     }
 
     /// The name that came with the facts, if this is the place of one and it may be shown.
     pub fn last_key(&self) -> Option<&'a str> {
         match self.step {
-            Step::Key(name) if !self.sensitive => Some(name),
+            FactStep::Key(name) if !self.sensitive => Some(name),
             _ => None,
         }
     }
 
     /// The path of the field `name` beside this place.
     pub fn sibling_path(&self, name: &str) -> String {
-        child_path(&self.parent.map(Place::path).unwrap_or_default(), name)
+        child_path(&self.parent.map(FactPath::path).unwrap_or_default(), name)
     }
 }

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use super::{
-    keys::Keys,
+    keys::SeenKeys,
     layout::{Inner, Node, Shape},
     marks::Marks,
     notes::Notes,
-    place::Place,
+    place::FactPath,
     scalar::{mismatch, read_bool, read_number, read_text},
     scanner::{Malformed, Read, Scanner},
 };
@@ -30,14 +30,14 @@ pub(super) struct Reader<'j> {
 impl Reader<'_> {
     /// Takes the `{` that comes next; whether there are entries.
     #[inline]
-    pub fn begin_object(&mut self, place: &Place) -> Read<bool> {
+    pub fn begin_object(&mut self, place: &FactPath) -> Read<bool> {
         self.depth = self.depth.max(place.depth);
         self.scanner.expect(b'{')?;
         Ok(!self.scanner.eat(b'}'))
     }
 
     /// Takes the `[` that comes next; whether there are elements.
-    pub fn begin_list(&mut self, place: &Place) -> Read<bool> {
+    pub fn begin_list(&mut self, place: &FactPath) -> Read<bool> {
         self.depth = self.depth.max(place.depth);
         self.scanner.expect(b'[')?;
         Ok(!self.scanner.eat(b']'))
@@ -45,7 +45,7 @@ impl Reader<'_> {
 
     /// Whether JSON nests deeper than it may, which is noted.
     #[inline]
-    pub fn is_too_deep(&mut self, place: &Place) -> bool {
+    pub fn is_too_deep(&mut self, place: &FactPath) -> bool {
         let is_too_deep = place.depth > limits::JSON_DEPTH_MAX;
         if is_too_deep {
             self.note_depth(place);
@@ -54,13 +54,13 @@ impl Reader<'_> {
     }
 
     #[cold]
-    fn note_depth(&mut self, place: &Place) {
+    fn note_depth(&mut self, place: &FactPath) {
         let message = format!("JSON nests at most {} levels deep", limits::JSON_DEPTH_MAX);
         self.notes.mistake(place, "too_deep", message);
     }
 
     /// The value of a field; `None` if it counts as missing, or is wrong.
-    pub fn value(&mut self, node: &Node, place: &Place) -> Read<Option<Value>> {
+    pub fn value(&mut self, node: &Node, place: &FactPath) -> Read<Option<Value>> {
         let field = &node.field;
         if self.is_too_deep(place) {
             return self.scanner.skip().map(|()| None);
@@ -100,12 +100,12 @@ impl Reader<'_> {
     }
 
     #[cold]
-    fn unfit(&mut self, field: &Field, place: &Place, found: &str) -> Read<Option<Value>> {
+    fn unfit(&mut self, field: &Field, place: &FactPath, found: &str) -> Read<Option<Value>> {
         mismatch(field, place, &mut self.notes, found);
         self.scanner.skip().map(|()| None)
     }
 
-    fn list(&mut self, field: &Field, items: &Node, place: &Place) -> Read<Value> {
+    fn list(&mut self, field: &Field, items: &Node, place: &FactPath) -> Read<Value> {
         let most = field.items_max();
         let mut values = Vec::new();
         if !self.begin_list(place)? {
@@ -133,9 +133,9 @@ impl Reader<'_> {
         Ok(Value::list(values))
     }
 
-    fn map(&mut self, field: &Field, values: &Node, place: &Place) -> Read<Value> {
+    fn map(&mut self, field: &Field, values: &Node, place: &FactPath) -> Read<Value> {
         let most = field.items_max();
-        let mut keys = Keys::default();
+        let mut keys = SeenKeys::default();
         let mut map = MapValue::default();
         let mut is_open = self.begin_object(place)?;
         while is_open {
@@ -161,7 +161,7 @@ impl Reader<'_> {
         Ok(Value::Map(Arc::new(map)))
     }
 
-    fn object(&mut self, shape: &Shape, place: &Place) -> Read<Value> {
+    fn object(&mut self, shape: &Shape, place: &FactPath) -> Read<Value> {
         let mut fields = Vec::with_capacity(shape.nodes.len());
         fields.resize_with(shape.nodes.len(), || None);
         self.fields(shape, place, &mut |reader, position, node, place| {
@@ -180,11 +180,11 @@ impl Reader<'_> {
     pub fn fields(
         &mut self,
         shape: &Shape,
-        place: &Place,
-        fill: &mut impl FnMut(&mut Self, usize, &Node, &Place) -> Read<bool>,
+        place: &FactPath,
+        fill: &mut impl FnMut(&mut Self, usize, &Node, &FactPath) -> Read<bool>,
     ) -> Read<()> {
         let mut seen = Marks::default();
-        let mut strange = Keys::default();
+        let mut strange = SeenKeys::default();
         let mut before = None;
         let mut is_open = self.begin_object(place)?;
         while is_open {
@@ -222,7 +222,7 @@ impl Reader<'_> {
 
     /// A fact that no field is named like; its key was read.
     #[cold]
-    fn strange(&mut self, shape: &Shape, place: &Place, is_new: bool) -> Read<()> {
+    fn strange(&mut self, shape: &Shape, place: &FactPath, is_new: bool) -> Read<()> {
         if is_new {
             self.notes.unknown(place, shape.nodes.iter().map(|node| node.field.name.as_str()));
         } else {
@@ -233,7 +233,7 @@ impl Reader<'_> {
     }
 
     #[cold]
-    fn require_missing(&mut self, shape: &Shape, place: &Place, seen: &Marks) {
+    fn require_missing(&mut self, shape: &Shape, place: &FactPath, seen: &Marks) {
         for (position, node) in shape.nodes.iter().enumerate() {
             if node.field.required && !seen.has(position) {
                 require(&place.field(&node.field.name, false), &mut self.notes);
@@ -243,6 +243,6 @@ impl Reader<'_> {
 }
 
 /// Notes that a required field is missing.
-fn require(place: &Place, notes: &mut Notes) {
+fn require(place: &FactPath, notes: &mut Notes) {
     notes.wrong(place, "required_missing", "is required");
 }

@@ -12,7 +12,7 @@ use base64::{
 };
 use serde_json::Value as Json;
 
-use super::{duration::parse_duration, notes::Notes, place::Place};
+use super::{duration::parse_duration, notes::Notes, place::FactPath};
 use crate::{
     cel::Value,
     domain::{self, Field, FieldType, quote::shown_value},
@@ -70,7 +70,7 @@ impl Number {
 
 /// Notes that `found` stands where the schema wants something else.
 #[cold]
-pub(super) fn mismatch(field: &Field, place: &Place, notes: &mut Notes, found: &str) {
+pub(super) fn mismatch(field: &Field, place: &FactPath, notes: &mut Notes, found: &str) {
     let expected = match &field.field_type {
         FieldType::Bytes => "bytes, written as a string of base64".to_owned(),
         FieldType::Timestamp => "a timestamp, written as a string".to_owned(),
@@ -82,7 +82,7 @@ pub(super) fn mismatch(field: &Field, place: &Place, notes: &mut Notes, found: &
 }
 
 /// A number for a field.
-pub(super) fn read_number(field: &Field, place: &Place, notes: &mut Notes, number: Number) -> Option<Value> {
+pub(super) fn read_number(field: &Field, place: &FactPath, notes: &mut Notes, number: Number) -> Option<Value> {
     match &field.field_type {
         FieldType::Int | FieldType::Uint => read_whole(field, place, notes, number),
         FieldType::Double => {
@@ -99,7 +99,7 @@ pub(super) fn read_number(field: &Field, place: &Place, notes: &mut Notes, numbe
     }
 }
 
-fn read_whole(field: &Field, place: &Place, notes: &mut Notes, number: Number) -> Option<Value> {
+fn read_whole(field: &Field, place: &FactPath, notes: &mut Notes, number: Number) -> Option<Value> {
     let whole = number.as_whole();
     if whole.is_none() && !matches!(number, Number::Beyond(_)) {
         mismatch(field, place, notes, "a number with a fraction");
@@ -132,7 +132,7 @@ fn read_whole(field: &Field, place: &Place, notes: &mut Notes, number: Number) -
 }
 
 /// A string for a field: itself, or what its type reads from it.
-pub(super) fn read_text(field: &Field, place: &Place, notes: &mut Notes, text: &str) -> Option<Value> {
+pub(super) fn read_text(field: &Field, place: &FactPath, notes: &mut Notes, text: &str) -> Option<Value> {
     match &field.field_type {
         FieldType::String => {
             let most = field.length_max();
@@ -165,7 +165,7 @@ pub(super) fn read_text(field: &Field, place: &Place, notes: &mut Notes, text: &
     }
 }
 
-fn read_bytes(field: &Field, place: &Place, notes: &mut Notes, text: &str) -> Option<Value> {
+fn read_bytes(field: &Field, place: &FactPath, notes: &mut Notes, text: &str) -> Option<Value> {
     let Ok(bytes) = BASE64.decode(text) else {
         notes.wrong(place, "invalid_base64", "is not base64");
         return None;
@@ -178,7 +178,7 @@ fn read_bytes(field: &Field, place: &Place, notes: &mut Notes, text: &str) -> Op
     Some(Value::Bytes(bytes.into()))
 }
 
-fn read_timestamp(place: &Place, notes: &mut Notes, text: &str) -> Option<Value> {
+fn read_timestamp(place: &FactPath, notes: &mut Notes, text: &str) -> Option<Value> {
     match domain::read_timestamp(text) {
         Ok(time) => Some(Value::Timestamp(time)),
         Err(reason) => {
@@ -189,7 +189,7 @@ fn read_timestamp(place: &Place, notes: &mut Notes, text: &str) -> Option<Value>
 }
 
 /// A truth value for a field.
-pub(super) fn read_bool(field: &Field, place: &Place, notes: &mut Notes, truth: bool) -> Option<Value> {
+pub(super) fn read_bool(field: &Field, place: &FactPath, notes: &mut Notes, truth: bool) -> Option<Value> {
     if !matches!(field.field_type, FieldType::Bool) {
         mismatch(field, place, notes, "a bool");
         return None;
@@ -197,7 +197,7 @@ pub(super) fn read_bool(field: &Field, place: &Place, notes: &mut Notes, truth: 
     in_enum(field, place, notes, |value| value.as_bool() == Some(truth), || truth.into()).then_some(Value::Bool(truth))
 }
 
-fn number_in_bounds(field: &Field, place: &Place, notes: &mut Notes, number: f64) -> bool {
+fn number_in_bounds(field: &Field, place: &FactPath, notes: &mut Notes, number: f64) -> bool {
     let too_small = field.bounds.minimum.is_some_and(|minimum| number < minimum);
     let too_great = field.bounds.maximum.is_some_and(|maximum| number > maximum);
     if too_small || too_great {
@@ -206,7 +206,7 @@ fn number_in_bounds(field: &Field, place: &Place, notes: &mut Notes, number: f64
     !(too_small || too_great)
 }
 
-fn out_of_bounds(field: &Field, place: &Place, notes: &mut Notes) {
+fn out_of_bounds(field: &Field, place: &FactPath, notes: &mut Notes) {
     let message = match (field.bounds.minimum, field.bounds.maximum) {
         (Some(minimum), Some(maximum)) => format!("must be within {minimum} and {maximum}"),
         (Some(minimum), None) => format!("must be at least {minimum}"),
@@ -218,7 +218,7 @@ fn out_of_bounds(field: &Field, place: &Place, notes: &mut Notes) {
 
 fn in_enum(
     field: &Field,
-    place: &Place,
+    place: &FactPath,
     notes: &mut Notes,
     is: impl Fn(&Json) -> bool,
     found: impl FnOnce() -> Json,

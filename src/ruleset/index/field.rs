@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Candidate, Known,
+    Candidate, KnownTerms,
     condition::{Condition, Domain, Filing},
     node::{Bucket, Entry},
     spans::Spans,
@@ -104,7 +104,7 @@ impl Field {
         &mut self.prefixes[at].1
     }
 
-    pub fn insert(&mut self, entry: Entry<'_>, filing: &Filing, known: &Known, depth: usize) {
+    pub fn insert(&mut self, entry: Entry<'_>, filing: &Filing, known: &KnownTerms, depth: usize) {
         if stays_where_absent(filing) {
             self.absent.insert(entry.unknown(), known, depth + ABSENT_DEPTH);
         }

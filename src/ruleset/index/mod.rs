@@ -41,7 +41,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// The terms of the rules that are filed already, by their places.
-struct Known<'a> {
+struct KnownTerms<'a> {
     of: &'a dyn Fn(u32) -> Terms,
 }
 
@@ -62,7 +62,7 @@ impl Index {
     /// Files a rule. `asked` tells what each rule asks.
     pub fn insert<'a>(&mut self, rule: u32, asked: impl Fn(u32) -> Asked<'a>, domains: &Domains) {
         let of = |rule: u32| terms(asked(rule), domains);
-        self.root.insert(Entry::new(rule, &of(rule)), &Known { of: &of }, 0);
+        self.root.insert(Entry::new(rule, &of(rule)), &KnownTerms { of: &of }, 0);
     }
 
     /// Puts the rules that `facts` can match, and those that they may end with an error, into `found`, in order.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Candidate, Known,
+    Candidate, KnownTerms,
     condition::{Filing, TERMS_MAX, Term, Terms},
     field::Field,
 };
@@ -102,7 +102,7 @@ impl Node {
         Self { loose: loose.into(), fields: fields.collect() }
     }
 
-    pub fn insert(&mut self, entry: Entry<'_>, known: &Known, depth: usize) {
+    pub fn insert(&mut self, entry: Entry<'_>, known: &KnownTerms, depth: usize) {
         let Some((below, term)) = entry.next() else {
             self.loose = self.loose.iter().copied().chain([entry.candidate()]).collect();
             return;
@@ -153,7 +153,7 @@ impl Bucket {
         }
     }
 
-    pub fn insert(&mut self, entry: Entry<'_>, known: &Known, depth: usize) {
+    pub fn insert(&mut self, entry: Entry<'_>, known: &KnownTerms, depth: usize) {
         match self {
             Self::Empty => *self = Self::One(entry.filed()),
             Self::One(other) => *self = Self::Few(Arc::from([*other, entry.filed()])),

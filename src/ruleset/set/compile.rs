@@ -230,7 +230,7 @@ fn repeated(rules: &[Arc<RuleEntry>], derived: &DerivedFields) -> Repeated {
     Repeated::of(rules.chain(derived.usable().map(|(.., compiled)| &compiled.program)))
 }
 
-/// Where each rule stands, in the order of their ids; nothing for rules that are sooner gone through. Those of the set
+/// The position of each rule, in the order of their ids; nothing for rules that are sooner gone through. Those of the set
 /// before if they are the same.
 fn places(ids: &[RuleId], previous: Option<&RuleSet>) -> Arc<[u32]> {
     if ids.len() <= SMALL_MAX {

@@ -20,7 +20,7 @@ pub struct Cost {
     pub units: u64,
     /// Units that it may cost.
     pub limit: u64,
-    /// Where what costs most of it stands.
+    /// The place of the part that costs most.
     pub span: Span,
     /// Its text.
     pub text: String,

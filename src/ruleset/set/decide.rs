@@ -23,7 +23,7 @@ enum Mention<'a> {
 }
 
 /// What evaluating a rule gave.
-type Outcome = (bool, Option<RuleError>, Option<Vec<TraceEntry>>);
+type RuleOutcome = (bool, Option<RuleError>, Option<Vec<TraceEntry>>);
 
 /// Who sees to it that a rule that panics spoils no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl RuleSet {
         guard: Guard,
     ) -> Decision<'a> {
         // A rule named twice is answered twice, and evaluated once.
-        let mut known: HashMap<u32, Outcome> = HashMap::new();
+        let mut known: HashMap<u32, RuleOutcome> = HashMap::new();
         let budget = Budget::of_a_decision(self);
         let mentions = self.mentions(query);
         let evaluated = mentions.len();
@@ -274,7 +274,7 @@ fn evaluate(
     query: &Query,
     budget: &Budget<'_>,
     guard: Guard,
-) -> Outcome {
+) -> RuleOutcome {
     let failed = |error| (false, Some(error), None);
     let compiled = match &rule.state {
         RuleState::Ready(compiled) => compiled,

@@ -41,7 +41,7 @@ pub struct RuleSet {
     contents: Arc<CompiledRules>,
     /// The ids of all rules, active or not, in creation order.
     ids: Arc<[RuleId]>,
-    /// Where each rule stands, in the order of their ids; nothing while they are few.
+    /// The position of each rule, in the order of their ids; nothing while they are few.
     places: Arc<[u32]>,
     /// The ids of the derived fields, in the order of their names.
     field_ids: Box<[DerivedFieldId]>,

@@ -128,7 +128,7 @@ pub struct Status {
     pub dirty: bool,
 }
 
-/// Where a database stands.
+/// The last migration of a database, and whether it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     /// The newest migration applied.
@@ -233,7 +233,7 @@ impl Migrate {
         self.down(to).await
     }
 
-    /// Where the database stands; `None` if nothing is applied.
+    /// The last migration of the database; `None` if nothing is applied.
     pub async fn version(&mut self) -> Result<Option<Version>, Error> {
         let applied = table::read(&mut self.connection).await.map_err(failed("read the migrations"))?;
         let dirty = applied.iter().any(|row| !row.success);

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tenet::{
     domain::TenantId,
-    ruleset::{Outcome, Query, UnknownFacts},
+    ruleset::{ChangeOutcome, Query, UnknownFacts},
 };
 
 use crate::support::{Node, TestDatabase, scope};
@@ -15,7 +15,7 @@ use crate::support::{Node, TestDatabase, scope};
 async fn tenant_with_bound(node: &Node, bound: i64) -> (TenantId, String) {
     let tenant = node.tenant(&format!("from {bound} on")).await;
     let changed = node.create_rule(tenant, "bound", &format!("facts.n >= {bound}")).await;
-    let Outcome::Rule(rule) = changed.amendment.outcome else { panic!("{:?}", changed.amendment.outcome) };
+    let ChangeOutcome::Rule(rule) = changed.amendment.outcome else { panic!("{:?}", changed.amendment.outcome) };
     (tenant, rule.to_string())
 }
 

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tenet::{
     domain::{AtRevision, Author, Revision, Tenant},
     ruleset::Operation,
-    store::{ChangeCursor, Head, Heard, Listener, Poll},
+    store::{ChangeCursor, Heard, Listener, Poll, TenantHead},
 };
 use tokio::time::timeout;
 
@@ -17,8 +17,8 @@ async fn run(connection: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
-fn head(tenant: &Tenant, revision: Option<i64>) -> Head {
-    Head { tenant_id: tenant.id, revision: revision.map(Revision) }
+fn head(tenant: &Tenant, revision: Option<i64>) -> TenantHead {
+    TenantHead { tenant_id: tenant.id, revision: revision.map(Revision) }
 }
 
 #[tokio::test]

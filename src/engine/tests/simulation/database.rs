@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
     domain::{Epoch, Revision, TenantId},
-    store::{Head, LoggedChange, Moment, Place},
+    store::{DatabaseHistory, LoggedChange, Moment, TenantHead},
 };
 
 /// What is stored of a tenant. Every change writes its stamp to both parts, so that a set made of two states shows.
@@ -114,8 +114,11 @@ impl Database {
         self.tenants.get(&tenant).copied()
     }
 
-    pub fn heads(&self, tenants: &[TenantId]) -> Vec<Head> {
-        tenants.iter().map(|id| Head { tenant_id: *id, revision: self.row(*id).map(|row| row.revision) }).collect()
+    pub fn heads(&self, tenants: &[TenantId]) -> Vec<TenantHead> {
+        tenants
+            .iter()
+            .map(|id| TenantHead { tenant_id: *id, revision: self.row(*id).map(|row| row.revision) })
+            .collect()
     }
 
     /// What one statement sees: the log from `since` on, and below `until` if a cursor asks for that.
@@ -126,7 +129,7 @@ impl Database {
         let mut changes: Vec<LoggedChange> = self.log.iter().filter(seen).map(|logged| logged.change).collect();
         changes.sort_by_key(|change| (change.tenant_id, change.revision));
         // As if a restore wrote the row of the epoch as it was: nothing here may rest on that it does not.
-        let place = Place { system: self.timeline.to_string(), epoch: self.epoch, written_by: String::new() };
+        let place = DatabaseHistory { system: self.timeline.to_string(), epoch: self.epoch, written_by: String::new() };
         Moment { place, xmin, xmax: self.next_xid, changes }
     }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     domain::{Revision, TenantId},
     engine::{follow::catch_up, resident::hints::Want},
-    store::{Head, Moment, Poll},
+    store::{Moment, Poll, TenantHead},
 };
 
 /// As in `engine::follow`.
@@ -161,7 +161,12 @@ impl World {
         self.node_after(delay, node, NodeEvent::Compared { began, heads });
     }
 
-    fn look_into(&mut self, node: usize, head: Head, judge: fn(Option<Revision>, Option<Revision>) -> Option<Want>) {
+    fn look_into(
+        &mut self,
+        node: usize,
+        head: TenantHead,
+        judge: fn(Option<Revision>, Option<Revision>) -> Option<Want>,
+    ) {
         if !self.nodes[node].registry.contains_key(&head.tenant_id) {
             return;
         }

@@ -84,12 +84,12 @@ pub enum Acknowledging {
 }
 
 /// How a tenant's reload automaton steps.
-pub type Step = fn(ReloadState, Option<Revision>, Input) -> (ReloadState, Option<Action>);
+pub type ReloadStep = fn(ReloadState, Option<Revision>, Input) -> (ReloadState, Option<Action>);
 
 /// All of it.
 #[derive(Clone, Copy)]
 pub struct Strategy {
-    pub step: Step,
+    pub step: ReloadStep,
     pub publication: fn(Option<Version>, Option<Version>, Version) -> Publication,
     pub handover: fn(Option<Version>, Version) -> Publication,
     pub cursor: Cursor,

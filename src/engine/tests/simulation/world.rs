@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{Revision, TenantId},
     engine::tenant::publication::Version,
-    store::{Head, Moment},
+    store::{Moment, TenantHead},
 };
 
 pub const MS: u64 = 1_000;
@@ -64,7 +64,7 @@ pub enum NodeEvent {
     Asked { began: u64, compare: bool },
     Answered { began: u64, compare: bool, moment: Option<Moment> },
     Comparing { began: u64, tenants: Vec<TenantId> },
-    Compared { began: u64, heads: Option<Vec<Head>> },
+    Compared { began: u64, heads: Option<Vec<TenantHead>> },
     Supervise,
     Turn { actor: ActorId },
     LoadStep { actor: ActorId, step: u8, row: Option<Version>, parts: (u64, u64), began: u64 },

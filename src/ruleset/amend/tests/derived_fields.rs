@@ -39,7 +39,7 @@ fn derived_fields_are_created_once_they_compile() {
         (row.value_type.as_str(), &*row.dependencies),
         ("bool", &["derived.adult", "facts.vip"].map(String::from)[..])
     );
-    assert_eq!(amendment.outcome, Outcome::DerivedField(row.id));
+    assert_eq!(amendment.outcome, ChangeOutcome::DerivedField(row.id));
     assert_eq!(amendment.after.derived_fields[1], *row);
     assert_eq!(written(&amendment.operations[0]), "~field adult", "its dependencies were not known yet");
 }

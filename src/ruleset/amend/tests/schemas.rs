@@ -22,7 +22,7 @@ fn schemas_are_numbered_and_logged() {
     assert_eq!(written(&amendment.operations[0]), "+schema 6");
     let Some(Operation::Log(entry)) = amendment.operations.last() else { panic!("{amendment:?}") };
     assert_eq!((entry.from_version, entry.to_version), (Some(SchemaVersion(1)), SchemaVersion(6)));
-    assert_eq!((entry.actor.as_str(), amendment.outcome), ("operator", Outcome::Schema));
+    assert_eq!((entry.actor.as_str(), amendment.outcome), ("operator", ChangeOutcome::Schema));
     assert_eq!(amendment.set.unwrap().schema_version(), Some(SchemaVersion(6)));
 }
 

@@ -38,7 +38,7 @@ const TAIL_LINES: usize = 20;
 /// A directory that is Tenet's, and the account that the server in it runs as. Locked while this lives, so that of two
 /// processes that start at once the second finds the server of the first.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct DataDir {
     root: PathBuf,
     _lock: fs::File,
     pub account: Account,
@@ -46,7 +46,7 @@ pub(super) struct Place {
     pub moved: bool,
 }
 
-impl Place {
+impl DataDir {
     /// Makes `data_dir` ready, or another directory if the server's account cannot reach that one: root's home is
     /// closed to everybody else.
     pub fn prepare(data_dir: &Path) -> Result<Self, Error> {
