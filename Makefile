@@ -53,6 +53,15 @@ test-integration: rust ## Run the tests that need a PostgreSQL
 test-all: rust ## Run all tests with every proof at its full size, as CI does
 	TENET_PROOFS=full PROPTEST_CASES=2048 $(MAKE) test PROFILE=ci
 
+# How large `make events-proof` is.
+EVENTS ?= 100000
+KILLS ?= 200
+
+.PHONY: events-proof
+events-proof: rust ## Kill nodes and the database KILLS= (200) times while EVENTS= (100,000) events are sent
+	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
+	TENET_PROOF_EVENTS=$(EVENTS) TENET_PROOF_KILLS=$(KILLS) cargo test --test it ingest::ledger -- --nocapture
+
 .PHONY: bench-actors
 bench-actors: rust ## Measure the actors: each figure beside its baseline, drawn to docs/pictures/actors.svg (ARGS='http batch' for parts)
 	@scripts/get-postgres

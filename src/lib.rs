@@ -23,6 +23,7 @@ pub mod store;
 pub mod auth;
 pub mod engine;
 // Doors.
+pub mod ingest;
 pub mod http;
 // Whole.
 pub mod app;

@@ -1,6 +1,6 @@
 //! The metrics of a service: those of each room, in one registry.
 
-use crate::{auth, engine, http, store, telemetry::MetricRegistry};
+use crate::{auth, engine, http, ingest, store, telemetry::MetricRegistry};
 
 /// The metrics of each room, and where they are registered.
 #[derive(Debug)]
@@ -9,6 +9,7 @@ pub(super) struct Metrics {
     pub store: store::Metrics,
     pub auth: auth::Metrics,
     pub engine: engine::Metrics,
+    pub ingest: ingest::Metrics,
     pub http: http::Metrics,
 }
 
@@ -20,6 +21,7 @@ impl Metrics {
             http: http::Metrics::register(&mut registry, tenants_max),
             auth: auth::Metrics::register(&mut registry),
             engine: engine::Metrics::register(&mut registry),
+            ingest: ingest::Metrics::register(&mut registry),
             store: store::Metrics::register(&mut registry),
             registry,
         }

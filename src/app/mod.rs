@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
+use chrono::TimeDelta;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
@@ -21,6 +22,7 @@ use crate::{
     config::Settings,
     engine::{Engine, EngineOptions},
     http::{self, HttpOptions, Part, Readiness, Stop, Stopper},
+    ingest::{self, AppendOptions, Ingest, IngestOptions},
     store::{self, Observer, Store, StoreOptions},
 };
 
@@ -39,6 +41,8 @@ pub struct App {
     stopper: Stopper,
     readiness: Readiness,
     engine: Engine,
+    ingest: Ingest,
+    consuming: ingest::Running,
     store: Store,
     stop_deadline: Duration,
     stop_delay: Duration,
@@ -68,12 +72,16 @@ impl App {
         let engine = Engine::start(store.clone(), auth.clone(), metrics.engine, engine_options(&settings)).await?;
         let mut registry = metrics.registry;
         registry.before_scrape(measure(metrics.store, store.clone(), engine.clone()));
+        let node = engine.node();
+        let (ingest, consuming) =
+            Ingest::start(store.clone(), engine.clone(), metrics.ingest, node, ingest_options(&settings));
         let stop_deadline = settings.http.shutdown_deadline;
         let stop_delay = settings.http.shutdown_delay.min(stop_deadline / 2);
         let server = http::bind(
             HttpOptions::from(&settings.http),
             auth,
             engine.clone(),
+            ingest.clone(),
             store.clone(),
             metrics.http,
             registry,
@@ -83,7 +91,19 @@ impl App {
         let serving = tokio::spawn(server.run());
         tokio::spawn(announce_listening(engine.clone(), readiness.clone()));
         tokio::spawn(announce_pinned(engine.clone(), readiness.clone()));
-        Ok(Self { address, admin_address, serving, stopper, readiness, engine, store, stop_deadline, stop_delay })
+        Ok(Self {
+            address,
+            admin_address,
+            serving,
+            stopper,
+            readiness,
+            engine,
+            ingest,
+            consuming,
+            store,
+            stop_deadline,
+            stop_delay,
+        })
     }
 
     /// Warns of a login that may do more than it needs. Not for a database that was started for this process alone.
@@ -152,6 +172,7 @@ impl App {
             let _ = timeout(STOP_RESERVE / 4, self.stopper.stop(Stop::Now)).await;
         }
         let rest = async {
+            self.ingest.stop(self.consuming).await;
             self.engine.stop().await;
             self.store.close().await;
         };
@@ -190,12 +211,24 @@ pub fn store_options(settings: &Settings, observer: Observer) -> anyhow::Result<
         role: database.role.clone(),
         connections_max: u32::try_from(database.pool_size)?,
         load_connections_max: u32::try_from(database.load_pool_size)?,
+        event_connections_max: u32::try_from(database.event_pool_size)?,
         acquire_timeout: database.acquire_timeout,
         statement_timeout: database.statement_timeout,
         lock_timeout: database.lock_timeout,
         observer,
         ..StoreOptions::new(url.expose())
     })
+}
+
+fn ingest_options(settings: &Settings) -> IngestOptions {
+    let events = &settings.events;
+    let key_window = TimeDelta::from_std(events.key_window).unwrap_or(TimeDelta::days(7));
+    IngestOptions {
+        append: AppendOptions { flush_interval: events.flush_interval, key_window },
+        lease: events.lease,
+        idle_stop: events.consumer_idle_stop,
+        clock_margin: TimeDelta::seconds(60),
+    }
 }
 
 fn engine_options(settings: &Settings) -> EngineOptions {

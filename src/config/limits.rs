@@ -42,6 +42,24 @@ pub const JSON_DEPTH_MAX: usize = 32;
 pub const WRITERS_WAITING_MAX: usize = 8;
 /// Loads of rule sets under way at once, on one node.
 pub const LOADS_MAX: usize = 4;
+/// Events that one statement stores.
+pub const APPEND_EVENTS_MAX: usize = 1_000;
+/// Events of a JSON batch.
+pub const EVENT_BATCH_MAX: usize = 10_000;
+/// Bytes of facts that one statement stores, but for a single larger submission.
+pub const APPEND_BYTES_MAX: usize = 1 << 20;
+/// Tenants whose events one statement stores: each is a lock.
+pub const APPEND_TENANTS_MAX: usize = 256;
+/// Statements that store events at once, on one node.
+pub const APPENDS_IN_FLIGHT: usize = 2;
+/// Events that wait to be stored, on one node.
+pub const APPENDER_QUEUE_MAX: usize = 10_000;
+/// Events that a consumer reads, and so has in its hands, at once.
+pub const EVENTS_READ_MAX: usize = 1_000;
+/// Events to be tried again that a consumer reads at once.
+pub const RETRIES_READ_MAX: u32 = 200;
+/// Tenants whose events one node consumes at once.
+pub const CONSUMERS_MAX: usize = 10_000;
 /// Callers that may wait for rule sets to be loaded, on one node: each costs about a kilobyte.
 pub const LOAD_WAITERS_MAX: usize = 10_000;
 /// Rules of one tenant.

@@ -22,6 +22,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// How rule sets are held in memory.
     pub engine: EngineSettings,
+    /// How events are stored and consumed.
+    pub events: EventSettings,
     /// Logs and metrics.
     pub telemetry: TelemetrySettings,
 }
@@ -90,6 +92,8 @@ pub struct DatabaseSettings {
     pub pool_size: usize,
     /// Connections kept for loading rule sets.
     pub load_pool_size: usize,
+    /// Connections kept for storing and settling events.
+    pub event_pool_size: usize,
     /// How long a request waits for a connection.
     pub acquire_timeout: Duration,
     /// How long a statement may run.
@@ -173,9 +177,34 @@ impl Default for DatabaseSettings {
             role: "tenet_app".to_owned(),
             pool_size: 10,
             load_pool_size: 4,
+            event_pool_size: 4,
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// How events are stored and consumed.
+#[derive(Debug, Clone)]
+pub struct EventSettings {
+    /// How long the first event of a statement waits for others.
+    pub flush_interval: Duration,
+    /// How long a queue stays with a node that does not renew its lease.
+    pub lease: Duration,
+    /// How long a consumer without an event stays.
+    pub consumer_idle_stop: Duration,
+    /// How long an idempotency key counts.
+    pub key_window: Duration,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self {
+            flush_interval: Duration::from_millis(2),
+            lease: Duration::from_secs(15),
+            consumer_idle_stop: Duration::from_secs(30),
+            key_window: Duration::from_secs(7 * 24 * 60 * 60),
         }
     }
 }

@@ -247,6 +247,12 @@ pub const SETTINGS: &[Setting] = &[
         1..=1_000
     ),
     setting!(
+        "TENET_EVENT_POOL_SIZE",
+        database.event_pool_size,
+        "Database connections reserved for storing and deciding events.",
+        2..=1_000
+    ),
+    setting!(
         "TENET_ACQUIRE_TIMEOUT",
         database.acquire_timeout,
         "How long a request waits for a database connection; then it is answered 503.",
@@ -299,6 +305,30 @@ pub const SETTINGS: &[Setting] = &[
         engine.stale_after,
         "How long the database may be unreachable before decisions are marked `stale`.",
         100..=600_000
+    ),
+    setting!(
+        "TENET_EVENT_FLUSH_INTERVAL",
+        events.flush_interval,
+        "How long the first event of a statement waits for others that are stored with it.",
+        0..=1_000
+    ),
+    setting!(
+        "TENET_EVENT_LEASE",
+        events.lease,
+        "How long a tenant's queue of events stays with a node that does not renew its lease.",
+        1_000..=600_000
+    ),
+    setting!(
+        "TENET_CONSUMER_IDLE_STOP",
+        events.consumer_idle_stop,
+        "How long a consumer of events stays without an event.",
+        100..=86_400_000
+    ),
+    setting!(
+        "TENET_KEY_WINDOW",
+        events.key_window,
+        "How long an idempotency key counts: the same key within it is the same event.",
+        1_000..=7_776_000_000
     ),
     setting!(
         "TENET_LOG_FORMAT",

@@ -29,8 +29,7 @@ pub enum Permission {
     Operate,
 }
 
-/// What a key is good for. `ingest` is reserved for sending events: no route requires it yet. Audit rows store a scope as
-/// its name.
+/// What a key is good for. Audit rows store a scope as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {

@@ -67,6 +67,16 @@ actions! {
     OperatorKeyCreate = "operator_key.create",
     /// A key of an operator was revoked.
     OperatorKeyDelete = "operator_key.delete",
+    /// An event was deleted.
+    EventDelete = "event.delete",
+    /// Dead letters were brought back.
+    DeadLettersRedrive = "dead_letters.redrive",
+    /// Dead letters were put aside.
+    DeadLettersDiscard = "dead_letters.discard",
+    /// Decisions of events were paused.
+    ConsumerPause = "consumer.pause",
+    /// Decisions of events were resumed.
+    ConsumerResume = "consumer.resume",
     /// A node was asked to load the tenant.
     RuntimeLoad = "runtime.load",
     /// A node was asked to let go of the tenant.

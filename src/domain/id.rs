@@ -3,6 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -56,6 +57,17 @@ uuid_id!(
     /// An API key's id, unique together with its tenant's.
     ApiKeyId
 );
+uuid_id!(
+    /// An event's id, unique together with its tenant's, and made by the database: it tells when the event was received.
+    EventId
+);
+impl EventId {
+    /// When the event was received.
+    pub fn received_at(self) -> DateTime<Utc> {
+        let millis = i64::try_from(self.0.as_u128() >> 80).unwrap_or_default();
+        DateTime::from_timestamp_millis(millis).unwrap_or_default()
+    }
+}
 uuid_id!(
     /// The id of a process that serves.
     NodeId

@@ -8,6 +8,7 @@ mod audit;
 mod author;
 mod change;
 mod derived_field;
+mod event;
 mod id;
 mod name;
 mod node;
@@ -27,7 +28,10 @@ pub use audit::{AuditAction, AuditChain, AuditDraft, AuditFault, AuditHash, Audi
 pub use author::Author;
 pub use change::{AtRevision, Change, ChangeOptions, OnBroken};
 pub use derived_field::{DerivedField, DerivedFieldDraft, DerivedFieldPatch};
-pub use id::{ApiKeyId, DerivedFieldId, Epoch, NodeId, Revision, RuleId, SchemaVersion, TenantId};
+pub use event::{
+    Accepted, EVENT_ATTEMPTS_MAX, EventDraft, EventFailure, EventOutcome, EventState, QueuedEvent, retry_after,
+};
+pub use id::{ApiKeyId, DerivedFieldId, Epoch, EventId, NodeId, Revision, RuleId, SchemaVersion, TenantId};
 pub use name::{Name, Unclear, field_name_error, identifier_error, selector};
 pub use node::{Node, Vitals};
 pub use quota::{Quota, QuotaExceeded, QuotaOverrides, QuotaPatch};

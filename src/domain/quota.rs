@@ -28,6 +28,14 @@ pub enum Quota {
     RequestBytes,
     /// Items of a JSON batch.
     BatchItems,
+    /// Bytes of an event's facts.
+    EventBytes,
+    /// Events that are not decided yet.
+    EventBacklog,
+    /// Days that an event is kept.
+    EventRetentionDays,
+    /// Workers that decide events at once.
+    Workers,
 }
 
 /// What an operator has set for a tenant in the place of its tier's limits.
@@ -51,7 +59,7 @@ pub struct QuotaExceeded {
 
 impl Quota {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Rules,
         Self::DerivedFields,
         Self::SchemaBytes,
@@ -59,6 +67,10 @@ impl Quota {
         Self::CompiledBytes,
         Self::RequestBytes,
         Self::BatchItems,
+        Self::EventBytes,
+        Self::EventBacklog,
+        Self::EventRetentionDays,
+        Self::Workers,
     ];
 
     /// The table: what each tier may use, and what an operator can grant at most.
@@ -73,6 +85,10 @@ impl Quota {
             Self::CompiledBytes => [32 * MIB,  128 * MIB, 1_024 * MIB, 16_384 * MIB],
             Self::RequestBytes =>  [MIB,       8 * MIB,   16 * MIB,   1_024 * MIB],
             Self::BatchItems =>    [1_000,     10_000,    10_000,     1_000_000],
+            Self::EventBytes =>    [32 * KIB,  64 * KIB,  256 * KIB,  MIB],
+            Self::EventBacklog =>  [10_000,    100_000,   1_000_000,  10_000_000],
+            Self::EventRetentionDays => [7,    30,        90,         90],
+            Self::Workers =>       [2,         4,         8,          100],
         }
     }
 
@@ -86,6 +102,10 @@ impl Quota {
             Self::CompiledBytes => "compiledBytes",
             Self::RequestBytes => "requestBytes",
             Self::BatchItems => "batchItems",
+            Self::EventBytes => "eventBytes",
+            Self::EventBacklog => "eventBacklog",
+            Self::EventRetentionDays => "eventRetentionDays",
+            Self::Workers => "workers",
         }
     }
 

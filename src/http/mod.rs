@@ -7,7 +7,7 @@
 mod door;
 mod api;
 
-use crate::{auth::Auth, engine::Engine, store::Store, telemetry::MetricRegistry};
+use crate::{auth::Auth, engine::Engine, ingest::Ingest, store::Store, telemetry::MetricRegistry};
 
 pub use self::{
     api::openapi::document as openapi_document,
@@ -19,10 +19,14 @@ pub fn bind(
     options: HttpOptions,
     auth: Auth,
     engine: Engine,
+    ingest: Ingest,
     store: Store,
     metrics: Metrics,
     registry: MetricRegistry,
     readiness: Readiness,
 ) -> Result<Server, ServerError> {
-    Server::bind(door::AppState::new(options, auth, engine, store, metrics, registry, readiness), api::routes::table())
+    Server::bind(
+        door::AppState::new(options, auth, engine, ingest, store, metrics, registry, readiness),
+        api::routes::table(),
+    )
 }

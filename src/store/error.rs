@@ -128,9 +128,20 @@ impl Error {
             // Lock not had in time; serialization failure; deadlock: all three pass when asked again.
             "55P03" | "40001" | "40P01" => Self::Locked { operation },
             // Characters and escapes that text and JSON cannot hold; too long; checks; too large for an index.
+            // No partition for the row: not the row's fault, and it passes once somebody makes one.
+            "23514" if database.constraint().is_none() => Self::Unavailable { operation, source: Cause(source) },
             "22021" | "22P05" | "22001" | "23514" | "54000" => Self::ValueRefused { operation, source: Cause(source) },
             _ if is_unavailable(database, &code) => Self::Unavailable { operation, source: Cause(source) },
             _ => Self::Failed { operation, source: Cause(source) },
+        }
+    }
+
+    /// The same for a statement that commits by itself, after which a server that went down leaves the outcome open, too.
+    pub(super) fn of_committing(operation: &'static str, source: sqlx::Error) -> Self {
+        let is_shutdown = |code: &str| code.starts_with("57P");
+        match source.as_database_error().and_then(DatabaseError::code) {
+            Some(code) if is_shutdown(&code) => Self::OutcomeUnknown { operation, source: Cause(source) },
+            _ => Self::of_commit(operation, source),
         }
     }
 

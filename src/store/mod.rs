@@ -12,6 +12,7 @@ mod compatibility;
 mod cursor;
 mod derived_fields;
 mod error;
+mod events;
 mod listener;
 mod metrics;
 pub mod migrate;
@@ -34,6 +35,10 @@ pub use changes::Reconciler;
 pub use compatibility::SchemaMismatch;
 pub use cursor::{ChangeCursor, DatabaseHistory, LoggedChange, Moment, Poll};
 pub use error::Error;
+pub use events::{
+    Behind, DeadLetter, EventFilter, EventLine, EventStats, Found, HeldQueue, Lease, LetterCounts, LetterFilter,
+    LetterStatus, NewEvent, QueueStatus, SeenQueue, Settled, Settlement, StoredEvent, floor as event_id_floor,
+};
 pub use listener::{Heard, Listener};
 pub use metrics::Metrics;
 pub use page::{Page, PageRequest};
@@ -62,6 +67,8 @@ pub struct Store {
     requests: Pool,
     /// For loading rule sets and comparing revisions, so that writers cannot starve them.
     loads: Pool,
+    /// For storing and settling events: a flood of them leaves the others alone.
+    events: Pool,
 }
 
 impl Store {
@@ -78,6 +85,7 @@ impl Store {
             role: options.role.clone(),
             requests: Pool::new("requests", options.connections_max.max(1), &options)?,
             loads: Pool::new("loads", options.load_connections_max.max(1), &options)?,
+            events: Pool::new("events", options.event_connections_max.max(1), &options)?,
             options,
         })
     }
@@ -114,12 +122,12 @@ impl Store {
     }
 
     /// How many connections there are, and how many are in use.
-    pub fn pool_status(&self) -> [PoolStatus; 2] {
-        [self.requests.status(), self.loads.status()]
+    pub fn pool_status(&self) -> [PoolStatus; 3] {
+        [self.requests.status(), self.loads.status(), self.events.status()]
     }
 
     /// Closes all connections.
     pub async fn close(&self) {
-        futures_util::future::join(self.requests.close(), self.loads.close()).await;
+        futures_util::future::join3(self.requests.close(), self.loads.close(), self.events.close()).await;
     }
 }

@@ -32,6 +32,8 @@ pub struct StoreOptions {
     pub connections_max: u32,
     /// Connections for loading rule sets, so that writers cannot keep readers from theirs.
     pub load_connections_max: u32,
+    /// Connections for storing and settling events.
+    pub event_connections_max: u32,
     /// How long a connection is waited for.
     pub acquire_timeout: Duration,
     /// How long a statement may run.
@@ -52,6 +54,7 @@ impl StoreOptions {
             role: role::DEFAULT.to_owned(),
             connections_max: 10,
             load_connections_max: 4,
+            event_connections_max: 4,
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(2),

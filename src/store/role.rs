@@ -25,7 +25,17 @@ const GRANTS: &[(&str, &str)] = &[
     ("schema_changelog", "select, insert, delete"),
     ("audit_log", "select, insert"),
     ("audit_heads", "select, insert, update"),
+    ("events", "select, insert, delete"),
+    ("decisions", "select, insert, delete"),
+    ("event_keys", "select, insert, delete"),
+    ("event_retries", "select, insert, update, delete"),
+    ("dead_letters", "select, insert, update, delete"),
+    ("event_day_counts", "select, insert, update, delete"),
+    ("event_queues", "select, insert, update, delete"),
 ];
+
+/// What the role may call of the owner's: these run with the owner's rights.
+const CALLS: &[&str] = &["tenet_make_event_partition(integer)", "tenet_drop_event_partition(timestamptz, timestamptz)"];
 
 /// Whether `name` can be a role's name without quoting: what all settings must be.
 pub fn is_valid_name(name: &str) -> bool {
@@ -205,6 +215,11 @@ pub(super) async fn grant(connection: &mut PgConnection, role: &str) -> Result<(
             transaction.execute(AssertSqlSafe(sql)).await?;
         }
     }
+    for function in CALLS {
+        if function_exists(&mut transaction, function).await? {
+            transaction.execute(AssertSqlSafe(format!("grant execute on function {function} to {role}"))).await?;
+        }
+    }
     transaction.commit().await
 }
 
@@ -221,12 +236,21 @@ pub(super) async fn revoke(connection: &mut PgConnection, role: &str) -> Result<
             transaction.execute(AssertSqlSafe(format!("revoke all on {table} from {role}"))).await?;
         }
     }
+    for function in CALLS {
+        if function_exists(&mut transaction, function).await? {
+            transaction.execute(AssertSqlSafe(format!("revoke execute on function {function} from {role}"))).await?;
+        }
+    }
     transaction.execute(AssertSqlSafe(format!("revoke usage on schema {schema} from {role}"))).await?;
     transaction.commit().await
 }
 
 async fn table_exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("select to_regclass($1) is not null").bind(table).fetch_one(connection).await
+}
+
+async fn function_exists(connection: &mut PgConnection, function: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select to_regprocedure($1) is not null").bind(function).fetch_one(connection).await
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod cluster;
 mod engine;
 mod first_example;
 mod harness;
+mod ingest;
 mod limits;
 mod logs;
 mod process;

@@ -59,6 +59,8 @@ pub struct Decided<'a> {
     pub counts: Option<(usize, usize)>,
     /// Facts that were left out, with a trace.
     pub warnings: Option<Vec<Detail>>,
+    /// Units of cost that the decision took.
+    pub cost: u64,
     /// How long reading the facts and deciding took.
     pub took: Duration,
 }
@@ -96,9 +98,15 @@ impl Engine {
             evaluated_at,
             counts: is_counted.then_some((decision.evaluated, decision.matched_count)),
             warnings: ask.query.trace.then(|| unknown_facts(&facts)),
+            cost: decision.cost,
             results: decision.results,
             took,
         })
+    }
+
+    /// Says what is wrong with facts, and decides nothing.
+    pub fn check_facts(&self, served: &Served, facts: &str, depth: usize) -> Result<(), Error> {
+        read(&served.set, UnknownFacts::Ignore, facts, depth).map(drop)
     }
 
     fn note(&self, served: &Served, decision: &Decision<'_>, took: Duration) {

@@ -106,6 +106,11 @@ impl Engine {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// This process among those that serve the database.
+    pub fn node(&self) -> NodeId {
+        self.inner.node
+    }
+
     /// The nodes that live, the longest-serving first.
     pub async fn nodes(&self) -> Result<Vec<Node>, Error> {
         Ok(self.inner.shared.store.nodes().await?)

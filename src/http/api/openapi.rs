@@ -15,7 +15,8 @@ use actix_web::{
 use utoipa::OpenApi;
 
 use super::{
-    api_keys, audit, batch, derived_fields, evaluate, health, metrics, quotas, rules, runtime, schema, tenants, trial,
+    api_keys, audit, batch, consumer, dead_letters, derived_fields, evaluate, events, health, metrics, quotas, rules,
+    runtime, schema, tenants, trial,
 };
 use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Problem};
 
@@ -55,6 +56,19 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
         rules::change,
         rules::replace,
         rules::delete,
+        events::sending::send,
+        events::sending::send_many,
+        events::reading::list,
+        events::reading::show,
+        events::reading::delete,
+        events::reading::stats,
+        consumer::show,
+        consumer::pause,
+        consumer::resume,
+        dead_letters::list,
+        dead_letters::show,
+        dead_letters::redrive,
+        dead_letters::discard,
         api_keys::create,
         api_keys::list,
         api_keys::delete,
@@ -78,6 +92,7 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
         (name = "schema", description = "The shape of a tenant's facts."),
         (name = "derived fields", description = "CEL expressions over facts, for use in rules."),
         (name = "rules", description = "Boolean CEL expressions with a name."),
+        (name = "events", description = "Facts that are stored now and decided soon after."),
         (name = "api keys", description = "The keys of a tenant's callers."),
         (name = "audit", description = "Who changed what."),
         (name = "runtime", description = "The state of tenants and nodes."),

@@ -67,6 +67,22 @@ pub struct QuotasPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     batch_items: Option<Option<u64>>,
+    /// The limit of `eventBytes`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    event_bytes: Option<Option<u64>>,
+    /// The limit of `eventBacklog`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    event_backlog: Option<Option<u64>>,
+    /// The limit of `eventRetentionDays`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    event_retention_days: Option<Option<u64>>,
+    /// The limit of `workers`; `null`: as the tier has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    workers: Option<Option<u64>>,
 }
 
 impl QuotasPatchBody {
@@ -80,6 +96,10 @@ impl QuotasPatchBody {
             (Quota::CompiledBytes, self.compiled_bytes),
             (Quota::RequestBytes, self.request_bytes),
             (Quota::BatchItems, self.batch_items),
+            (Quota::EventBytes, self.event_bytes),
+            (Quota::EventBacklog, self.event_backlog),
+            (Quota::EventRetentionDays, self.event_retention_days),
+            (Quota::Workers, self.workers),
         ];
         let patch: QuotaPatch = given.into_iter().filter_map(|(quota, limit)| Some((quota, limit?))).collect();
         let beyond = |(quota, limit): (&Quota, &Option<u64>)| {

@@ -3,11 +3,11 @@
 use actix_web::http::Method;
 
 use super::{
-    api_keys, audit, batch, derived_fields, evaluate, health, metrics, openapi, quotas, rules, runtime, schema,
-    swagger, tenants, trial,
+    api_keys, audit, batch, consumer, dead_letters, derived_fields, evaluate, events, health, metrics, openapi, quotas,
+    rules, runtime, schema, swagger, tenants, trial,
 };
 use crate::{
-    domain::Permission::{Administer, Audit, Evaluate, Observe, Open, Operate, Read, Write},
+    domain::Permission::{Administer, Audit, Evaluate, Ingest, Observe, Open, Operate, Read, Write},
     http::door::router::Entry,
 };
 
@@ -53,6 +53,31 @@ pub fn table() -> Vec<Entry> {
             .on(Method::DELETE, Write, rules::delete),
         Entry::at("/api/v1/tenants/{tenantId}/evaluate").on(Method::POST, Evaluate, evaluate::by_path),
         Entry::at("/api/v1/tenants/{tenantId}/evaluate/batch").on(Method::POST, Evaluate, batch::evaluate),
+        Entry::at("/api/v1/tenants/{tenantId}/events")
+            .on(Method::POST, Ingest, events::sending::send)
+            .get(Read, events::reading::list),
+        Entry::at("/api/v1/tenants/{tenantId}/events/batch").on(Method::POST, Ingest, events::sending::send_many),
+        Entry::at("/api/v1/tenants/{tenantId}/events/stats").get(Read, events::reading::stats),
+        Entry::at("/api/v1/tenants/{tenantId}/events/{eventId}").get(Read, events::reading::show).on(
+            Method::DELETE,
+            Administer,
+            events::reading::delete,
+        ),
+        Entry::at("/api/v1/tenants/{tenantId}/consumer").get(Read, consumer::show),
+        Entry::at("/api/v1/tenants/{tenantId}/consumer/pause").on(Method::POST, Administer, consumer::pause),
+        Entry::at("/api/v1/tenants/{tenantId}/consumer/resume").on(Method::POST, Administer, consumer::resume),
+        Entry::at("/api/v1/tenants/{tenantId}/dead-letters").get(Read, dead_letters::list),
+        Entry::at("/api/v1/tenants/{tenantId}/dead-letters/redrive").on(
+            Method::POST,
+            Administer,
+            dead_letters::redrive,
+        ),
+        Entry::at("/api/v1/tenants/{tenantId}/dead-letters/discard").on(
+            Method::POST,
+            Administer,
+            dead_letters::discard,
+        ),
+        Entry::at("/api/v1/tenants/{tenantId}/dead-letters/{eventId}").get(Read, dead_letters::show),
         Entry::at("/api/v1/tenants/{tenantId}/api-keys")
             .on(Method::POST, Administer, api_keys::create)
             .get(Administer, api_keys::list),

@@ -221,5 +221,6 @@ pub async fn delete(
     IfMatch(if_match): IfMatch,
 ) -> Result<HttpResponse, Error> {
     let revision = state.engine.delete_tenant(id, &if_match, &author).await?;
+    state.ingest.tenant_deleted();
     Ok(response::deleted(revision))
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::OnceLock};
 use actix_web::{HttpRequest, http::StatusCode, web::Data};
 
 use super::{Error, HttpOptions, Metrics, Readiness};
-use crate::{auth::Auth, engine::Engine, store::Store, telemetry::MetricRegistry};
+use crate::{auth::Auth, engine::Engine, ingest::Ingest, store::Store, telemetry::MetricRegistry};
 
 /// The parts of the process that requests use, shared by all threads of the server.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct AppState {
     pub auth: Auth,
     /// Decisions and changes.
     pub engine: Engine,
+    /// Events.
+    pub ingest: Ingest,
     /// The database.
     pub store: Store,
     /// The metrics of requests.
@@ -34,12 +36,13 @@ impl AppState {
         options: HttpOptions,
         auth: Auth,
         engine: Engine,
+        ingest: Ingest,
         store: Store,
         metrics: Metrics,
         registry: MetricRegistry,
         readiness: Readiness,
     ) -> Self {
-        Self { auth, engine, store, metrics, registry, readiness, options, admin_address: OnceLock::new() }
+        Self { auth, engine, ingest, store, metrics, registry, readiness, options, admin_address: OnceLock::new() }
     }
 
     /// Whether the request arrived at the address for operators; always true if they have no separate one.

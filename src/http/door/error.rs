@@ -3,6 +3,8 @@
 //! The body is problem details (RFC 9457). It is written by `middleware.rs`, which knows the request's id. Causes from
 //! inside are logged and never sent to the client.
 
+mod events;
+
 use std::{fmt, time::Duration};
 
 use actix_web::{
@@ -103,6 +105,12 @@ impl Error {
         Self::new(ErrorKind::NotFound, code, format!("there is no {what}"))
     }
 
+    /// Another number of dead letters matches than was expected: 409.
+    pub fn other_number_matches(matched: i64) -> Self {
+        let message = format!("{matched} dead letters match, which is not the number expected; nothing was done");
+        Self::new(ErrorKind::Conflict, "other_number_matches", message).extend("matched", matched)
+    }
+
     /// No such tenant: 404.
     pub fn tenant_not_found() -> Self {
         engine::Error::TenantNotFound.into()
@@ -172,6 +180,16 @@ impl Error {
     pub fn extend(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.extensions.push((name, value.into()));
         self
+    }
+
+    /// The same error, with when to come again.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.header = Some((header::RETRY_AFTER, seconds.max(1).to_string()));
+        self
+    }
+
+    fn exceeding(self, QuotaExceeded { quota, limit, used }: QuotaExceeded) -> Self {
+        self.extend("quota", quota.name()).extend("limit", limit).extend("used", used)
     }
 
     /// The same error, and what to do next.
@@ -276,11 +294,11 @@ fn next_step(code: &str) -> Option<&'static str> {
 }
 
 /// Everything that a change would break, as details that name the broken thing.
-fn details_of(broken: Vec<Broken>) -> Vec<Detail> {
-    let about = |Broken { subject, details }: Broken| {
-        details.into_iter().map(move |detail| detail.about(subject.clone())).collect::<Vec<_>>()
+fn details_of(broken: &[Broken]) -> Vec<Detail> {
+    let about = |Broken { subject, details }: &Broken| {
+        details.iter().map(|detail| detail.clone().about(subject.clone())).collect::<Vec<_>>()
     };
-    broken.into_iter().flat_map(about).collect()
+    broken.iter().flat_map(about).collect()
 }
 
 /// An error with all its sources, for the log.
@@ -297,21 +315,24 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<engine::Error> for Error {
     fn from(error: engine::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&engine::Error> for Error {
+    fn from(error: &engine::Error) -> Self {
         let (kind, code) = (error.kind(), error.code());
         let message = error.to_string();
         match error {
             engine::Error::Json(error) => error.into(),
             engine::Error::Store(error) => error.into(),
-            engine::Error::Invalid(details) => Self::invalid(details),
-            engine::Error::NamesRepeated(errors) => Self { errors, ..Self::new(kind, code, message) },
+            engine::Error::Invalid(details) => Self::invalid(details.clone()),
+            engine::Error::NamesRepeated(errors) => Self { errors: errors.clone(), ..Self::new(kind, code, message) },
             engine::Error::Breaks(broken) => Self { errors: details_of(broken), ..Self::new(kind, code, message) },
             engine::Error::RevisionMismatch { current } | engine::Error::RevisionNotReached { current } => {
                 Self::new(kind, code, message).extend("currentRevision", current.0)
             }
-            engine::Error::QuotaExceeded(QuotaExceeded { quota, limit, used }) => {
-                let error = Self::new(kind, code, message).extend("quota", quota.name());
-                error.extend("limit", limit).extend("used", used)
-            }
+            engine::Error::QuotaExceeded(exceeded) => Self::new(kind, code, message).exceeding(*exceeded),
             engine::Error::Internal(_) => Self { cause: Some(message), ..Self::new(kind, code, INTERNAL) },
             _ => Self::new(kind, code, message),
         }
@@ -330,8 +351,14 @@ impl From<auth::Error> for Error {
 
 impl From<json::Error> for Error {
     fn from(error: json::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&json::Error> for Error {
+    fn from(error: &json::Error) -> Self {
         match error {
-            json::Error::Invalid(detail) => Self::invalid_one(*detail),
+            json::Error::Invalid(detail) => Self::invalid_one((**detail).clone()),
             error => Self::new(error.kind(), error.code(), error.to_string()),
         }
     }
@@ -339,12 +366,18 @@ impl From<json::Error> for Error {
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&store::Error> for Error {
+    fn from(error: &store::Error) -> Self {
         let (kind, code) = (error.kind(), error.code());
         match kind {
-            ErrorKind::Internal => Self { cause: Some(chain(&error)), ..Self::new(kind, code, INTERNAL) },
+            ErrorKind::Internal => Self { cause: Some(chain(error)), ..Self::new(kind, code, INTERNAL) },
             ErrorKind::Unavailable => {
                 let detail = "the database is unavailable or did not answer in time; retry";
-                Self { cause: Some(chain(&error)), ..Self::new(kind, code, detail) }
+                Self { cause: Some(chain(error)), ..Self::new(kind, code, detail) }
             }
             ErrorKind::Unacceptable => Self::invalid_one(Detail::new(code, error.to_string()).at("cursor")),
             _ => Self::new(kind, code, error.to_string()),

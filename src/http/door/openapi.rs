@@ -60,9 +60,11 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     // It shows the state of this node, which has no revision.
     let of_node = path.contains("/runtime");
     // The log also has entries that are not changes, and use is partly that of this node: neither has a revision.
-    let is_untagged = of_node || path.ends_with("/audit") || path.ends_with("/quotas");
+    let of_events = ["/events", "/dead-letters", "/consumer"].iter().any(|part| path.contains(part));
+    let is_untagged = of_node || of_events || path.ends_with("/audit") || path.ends_with("/quotas");
     let of_keys = path.contains("/api-keys");
     let changes = !reads && !evaluates && !checks && !of_node;
+    let is_conditional = changes && of_tenant && !of_keys && !of_events;
     let parameters = operation.parameters.get_or_insert_default();
     parameters.splice(0..0, path.split('/').filter_map(path_parameter).map(RefOr::T));
     let problems = [
@@ -72,7 +74,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
         (404, "It does not exist.", of_tenant || evaluates),
         (408, "The body did not arrive in time.", has_body),
         (409, "The state of the tenant does not allow it.", changes || evaluates || checks || (of_node && !reads)),
-        (412, "The tenant is at another revision.", changes && of_tenant && !of_keys),
+        (412, "The tenant is at another revision.", is_conditional),
         (413, "The body is too large.", has_body),
         (415, "The resource does not accept the body's media type.", has_body),
         (422, "The request is well formed and not valid.", true),
@@ -90,7 +92,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
             ResponseBuilder::new().description("The tenant's revision is the one in `If-None-Match`.").build();
         operation.responses.responses.insert("304".to_owned(), RefOr::T(unchanged));
     }
-    if changes && of_tenant && !of_keys {
+    if is_conditional {
         parameters.push(RefOr::T(header_parameter("If-Match", "Change only if the tenant's revision is this one.")));
     }
     if (of_tenant || evaluates) && !is_untagged {
@@ -143,6 +145,7 @@ fn path_parameter(segment: &str) -> Option<Parameter> {
         "version" => (ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)), "The version's number."),
         "ruleId" => (uuid(), "The rule's id."),
         "keyId" => (uuid(), "The key's id."),
+        "eventId" => (uuid(), "The event's id."),
         "fieldId" => (uuid(), "The derived field's id."),
         _ => (uuid(), "The tenant's id."),
     };

@@ -8,7 +8,7 @@ use std::{
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 
 use super::{Error, auth::Caller};
-use crate::domain::{ApiKeyId, DerivedFieldId, RuleId, SchemaVersion, TenantScope};
+use crate::domain::{ApiKeyId, DerivedFieldId, EventId, RuleId, SchemaVersion, TenantScope};
 
 /// `{tenantId}`.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,10 @@ pub struct TenantPath(pub TenantScope);
 /// `{tenantId}` and `{ruleId}`.
 #[derive(Debug, Clone, Copy)]
 pub struct RulePath(pub TenantScope, pub RuleId);
+
+/// `{tenantId}` and `{eventId}`.
+#[derive(Debug, Clone, Copy)]
+pub struct EventPath(pub TenantScope, pub EventId);
 
 /// `{tenantId}` and `{fieldId}`.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +42,11 @@ pub fn api_key_not_found() -> Error {
 /// No such rule.
 pub fn rule_not_found() -> Error {
     Error::not_found("rule_not_found", "rule with this id")
+}
+
+/// No such event.
+pub fn event_not_found() -> Error {
+    Error::not_found("event_not_found", "event with this id")
 }
 
 /// No such derived field.
@@ -82,6 +91,16 @@ impl FromRequest for RulePath {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let rule = || segment(request, "ruleId").ok_or_else(rule_not_found);
         ready(tenant(request).and_then(|tenant| Ok(Self(tenant, rule()?))))
+    }
+}
+
+impl FromRequest for EventPath {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let event = || segment(request, "eventId").ok_or_else(event_not_found);
+        ready(tenant(request).and_then(|tenant| Ok(Self(tenant, event()?))))
     }
 }
 

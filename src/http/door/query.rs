@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use super::Error;
 use crate::{
     config::limits,
-    domain::{OnBroken, read_timestamp},
+    domain::{OnBroken, RuleId, read_timestamp},
     error::Detail,
     store::PageRequest,
 };
@@ -135,6 +135,16 @@ impl Given {
         if found.is_none() {
             let message = format!("`{name}` must be a whole number from {minimum} to {maximum}");
             self.refuse("invalid_value", message, name);
+        }
+        found
+    }
+
+    /// A parameter that is the id of a rule.
+    pub fn id(&mut self, name: &'static str) -> Option<RuleId> {
+        let value = self.text(name)?;
+        let found = value.parse().ok();
+        if found.is_none() {
+            self.refuse("invalid_value", format!("`{name}` must be the id of a rule"), name);
         }
         found
     }

@@ -9,8 +9,8 @@ use utoipa::{
 };
 
 use crate::domain::{
-    ApiKeyId, DerivedFieldId, Name, NodeId, Quota, QuotaOverrides, Revision, RuleId, SchemaVersion, Scope, TenantId,
-    TenantStatus, Tier,
+    ApiKeyId, DerivedFieldId, EventId, Name, NodeId, Quota, QuotaOverrides, Revision, RuleId, SchemaVersion, Scope,
+    TenantId, TenantStatus, Tier,
 };
 
 macro_rules! schemas {
@@ -34,6 +34,7 @@ schemas! {
     RuleId: "A rule's id, unique together with its tenant's.", uuid();
     DerivedFieldId: "A derived field's id, unique together with its tenant's.", uuid();
     ApiKeyId: "An API key's id, unique together with its tenant's.", uuid();
+    EventId: "An event's id, unique together with its tenant's; it tells when the event was received.", uuid();
     NodeId: "The id of a process that serves.", uuid();
     Revision: "A tenant's counter of changes. Covers its schema, derived fields, rules and settings together; begins at 1.",
         number(KnownFormat::Int64);
@@ -42,7 +43,7 @@ schemas! {
     Tier: "What a tenant pays for; the tiers' bulkheads and quotas hang on it.",
         text().enum_values(Some(["free", "pro", "enterprise"]));
     TenantStatus: "Whether a tenant's decisions are served.", text().enum_values(Some(["active", "suspended"]));
-    Scope: "What a key is good for. `ingest` is reserved for sending events: no route requires it yet.",
+    Scope: "What a key is good for.",
         text().enum_values(Some(Scope::ALL.map(Scope::name)));
     Quota: "Something that a tenant uses, and may use so much of.", text().enum_values(Some(Quota::ALL.map(Quota::name)));
     QuotaOverrides: "What an operator has set for a tenant in the place of its tier's limits.",

@@ -22,7 +22,13 @@ pub fn used(snapshot: &Snapshot, quota: Quota) -> Option<u64> {
             let fields = snapshot.derived_fields.iter().map(|DerivedField { expression, .. }| expression.len());
             rules.chain(fields).sum()
         }
-        Quota::CompiledBytes | Quota::RequestBytes | Quota::BatchItems => return None,
+        Quota::CompiledBytes
+        | Quota::RequestBytes
+        | Quota::BatchItems
+        | Quota::EventBytes
+        | Quota::EventBacklog
+        | Quota::EventRetentionDays
+        | Quota::Workers => return None,
     };
     Some(used as u64)
 }

@@ -1,6 +1,11 @@
 //! How much of a path in facts may be shown: keys inside of what is sensitive are the caller's customers' business.
 
+use serde_json::{Map, Value};
+
 use super::layout::{Inner, Layout, Node, Shape};
+
+/// What stands for a value that must not be shown.
+const MASK: &str = "(sensitive)";
 
 impl Layout {
     /// How many of these steps may be shown: keys, or `None` for the elements of lists. What is not declared is shown.
@@ -16,6 +21,42 @@ impl Layout {
             Some(shape) => shown(steps, 0, field(shape, steps)),
             None => shown(steps, 0, nested.map(|(_, node)| node)),
         }
+    }
+}
+
+impl Layout {
+    /// Puts a mask in the place of every sensitive value in `facts`, written flat or under the names of objects.
+    pub fn mask(&self, facts: &mut Value) {
+        let Value::Object(given) = facts else { return };
+        let only = match self.objects.nodes.as_slice() {
+            [Node { inner: Inner::Object(shape), .. }] => Some(shape),
+            _ => None,
+        };
+        let is_nested = given.len() == 1
+            && given.iter().all(|(name, value)| value.is_object() && self.objects.find(name).is_some())
+            && only.is_none_or(|shape| given.keys().all(|name| shape.find(name).is_none()));
+        mask_fields(only.filter(|_| !is_nested).unwrap_or(&self.objects), given);
+    }
+}
+
+fn mask_fields(shape: &Shape, given: &mut Map<String, Value>) {
+    for (name, value) in given {
+        if let Some((_, node)) = shape.find(name) {
+            mask_value(node, value);
+        }
+    }
+}
+
+fn mask_value(node: &Node, value: &mut Value) {
+    if node.field.sensitive && !value.is_null() {
+        *value = Value::from(MASK);
+        return;
+    }
+    match (&node.inner, value) {
+        (Inner::Items(items), Value::Array(list)) => list.iter_mut().for_each(|item| mask_value(items, item)),
+        (Inner::Values(values), Value::Object(map)) => map.values_mut().for_each(|value| mask_value(values, value)),
+        (Inner::Object(shape), Value::Object(map)) => mask_fields(shape, map),
+        _ => {}
     }
 }
 
@@ -45,6 +86,26 @@ mod tests {
 
     use super::*;
     use crate::domain::SchemaDefinition;
+
+    #[test]
+    fn sensitive_values_are_masked_wherever_they_are() {
+        let definition = json!({"facts": {
+            "age": "int",
+            "tax": {"type": "string", "sensitive": true},
+            "cards": {"type": "list", "items": {"type": "string", "sensitive": true}},
+            "person": {"name": "dyn", "secret": {"type": "dyn", "sensitive": true}},
+        }});
+        let layout = Layout::of(&SchemaDefinition::parse(&definition).unwrap());
+        let given = json!({"age": 3, "tax": "x", "cards": ["1", "2"], "person": {"name": "n", "secret": {"a": 1}}, "more": "y"});
+        let expected = json!({
+            "age": 3, "tax": MASK, "cards": [MASK, MASK], "person": {"name": "n", "secret": MASK}, "more": "y"
+        });
+        let (mut flat, mut nested) = (given.clone(), json!({ "facts": given }));
+        layout.mask(&mut flat);
+        layout.mask(&mut nested);
+        assert_eq!(flat, expected);
+        assert_eq!(nested, json!({ "facts": expected }));
+    }
 
     #[test]
     fn a_path_ends_where_something_sensitive_begins() {

@@ -160,6 +160,13 @@ impl RuleSet {
         self.contents.schema.as_ref().map_or(steps.len(), |schema| schema.layout.shown_steps(steps))
     }
 
+    /// Puts a mask in the place of every sensitive value of facts.
+    pub fn mask_facts(&self, facts: &mut serde_json::Value) {
+        if let Some(schema) = &self.contents.schema {
+            schema.layout.mask(facts);
+        }
+    }
+
     /// Checks an expression that is not stored, as a rule would be.
     pub fn check_rule(&self, expression: &str) -> CheckReport {
         self.check(expression, Role::Rule)

@@ -5,6 +5,7 @@ mod attack;
 mod auth;
 mod door;
 mod evaluate;
+mod events;
 mod health;
 mod refusals;
 mod tenants;

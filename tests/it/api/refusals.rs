@@ -21,7 +21,8 @@ async fn writes(app: &TestApp, tenant: &str) -> Vec<(Method, String)> {
             .replace("{tenantId}", tenant)
             .replace("{ruleId}", NOBODY)
             .replace("{fieldId}", NOBODY)
-            .replace("{keyId}", NOBODY);
+            .replace("{keyId}", NOBODY)
+            .replace("{eventId}", NOBODY);
         for (method, operation) in item.as_object().unwrap() {
             if operation.get("requestBody").is_some() {
                 found.push((method.to_uppercase().parse().unwrap(), path.clone()));

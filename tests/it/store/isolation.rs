@@ -128,14 +128,22 @@ async fn every_table_with_tenants_content_is_under_forced_row_level_security() {
     let database = TestDatabase::fresh().await;
     let mut owner = psql(&database).await;
     let open: Vec<String> = sqlx::query_scalar(
-        "select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace
+        "select relname::text from pg_class where relkind in ('r', 'p') and not relispartition and relnamespace = 'public'::regnamespace
             and not (relrowsecurity and relforcerowsecurity) order by relname",
     )
     .fetch_all(&mut owner)
     .await
     .unwrap();
-    let expected =
-        ["audit_heads", "installation", "nodes", "operator_keys", "schema_migrations", "tenant_changes", "tenants"];
+    let expected = [
+        "audit_heads",
+        "event_queues",
+        "installation",
+        "nodes",
+        "operator_keys",
+        "schema_migrations",
+        "tenant_changes",
+        "tenants",
+    ];
     assert_eq!(open, expected);
     let loose: Vec<String> = sqlx::query_scalar(
         "select conrelid::regclass || '.' || conname from pg_constraint
@@ -176,7 +184,14 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
         ("api_keys", all),
         ("audit_heads", "insert select update"),
         ("audit_log", "insert select"),
+        ("dead_letters", all),
+        ("decisions", "delete insert select"),
         ("derived_fields", all),
+        ("event_day_counts", all),
+        ("event_keys", "delete insert select"),
+        ("event_queues", all),
+        ("event_retries", all),
+        ("events", "delete insert select"),
         ("installation", "select"),
         ("nodes", all),
         ("operator_keys", "delete insert select"),

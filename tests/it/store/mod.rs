@@ -3,6 +3,7 @@
 mod audit;
 mod changes;
 mod cursors;
+mod events;
 mod isolation;
 mod plans;
 mod revisions;

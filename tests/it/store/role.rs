@@ -207,14 +207,14 @@ async fn a_database_that_does_not_fit_is_refused_with_what_to_do() {
     run(&mut owner, "update schema_migrations set success = false where version = 3").await;
     let refused = store.check_schema().await.unwrap_err();
     assert!(matches!(refused, Error::Schema(SchemaMismatch::Dirty(3))), "{refused}");
-    run(&mut owner, "update schema_migrations set success = true; delete from schema_migrations where version = 11")
+    run(&mut owner, "update schema_migrations set success = true; delete from schema_migrations where version = 12")
         .await;
     let refused = store.check_schema().await.unwrap_err();
-    assert!(matches!(refused, Error::Schema(SchemaMismatch::Older { found: 10, needed: 11 })), "{refused}");
+    assert!(matches!(refused, Error::Schema(SchemaMismatch::Older { found: 11, needed: 12 })), "{refused}");
     run(
         &mut owner,
         "insert into schema_migrations (version, description, success, checksum, execution_time)
-        values (11, '', true, '', 0), (99, 'of the future', true, '', 0)",
+        values (12, '', true, '', 0), (99, 'of the future', true, '', 0)",
     )
     .await;
     store.check_schema().await.unwrap();

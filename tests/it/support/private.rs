@@ -10,17 +10,27 @@ use super::{Directory, database::migrate};
 pub struct PrivateServer {
     // Dropped in this order: the files go after the server.
     cluster: Option<Cluster>,
+    purpose: Purpose,
     directory: Directory,
     url: String,
 }
 
 impl PrivateServer {
     pub async fn start() -> Self {
+        Self::start_for(Purpose::Throwaway).await
+    }
+
+    /// One that loses nothing that it has committed, whatever happens to its processes.
+    pub async fn start_durable() -> Self {
+        Self::start_for(Purpose::Persistent).await
+    }
+
+    async fn start_for(purpose: Purpose) -> Self {
         let directory = Directory::new();
-        let cluster = start(&directory).await;
+        let cluster = start(&directory, purpose).await;
         let url = cluster.url(cluster::NAME);
         migrate(&url).await;
-        Self { cluster: Some(cluster), directory, url }
+        Self { cluster: Some(cluster), purpose, directory, url }
     }
 
     /// How to connect to its database, as the owner.
@@ -43,13 +53,13 @@ impl PrivateServer {
 
     /// Starts it again, where it was.
     pub async fn start_again(&mut self) {
-        let cluster = start(&self.directory).await;
+        let cluster = start(&self.directory, self.purpose).await;
         assert_eq!(cluster.url(cluster::NAME), self.url);
         self.cluster = Some(cluster);
     }
 }
 
-async fn start(directory: &Directory) -> Cluster {
-    let options = ClusterOptions { data_dir: directory.path().to_owned(), purpose: Purpose::Throwaway, binaries: None };
+async fn start(directory: &Directory, purpose: Purpose) -> Cluster {
+    let options = ClusterOptions { data_dir: directory.path().to_owned(), purpose, binaries: None };
     tokio::task::spawn_blocking(move || Cluster::start(&options)).await.unwrap().unwrap()
 }

@@ -203,6 +203,9 @@ impl Attack {
                 let draft = json!({"name": own.canary, "scopes": ["read"]});
                 own.ids.key = id(own.create(operator, "api-keys", &draft).await);
             }
+            Some("event_not_found") => {
+                own.ids.event = own.send_event(operator).await;
+            }
             Some(other) => panic!("say here how to make what is then `{other}`"),
             None => {}
         }

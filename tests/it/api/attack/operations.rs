@@ -11,6 +11,7 @@ use super::target::Target;
 pub enum Asks {
     Nothing,
     Evaluate,
+    Ingest,
     Read,
     Audit,
     Write,
@@ -45,6 +46,7 @@ impl Scopes {
     pub fn permit(self, asks: Asks) -> bool {
         self.names().iter().any(|scope| match *scope {
             "evaluate" => asks == Asks::Evaluate,
+            "ingest" => asks == Asks::Ingest,
             "read" => asks == Asks::Read,
             "audit" => asks == Asks::Audit,
             "write" => matches!(asks, Asks::Read | Asks::Write),
@@ -128,6 +130,19 @@ pub const OPERATIONS: &[Operation] = &[
     operation("listApiKeys", Asks::Administer, 200, NO_BODY),
     operation("deleteApiKey", Asks::Administer, 204, NO_BODY),
     operation("rotateApiKey", Asks::Administer, 201, |_| json!({"overlapSeconds": 0})),
+    operation("sendEvent", Asks::Ingest, 202, FACTS),
+    operation("sendEvents", Asks::Ingest, 202, |target| json!({"events": [{"facts": target.facts()}]})),
+    operation("listEvents", Asks::Read, 200, NO_BODY),
+    operation("getEvent", Asks::Read, 200, NO_BODY),
+    operation("deleteEvent", Asks::Administer, 204, NO_BODY),
+    operation("countEvents", Asks::Read, 200, NO_BODY),
+    operation("getConsumer", Asks::Read, 200, NO_BODY),
+    operation("pauseConsumer", Asks::Administer, 200, NO_BODY),
+    operation("resumeConsumer", Asks::Administer, 200, NO_BODY),
+    operation("listDeadLetters", Asks::Read, 200, NO_BODY),
+    operation("getDeadLetter", Asks::Read, 200, NO_BODY),
+    operation("redriveDeadLetters", Asks::Administer, 202, |target| json!({"eventIds": [target.ids.event]})),
+    operation("discardDeadLetters", Asks::Administer, 200, |target| json!({"eventIds": [target.ids.event]})),
     operation("getTenantRuntime", Asks::Read, 200, NO_BODY),
     operation("loadTenant", Asks::Operate, 200, NO_BODY),
     operation("stopTenant", Asks::Operate, 200, NO_BODY),
@@ -166,6 +181,8 @@ impl Route {
     /// What is said when the thing in the path is none of the tenant's; `None` if the path names no thing.
     pub fn not_found(&self) -> Option<&'static str> {
         let kinds = [
+            ("/dead-letters/{eventId}", "dead_letter_not_found"),
+            ("{eventId}", "event_not_found"),
             ("{ruleId}", "rule_not_found"),
             ("{fieldId}", "derived_field_not_found"),
             ("{keyId}", "api_key_not_found"),
@@ -181,7 +198,7 @@ pub fn routes(document: &Value) -> Vec<Route> {
     for (pattern, item) in document["paths"].as_object().unwrap() {
         assert!(
             pattern.split('/').all(|part| {
-                let known = ["{tenantId}", "{ruleId}", "{fieldId}", "{keyId}", "{version}"];
+                let known = ["{tenantId}", "{ruleId}", "{fieldId}", "{keyId}", "{version}", "{eventId}"];
                 !part.starts_with('{') || known.contains(&part)
             }),
             "`{pattern}` names what no attacker has an id for: add it to `Ids`"

@@ -1,6 +1,6 @@
 //! The two tenants: twins, but for the canary that stands in every text of each, and their ids.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use tenet::client::{Client, Method};
 use uuid::Uuid;
 
 use super::super::{NOBODY, body, send};
+use crate::support::within;
 
 /// Ids of a tenant and of what it has, or such ids that nobody has.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct Ids {
     pub rule: String,
     pub field: String,
     pub key: String,
+    /// A dead letter.
+    pub event: String,
     pub version: String,
     /// The tag of its revision.
     pub tag: String,
@@ -42,6 +45,7 @@ impl Ids {
             rule: id(2),
             field: id(3),
             key: id(4),
+            event: id(5),
             version: "8".to_owned(),
             tag: "\"987654\"".to_owned(),
             cursors,
@@ -55,6 +59,7 @@ impl Ids {
             rule: spell(&self.rule),
             field: spell(&self.field),
             key: spell(&self.key),
+            event: spell(&self.event),
             ..self.clone()
         }
     }
@@ -66,13 +71,14 @@ impl Ids {
             .replace("{ruleId}", &self.rule)
             .replace("{fieldId}", &self.field)
             .replace("{keyId}", &self.key)
+            .replace("{eventId}", &self.event)
             .replace("{version}", &self.version)
     }
 
     /// `text`, with one word for all that names these.
     pub fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for id in [&self.tenant, &self.rule, &self.field, &self.key, &self.tag] {
+        for id in [&self.tenant, &self.rule, &self.field, &self.key, &self.event, &self.tag] {
             // As it was sent, and as it was read if it was sent in a URL.
             let read = [("%7B", "{"), ("%7D", "}"), ("%2F", "/"), ("%20", " ")];
             let read = read.iter().fold(id.clone(), |id, (sent, read)| id.replace(sent, read));
@@ -87,7 +93,8 @@ fn absent_cursor(cursor: &str) -> String {
     let mut value: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(cursor).unwrap()).unwrap();
     fn replace(value: &mut Value) {
         match value {
-            Value::String(text) if Uuid::try_parse(text).is_ok() => NOBODY.clone_into(text),
+            // Of the same moment: lists of events go by time.
+            Value::String(text) if Uuid::try_parse(text).is_ok() => text.replace_range(24.., &NOBODY[24..]),
             Value::Array(items) => items.iter_mut().for_each(replace),
             _ => {}
         }
@@ -110,6 +117,7 @@ impl Target {
             rule: String::new(),
             field: String::new(),
             key: String::new(),
+            event: String::new(),
             version: versions.to_string(),
             tag: String::new(),
             cursors: BTreeMap::new(),
@@ -122,9 +130,17 @@ impl Target {
             if version < versions {
                 schema[canary]["later"]["description"] = format!("{canary} {version}").into();
             }
+            if version == 1 {
+                schema[canary]["later"]["type"] = "string".into();
+            }
             let answer = operator.put_json(&target.path("schema"), &json!({"definition": schema})).await.unwrap();
             body(&answer, 200);
+            if version == 1 {
+                target.send_what_the_next_schema_refuses(operator).await;
+            }
         }
+        body(&send(operator, Method::POST, &target.path("consumer/resume"), &[], &Value::Null).await, 200);
+        target.have_no_pending_events(operator).await;
         // The first of each is the one that is asked for; the second makes a second page.
         for (part, bodies) in [
             ("rules", [target.rule("one"), target.rule("two")]),
@@ -170,10 +186,47 @@ impl Target {
         format!("/api/v1/tenants/{}/{part}", self.ids.tenant)
     }
 
+    /// Two events, which are not decided yet.
+    async fn send_what_the_next_schema_refuses(&mut self, operator: &Client) {
+        body(&send(operator, Method::POST, &self.path("consumer/pause"), &[], &Value::Null).await, 200);
+        for _ in 0..2 {
+            let facts = json!({"facts": {self.canary: {"later": self.canary}}, "orderingKey": self.canary});
+            let answer = operator.post_json(&self.path("events"), &facts).await.unwrap();
+            let id = body(&answer, 202)["id"].as_str().unwrap().to_owned();
+            self.secrets.push(id.clone());
+            self.ids.event = id;
+        }
+    }
+
+    /// Sends an event; answers its id.
+    pub async fn send_event(&self, operator: &Client) -> String {
+        let answer = operator.post_json(&self.path("events"), &json!({"facts": self.facts()})).await.unwrap();
+        body(&answer, 202)["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until all its events are decided or given up.
+    async fn have_no_pending_events(&self, operator: &Client) {
+        within(Duration::from_secs(20), "events are decided", async || {
+            let counts = body(&operator.get(&self.path("events/stats")).await.unwrap(), 200);
+            counts["pending"] == 0 && counts["retrying"] == 0
+        })
+        .await;
+    }
+
     /// Everything of it, as the operator sees it.
     pub async fn everything(&self, operator: &Client) -> Vec<Value> {
+        self.have_no_pending_events(operator).await;
         let mut all = Vec::new();
-        let lists = ["/schema/changelog", "/schema/versions", "/rules", "/derived-fields", "/api-keys", "/audit"];
+        let lists = [
+            "/schema/changelog",
+            "/schema/versions",
+            "/rules",
+            "/derived-fields",
+            "/api-keys",
+            "/audit",
+            "/events",
+            "/dead-letters",
+        ];
         for part in ["", "/schema", "/quotas"].into_iter().chain(lists) {
             let path = format!("/api/v1/tenants/{}{part}", self.ids.tenant);
             let mut read = body(&send(operator, Method::GET, &path, &[], &Value::Null).await, 200);

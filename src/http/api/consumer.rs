@@ -1,0 +1,110 @@
+//! `/api/v1/tenants/{tenantId}/consumer`: how the decisions of a tenant's events get on.
+
+use actix_web::{HttpResponse, http::StatusCode, web::Data};
+use chrono::Utc;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::dead_letters::note;
+use crate::{
+    domain::{AuditAction, Author, TenantScope},
+    http::door::{AppState, Error, auth::By, path::TenantPath, query::Query, response},
+    ingest::ConsumerState,
+};
+
+/// How a tenant's events are consumed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsumerAnswer {
+    /// `absent`, `acquiring`, `running`, `draining` or `paused`.
+    #[schema(example = "running")]
+    state: &'static str,
+    /// The node that consumes.
+    #[schema(required = true, value_type = Option<uuid::Uuid>)]
+    owner: Option<uuid::Uuid>,
+    /// Events that this node decides at this moment.
+    in_flight: usize,
+    /// Workers of its last batch on this node.
+    effective_workers: usize,
+    /// Since how many seconds the queue has not been empty.
+    lag_seconds: i64,
+    /// `operator` if it is paused.
+    #[schema(required = true)]
+    paused_reason: Option<&'static str>,
+}
+
+/// Shows how a tenant's events are consumed.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/consumer", tag = "events", operation_id = "getConsumer",
+    responses((status = 200, description = "How they are consumed.", body = ConsumerAnswer))
+)]
+pub async fn show(state: Data<AppState>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
+    consumer_of(&state, tenant).await
+}
+
+async fn consumer_of(state: &AppState, tenant: TenantScope) -> Result<HttpResponse, Error> {
+    let row = state.store.queue_status(tenant).await?;
+    if row.is_none() && state.store.tenant(tenant).await?.is_none() {
+        return Err(Error::tenant_not_found());
+    }
+    let here = state.ingest.consumer(tenant);
+    let is_paused = row.as_ref().is_some_and(|row| row.paused);
+    let owner = row.as_ref().and_then(|row| row.owner);
+    let state = match here {
+        Some(view) => view.state.name(),
+        None if is_paused => "paused",
+        None if owner.is_some() => ConsumerState::Running.name(),
+        None => ConsumerState::Absent.name(),
+    };
+    let since = row.and_then(|row| row.pending_since);
+    let answer = ConsumerAnswer {
+        state,
+        owner,
+        in_flight: here.map_or(0, |view| view.in_flight),
+        effective_workers: here.map_or(0, |view| view.workers),
+        lag_seconds: since.map_or(0, |since| (Utc::now() - since).num_seconds().max(0)),
+        paused_reason: is_paused.then_some("operator"),
+    };
+    response::plain(StatusCode::OK, &answer)
+}
+
+/// Pauses the decisions of a tenant's events. They are accepted all the same.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/consumer/pause", tag = "events", operation_id = "pauseConsumer",
+    responses((status = 200, description = "How they are consumed.", body = ConsumerAnswer))
+)]
+pub async fn pause(
+    By(author): By,
+    state: Data<AppState>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    set_paused(&state, tenant, &author, true).await
+}
+
+/// Lets the decisions of a tenant's events go on.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/consumer/resume", tag = "events", operation_id = "resumeConsumer",
+    responses((status = 200, description = "How they are consumed.", body = ConsumerAnswer))
+)]
+pub async fn resume(
+    By(author): By,
+    state: Data<AppState>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    set_paused(&state, tenant, &author, false).await
+}
+
+async fn set_paused(
+    state: &AppState,
+    tenant: TenantScope,
+    author: &Author,
+    paused: bool,
+) -> Result<HttpResponse, Error> {
+    let action = if paused { AuditAction::ConsumerPause } else { AuditAction::ConsumerResume };
+    note(state, tenant, author, action, "consumer", None).await?;
+    state.store.pause_queue(tenant, paused).await?;
+    state.ingest.wake(tenant);
+    consumer_of(state, tenant).await
+}

@@ -1,0 +1,344 @@
+//! `/api/v1/tenants/{tenantId}/dead-letters`: events that were given up.
+
+use actix_web::{HttpResponse, http::StatusCode, web::Data};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    domain::{AuditAction, AuditDraft, Author, EventFailure, EventId, Revision, TenantScope},
+    error::Detail,
+    http::door::{
+        AppState, Error,
+        auth::By,
+        body::{Body, Document},
+        path::{EventPath, TenantPath},
+        query::{Given, PageQuery, Parameters, Query},
+        response::{self, List},
+    },
+    store::{DeadLetter, LetterFilter, LetterStatus, PageRequest},
+};
+
+/// Dead letters that one call brings back at most, and if it does not say.
+const REDRIVE_MAX: i64 = 10_000;
+/// Events a second that are brought back if the call does not say.
+const RATE_DEFAULT: u32 = 100;
+const RATE_MAX: u32 = 10_000;
+/// Events that a call names at most.
+const EVENTS_NAMED_MAX: usize = 1_000;
+
+/// An event that was given up.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetterItem {
+    /// The event.
+    event_id: EventId,
+    /// Its type.
+    #[schema(required = true)]
+    r#type: Option<String>,
+    /// Why: `facts_invalid`, `schema_missing`, `panic` or `crashed`.
+    #[schema(example = "facts_invalid")]
+    reason: String,
+    /// What is said about it.
+    #[schema(value_type = Object)]
+    detail: Value,
+    /// How often it was tried.
+    attempts: i16,
+    /// When it failed first.
+    first_failed_at: DateTime<Utc>,
+    /// When it failed last.
+    last_failed_at: DateTime<Utc>,
+    /// The revision that refused it.
+    #[schema(required = true)]
+    revision: Option<Revision>,
+    /// How often it was brought back.
+    redrives: i16,
+    /// `open`, `redriven` or `discarded`.
+    #[schema(example = "open")]
+    status: String,
+}
+
+impl From<DeadLetter> for DeadLetterItem {
+    fn from(letter: DeadLetter) -> Self {
+        Self {
+            event_id: letter.event,
+            r#type: letter.kind,
+            reason: letter.reason,
+            detail: letter.detail,
+            attempts: letter.attempts,
+            first_failed_at: letter.first_failed_at,
+            last_failed_at: letter.last_failed_at,
+            revision: letter.revision,
+            redrives: letter.redrives,
+            status: letter.status,
+        }
+    }
+}
+
+/// Which dead letters to list.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct LetterQuery {
+    /// Those that were given up for this reason.
+    #[param(value_type = Option<String>)]
+    reason: Option<EventFailure>,
+    /// Those of events of this type.
+    r#type: Option<String>,
+    /// Those that failed last at this time or later.
+    from: Option<DateTime<Utc>>,
+    /// Those that failed last before this time.
+    to: Option<DateTime<Utc>>,
+    /// Those with this status: `open`, `redriven` or `discarded`.
+    #[param(value_type = Option<String>)]
+    status: Option<LetterStatus>,
+}
+
+impl Parameters for (LetterQuery, PageQuery) {
+    fn take(given: &mut Given) -> Self {
+        let query = LetterQuery {
+            reason: given.word("reason", &EventFailure::ALL.map(|failure| (failure.name(), failure))),
+            r#type: given.text("type"),
+            from: given.time("from"),
+            to: given.time("to"),
+            status: given.word("status", &LetterStatus::ALL.map(|status| (status.name(), status))),
+        };
+        (query, PageQuery::take(given))
+    }
+}
+
+/// Which dead letters a call is about: of those, only the open ones.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct LetterFilterBody {
+    /// Those that were given up for this reason.
+    reason: Option<String>,
+    /// Those of events of this type.
+    r#type: Option<String>,
+    /// Those that failed last at this time or later.
+    from: Option<DateTime<Utc>>,
+    /// Those that failed last before this time.
+    to: Option<DateTime<Utc>>,
+}
+
+/// What to bring back: named events, or what a filter matches.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct RedriveBody {
+    /// The events.
+    #[schema(max_items = 1_000)]
+    event_ids: Option<Vec<String>>,
+    /// Instead of events: what matches. `{}` matches all.
+    filter: Option<LetterFilterBody>,
+    /// Bring back so many at most.
+    #[schema(minimum = 1, maximum = 10_000)]
+    max: Option<i64>,
+    /// Bring back so many a second.
+    #[schema(minimum = 1, maximum = 10_000)]
+    rate_per_second: Option<u32>,
+    /// Only say what matches.
+    dry_run: Option<bool>,
+}
+
+/// What to put aside: named events, or what a filter matches.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct DiscardBody {
+    /// The events.
+    #[schema(max_items = 1_000)]
+    event_ids: Option<Vec<String>>,
+    /// Instead of events: what matches. `{}` matches all.
+    filter: Option<LetterFilterBody>,
+    /// How many that is: if another number matches, nothing is done.
+    #[schema(minimum = 0)]
+    expected: Option<i64>,
+    /// Only say what matches.
+    dry_run: Option<bool>,
+}
+
+impl Document for RedriveBody {}
+impl Document for DiscardBody {}
+
+/// What matches.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MatchedLetters {
+    /// How many.
+    matched: i64,
+    /// How many for each reason.
+    #[schema(value_type = Object)]
+    by_reason: Map<String, Value>,
+    /// The first ten.
+    sample: Vec<EventId>,
+}
+
+/// What is brought back.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RedriveAnswer {
+    /// How many.
+    matched: i64,
+}
+
+/// What was put aside.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DiscardAnswer {
+    /// How many.
+    discarded: i64,
+}
+
+fn filter(event_ids: Option<Vec<String>>, filter: Option<LetterFilterBody>) -> Result<LetterFilter, Error> {
+    let refuse =
+        |code, message: &str, path: &str| Err(Error::invalid_one(Detail::new(code, message.to_owned()).at(path)));
+    let status = Some(LetterStatus::Open);
+    match (event_ids, filter) {
+        (Some(_), Some(_)) => refuse("contradiction", "send `eventIds` or `filter`, not both", "filter"),
+        (None, None) => refuse("missing_field", "send `eventIds` or `filter`", "eventIds"),
+        (Some(ids), None) if ids.len() > EVENTS_NAMED_MAX => {
+            refuse("too_many", &format!("a call names at most {EVENTS_NAMED_MAX} events"), "eventIds")
+        }
+        (Some(ids), None) => {
+            // What is not an id is not the id of a dead letter either.
+            let events = ids.iter().filter_map(|id| id.parse().ok()).collect();
+            Ok(LetterFilter { events: Some(events), status, ..LetterFilter::default() })
+        }
+        (None, Some(body)) => {
+            let reason = match body.reason.as_deref() {
+                None => None,
+                Some(name) => match EventFailure::named(name) {
+                    Some(reason) => Some(reason),
+                    None => return refuse("invalid_value", "this is not a reason", "filter.reason"),
+                },
+            };
+            Ok(LetterFilter { reason, kind: body.r#type, from: body.from, to: body.to, status, events: None })
+        }
+    }
+}
+
+fn in_range(value: i64, most: i64, path: &str) -> Result<i64, Error> {
+    let detail = || Detail::new("invalid_value", format!("must be a whole number from 1 to {most}")).at(path);
+    if (1..=most).contains(&value) { Ok(value) } else { Err(Error::invalid_one(detail())) }
+}
+
+/// Lists dead letters, the newest event first.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/dead-letters", tag = "events", operation_id = "listDeadLetters",
+    params(LetterQuery, PageQuery),
+    responses((status = 200, description = "A page of dead letters.", body = List<DeadLetterItem>))
+)]
+pub async fn list(
+    state: Data<AppState>,
+    TenantPath(tenant): TenantPath,
+    Query((query, page)): Query<(LetterQuery, PageQuery)>,
+) -> Result<HttpResponse, Error> {
+    let filter = LetterFilter {
+        events: None,
+        reason: query.reason,
+        kind: query.r#type,
+        from: query.from,
+        to: query.to,
+        status: query.status,
+    };
+    if state.store.tenant(tenant).await?.is_none() {
+        return Err(Error::tenant_not_found());
+    }
+    let page = state.store.dead_letters(tenant, &filter, &PageRequest::from(page)).await?;
+    response::plain(StatusCode::OK, &List::of(page, DeadLetterItem::from))
+}
+
+/// Shows a dead letter.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/dead-letters/{eventId}", tag = "events", operation_id = "getDeadLetter",
+    responses((status = 200, description = "The dead letter.", body = DeadLetterItem))
+)]
+pub async fn show(
+    state: Data<AppState>,
+    EventPath(tenant, event): EventPath,
+    _: Query<()>,
+) -> Result<HttpResponse, Error> {
+    let filter = LetterFilter { events: Some(vec![event]), ..LetterFilter::default() };
+    let page = state.store.dead_letters(tenant, &filter, &PageRequest { cursor: None, limit: 1 }).await?;
+    let letter = page.items.into_iter().next();
+    let letter = letter.ok_or_else(|| Error::not_found("dead_letter_not_found", "dead letter with this event's id"))?;
+    response::plain(StatusCode::OK, &DeadLetterItem::from(letter))
+}
+
+async fn matched(state: &AppState, tenant: TenantScope, filter: &LetterFilter) -> Result<HttpResponse, Error> {
+    if state.store.tenant(tenant).await?.is_none() {
+        return Err(Error::tenant_not_found());
+    }
+    let counts = state.store.count_dead_letters(tenant, filter).await?;
+    let by_reason = counts.by_reason.into_iter().map(|(reason, count)| (reason, json!(count))).collect();
+    let answer = MatchedLetters { matched: counts.matched, by_reason, sample: counts.sample };
+    response::plain(StatusCode::OK, &answer)
+}
+
+/// Notes in the audit log what was done to a tenant's events.
+pub async fn note(
+    state: &AppState,
+    tenant: TenantScope,
+    author: &Author,
+    action: AuditAction,
+    resource: &str,
+    after: Option<Value>,
+) -> Result<(), Error> {
+    let draft = AuditDraft { action, resource: resource.to_owned(), before: None, after };
+    if state.store.note_audit(tenant, author, draft).await? { Ok(()) } else { Err(Error::tenant_not_found()) }
+}
+
+/// Brings dead letters back: they are decided by the rules of now. A dry run only says which.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/dead-letters/redrive", tag = "events",
+    operation_id = "redriveDeadLetters", request_body = RedriveBody,
+    responses(
+        (status = 202, description = "They are brought back.", body = RedriveAnswer),
+        (status = 200, description = "A dry run: what matches.", body = MatchedLetters)
+    )
+)]
+pub async fn redrive(
+    By(author): By,
+    state: Data<AppState>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    Body(body): Body<RedriveBody>,
+) -> Result<HttpResponse, Error> {
+    let max = in_range(body.max.unwrap_or(REDRIVE_MAX), REDRIVE_MAX, "max")?;
+    let rate = in_range(body.rate_per_second.unwrap_or(RATE_DEFAULT).into(), RATE_MAX.into(), "ratePerSecond")?;
+    let filter = filter(body.event_ids, body.filter)?;
+    if body.dry_run == Some(true) {
+        return matched(&state, tenant, &filter).await;
+    }
+    let rate = u32::try_from(rate).unwrap_or(RATE_DEFAULT);
+    let matched = state.store.redrive_dead_letters(tenant, &filter, max, rate).await?;
+    let after = Some(json!({ "matched": matched }));
+    note(&state, tenant, &author, AuditAction::DeadLettersRedrive, "dead-letters", after).await?;
+    state.ingest.wake(tenant);
+    response::plain(StatusCode::ACCEPTED, &RedriveAnswer { matched })
+}
+
+/// Puts dead letters aside: nothing is to be done about them.
+#[utoipa::path(
+    post, path = "/api/v1/tenants/{tenantId}/dead-letters/discard", tag = "events",
+    operation_id = "discardDeadLetters", request_body = DiscardBody,
+    responses((status = 200, description = "They are put aside; or, of a dry run, what matches.", body = DiscardAnswer))
+)]
+pub async fn discard(
+    By(author): By,
+    state: Data<AppState>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    Body(body): Body<DiscardBody>,
+) -> Result<HttpResponse, Error> {
+    let filter = filter(body.event_ids, body.filter)?;
+    if body.dry_run == Some(true) {
+        return matched(&state, tenant, &filter).await;
+    }
+    let discarded = match state.store.discard_dead_letters(tenant, &filter, body.expected).await? {
+        Ok(discarded) => discarded,
+        Err(matched) => return Err(Error::other_number_matches(matched)),
+    };
+    let after = Some(json!({ "discarded": discarded }));
+    note(&state, tenant, &author, AuditAction::DeadLettersDiscard, "dead-letters", after).await?;
+    response::plain(StatusCode::OK, &DiscardAnswer { discarded })
+}

@@ -1,0 +1,156 @@
+//! How many undecided events each tenant has, so that it has no more than it may: counted now and then, and since then
+//! by what this node accepts.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use dashmap::DashMap;
+
+use super::{Error, Shared};
+use crate::domain::{Quota, QuotaExceeded, TenantId, TenantScope};
+
+/// How often a tenant's events are counted at most; and no more than this share of the time is spent on it.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
+const COUNT_SHARE: u32 = 20;
+/// From so many tenants on, those that have sent nothing for a while are forgotten.
+const TENANTS_MAX: usize = 20_000;
+/// How long a full tenant is told to wait.
+const RETRY_SECONDS: std::ops::RangeInclusive<u64> = 1..=300;
+
+/// What is known of a tenant's undecided events.
+#[derive(Debug, Clone, Copy)]
+struct Backlog {
+    counted_at: Instant,
+    /// When they are counted again.
+    count_at: Instant,
+    /// How many there were then.
+    pending: u64,
+    /// How many this node has accepted since.
+    accepted: u64,
+    /// How many are decided each second, as far as is known.
+    decided_per_second: u64,
+}
+
+/// What is known of all tenants' undecided events.
+#[derive(Debug, Default)]
+pub struct Backlogs(DashMap<TenantId, Backlog>);
+
+/// How many more events a tenant may have.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    pending: u64,
+    limit: u64,
+    decided_per_second: u64,
+}
+
+impl Room {
+    /// How many more may be accepted.
+    pub fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.pending)
+    }
+
+    /// Why no more are accepted.
+    pub fn refusal(&self) -> Error {
+        let excess = self.pending.saturating_sub(self.limit - self.limit / 10);
+        let seconds = excess.div_ceil(self.decided_per_second.max(1));
+        Error::BacklogFull {
+            exceeded: QuotaExceeded { quota: Quota::EventBacklog, limit: self.limit, used: self.pending },
+            retry_after: seconds.clamp(*RETRY_SECONDS.start(), *RETRY_SECONDS.end()),
+        }
+    }
+}
+
+impl Backlogs {
+    /// How many more events a tenant may have, of `limit`.
+    pub async fn room(&self, shared: &Shared, scope: TenantScope, limit: u64) -> Room {
+        if let Some(before) = self.due(scope.id()) {
+            let began = Instant::now();
+            let position = shared.owner.position(scope.id());
+            // What cannot be counted cannot be stored either; who stores says so.
+            if let Ok(pending) = shared.store.count_pending(scope, position, limit.saturating_add(1), Utc::now()).await
+            {
+                self.counted(scope.id(), before, pending, began);
+            }
+        }
+        let known = self.0.get(&scope.id()).map(|backlog| *backlog);
+        Room {
+            pending: known.map_or(0, |known| known.pending + known.accepted),
+            limit,
+            decided_per_second: known.map_or(0, |known| known.decided_per_second),
+        }
+    }
+
+    /// What was known, if it is time to count; others go on with that meanwhile.
+    fn due(&self, tenant: TenantId) -> Option<Backlog> {
+        let now = Instant::now();
+        if self.0.len() >= TENANTS_MAX && !self.0.contains_key(&tenant) {
+            self.0.retain(|_, backlog| now.duration_since(backlog.counted_at) < Duration::from_secs(60));
+        }
+        let mut is_due = false;
+        let mut entry = self.0.entry(tenant).or_insert_with(|| {
+            is_due = true;
+            Backlog { counted_at: now, count_at: now, pending: 0, accepted: 0, decided_per_second: 100 }
+        });
+        let before = *entry;
+        if !is_due && entry.count_at > now {
+            return None;
+        }
+        entry.count_at = now + COUNT_INTERVAL;
+        Some(before)
+    }
+
+    fn counted(&self, tenant: TenantId, before: Backlog, pending: u64, began: Instant) {
+        let Some(mut entry) = self.0.get_mut(&tenant) else { return };
+        let decided = (before.pending + before.accepted).saturating_sub(pending);
+        let seconds = began.duration_since(before.counted_at).as_secs();
+        if seconds > 0 && decided > 0 {
+            entry.decided_per_second = (decided / seconds).max(1);
+        }
+        entry.pending = pending;
+        // What was accepted while it was counted may be counted twice, until the next time.
+        entry.accepted = entry.accepted.saturating_sub(before.accepted);
+        entry.counted_at = began;
+        entry.count_at = Instant::now() + COUNT_INTERVAL.max(began.elapsed() * COUNT_SHARE);
+    }
+
+    /// This node has stored events of the tenant.
+    pub fn accepted(&self, tenant: TenantId, events: u64) {
+        if let Some(mut entry) = self.0.get_mut(&tenant) {
+            entry.accepted += events;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_tenant_is_told_when_a_tenth_is_free() {
+        let after = |pending, decided_per_second| match (Room { pending, limit: 1_000, decided_per_second }).refusal() {
+            Error::BacklogFull { retry_after, .. } => retry_after,
+            error => panic!("{error}"),
+        };
+        assert_eq!(after(1_000, 10), 10);
+        assert_eq!(after(1_000, 7), 15);
+        assert_eq!(after(1_000, 1_000), 1);
+        assert_eq!(after(1_000_000, 1), 300);
+        assert_eq!(after(1_000, 0), 100);
+    }
+
+    #[test]
+    fn what_is_accepted_counts_at_once_and_what_is_decided_at_the_next_count() {
+        let (backlogs, tenant) = (Backlogs::default(), TenantId::generate());
+        let before = backlogs.due(tenant).unwrap();
+        backlogs.counted(tenant, before, 5, Instant::now());
+        assert!(backlogs.due(tenant).is_none());
+        backlogs.accepted(tenant, 7);
+        let known = |backlogs: &Backlogs| backlogs.0.get(&tenant).map(|b| (b.pending, b.accepted)).unwrap();
+        assert_eq!(known(&backlogs), (5, 7));
+        let before = *backlogs.0.get(&tenant).unwrap();
+        backlogs.accepted(tenant, 1);
+        backlogs.counted(tenant, before, 2, Instant::now() + Duration::from_secs(2));
+        assert_eq!(known(&backlogs), (2, 1));
+        assert_eq!(backlogs.0.get(&tenant).unwrap().decided_per_second, 5);
+    }
+}

@@ -1,0 +1,146 @@
+//! Deciding events: each becomes a decision, an attempt to come, or a dead letter. No I/O.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::{
+    domain::{EventFailure, EventOutcome, QueuedEvent, RuleId, SchemaVersion, retry_after},
+    engine::{self, Ask, Engine, Served, Submission},
+    error::Detail,
+    ruleset::{Query, Return, RuleReference},
+    store::Settlement,
+};
+
+/// Events that are settled in one transaction at most.
+const BATCH_EVENTS_MAX: usize = 200;
+/// How long a batch is decided before it is settled.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
+
+/// Splits events over `workers`: those with one ordering key go to one worker, in their order; the others in turns.
+pub fn split(events: Vec<QueuedEvent>, workers: usize) -> Vec<VecDeque<QueuedEvent>> {
+    let workers = workers.max(1);
+    let mut shares: Vec<VecDeque<QueuedEvent>> = (0..workers).map(|_| VecDeque::new()).collect();
+    let mut turn = 0;
+    for event in events {
+        let share = match &event.ordering_key {
+            Some(key) => {
+                let mut hasher = DefaultHasher::new();
+                key.hash(&mut hasher);
+                usize::try_from(hasher.finish() % workers as u64).unwrap_or_default()
+            }
+            None => {
+                turn = (turn + 1) % workers;
+                turn
+            }
+        };
+        if let Some(share) = shares.get_mut(share) {
+            share.push_back(event);
+        }
+    }
+    shares.retain(|share| !share.is_empty());
+    shares
+}
+
+/// Decides events from the front of `events`, as many as are settled together. Those whose ordering key is among
+/// `waiting` wait behind the event of that key which is to be tried again; a key whose event fails joins them.
+pub fn decide(
+    engine: &Engine,
+    served: &Served,
+    events: &mut VecDeque<QueuedEvent>,
+    waiting: &mut HashSet<String>,
+    jitter_permille: u16,
+) -> Vec<Settlement> {
+    let begun = Instant::now();
+    let mut settled = Vec::new();
+    while settled.len() < BATCH_EVENTS_MAX && begun.elapsed() < BATCH_TIME_MAX {
+        let Some(event) = events.pop_front() else { break };
+        let is_behind = event.ordering_key.as_ref().is_some_and(|key| waiting.contains(key));
+        let (attempts, outcome) = if is_behind {
+            (event.attempts, behind())
+        } else {
+            (event.attempts + 1, decide_one(engine, served, &event, jitter_permille))
+        };
+        if let (EventOutcome::Retry { .. }, Some(key)) = (&outcome, &event.ordering_key) {
+            waiting.insert(key.clone());
+        }
+        let QueuedEvent { id, kind, ordering_key, .. } = event;
+        settled.push(Settlement { id, kind, ordering_key, attempts, outcome });
+    }
+    settled
+}
+
+/// What becomes of an event whose predecessor waits: no attempt of its own is used.
+fn behind() -> EventOutcome {
+    EventOutcome::Retry {
+        failure: EventFailure::Behind,
+        detail: "an earlier event with the same ordering key is to be tried again".to_owned(),
+        after: TimeDelta::seconds(1),
+    }
+}
+
+fn decide_one(engine: &Engine, served: &Served, event: &QueuedEvent, jitter_permille: u16) -> EventOutcome {
+    let attempt = AssertUnwindSafe(|| outcome(engine, served, event));
+    catch_unwind(attempt).unwrap_or_else(|_| failed(EventFailure::Panic, event.attempts + 1, jitter_permille))
+}
+
+/// What follows from a failure that is not the event's own, after `attempts`.
+pub fn failed(failure: EventFailure, attempts: u16, jitter_permille: u16) -> EventOutcome {
+    let message = match failure {
+        EventFailure::Crashed => "the process ended while it decided this event",
+        _ => "deciding this event failed inside Tenet",
+    };
+    match retry_after(attempts, jitter_permille) {
+        Some(after) => EventOutcome::Retry { failure, detail: message.to_owned(), after },
+        None => EventOutcome::Dead { failure, detail: json!({ "message": message }), revision: None },
+    }
+}
+
+fn outcome(engine: &Engine, served: &Served, event: &QueuedEvent) -> EventOutcome {
+    let revision = served.set.revision();
+    let ask = Ask { query: Query { returns: Return::Matched, ..Query::default() }, ..Ask::default() };
+    // What it weighs was looked at when it was accepted.
+    let decided = match engine.decide(served, &ask, Submission { facts: &event.facts, bytes: 0, depth: 1 }) {
+        Ok(decided) => decided,
+        Err(error) => {
+            return EventOutcome::Dead {
+                failure: EventFailure::FactsInvalid,
+                detail: refusal(&error),
+                revision: Some(revision),
+            };
+        }
+    };
+    let mut matched: Vec<RuleId> = Vec::new();
+    let mut errors: Vec<Value> = Vec::new();
+    for result in decided.results.iter() {
+        let RuleReference::Known(rule) = result.rule_id else { continue };
+        if result.matched {
+            matched.push(rule);
+        }
+        if let Some(error) = result.error {
+            errors.push(json!({ "ruleId": rule, "code": error.code, "message": error.message }));
+        }
+    }
+    EventOutcome::Decided {
+        revision,
+        schema_version: served.set.schema_version().unwrap_or(SchemaVersion(0)),
+        matched,
+        errors: Value::Array(errors),
+        cost: decided.cost,
+    }
+}
+
+/// What a dead letter says of facts that were refused.
+fn refusal(error: &engine::Error) -> Value {
+    let details: &[Detail] = match error {
+        engine::Error::Invalid(details) => details,
+        _ => &[],
+    };
+    json!({ "code": error.code(), "message": error.to_string(), "errors": details })
+}

@@ -1,0 +1,361 @@
+//! One tenant's consumer: reads the tenant's queue in order, decides, settles, and ends when there is nothing left.
+//!
+//! Its state is the function that it is in: `take` → `run` → `give_back` or `finish`. What belongs to the database or
+//! to this process uses up no event's attempts: then it waits, and does the same again.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::Utc;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tracing::{info, warn};
+
+use super::{Shared, batch, progress::Progress};
+use crate::{
+    config::limits::{EVENTS_READ_MAX, RETRIES_READ_MAX},
+    domain::{EVENT_ATTEMPTS_MAX, EventFailure, EventId, EventOutcome, QueuedEvent, Quota, TenantScope},
+    engine::{self, Served},
+    store::{self, Behind, Lease, Settlement},
+};
+
+/// How long a consumer with nothing to do waits before it looks again: doubled from the first to the last.
+const LOOK_FIRST: Duration = Duration::from_millis(20);
+const LOOK_LAST: Duration = Duration::from_millis(500);
+/// The same for when the database, or the tenant's rules, cannot be had.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_secs(5);
+/// How often events to be tried again are looked for at least.
+const RETRIES_LOOK: Duration = Duration::from_secs(1);
+/// Workers of a tenant that does not say.
+const WORKERS_DEFAULT: u64 = 3;
+/// From so many owners in a row that ended without getting on, events are tried one at a time.
+const CRASHES_CAREFUL: i16 = 2;
+
+/// Why a consumer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// There was nothing left.
+    Idle,
+    /// It was told to: the node stops, or the queue is paused or another node's.
+    Stopped,
+    /// Another node has the queue, or nobody may have it now.
+    NotTaken,
+    /// The tenant is suspended or gone.
+    NoTenant,
+}
+
+/// A consumer of one tenant's events.
+pub struct Consumer {
+    shared: Arc<Shared>,
+    scope: TenantScope,
+    progress: Arc<Progress>,
+    /// Rung when this node stored an event of the tenant.
+    wake: Arc<Notify>,
+    /// True once it is to end.
+    stop: watch::Receiver<bool>,
+}
+
+/// What is known of the queue while it is held.
+struct Held {
+    lease: Lease,
+    /// Everything up to here is settled, as far as this node settles it.
+    position: EventId,
+    /// What an earlier owner may have settled without noting it ends here.
+    behind_until: EventId,
+    /// Ordering keys of events that wait to be tried again.
+    waiting: HashSet<String>,
+    /// When waiting events are to be looked at.
+    retries_at: Option<Instant>,
+    /// How many events are still tried one at a time.
+    careful: usize,
+}
+
+/// Why a step could not be done.
+enum Hindrance {
+    /// It may pass.
+    Passing,
+    /// It ends the consumer.
+    Final(Ended),
+}
+
+impl From<store::Error> for Hindrance {
+    fn from(error: store::Error) -> Self {
+        warn!(error = &error as &dyn std::error::Error, "events cannot be read or settled now");
+        Self::Passing
+    }
+}
+
+impl From<engine::Error> for Hindrance {
+    fn from(error: engine::Error) -> Self {
+        match error {
+            engine::Error::TenantSuspended | engine::Error::TenantNotFound => Self::Final(Ended::NoTenant),
+            engine::Error::Stopping => Self::Final(Ended::Stopped),
+            error => {
+                warn!(error = &error as &dyn std::error::Error, "events cannot be decided now");
+                Self::Passing
+            }
+        }
+    }
+}
+
+impl Consumer {
+    pub fn new(
+        shared: Arc<Shared>,
+        scope: TenantScope,
+        progress: Arc<Progress>,
+        wake: Arc<Notify>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self { shared, scope, progress, wake, stop }
+    }
+
+    /// Takes the queue, works, and gives it back.
+    pub async fn run(mut self) -> Ended {
+        let Shared { store, node, options, .. } = &*self.shared;
+        let taken_at = Utc::now();
+        let lease = match store.take_queue(self.scope, *node, options.lease).await {
+            Ok(Some(lease)) => lease,
+            Ok(None) => return Ended::NotTaken,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "a queue cannot be taken now");
+                return Ended::NotTaken;
+            }
+        };
+        info!(tenant = %self.scope, crashes = lease.crashes, "consuming events");
+        let mut held = Held {
+            lease,
+            position: lease.position,
+            behind_until: EventId(store::event_id_floor(taken_at + options.clock_margin)),
+            waiting: HashSet::new(),
+            retries_at: Some(Instant::now()),
+            careful: if lease.crashes >= CRASHES_CAREFUL { EVENTS_READ_MAX } else { 0 },
+        };
+        self.progress.begin(lease);
+        let ended = self.consume(&mut held).await;
+        if ended != Ended::Idle {
+            let queue = self.progress.held(self.scope.id());
+            if let Some(queue) = queue
+                && let Err(error) = self.shared.store.give_back_queue(self.shared.node, queue).await
+            {
+                // Then the lease runs out by itself.
+                warn!(error = &error as &dyn std::error::Error, "a queue could not be given back");
+            }
+        }
+        self.progress.end();
+        ended
+    }
+
+    async fn consume(&mut self, held: &mut Held) -> Ended {
+        let (mut idle_since, mut look, mut retry) = (Instant::now(), LOOK_FIRST, RETRY_FIRST);
+        loop {
+            if *self.stop.borrow() || self.progress.is_over() {
+                return Ended::Stopped;
+            }
+            match self.step(held).await {
+                Ok(true) => {
+                    (idle_since, look, retry) = (Instant::now(), LOOK_FIRST, RETRY_FIRST);
+                }
+                Ok(false) => {
+                    retry = RETRY_FIRST;
+                    if idle_since.elapsed() >= self.shared.options.idle_stop && self.finish(held).await {
+                        return Ended::Idle;
+                    }
+                    self.pause(look).await;
+                    look = (look * 2).min(LOOK_LAST);
+                }
+                Err(Hindrance::Final(ended)) => return ended,
+                Err(Hindrance::Passing) => {
+                    // Some of what was read may be settled.
+                    held.behind_until = EventId(store::event_id_floor(Utc::now() + self.shared.options.clock_margin));
+                    self.pause_for_good(retry).await;
+                    retry = (retry * 2).min(RETRY_LAST);
+                }
+            }
+        }
+    }
+
+    /// Waits for the next event that is stored here, at most so long.
+    async fn pause(&mut self, time: Duration) {
+        tokio::select! {
+            () = self.wake.notified() => {}
+            _ = self.stop.changed() => {}
+            () = sleep(time) => {}
+        }
+    }
+
+    /// Waits whatever is stored.
+    async fn pause_for_good(&mut self, time: Duration) {
+        let _ = timeout(time, self.stop.changed()).await;
+    }
+
+    /// Gives back a queue with nothing left in it.
+    async fn finish(&self, held: &Held) -> bool {
+        let Some(queue) = self.progress.held(self.scope.id()) else { return false };
+        debug_assert_eq!(queue.token, held.lease.token);
+        self.shared.store.finish_queue(self.scope, self.shared.node, queue, Utc::now()).await.unwrap_or(false)
+    }
+
+    /// Decides and settles what there is; answers whether there was anything.
+    async fn step(&mut self, held: &mut Held) -> Result<bool, Hindrance> {
+        let mut worked = false;
+        let store = &self.shared.store;
+        if held.retries_at.is_some_and(|at| at <= Instant::now()) {
+            let due = store.due_events(self.scope, RETRIES_READ_MAX).await?;
+            if !due.is_empty() {
+                worked = true;
+                // Those behind them are among them only if they are due, too.
+                self.process(held, due, HashSet::new()).await?;
+            }
+            let (keys, next) = store.waiting_keys(self.scope).await?;
+            held.waiting = keys.into_iter().collect();
+            // Dead letters may be brought back at any time, on any node.
+            let due_in = next.map_or(RETRIES_LOOK, |at| (at - Utc::now()).to_std().unwrap_or_default());
+            held.retries_at = Some(Instant::now() + due_in.min(RETRIES_LOOK));
+        }
+        let behind = if held.position < held.behind_until { Behind::AnotherOwner } else { Behind::Nobody };
+        let limit = u32::try_from(EVENTS_READ_MAX).unwrap_or(u32::MAX);
+        let found = store.events_after(self.scope, held.position, behind, limit, Utc::now()).await?;
+        let Some(seen) = found.seen else { return Ok(worked) };
+        let waiting = held.waiting.clone();
+        self.process(held, found.events, waiting).await?;
+        held.position = seen;
+        self.progress.reached(seen);
+        Ok(true)
+    }
+
+    /// Decides and settles events, by as many workers as the tenant may have.
+    async fn process(
+        &self,
+        held: &mut Held,
+        events: Vec<QueuedEvent>,
+        waiting: HashSet<String>,
+    ) -> Result<(), Hindrance> {
+        self.progress.in_flight(events.len());
+        let result = self.process_in_flight(held, events, waiting).await;
+        self.progress.in_flight(0);
+        result
+    }
+
+    async fn process_in_flight(
+        &self,
+        held: &mut Held,
+        events: Vec<QueuedEvent>,
+        mut waiting: HashSet<String>,
+    ) -> Result<(), Hindrance> {
+        let served = match self.shared.engine.deciding(self.scope, None).await {
+            Ok(served) => served,
+            Err(engine::Error::SchemaMissing) => return self.refuse_all(events, EventFailure::SchemaMissing).await,
+            Err(error) => return Err(error.into()),
+        };
+        let is_careful = held.careful > 0 || events.iter().any(|event| event.is_suspect);
+        if is_careful {
+            return self.process_carefully(held, &served, events, &mut waiting).await;
+        }
+        let workers = usize::try_from(served.set.tenant().quota(Quota::Workers).min(WORKERS_DEFAULT)).unwrap_or(1);
+        self.progress.workers(workers);
+        let mut working = JoinSet::new();
+        for share in batch::split(events, workers) {
+            let (shared, scope, served, waiting) = (self.shared.clone(), self.scope, served.clone(), waiting.clone());
+            working.spawn(work(shared, scope, served, share, waiting));
+        }
+        let mut hindrance = None;
+        while let Some(done) = working.join_next().await {
+            match done {
+                Ok(Ok(has_retries)) => {
+                    if has_retries {
+                        held.retries_at = Some(Instant::now());
+                    }
+                }
+                Ok(Err(found)) => hindrance = Some(found),
+                Err(_) => hindrance = Some(Hindrance::Passing),
+            }
+        }
+        hindrance.map_or(Ok(()), Err)
+    }
+
+    /// One event at a time, each noted before it is tried: one that the process does not survive is known by that.
+    async fn process_carefully(
+        &self,
+        held: &mut Held,
+        served: &Served,
+        events: Vec<QueuedEvent>,
+        waiting: &mut HashSet<String>,
+    ) -> Result<(), Hindrance> {
+        for event in events {
+            held.careful = held.careful.saturating_sub(1);
+            held.retries_at = Some(Instant::now());
+            let is_behind = event.ordering_key.as_ref().is_some_and(|key| waiting.contains(key));
+            if !is_behind && self.mark(&event).await? {
+                continue;
+            }
+            let key = event.ordering_key.clone();
+            let share = VecDeque::from([event]);
+            let has_retry = work(self.shared.clone(), self.scope, served.clone(), share, waiting.clone()).await?;
+            waiting.extend(key.filter(|_| has_retry));
+        }
+        Ok(())
+    }
+
+    /// Notes that an event is about to be tried; answers whether that was its last attempt, and it is dead.
+    async fn mark(&self, event: &QueuedEvent) -> Result<bool, Hindrance> {
+        let is_dead = event.attempts >= EVENT_ATTEMPTS_MAX;
+        let attempts = if is_dead { event.attempts } else { event.attempts + 1 };
+        // Its last attempt waits as long as the one before.
+        let noted = if is_dead { attempts } else { attempts.min(EVENT_ATTEMPTS_MAX - 1) };
+        let outcome = batch::failed(EventFailure::Crashed, noted, 0);
+        let (id, kind, ordering_key) = (event.id, event.kind.clone(), event.ordering_key.clone());
+        let mark = Settlement { id, kind, ordering_key, attempts, outcome };
+        if is_dead {
+            self.shared.settle(self.scope, vec![mark]).await?;
+        } else {
+            self.shared.store.settle_events(self.scope, vec![mark]).await?;
+        }
+        Ok(is_dead)
+    }
+
+    async fn refuse_all(&self, events: Vec<QueuedEvent>, failure: EventFailure) -> Result<(), Hindrance> {
+        let dead = |event: QueuedEvent| Settlement {
+            id: event.id,
+            kind: event.kind,
+            ordering_key: event.ordering_key,
+            attempts: event.attempts + 1,
+            outcome: EventOutcome::Dead {
+                failure,
+                detail: serde_json::json!({ "message": "the tenant has no schema" }),
+                revision: None,
+            },
+        };
+        self.shared.settle(self.scope, events.into_iter().map(dead).collect()).await?;
+        Ok(())
+    }
+}
+
+/// A worker: decides its share, batch by batch, and settles each. Answers whether any event is to be tried again.
+async fn work(
+    shared: Arc<Shared>,
+    scope: TenantScope,
+    served: Served,
+    mut share: VecDeque<QueuedEvent>,
+    mut waiting: HashSet<String>,
+) -> Result<bool, Hindrance> {
+    let mut has_retries = false;
+    while !share.is_empty() {
+        let (engine, jitter, set) = (shared.engine.clone(), super::jitter_permille(), served.clone());
+        // Off the threads that wait for answers of the database: a batch may take its 20 ms.
+        let decided = tokio::task::spawn_blocking(move || {
+            let settled = batch::decide(&engine, &set, &mut share, &mut waiting, jitter);
+            (settled, share, waiting)
+        });
+        let settled;
+        (settled, share, waiting) = decided.await.map_err(|_| Hindrance::Passing)?;
+        has_retries |= shared.settle(scope, settled).await?.retried > 0;
+    }
+    Ok(has_retries)
+}

@@ -1,0 +1,97 @@
+//! What is counted of events: accepted, stored, decided, given up.
+
+use std::time::Duration;
+
+use crate::telemetry::{Counter, EncodeLabelSet, Family, Gauge, Histogram, MetricRegistry, Unit};
+
+/// The metrics of events.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    accepted: Family<StatusLabels, Counter>,
+    append_seconds: Histogram,
+    appends: Counter,
+    appended: Counter,
+    settled: Family<OutcomeLabels, Counter>,
+    age_seconds: Histogram,
+    dead_letters: Family<ReasonLabels, Counter>,
+    consumers: Gauge,
+    partition_days_ahead: Gauge,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabels {
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+impl Metrics {
+    /// All at zero, and registered.
+    pub fn register(registry: &mut MetricRegistry) -> Self {
+        let accepted_help = "Events sent, by what became of them: `accepted`, `duplicate`, or the code of the error";
+        let append_help = "Time that a statement took to store events";
+        let settled_help = "Events settled, by what came of them: `decided`, `retried` or `dead`";
+        let age_help = "Time from an event's acceptance to its decision";
+        let consumers_help = "Tenants whose events this node consumes";
+        let days_help = "Days ahead of today for which events can be stored";
+        let seconds = Histogram::of_requests;
+        Self {
+            accepted: registry.register("events_accepted", accepted_help, Family::default()),
+            append_seconds: registry.register_with_unit("event_append", append_help, Unit::Seconds, seconds()),
+            appends: registry.counter("event_appends", "Statements that stored events"),
+            appended: registry.counter("events_appended", "Events in those statements"),
+            settled: registry.register("events_decided", settled_help, Family::default()),
+            age_seconds: registry.register_with_unit("event_age", age_help, Unit::Seconds, seconds()),
+            dead_letters: registry.register("dead_letters", "Events given up, by reason", Family::default()),
+            consumers: registry.register("consumers", consumers_help, Gauge::default()),
+            partition_days_ahead: registry.register("partition_days_ahead", days_help, Gauge::default()),
+        }
+    }
+
+    /// An event was accepted, was a duplicate, or was refused.
+    pub fn accepted(&self, status: &'static str) {
+        self.accepted.get_or_create(&StatusLabels { status }).inc();
+    }
+
+    /// A statement stored events, or failed.
+    pub fn appended(&self, events: u64, took: Duration) {
+        self.appends.inc();
+        self.appended.inc_by(events);
+        self.append_seconds.observe(took);
+    }
+
+    /// Events were settled.
+    pub fn settled(&self, outcome: &'static str, events: u64) {
+        if events > 0 {
+            self.settled.get_or_create(&OutcomeLabels { outcome }).inc_by(events);
+        }
+    }
+
+    /// An event was decided so long after it was accepted.
+    pub fn decided_after(&self, age: Duration) {
+        self.age_seconds.observe(age);
+    }
+
+    /// An event was given up.
+    pub fn dead_letter(&self, reason: &'static str) {
+        self.dead_letters.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// So many consumers run here.
+    pub fn consumers(&self, count: usize) {
+        self.consumers.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Events can be stored for so many days to come.
+    pub fn partition_days_ahead(&self, days: i64) {
+        self.partition_days_ahead.set(days);
+    }
+}

@@ -1,0 +1,242 @@
+//! Events: accepted durably, decided once.
+//!
+//! `appender` stores what is sent to this node. `owner` takes the queues of tenants that have something to decide, and
+//! runs a `consumer` for each, which starts with the first event and ends when there is nothing left. `batch` decides
+//! events; what comes of them the store settles in one transaction.
+//!
+//! Nothing here knows HTTP, and no rule is decided here: the engine decides events exactly as it decides requests.
+
+mod appender;
+mod backlog;
+mod batch;
+mod consumer;
+mod error;
+mod housekeeping;
+mod metrics;
+mod owner;
+mod progress;
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{TimeDelta, Utc};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
+
+use self::{appender::Appender, backlog::Backlogs, owner::Owner};
+use crate::{
+    domain::{Accepted, EventDraft, EventId, EventOutcome, NodeId, Quota, TenantScope},
+    engine::{Engine, Served},
+    error::Detail,
+    store::{self, HeldQueue, NewEvent, Settled, Settlement, Store},
+};
+
+pub use self::{
+    appender::AppendOptions,
+    error::Error,
+    metrics::Metrics,
+    progress::{ConsumerState, View as ConsumerView},
+};
+
+/// How events are stored and consumed.
+#[derive(Debug, Clone, Copy)]
+pub struct IngestOptions {
+    /// How they are stored.
+    pub append: AppendOptions,
+    /// How long a queue stays with a node that says nothing.
+    pub lease: Duration,
+    /// How long a consumer without an event stays.
+    pub idle_stop: Duration,
+    /// How far the database's clock may be ahead of this node's.
+    pub clock_margin: TimeDelta,
+}
+
+/// What all parts share.
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    engine: Engine,
+    metrics: Metrics,
+    node: NodeId,
+    options: IngestOptions,
+    owner: Owner,
+    backlogs: Backlogs,
+    /// Rung when a tenant was deleted.
+    tenant_deleted: Notify,
+}
+
+/// Handle on the events of this node; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    shared: Arc<Shared>,
+    appender: Appender,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+/// What runs in the background.
+#[derive(Debug)]
+pub struct Running(Vec<JoinHandle<()>>);
+
+impl Ingest {
+    /// Begins to store and to consume events.
+    pub fn start(
+        store: Store,
+        engine: Engine,
+        metrics: Metrics,
+        node: NodeId,
+        options: IngestOptions,
+    ) -> (Self, Running) {
+        let appender = Appender::start(store.clone(), metrics.clone(), options.append);
+        let shared = Arc::new(Shared {
+            store,
+            engine,
+            metrics,
+            node,
+            options,
+            owner: Owner::default(),
+            backlogs: Backlogs::default(),
+            tenant_deleted: Notify::new(),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let running = vec![
+            owner::start(shared.clone(), stopped.clone()),
+            tokio::spawn(housekeeping::run(shared.clone(), stopped)),
+        ];
+        (Self { shared, appender, stop: Arc::new(stop) }, Running(running))
+    }
+
+    /// Has all consumers finish what they have begun, and give their queues back.
+    pub async fn stop(&self, running: Running) {
+        self.stop.send_replace(true);
+        for task in running.0 {
+            let _ = task.await;
+        }
+    }
+
+    /// Accepts events of one tenant, in their order; answers what became of each. An event that is refused spoils no
+    /// other. At most [`crate::config::limits::APPEND_EVENTS_MAX`].
+    pub async fn accept(
+        &self,
+        scope: TenantScope,
+        drafts: Vec<EventDraft>,
+    ) -> Result<Vec<Result<Accepted, Error>>, Error> {
+        // A tenant whose rules cannot be loaded now is known to exist, or not, when its events are stored.
+        let served = match self.shared.engine.deciding(scope, None).await {
+            Ok(served) => Some(served),
+            Err(crate::engine::Error::LoadFailed | crate::engine::Error::Overloaded) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let room = match &served {
+            Some(served) => {
+                let limit = served.set.tenant().quota(Quota::EventBacklog);
+                Some(self.shared.backlogs.room(&self.shared, scope, limit).await)
+            }
+            None => None,
+        };
+        let left = room.map_or(usize::MAX, |room| usize::try_from(room.left()).unwrap_or(usize::MAX));
+        let mut answers: Vec<Option<Result<Accepted, Error>>> = Vec::with_capacity(drafts.len());
+        let mut events = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let full = || room.filter(|_| events.len() >= left).map(|room| room.refusal());
+            match self.refusal(served.as_ref(), &draft).or_else(full) {
+                Some(error) => answers.push(Some(Err(error))),
+                None => {
+                    answers.push(None);
+                    events.push(NewEvent { scope, draft });
+                }
+            }
+        }
+        let mut stored = if events.is_empty() { Vec::new() } else { self.appender.append(events).await? }.into_iter();
+        let new = stored.as_slice().iter().filter(|answer| matches!(answer, Ok(Accepted::New(_)))).count();
+        if new > 0 {
+            self.shared.backlogs.accepted(scope.id(), new as u64);
+            self.shared.owner.stored(scope.id());
+        }
+        let answer = |answer: Option<_>| match answer.or_else(|| stored.next()) {
+            Some(Ok(Accepted::Conflict(first))) => Err(Error::Conflict(first)),
+            Some(Ok(Accepted::NoTenant)) | None => Err(crate::engine::Error::TenantNotFound.into()),
+            Some(answer) => answer,
+        };
+        let answers: Vec<_> = answers.into_iter().map(answer).collect();
+        for answer in &answers {
+            let status = match answer {
+                Ok(Accepted::Duplicate(_)) => "duplicate",
+                Ok(_) => "accepted",
+                Err(error) => error.code(),
+            };
+            self.shared.metrics.accepted(status);
+        }
+        Ok(answers)
+    }
+
+    /// Why an event is not accepted, as far as that can be known before it is stored.
+    fn refusal(&self, served: Option<&Served>, draft: &EventDraft) -> Option<Error> {
+        let retention = served.map_or(90, |served| served.set.tenant().quota(Quota::EventRetentionDays));
+        let retention = TimeDelta::days(i64::try_from(retention).unwrap_or(90));
+        let details: Vec<Detail> = draft.faults(Utc::now(), retention);
+        if !details.is_empty() {
+            return Some(Error::Invalid(details));
+        }
+        let served = served?;
+        let bytes = draft.facts.get().len();
+        let limit = served.set.tenant().quota(Quota::EventBytes);
+        if let Err(exceeded) = Quota::EventBytes.allows(limit, bytes as u64) {
+            return Some(Error::QuotaExceeded(exceeded));
+        }
+        self.shared.engine.check_facts(served, draft.facts.get(), 1).err().map(Error::from)
+    }
+
+    /// What is with a tenant's consumer on this node.
+    pub fn consumer(&self, scope: TenantScope) -> Option<ConsumerView> {
+        self.shared.owner.view(scope.id())
+    }
+
+    /// How far a tenant's consumer on this node is.
+    pub fn position(&self, scope: TenantScope) -> Option<EventId> {
+        self.shared.owner.position(scope.id())
+    }
+
+    /// Looks at the tenant's queue at once: something may have come back to it, or it was paused.
+    pub fn wake(&self, scope: TenantScope) {
+        self.shared.owner.stored(scope.id());
+        self.shared.owner.look();
+    }
+
+    /// A tenant was deleted: its events go, too.
+    pub fn tenant_deleted(&self) {
+        self.shared.tenant_deleted.notify_one();
+    }
+}
+
+impl Shared {
+    /// Writes what came of events, and counts it.
+    async fn settle(&self, scope: TenantScope, settlements: Vec<Settlement>) -> Result<Settled, store::Error> {
+        let (now, events) = (Utc::now(), &self.metrics);
+        let is_decided = |s: &&Settlement| matches!(s.outcome, EventOutcome::Decided { .. });
+        let age = |s: &Settlement| (now - s.id.received_at()).to_std().unwrap_or_default();
+        let ages: Vec<Duration> = settlements.iter().filter(is_decided).map(age).collect();
+        let dead: Vec<_> = settlements.iter().filter_map(|s| s.outcome.death()).collect();
+        let settled = self.store.settle_events(scope, settlements).await?;
+        ages.into_iter().for_each(|age| events.decided_after(age));
+        dead.into_iter().for_each(|failure| events.dead_letter(failure.name()));
+        for (outcome, count) in [("decided", settled.decided), ("retried", settled.retried), ("dead", settled.dead)] {
+            events.settled(outcome, u64::try_from(count).unwrap_or_default());
+        }
+        Ok(settled)
+    }
+
+    /// Whether a queue whose lease was not renewed is another's by now; then its consumer ends.
+    async fn check_lost(&self, queue: &HeldQueue) {
+        match self.store.is_queue_held(self.node, queue).await {
+            Ok(true) | Err(_) => {}
+            Ok(false) => self.owner.lose(queue.tenant),
+        }
+    }
+}
+
+/// A number from 0 to 1000, another each time.
+fn jitter_permille() -> u16 {
+    // The low bits of a version 7 id are random.
+    u16::try_from(uuid::Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
+}

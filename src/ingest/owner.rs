@@ -1,0 +1,203 @@
+//! Which queues this node consumes: it looks every second for tenants with something to decide and no owner, starts a
+//! consumer for each, renews all leases in one statement, and lets consumers end.
+//!
+//! Consumers start and stop themselves. One that panics leaves its lease to run out and is started again with what it
+//! had noted; that nothing has its effect twice does not depend on it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use dashmap::DashMap;
+use tokio::{
+    sync::{Notify, watch},
+    task::{JoinHandle, JoinSet},
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{error, info, warn};
+
+use super::{
+    Shared,
+    consumer::{Consumer, Ended},
+    progress::{Progress, View},
+};
+use crate::{
+    config::limits::CONSUMERS_MAX,
+    domain::{EventId, System, TenantId, TenantScope},
+    store::SeenQueue,
+};
+
+/// How often queues without an owner are looked for.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A consumer that runs here.
+#[derive(Debug, Clone)]
+struct Running {
+    progress: Arc<Progress>,
+    wake: Arc<Notify>,
+}
+
+/// Who consumes what on this node.
+#[derive(Debug, Default)]
+pub struct Owner {
+    running: DashMap<TenantId, Running>,
+    /// Rung when a tenant without a consumer here got an event.
+    news: Notify,
+}
+
+impl Owner {
+    /// This node has stored an event of the tenant.
+    pub fn stored(&self, tenant: TenantId) {
+        match self.running.get(&tenant) {
+            Some(running) => running.wake.notify_one(),
+            None => self.news.notify_one(),
+        }
+    }
+
+    /// What is with a tenant's consumer here.
+    pub fn view(&self, tenant: TenantId) -> Option<View> {
+        self.running.get(&tenant).map(|running| running.progress.view())
+    }
+
+    /// Looks at once what there is to do.
+    pub fn look(&self) {
+        self.news.notify_one();
+    }
+
+    /// How far a tenant's consumer here is.
+    pub fn position(&self, tenant: TenantId) -> Option<EventId> {
+        self.running.get(&tenant).and_then(|running| running.progress.held(tenant)).map(|held| held.position)
+    }
+
+    /// A tenant's queue is to be given back.
+    fn pause(&self, tenant: TenantId) {
+        if let Some(running) = self.running.get(&tenant) {
+            running.progress.pause();
+            running.wake.notify_one();
+        }
+    }
+
+    /// A tenant's queue is another node's by now.
+    pub fn lose(&self, tenant: TenantId) {
+        if let Some(running) = self.running.get(&tenant) {
+            running.progress.lose();
+        }
+    }
+
+    /// How many consumers run here.
+    pub fn len(&self) -> usize {
+        self.running.len()
+    }
+}
+
+/// Runs until it is stopped; then ends all consumers, each with what it has begun.
+pub fn start(shared: Arc<Shared>, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    tokio::spawn(run(shared, stop))
+}
+
+async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let mut consumers: JoinSet<(TenantId, Ended)> = JoinSet::new();
+    let mut tasks: HashMap<tokio::task::Id, TenantId> = HashMap::new();
+    let mut look = interval(LOOK_INTERVAL);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut renew = interval(shared.options.lease / 3);
+    renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !*stop.borrow() {
+        tokio::select! {
+            _ = stop.changed() => {}
+            _ = look.tick() => {
+                look_at_queues(&shared, &stop, &mut consumers, &mut tasks).await;
+                renew_leases(&shared, Which::Moved).await;
+            }
+            () = shared.owner.news.notified() => look_at_queues(&shared, &stop, &mut consumers, &mut tasks).await,
+            _ = renew.tick() => renew_leases(&shared, Which::All).await,
+            Some(ended) = consumers.join_next_with_id() => forget(&shared, &mut tasks, ended),
+        }
+    }
+    while let Some(ended) = consumers.join_next_with_id().await {
+        forget(&shared, &mut tasks, ended);
+    }
+}
+
+/// Ends the consumers of paused queues, and starts those that are missing.
+async fn look_at_queues(
+    shared: &Arc<Shared>,
+    stop: &watch::Receiver<bool>,
+    consumers: &mut JoinSet<(TenantId, Ended)>,
+    tasks: &mut HashMap<tokio::task::Id, TenantId>,
+) {
+    let room = CONSUMERS_MAX.saturating_sub(shared.owner.len());
+    let found = match shared.store.look_at_queues(shared.node, u32::try_from(room).unwrap_or(u32::MAX)).await {
+        Ok(found) => found,
+        Err(error) => {
+            warn!(error = &error as &dyn std::error::Error, "queues cannot be looked for now");
+            return;
+        }
+    };
+    for seen in found {
+        let tenant = match seen {
+            SeenQueue::WithoutOwner(tenant) => tenant,
+            SeenQueue::Paused(tenant) => {
+                shared.owner.pause(tenant);
+                continue;
+            }
+        };
+        if shared.owner.running.contains_key(&tenant) {
+            continue;
+        }
+        let running = Running { progress: Arc::default(), wake: Arc::default() };
+        shared.owner.running.insert(tenant, running.clone());
+        let scope = TenantScope::of_system(System::Consumer, tenant);
+        let consumer = Consumer::new(shared.clone(), scope, running.progress, running.wake, stop.clone());
+        let task = consumers.spawn(async move { (tenant, consumer.run().await) });
+        tasks.insert(task.id(), tenant);
+    }
+    shared.metrics.consumers(shared.owner.len());
+}
+
+fn forget(
+    shared: &Shared,
+    tasks: &mut HashMap<tokio::task::Id, TenantId>,
+    ended: Result<(tokio::task::Id, (TenantId, Ended)), tokio::task::JoinError>,
+) {
+    let task = match &ended {
+        Ok((task, _)) => *task,
+        Err(error) => error.id(),
+    };
+    let Some(tenant) = tasks.remove(&task) else { return };
+    shared.owner.running.remove(&tenant);
+    shared.metrics.consumers(shared.owner.len());
+    match ended {
+        Ok((_, (_, Ended::NotTaken))) => {}
+        Ok((_, (_, ended))) => info!(%tenant, reason = ?ended, "stopped consuming events"),
+        Err(error) => error!(%tenant, %error, "a consumer of events panicked"),
+    }
+}
+
+/// Which leases are renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    /// Those of queues that got on since: others read from the position that is noted.
+    Moved,
+}
+
+async fn renew_leases(shared: &Shared, which: Which) {
+    let mut held = Vec::new();
+    for entry in &shared.owner.running {
+        let progress = &entry.value().progress;
+        let has_moved = progress.has_moved();
+        held.extend(progress.held(*entry.key()).filter(|_| has_moved || which == Which::All));
+    }
+    if held.is_empty() {
+        return;
+    }
+    match shared.store.renew_queues(shared.node, &held, shared.options.lease).await {
+        Ok(renewed) => {
+            let lost = held.iter().filter(|queue| !renewed.contains(&queue.tenant));
+            for queue in lost {
+                // It may be locked by whoever stores events, and be renewed the next time; or it is another's.
+                shared.check_lost(queue).await;
+            }
+        }
+        Err(error) => warn!(error = &error as &dyn std::error::Error, "leases of queues cannot be renewed now"),
+    }
+}

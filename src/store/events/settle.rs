@@ -1,0 +1,193 @@
+//! What comes of events, written in one transaction a batch: decisions, attempts to come, dead letters. An event has its
+//! effect once because its decision has a primary key; whatever else an owner believes does not matter.
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use crate::{
+    domain::{EventId, EventOutcome, TenantScope},
+    store::{Error, Store, tx::TenantTx},
+};
+
+/// An event, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The event.
+    pub id: EventId,
+    /// Its type.
+    pub kind: Option<String>,
+    /// Events with the same one wait behind it if it is to be tried again.
+    pub ordering_key: Option<String>,
+    /// How often it has been tried by now.
+    pub attempts: u16,
+    /// What came of it.
+    pub outcome: EventOutcome,
+}
+
+/// What a batch changed. What another owner had settled before is not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Events decided.
+    pub decided: i64,
+    /// Events to be tried again.
+    pub retried: i64,
+    /// New dead letters.
+    pub dead: i64,
+}
+
+#[derive(Default)]
+struct Decisions {
+    ids: Vec<Uuid>,
+    types: Vec<Option<String>>,
+    revisions: Vec<i64>,
+    schema_versions: Vec<i32>,
+    matched: Vec<String>,
+    errors: Vec<String>,
+    costs: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Retries {
+    ids: Vec<Uuid>,
+    attempts: Vec<i16>,
+    waits: Vec<f64>,
+    reasons: Vec<&'static str>,
+    details: Vec<String>,
+    keys: Vec<Option<String>>,
+}
+
+#[derive(Default)]
+struct DeadLetters {
+    ids: Vec<Uuid>,
+    types: Vec<Option<String>>,
+    attempts: Vec<i16>,
+    reasons: Vec<&'static str>,
+    details: Vec<String>,
+    revisions: Vec<Option<i64>>,
+}
+
+/// The columns of a batch, a list each.
+#[derive(Default)]
+struct Columns {
+    decisions: Decisions,
+    retries: Retries,
+    dead: DeadLetters,
+}
+
+impl Columns {
+    fn push(&mut self, settlement: Settlement) {
+        let Settlement { id, kind, ordering_key, attempts, outcome } = settlement;
+        let attempts = i16::try_from(attempts).unwrap_or(i16::MAX);
+        match outcome {
+            EventOutcome::Decided { revision, schema_version, matched, errors, cost } => {
+                let to = &mut self.decisions;
+                to.ids.push(id.0);
+                to.types.push(kind);
+                to.revisions.push(revision.0);
+                to.schema_versions.push(schema_version.0);
+                // An array of arrays has rows of one length: each is written as a text of its own.
+                let rules: Vec<String> = matched.iter().map(ToString::to_string).collect();
+                to.matched.push(format!("{{{}}}", rules.join(",")));
+                to.errors.push(errors.to_string());
+                to.costs.push(i64::try_from(cost).unwrap_or(i64::MAX));
+            }
+            EventOutcome::Retry { failure, detail, after } => {
+                let to = &mut self.retries;
+                to.ids.push(id.0);
+                to.attempts.push(attempts);
+                to.waits.push(after.max(TimeDelta::zero()).as_seconds_f64());
+                to.reasons.push(failure.name());
+                to.details.push(detail);
+                to.keys.push(ordering_key);
+            }
+            EventOutcome::Dead { failure, detail, revision } => {
+                let to = &mut self.dead;
+                to.ids.push(id.0);
+                to.types.push(kind);
+                to.attempts.push(attempts);
+                to.reasons.push(failure.name());
+                to.details.push(detail.to_string());
+                to.revisions.push(revision.map(|revision| revision.0));
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Writes what came of a batch. An event that was deleted meanwhile has no effect: whoever deletes takes the same
+    /// lock for itself alone.
+    pub async fn settle_events(&self, scope: TenantScope, settlements: Vec<Settlement>) -> Result<Settled, Error> {
+        const OPERATION: &str = "settle events";
+        let ids = || settlements.iter().map(|settlement| settlement.id);
+        let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(Settled::default()) };
+        let mut columns = Columns::default();
+        settlements.into_iter().for_each(|settlement| columns.push(settlement));
+        let Columns { decisions, retries, dead } = columns;
+        let mut tx = TenantTx::write(&self.events, &self.role, scope).await?;
+        let tenant = scope.id().0;
+        tx.execute(OPERATION, sqlx::query("select tenet_share_settling($1)").bind(tenant)).await?;
+        let query = sqlx::query_as(
+            "with decided as (
+                insert into decisions (tenant_id, id, event_type, revision, schema_version, matched, errors, cost)
+                select $1, d.id, d.type, d.revision, d.schema_version, d.matched::uuid[], d.errors::jsonb, d.cost
+                from unnest($2::uuid[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[], $8::bigint[])
+                    as d (id, type, revision, schema_version, matched, errors, cost)
+                where exists (select from events e
+                    where e.tenant_id = $1 and e.id = d.id and e.id between $21 and $22)
+                on conflict do nothing returning id
+             ), settled as (
+                delete from event_retries where tenant_id = $1 and (event_id = any ($2) or event_id = any ($15))
+             ), retried as (
+                insert into event_retries as r (tenant_id, event_id, attempt, not_before, reason, detail, ordering_key)
+                select $1, n.id, n.attempt, now() + make_interval(secs => n.wait), n.reason, n.detail, n.key
+                from unnest($9::uuid[], $10::smallint[], $11::double precision[], $12::text[], $13::text[], $14::text[])
+                    as n (id, attempt, wait, reason, detail, key)
+                where exists (select from events e
+                    where e.tenant_id = $1 and e.id = n.id and e.id between $21 and $22)
+                on conflict (tenant_id, event_id) do update set attempt = greatest(r.attempt, excluded.attempt),
+                    not_before = excluded.not_before, reason = excluded.reason, detail = excluded.detail
+                returning 1
+             ), dead as (
+                insert into dead_letters as l (tenant_id, event_id, event_type, attempts, reason, detail, revision,
+                    first_failed_at, last_failed_at)
+                select $1, n.id, n.type, n.attempts, n.reason, n.detail::jsonb, n.revision, now(), now()
+                from unnest($15::uuid[], $16::text[], $17::smallint[], $18::text[], $19::text[], $20::bigint[])
+                    as n (id, type, attempts, reason, detail, revision)
+                where exists (select from events e
+                    where e.tenant_id = $1 and e.id = n.id and e.id between $21 and $22)
+                    and not exists (select from decisions d
+                        where d.tenant_id = $1 and d.id = n.id and d.id between $21 and $22)
+                on conflict (tenant_id, event_id) do update set attempts = excluded.attempts, reason = excluded.reason,
+                    detail = excluded.detail, revision = excluded.revision, last_failed_at = now(), status = 'open'
+                returning 1
+             )
+             select (select count(*) from decided), (select count(*) from retried), (select count(*) from dead)",
+        )
+        .bind(tenant)
+        .bind(decisions.ids)
+        .bind(decisions.types)
+        .bind(decisions.revisions)
+        .bind(decisions.schema_versions)
+        .bind(decisions.matched)
+        .bind(decisions.errors)
+        .bind(decisions.costs)
+        .bind(retries.ids)
+        .bind(retries.attempts)
+        .bind(retries.waits)
+        .bind(retries.reasons)
+        .bind(retries.details)
+        .bind(retries.keys)
+        .bind(dead.ids)
+        .bind(dead.types)
+        .bind(dead.attempts)
+        .bind(dead.reasons)
+        .bind(dead.details)
+        .bind(dead.revisions)
+        .bind(first.0)
+        .bind(last.0)
+        .persistent(false);
+        let (decided, retried, dead) = tx.optional(OPERATION, query).await?.unwrap_or_default();
+        tx.commit(OPERATION).await?;
+        Ok(Settled { decided, retried, dead })
+    }
+}

@@ -1,0 +1,80 @@
+//! What happens to an event that no process survives, and to a day that has no partition.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tenet::client::Method;
+
+use super::{send, state, tenant};
+use crate::support::{TestApp, within};
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn an_event_that_no_process_survived_is_given_up_and_its_neighbours_are_decided() {
+    let app = TestApp::start().await;
+    let tenant = tenant(&app.client, "acme").await;
+    let post = async |what: &str| {
+        let path = format!("/api/v1/tenants/{tenant}/consumer/{what}");
+        app.client.request(Method::POST, &path, &[], Vec::new()).await.unwrap()
+    };
+    assert_eq!(post("pause").await.status, 200);
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        ids.push(send(&app.client, &tenant, n).await.unwrap());
+    }
+    // What processes leave that ended again and again while they tried the second and the third.
+    let mut owner = PgConnection::connect(app.database_url()).await.unwrap();
+    for (id, attempt) in [(&ids[1], 5_i16), (&ids[2], 1)] {
+        sqlx::query(
+            "insert into event_retries (tenant_id, event_id, attempt, not_before, reason)
+             values ($1::uuid, $2::uuid, $3, now(), 'crashed')",
+        )
+        .bind(&tenant)
+        .bind(id)
+        .bind(attempt)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    }
+    sqlx::query("update event_queues set crashes = 3").execute(&mut owner).await.unwrap();
+    assert_eq!(post("resume").await.status, 200);
+    for (id, expected) in ids.iter().zip(["decided", "dead", "decided", "decided"]) {
+        within(SOON, expected, async || state(&app.client, &tenant, id).await == expected).await;
+    }
+    let letter = app.client.get(&format!("/api/v1/tenants/{tenant}/dead-letters/{}", ids[1])).await.unwrap();
+    assert_eq!(letter.json::<Value>().unwrap()["reason"], "crashed");
+    within(SOON, "nothing waits", async || {
+        let left: i64 = sqlx::query_scalar("select count(*) from event_retries")
+            .fetch_one(&mut PgConnection::connect(app.database_url()).await.unwrap())
+            .await
+            .unwrap();
+        left == 0
+    })
+    .await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_day_without_a_partition_is_unavailable_and_no_fault_of_the_sender() {
+    let app = TestApp::start().await;
+    let tenant = tenant(&app.client, "acme").await;
+    let mut owner = PgConnection::connect(app.database_url()).await.unwrap();
+    let (name, bounds): (String, String) = sqlx::query_as(
+        "select c.relname, pg_get_expr(c.relpartbound, c.oid) from pg_class c
+         where c.relname = 'events_' || to_char(now() at time zone 'UTC', 'YYYYMMDD')",
+    )
+    .fetch_one(&mut owner)
+    .await
+    .unwrap();
+    let mut run = async |sql: String| sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut owner).await.unwrap();
+    run(format!("alter table events detach partition {name}")).await;
+    let path = format!("/api/v1/tenants/{tenant}/events");
+    let answer = app.client.post_json(&path, &serde_json::json!({"facts": {"n": 1}})).await.unwrap();
+    assert_eq!((answer.status, &answer.json::<Value>().unwrap()["code"]), (503, &"queue_unavailable".into()));
+    run(format!("alter table events attach partition {name} {bounds}")).await;
+    let id = send(&app.client, &tenant, 2).await.unwrap();
+    within(SOON, "decided", async || state(&app.client, &tenant, &id).await == "decided").await;
+    app.stop().await;
+}

@@ -1,0 +1,240 @@
+//! A ledger of all events that were answered 202, against what was decided: nothing is lost and nothing has its effect
+//! twice while nodes and the database are killed.
+
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use tenet::client::Client;
+
+use super::tenant;
+use crate::support::{PrivateServer, TestProcess, proof_size};
+
+/// Who send, each with an ordering key of its own.
+const SENDERS: usize = 4;
+/// Events of a batch.
+const BATCH: usize = 20;
+/// A node whose lease runs out soon, so that a killed one is missed soon.
+const SETTINGS: [(&str, &str); 2] = [("TENET_EVENT_LEASE", "3s"), ("TENET_LOG", "warn")];
+/// How long the rest may take once nobody is killed any more.
+const DRAIN_MAX: Duration = Duration::from_secs(120);
+
+/// A number of the environment, for a proof that is larger than a test.
+fn size(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// What was answered 202: ids by key.
+type Ledger = Arc<Mutex<BTreeMap<String, String>>>;
+
+fn key(sender: usize, number: usize) -> String {
+    format!("{sender}-{number:08}")
+}
+
+fn batch(sender: usize, from: usize, to: usize) -> Value {
+    let event = |number: usize| json!({"facts": {"n": number}, "idempotencyKey": key(sender, number), "orderingKey": format!("sender {sender}")});
+    json!({"events": (from..to).map(event).collect::<Vec<_>>()})
+}
+
+/// The ids and statuses of a batch; `None` if it has to be sent again.
+async fn post(client: &Client, path: &str, batch: &Value) -> Option<Vec<(String, String)>> {
+    let answer = client.post_json(path, batch).await.ok().filter(|answer| answer.status == 202)?;
+    let answer: Value = answer.json().ok()?;
+    let text = |item: &Value, name: &str| item[name].as_str().map(str::to_owned);
+    answer["items"].as_array()?.iter().map(|item| Some((text(item, "id")?, text(item, "status")?))).collect()
+}
+
+/// Sends `count` events in order, batch after batch, each until it is answered.
+async fn send_all(nodes: Arc<Mutex<Vec<Client>>>, path: String, sender: usize, count: usize, ledger: Ledger) {
+    for from in (0..count).step_by(BATCH) {
+        let to = (from + BATCH).min(count);
+        let batch = batch(sender, from, to);
+        let mut attempt = sender;
+        let items = loop {
+            let client = {
+                let nodes = nodes.lock().unwrap();
+                nodes[attempt % nodes.len()].clone()
+            };
+            if let Some(items) = post(&client, &path, &batch).await {
+                break items;
+            }
+            attempt += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let mut ledger = ledger.lock().unwrap();
+        for (number, (id, _)) in (from..to).zip(items) {
+            ledger.insert(key(sender, number), id);
+        }
+    }
+}
+
+/// Kills a process of the server: then the server ends all others, and recovers from its log.
+async fn crash_database(url: &str) {
+    let Ok(mut connection) = PgConnection::connect(url).await else { return };
+    let victim: Result<i32, _> = sqlx::query_scalar(
+        "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()
+         order by state = 'active' desc, random() limit 1",
+    )
+    .fetch_one(&mut connection)
+    .await;
+    if let Ok(victim) = victim {
+        let _ = Command::new("kill").args(["-9", &victim.to_string()]).status();
+    }
+}
+
+#[derive(Default)]
+struct Kills {
+    nodes: usize,
+    databases: usize,
+}
+
+/// Kills nodes and the database in turns until enough were killed and all is sent.
+async fn kill_all(
+    url: &str,
+    nodes: Arc<Mutex<Vec<Client>>>,
+    mut running: Vec<TestProcess>,
+    least: usize,
+    sent: &AtomicBool,
+) -> (Kills, Vec<TestProcess>) {
+    let mut kills = Kills::default();
+    while kills.nodes + kills.databases < least || !sent.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if (kills.nodes + kills.databases) % 2 == 1 {
+            crash_database(url).await;
+            kills.databases += 1;
+            continue;
+        }
+        // A node does not start while the database recovers.
+        while PgConnection::connect(url).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let place = kills.nodes % running.len();
+        running[place].signal(Signal::KILL);
+        assert_eq!(running[place].end().await, None);
+        kills.nodes += 1;
+        let (process, client) = TestProcess::serve_with(url, &SETTINGS).await;
+        running[place] = process;
+        nodes.lock().unwrap()[place] = client;
+    }
+    (kills, running)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_accepted_is_lost_or_has_its_effect_twice_while_everything_is_killed() {
+    let events = size("TENET_PROOF_EVENTS", proof_size(1_200, 6_000)) / SENDERS;
+    let kills_least = size("TENET_PROOF_KILLS", proof_size(4, 24));
+    let server = PrivateServer::start_durable().await;
+    let (mut running, mut clients) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        let (process, client) = TestProcess::serve_with(server.url(), &SETTINGS).await;
+        running.push(process);
+        clients.push(client);
+    }
+    let tenant = tenant(&clients[0], "acme").await;
+    let path = format!("/api/v1/tenants/{tenant}/events/batch");
+    let (nodes, ledger) = (Arc::new(Mutex::new(clients)), Ledger::default());
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| tokio::spawn(send_all(nodes.clone(), path.clone(), sender, events, ledger.clone())))
+        .collect();
+    let sent = Arc::new(AtomicBool::new(false));
+    let (began, all) = (Instant::now(), sent.clone());
+    let sending = tokio::spawn(async move {
+        for sender in senders {
+            sender.await.unwrap();
+        }
+        all.store(true, Ordering::SeqCst);
+    });
+    let (kills, _running) = kill_all(server.url(), nodes.clone(), running, kills_least, &sent).await;
+    sending.await.unwrap();
+    let ledger = ledger.lock().unwrap().clone();
+    assert_eq!(ledger.len(), events * SENDERS);
+    let mut owner = drained(server.url(), ledger.len()).await;
+    check(&mut owner, &ledger).await;
+
+    // Whatever is sent again is known.
+    let client = nodes.lock().unwrap()[0].clone();
+    for sender in 0..SENDERS {
+        for from in (0..events).step_by(1_000) {
+            let to = (from + 1_000).min(events);
+            let items = loop {
+                if let Some(items) = post(&client, &path, &batch(sender, from, to)).await {
+                    break items;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            };
+            for (number, (id, status)) in (from..to).zip(items) {
+                assert_eq!((&*status, &id), ("duplicate", &ledger[&key(sender, number)]), "{number}");
+            }
+        }
+    }
+    println!(
+        "{} events, {} nodes and {} databases killed, 0 lost, 0 twice, in {:?}",
+        ledger.len(),
+        kills.nodes,
+        kills.databases,
+        began.elapsed()
+    );
+}
+
+/// Waits until all is decided; answers a connection of the owner's.
+async fn drained(url: &str, events: usize) -> PgConnection {
+    let asked = Instant::now();
+    loop {
+        if let Ok(mut owner) = PgConnection::connect(url).await {
+            let decided = sqlx::query_scalar("select count(*) from decisions").fetch_one(&mut owner).await;
+            let decided: i64 = decided.unwrap_or_default();
+            if decided == i64::try_from(events).unwrap() {
+                return owner;
+            }
+            assert!(asked.elapsed() < DRAIN_MAX, "{decided} of {events} are decided");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn check(owner: &mut PgConnection, ledger: &BTreeMap<String, String>) {
+    let stored: Vec<(String, String, i64, bool)> = sqlx::query_as(
+        "select e.id::text, e.ordering_key, (e.facts->>'n')::bigint, cardinality(d.matched) = 1
+         from events e join decisions d using (tenant_id, id) order by e.id",
+    )
+    .fetch_all(&mut *owner)
+    .await
+    .unwrap();
+    let by_key: BTreeMap<String, String> = stored
+        .iter()
+        .map(|(id, ordering, n, _)| {
+            (key(ordering.split(' ').nth(1).unwrap().parse().unwrap(), usize::try_from(*n).unwrap()), id.clone())
+        })
+        .collect();
+    assert_eq!(stored.len(), ledger.len(), "an event is stored once");
+    assert_eq!(&by_key, ledger, "what was answered is what is stored");
+    for (id, _, n, matched) in &stored {
+        assert_eq!(*matched, n % 2 == 0, "{id}");
+    }
+    let counts: (i64, i64, i64) = sqlx::query_as(
+        "select (select count(*) from events), (select count(*) from dead_letters), (select count(*) from event_retries)",
+    )
+    .fetch_one(&mut *owner)
+    .await
+    .unwrap();
+    assert_eq!(counts, (i64::try_from(ledger.len()).unwrap(), 0, 0), "no failure uses up an event's attempts");
+    let disordered: i64 = sqlx::query_scalar(
+        "select count(*) from (
+            select decided_at, lag(decided_at) over (partition by ordering_key order by id) as before,
+                (facts->>'n')::bigint as n, lag((facts->>'n')::bigint) over (partition by ordering_key order by id) as n_before
+            from events join decisions using (tenant_id, id)) d where decided_at < before or n < n_before",
+    )
+    .fetch_one(&mut *owner)
+    .await
+    .unwrap();
+    assert_eq!(disordered, 0, "events of one ordering key take effect in their order");
+}
