@@ -116,7 +116,7 @@ async fn a_tenant_that_fails_over_and_over_is_quarantined_until_it_is_changed() 
     assert_eq!(node.metric("tenet_actor_restarts_total"), restarts, "nothing is tried while nothing changes");
 
     // A change is worth a trial; this one does not mend it.
-    node.create_rule(tenant, "second", "facts.n > 2").await;
+    elsewhere.create_rule(tenant, "second", "facts.n > 2").await;
     within(BOUND, "tried again", async || node.metric("tenet_actor_restarts_total") > restarts).await;
     assert_eq!(node.decide(tenant, 1).await, [Some(true)], "the last good set");
 
