@@ -21,7 +21,7 @@ use crate::{
     auth::{Auth, AuthOptions},
     config::Settings,
     engine::{Engine, EngineOptions},
-    http::{self, HttpOptions, Part, Readiness, Stop, Stopper},
+    http::{self, HttpOptions, Part, Readiness, Rooms, Stop, Stopper},
     ingest::{self, AppendOptions, Ingest, IngestOptions},
     store::{self, Observer, Store, StoreOptions},
 };
@@ -79,10 +79,7 @@ impl App {
         let stop_delay = settings.http.shutdown_delay.min(stop_deadline / 2);
         let server = http::bind(
             HttpOptions::from(&settings.http),
-            auth,
-            engine.clone(),
-            ingest.clone(),
-            store.clone(),
+            Rooms { auth, engine: engine.clone(), ingest: ingest.clone(), store: store.clone() },
             metrics.http,
             registry,
             readiness.clone(),

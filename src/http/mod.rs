@@ -7,26 +7,22 @@
 mod door;
 mod api;
 
-use crate::{auth::Auth, engine::Engine, ingest::Ingest, store::Store, telemetry::MetricRegistry};
+use crate::telemetry::MetricRegistry;
 
 pub use self::{
     api::openapi::document as openapi_document,
-    door::{HttpLimits, HttpOptions, Metrics, Part, Phase, Readiness, Server, ServerError, Stop, Stopper, TlsFiles},
+    door::{
+        HttpLimits, HttpOptions, Metrics, Part, Phase, Readiness, Rooms, Server, ServerError, Stop, Stopper, TlsFiles,
+    },
 };
 
 /// Opens the port for a server of the whole API. Must be called within a tokio runtime.
 pub fn bind(
     options: HttpOptions,
-    auth: Auth,
-    engine: Engine,
-    ingest: Ingest,
-    store: Store,
+    rooms: Rooms,
     metrics: Metrics,
     registry: MetricRegistry,
     readiness: Readiness,
 ) -> Result<Server, ServerError> {
-    Server::bind(
-        door::AppState::new(options, auth, engine, ingest, store, metrics, registry, readiness),
-        api::routes::table(),
-    )
+    Server::bind(door::AppState::new(options, rooms, metrics, registry, readiness), api::routes::table())
 }

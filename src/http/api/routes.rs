@@ -13,7 +13,7 @@ use crate::{
 
 /// All routes, in the order of the documentation; the order has no effect.
 pub fn table() -> Vec<Entry> {
-    vec![
+    let mut table = vec![
         Entry::at("/api/v1/evaluate").on(Method::POST, Evaluate, evaluate::by_body),
         Entry::at("/api/v1/tenants").on(Method::POST, Operate, tenants::create).get(Read, tenants::list),
         Entry::at("/api/v1/tenants/{tenantId}")
@@ -53,6 +53,35 @@ pub fn table() -> Vec<Entry> {
             .on(Method::DELETE, Write, rules::delete),
         Entry::at("/api/v1/tenants/{tenantId}/evaluate").on(Method::POST, Evaluate, evaluate::by_path),
         Entry::at("/api/v1/tenants/{tenantId}/evaluate/batch").on(Method::POST, Evaluate, batch::evaluate),
+        Entry::at("/api/v1/tenants/{tenantId}/api-keys")
+            .on(Method::POST, Administer, api_keys::create)
+            .get(Administer, api_keys::list),
+        Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}").on(Method::DELETE, Administer, api_keys::delete),
+        Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate").on(Method::POST, Administer, api_keys::rotate),
+        Entry::at("/api/v1/tenants/{tenantId}/quotas").get(Read, quotas::show),
+        Entry::at("/api/v1/tenants/{tenantId}/audit").get(Audit, audit::list),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime").get(Read, runtime::show),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/load").on(Method::POST, Operate, runtime::load),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/stop").on(Method::POST, Operate, runtime::stop),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/reload").on(Method::POST, Operate, runtime::reload),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/release").on(Method::POST, Operate, runtime::release),
+        Entry::at("/api/v1/runtime/tenants").get(Operate, runtime::list),
+        Entry::at("/api/v1/runtime/nodes").get(Operate, runtime::nodes),
+        Entry::at("/healthz").get(Open, health::alive),
+        Entry::at("/readyz").get(Open, health::ready),
+        Entry::at("/metrics").get(Observe, metrics::show),
+        Entry::at("/api-docs/openapi.json").get(Open, openapi::show),
+        Entry::at("/swagger").get(Open, swagger::redirect),
+        Entry::at("/swagger/").get(Open, swagger::show),
+        Entry::at("/swagger/{*file}").get(Open, swagger::show),
+    ];
+    table.extend(events());
+    table
+}
+
+/// The routes of events.
+fn events() -> [Entry; 11] {
+    [
         Entry::at("/api/v1/tenants/{tenantId}/events")
             .on(Method::POST, Ingest, events::sending::send)
             .get(Read, events::reading::list),
@@ -78,26 +107,5 @@ pub fn table() -> Vec<Entry> {
             dead_letters::discard,
         ),
         Entry::at("/api/v1/tenants/{tenantId}/dead-letters/{eventId}").get(Read, dead_letters::show),
-        Entry::at("/api/v1/tenants/{tenantId}/api-keys")
-            .on(Method::POST, Administer, api_keys::create)
-            .get(Administer, api_keys::list),
-        Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}").on(Method::DELETE, Administer, api_keys::delete),
-        Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate").on(Method::POST, Administer, api_keys::rotate),
-        Entry::at("/api/v1/tenants/{tenantId}/quotas").get(Read, quotas::show),
-        Entry::at("/api/v1/tenants/{tenantId}/audit").get(Audit, audit::list),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime").get(Read, runtime::show),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/load").on(Method::POST, Operate, runtime::load),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/stop").on(Method::POST, Operate, runtime::stop),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/reload").on(Method::POST, Operate, runtime::reload),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/release").on(Method::POST, Operate, runtime::release),
-        Entry::at("/api/v1/runtime/tenants").get(Operate, runtime::list),
-        Entry::at("/api/v1/runtime/nodes").get(Operate, runtime::nodes),
-        Entry::at("/healthz").get(Open, health::alive),
-        Entry::at("/readyz").get(Open, health::ready),
-        Entry::at("/metrics").get(Observe, metrics::show),
-        Entry::at("/api-docs/openapi.json").get(Open, openapi::show),
-        Entry::at("/swagger").get(Open, swagger::redirect),
-        Entry::at("/swagger/").get(Open, swagger::show),
-        Entry::at("/swagger/{*file}").get(Open, swagger::show),
     ]
 }

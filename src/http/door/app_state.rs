@@ -7,6 +7,19 @@ use actix_web::{HttpRequest, http::StatusCode, web::Data};
 use super::{Error, HttpOptions, Metrics, Readiness};
 use crate::{auth::Auth, engine::Engine, ingest::Ingest, store::Store, telemetry::MetricRegistry};
 
+/// What requests are answered by.
+#[derive(Debug)]
+pub struct Rooms {
+    /// Who calls.
+    pub auth: Auth,
+    /// Decisions and changes.
+    pub engine: Engine,
+    /// Events.
+    pub ingest: Ingest,
+    /// The database.
+    pub store: Store,
+}
+
 /// The parts of the process that requests use, shared by all threads of the server.
 #[derive(Debug)]
 pub struct AppState {
@@ -34,14 +47,12 @@ impl AppState {
     /// The state of a server that does not listen yet.
     pub fn new(
         options: HttpOptions,
-        auth: Auth,
-        engine: Engine,
-        ingest: Ingest,
-        store: Store,
+        rooms: Rooms,
         metrics: Metrics,
         registry: MetricRegistry,
         readiness: Readiness,
     ) -> Self {
+        let Rooms { auth, engine, ingest, store } = rooms;
         Self { auth, engine, ingest, store, metrics, registry, readiness, options, admin_address: OnceLock::new() }
     }
 

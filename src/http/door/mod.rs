@@ -27,7 +27,7 @@ mod tls;
 mod server;
 
 pub use self::{
-    app_state::AppState,
+    app_state::{AppState, Rooms},
     error::Error,
     metrics::Metrics,
     options::{HttpLimits, HttpOptions, TlsFiles},

@@ -113,6 +113,44 @@ impl Columns {
     }
 }
 
+/// Decisions, attempts to come and dead letters of a batch, in one statement: each event that is still there has one of
+/// them, and a decision that was made before stays.
+const SETTLE: &str = "with decided as (
+        insert into decisions (tenant_id, id, event_type, revision, schema_version, matched, errors, cost)
+        select $1, d.id, d.type, d.revision, d.schema_version, d.matched::uuid[], d.errors::jsonb, d.cost
+        from unnest($2::uuid[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[], $8::bigint[])
+            as d (id, type, revision, schema_version, matched, errors, cost)
+        where exists (select from events e
+            where e.tenant_id = $1 and e.id = d.id and e.id between $21 and $22)
+        on conflict do nothing returning id
+     ), settled as (
+        delete from event_retries where tenant_id = $1 and (event_id = any ($2) or event_id = any ($15))
+     ), retried as (
+        insert into event_retries as r (tenant_id, event_id, attempt, not_before, reason, detail, ordering_key)
+        select $1, n.id, n.attempt, now() + make_interval(secs => n.wait), n.reason, n.detail, n.key
+        from unnest($9::uuid[], $10::smallint[], $11::double precision[], $12::text[], $13::text[], $14::text[])
+            as n (id, attempt, wait, reason, detail, key)
+        where exists (select from events e
+            where e.tenant_id = $1 and e.id = n.id and e.id between $21 and $22)
+        on conflict (tenant_id, event_id) do update set attempt = greatest(r.attempt, excluded.attempt),
+            not_before = excluded.not_before, reason = excluded.reason, detail = excluded.detail
+        returning 1
+     ), dead as (
+        insert into dead_letters as l (tenant_id, event_id, event_type, attempts, reason, detail, revision,
+            first_failed_at, last_failed_at)
+        select $1, n.id, n.type, n.attempts, n.reason, n.detail::jsonb, n.revision, now(), now()
+        from unnest($15::uuid[], $16::text[], $17::smallint[], $18::text[], $19::text[], $20::bigint[])
+            as n (id, type, attempts, reason, detail, revision)
+        where exists (select from events e
+            where e.tenant_id = $1 and e.id = n.id and e.id between $21 and $22)
+            and not exists (select from decisions d
+                where d.tenant_id = $1 and d.id = n.id and d.id between $21 and $22)
+        on conflict (tenant_id, event_id) do update set attempts = excluded.attempts, reason = excluded.reason,
+            detail = excluded.detail, revision = excluded.revision, last_failed_at = now(), status = 'open'
+        returning 1
+     )
+     select (select count(*) from decided), (select count(*) from retried), (select count(*) from dead)";
+
 impl Store {
     /// Writes what came of a batch. An event that was deleted meanwhile has no effect: whoever deletes takes the same
     /// lock for itself alone.
@@ -126,66 +164,30 @@ impl Store {
         let mut tx = TenantTx::write(&self.events, &self.role, scope).await?;
         let tenant = scope.id().0;
         tx.execute(OPERATION, sqlx::query("select tenet_share_settling($1)").bind(tenant)).await?;
-        let query = sqlx::query_as(
-            "with decided as (
-                insert into decisions (tenant_id, id, event_type, revision, schema_version, matched, errors, cost)
-                select $1, d.id, d.type, d.revision, d.schema_version, d.matched::uuid[], d.errors::jsonb, d.cost
-                from unnest($2::uuid[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[], $8::bigint[])
-                    as d (id, type, revision, schema_version, matched, errors, cost)
-                where exists (select from events e
-                    where e.tenant_id = $1 and e.id = d.id and e.id between $21 and $22)
-                on conflict do nothing returning id
-             ), settled as (
-                delete from event_retries where tenant_id = $1 and (event_id = any ($2) or event_id = any ($15))
-             ), retried as (
-                insert into event_retries as r (tenant_id, event_id, attempt, not_before, reason, detail, ordering_key)
-                select $1, n.id, n.attempt, now() + make_interval(secs => n.wait), n.reason, n.detail, n.key
-                from unnest($9::uuid[], $10::smallint[], $11::double precision[], $12::text[], $13::text[], $14::text[])
-                    as n (id, attempt, wait, reason, detail, key)
-                where exists (select from events e
-                    where e.tenant_id = $1 and e.id = n.id and e.id between $21 and $22)
-                on conflict (tenant_id, event_id) do update set attempt = greatest(r.attempt, excluded.attempt),
-                    not_before = excluded.not_before, reason = excluded.reason, detail = excluded.detail
-                returning 1
-             ), dead as (
-                insert into dead_letters as l (tenant_id, event_id, event_type, attempts, reason, detail, revision,
-                    first_failed_at, last_failed_at)
-                select $1, n.id, n.type, n.attempts, n.reason, n.detail::jsonb, n.revision, now(), now()
-                from unnest($15::uuid[], $16::text[], $17::smallint[], $18::text[], $19::text[], $20::bigint[])
-                    as n (id, type, attempts, reason, detail, revision)
-                where exists (select from events e
-                    where e.tenant_id = $1 and e.id = n.id and e.id between $21 and $22)
-                    and not exists (select from decisions d
-                        where d.tenant_id = $1 and d.id = n.id and d.id between $21 and $22)
-                on conflict (tenant_id, event_id) do update set attempts = excluded.attempts, reason = excluded.reason,
-                    detail = excluded.detail, revision = excluded.revision, last_failed_at = now(), status = 'open'
-                returning 1
-             )
-             select (select count(*) from decided), (select count(*) from retried), (select count(*) from dead)",
-        )
-        .bind(tenant)
-        .bind(decisions.ids)
-        .bind(decisions.types)
-        .bind(decisions.revisions)
-        .bind(decisions.schema_versions)
-        .bind(decisions.matched)
-        .bind(decisions.errors)
-        .bind(decisions.costs)
-        .bind(retries.ids)
-        .bind(retries.attempts)
-        .bind(retries.waits)
-        .bind(retries.reasons)
-        .bind(retries.details)
-        .bind(retries.keys)
-        .bind(dead.ids)
-        .bind(dead.types)
-        .bind(dead.attempts)
-        .bind(dead.reasons)
-        .bind(dead.details)
-        .bind(dead.revisions)
-        .bind(first.0)
-        .bind(last.0)
-        .persistent(false);
+        let query = sqlx::query_as(SETTLE)
+            .bind(tenant)
+            .bind(decisions.ids)
+            .bind(decisions.types)
+            .bind(decisions.revisions)
+            .bind(decisions.schema_versions)
+            .bind(decisions.matched)
+            .bind(decisions.errors)
+            .bind(decisions.costs)
+            .bind(retries.ids)
+            .bind(retries.attempts)
+            .bind(retries.waits)
+            .bind(retries.reasons)
+            .bind(retries.details)
+            .bind(retries.keys)
+            .bind(dead.ids)
+            .bind(dead.types)
+            .bind(dead.attempts)
+            .bind(dead.reasons)
+            .bind(dead.details)
+            .bind(dead.revisions)
+            .bind(first.0)
+            .bind(last.0)
+            .persistent(false);
         let (decided, retried, dead) = tx.optional(OPERATION, query).await?.unwrap_or_default();
         tx.commit(OPERATION).await?;
         Ok(Settled { decided, retried, dead })
