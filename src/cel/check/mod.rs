@@ -42,8 +42,9 @@ pub(super) fn check(env: &Env, source: &str, node: &Node<'_>) -> Result<Checked,
     }
     if !checker.variables.is_empty() {
         settle(&mut checked, &checker.variables);
+        checker.refuse_impossible_sums(&checked);
     }
-    Ok(checked)
+    if checker.mistakes.is_empty() { Ok(checked) } else { Err(checker.mistakes) }
 }
 
 struct Checker<'a> {
@@ -83,6 +84,18 @@ impl Checker<'_> {
                 failed
             }
         }
+    }
+
+    /// Refuses the sum of an empty list that is used as what no sum can be: `[].sum() - duration('1s')` is a time.
+    fn refuse_impossible_sums(&mut self, node: &Checked) {
+        if let CheckedKind::Call { function, .. } = &node.kind
+            && function.name == "@sumOfOthers"
+            && node.value_type != Type::Dyn
+        {
+            let message = format!("a sum is a number or a duration, and is used as `{}` here", node.value_type);
+            self.fail(node.range, "no_such_overload", message);
+        }
+        node.children(&mut |child| self.refuse_impossible_sums(child));
     }
 
     /// Notes a mistake. Where checking is off, it becomes an error of the evaluation.

@@ -219,8 +219,10 @@ impl Case<'_> {
                 let compared = pairs.saturating_mul(item.comparing(&item)).min(of_each_with_the_others(&first));
                 (pairs.saturating_add(compared), Size::scalar())
             }
-            "hasIntersection" | "isSubset" => (of_pairs(&first, &second), Size::scalar()),
-            "intersect" | "except" => (of_pairs(&first, &second).saturating_add(items.saturating_mul(2)), first),
+            "hasIntersection" | "isSubset" => (of_pairs(&first, &second).saturating_add(2), Size::scalar()),
+            "intersect" | "except" => {
+                (of_pairs(&first, &second).saturating_add(items.saturating_mul(2)).saturating_add(2), first)
+            }
             "url" | "isURL" => (cost::of_bytes(first.bytes.saturating_mul(4)), Size::bytes(first.bytes)),
             // What cannot stand in a path becomes three bytes.
             "getEscapedPath" => {

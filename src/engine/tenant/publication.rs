@@ -58,13 +58,14 @@ pub fn publication(served: Option<Version>, before: Option<Version>, loaded: Ver
     }
 }
 
-/// What becomes of a set that this node has `committed`, handed over while `served` is served.
+/// What becomes of a set that this node has `committed`, handed over while `served` is served. Where nothing is served yet a
+/// load is under way, which may already have read something newer: then the set is left to it.
 pub fn handover(served: Option<Version>, committed: Version) -> Publication {
     match served {
         Some(served) if served.epoch != committed.epoch => Publication::Unordered,
         Some(served) if served == committed => Publication::Known,
-        Some(served) if committed.revision < served.revision => Publication::Overtaken,
-        _ => Publication::Publish,
+        Some(served) if served.revision < committed.revision => Publication::Publish,
+        Some(_) | None => Publication::Overtaken,
     }
 }
 
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn a_committed_set_replaces_only_an_older_one_of_its_history() {
         for (served, expected) in [
-            (None, Publication::Publish),
+            (None, Publication::Overtaken),
             (Some(version(1, 2)), Publication::Publish),
             (Some(version(1, 3)), Publication::Known),
             (Some(version(1, 4)), Publication::Overtaken),
