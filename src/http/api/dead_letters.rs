@@ -13,7 +13,7 @@ use crate::{
         AppState, Error,
         auth::By,
         body::{Body, Document},
-        path::{EventPath, TenantPath},
+        path::{DeadLetterPath, TenantPath, dead_letter_not_found},
         query::{Given, PageQuery, Parameters, Query},
         response::{self, List},
     },
@@ -254,13 +254,13 @@ pub async fn list(
 )]
 pub async fn show(
     state: Data<AppState>,
-    EventPath(tenant, event): EventPath,
+    DeadLetterPath(tenant, event): DeadLetterPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
     let filter = LetterFilter { events: Some(vec![event]), ..LetterFilter::default() };
     let page = state.store.dead_letters(tenant, &filter, &PageRequest { cursor: None, limit: 1 }).await?;
     let letter = page.items.into_iter().next();
-    let letter = letter.ok_or_else(|| Error::not_found("dead_letter_not_found", "dead letter with this event's id"))?;
+    let letter = letter.ok_or_else(dead_letter_not_found)?;
     response::plain(StatusCode::OK, &DeadLetterItem::from(letter))
 }
 

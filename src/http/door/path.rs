@@ -18,6 +18,10 @@ pub struct TenantPath(pub TenantScope);
 #[derive(Debug, Clone, Copy)]
 pub struct RulePath(pub TenantScope, pub RuleId);
 
+/// `{tenantId}` and the `{eventId}` of a dead letter.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadLetterPath(pub TenantScope, pub EventId);
+
 /// `{tenantId}` and `{eventId}`.
 #[derive(Debug, Clone, Copy)]
 pub struct EventPath(pub TenantScope, pub EventId);
@@ -42,6 +46,11 @@ pub fn api_key_not_found() -> Error {
 /// No such rule.
 pub fn rule_not_found() -> Error {
     Error::not_found("rule_not_found", "rule with this id")
+}
+
+/// No such dead letter.
+pub fn dead_letter_not_found() -> Error {
+    Error::not_found("dead_letter_not_found", "dead letter with this event's id")
 }
 
 /// No such event.
@@ -91,6 +100,16 @@ impl FromRequest for RulePath {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let rule = || segment(request, "ruleId").ok_or_else(rule_not_found);
         ready(tenant(request).and_then(|tenant| Ok(Self(tenant, rule()?))))
+    }
+}
+
+impl FromRequest for DeadLetterPath {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let event = || segment(request, "eventId").ok_or_else(dead_letter_not_found);
+        ready(tenant(request).and_then(|tenant| Ok(Self(tenant, event()?))))
     }
 }
 
