@@ -17,12 +17,16 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Shared, batch, progress::Progress};
+use super::{
+    Shared, batch,
+    progress::Progress,
+    queue::{Settler, Source},
+};
 use crate::{
     config::limits::{EVENTS_READ_MAX, RETRIES_READ_MAX},
-    domain::{EVENT_ATTEMPTS_MAX, EventFailure, EventId, EventOutcome, QueuedEvent, Quota, TenantScope},
+    domain::{EVENT_ATTEMPTS_MAX, EventFailure, EventOutcome, QueuedEvent, Quota, TenantScope},
     engine::{self, Served},
-    store::{self, Behind, Lease, Settlement},
+    store::{self, Lease, Settlement},
 };
 
 /// How long a consumer with nothing to do waits before it looks again: doubled from the first to the last.
@@ -65,10 +69,7 @@ pub struct Consumer {
 /// What is known of the queue while it is held.
 struct Held {
     lease: Lease,
-    /// Everything up to here is settled, as far as this node settles it.
-    position: EventId,
-    /// What an earlier owner may have settled without noting it ends here.
-    behind_until: EventId,
+    source: Source,
     /// Ordering keys of events that wait to be tried again.
     waiting: HashSet<String>,
     /// When waiting events are to be looked at.
@@ -118,7 +119,7 @@ impl Consumer {
 
     /// Takes the queue, works, and gives it back.
     pub async fn run(mut self) -> Ended {
-        let Shared { store, node, options, .. } = &*self.shared;
+        let Shared { store, node, options, queue, .. } = &*self.shared;
         let taken_at = Utc::now();
         let lease = match store.take_queue(self.scope, *node, options.lease).await {
             Ok(Some(lease)) => lease,
@@ -131,8 +132,7 @@ impl Consumer {
         info!(tenant = %self.scope, crashes = lease.crashes, "consuming events");
         let mut held = Held {
             lease,
-            position: lease.position,
-            behind_until: EventId(store::event_id_floor(taken_at + options.clock_margin)),
+            source: queue.open(&self.shared, lease, taken_at),
             waiting: HashSet::new(),
             retries_at: Some(Instant::now()),
             careful: if lease.crashes >= CRASHES_CAREFUL { EVENTS_READ_MAX } else { 0 },
@@ -172,8 +172,7 @@ impl Consumer {
                 }
                 Err(Hindrance::Final(ended)) => return ended,
                 Err(Hindrance::Passing) => {
-                    // Some of what was read may be settled.
-                    held.behind_until = EventId(store::event_id_floor(Utc::now() + self.shared.options.clock_margin));
+                    held.source.doubt(self.shared.options.clock_margin);
                     self.pause_for_good(retry).await;
                     retry = (retry * 2).min(RETRY_LAST);
                 }
@@ -211,7 +210,7 @@ impl Consumer {
             if !due.is_empty() {
                 worked = true;
                 // Those behind them are among them only if they are due, too.
-                self.process(held, due, HashSet::new()).await?;
+                self.process(held, &Settler::Rows, due, HashSet::new()).await?;
             }
             let (keys, next) = store.waiting_keys(self.scope).await?;
             held.waiting = keys.into_iter().collect();
@@ -219,13 +218,11 @@ impl Consumer {
             let due_in = next.map_or(RETRIES_LOOK, |at| (at - Utc::now()).to_std().unwrap_or_default());
             held.retries_at = Some(Instant::now() + due_in.min(RETRIES_LOOK));
         }
-        let behind = if held.position < held.behind_until { Behind::AnotherOwner } else { Behind::Nobody };
-        let limit = u32::try_from(EVENTS_READ_MAX).unwrap_or(u32::MAX);
-        let found = store.events_after(self.scope, held.position, behind, limit, Utc::now()).await?;
+        let found = held.source.next(&self.shared, self.scope).await?;
         let Some(seen) = found.seen else { return Ok(worked) };
-        let waiting = held.waiting.clone();
-        self.process(held, found.events, waiting).await?;
-        held.position = seen;
+        let (settler, waiting) = (held.source.settler(), held.waiting.clone());
+        self.process(held, &settler, found.events, waiting).await?;
+        held.source.reached(seen);
         self.progress.reached(seen);
         Ok(true)
     }
@@ -234,11 +231,12 @@ impl Consumer {
     async fn process(
         &self,
         held: &mut Held,
+        settler: &Settler,
         events: Vec<QueuedEvent>,
         waiting: HashSet<String>,
     ) -> Result<(), Hindrance> {
         self.progress.in_flight(events.len());
-        let result = self.process_in_flight(held, events, waiting).await;
+        let result = self.process_in_flight(held, settler, events, waiting).await;
         self.progress.in_flight(0);
         result
     }
@@ -246,24 +244,27 @@ impl Consumer {
     async fn process_in_flight(
         &self,
         held: &mut Held,
+        settler: &Settler,
         events: Vec<QueuedEvent>,
         mut waiting: HashSet<String>,
     ) -> Result<(), Hindrance> {
         let served = match self.shared.engine.deciding(self.scope, None).await {
             Ok(served) => served,
-            Err(engine::Error::SchemaMissing) => return self.refuse_all(events, EventFailure::SchemaMissing).await,
+            Err(engine::Error::SchemaMissing) => {
+                return self.refuse_all(settler, events, EventFailure::SchemaMissing).await;
+            }
             Err(error) => return Err(error.into()),
         };
         let is_careful = held.careful > 0 || events.iter().any(|event| event.is_suspect);
         if is_careful {
-            return self.process_carefully(held, &served, events, &mut waiting).await;
+            return self.process_carefully(held, settler, &served, events, &mut waiting).await;
         }
         let workers = usize::try_from(served.set.tenant().quota(Quota::Workers).min(WORKERS_DEFAULT)).unwrap_or(1);
         self.progress.workers(workers);
         let mut working = JoinSet::new();
         for share in batch::split(events, workers) {
-            let (shared, scope, served, waiting) = (self.shared.clone(), self.scope, served.clone(), waiting.clone());
-            working.spawn(work(shared, scope, served, share, waiting));
+            let (worker, served, waiting) = (self.worker(settler), served.clone(), waiting.clone());
+            working.spawn(worker.work(served, share, waiting));
         }
         let mut hindrance = None;
         while let Some(done) = working.join_next().await {
@@ -284,6 +285,7 @@ impl Consumer {
     async fn process_carefully(
         &self,
         held: &mut Held,
+        settler: &Settler,
         served: &Served,
         events: Vec<QueuedEvent>,
         waiting: &mut HashSet<String>,
@@ -292,19 +294,19 @@ impl Consumer {
             held.careful = held.careful.saturating_sub(1);
             held.retries_at = Some(Instant::now());
             let is_behind = event.ordering_key.as_ref().is_some_and(|key| waiting.contains(key));
-            if !is_behind && self.mark(&event).await? {
+            if !is_behind && self.mark(settler, &event).await? {
                 continue;
             }
             let key = event.ordering_key.clone();
             let share = VecDeque::from([event]);
-            let has_retry = work(self.shared.clone(), self.scope, served.clone(), share, waiting.clone()).await?;
+            let has_retry = self.worker(settler).work(served.clone(), share, waiting.clone()).await?;
             waiting.extend(key.filter(|_| has_retry));
         }
         Ok(())
     }
 
     /// Notes that an event is about to be tried; answers whether that was its last attempt, and it is dead.
-    async fn mark(&self, event: &QueuedEvent) -> Result<bool, Hindrance> {
+    async fn mark(&self, settler: &Settler, event: &QueuedEvent) -> Result<bool, Hindrance> {
         let is_dead = event.attempts >= EVENT_ATTEMPTS_MAX;
         let attempts = if is_dead { event.attempts } else { event.attempts + 1 };
         // Its last attempt waits as long as the one before.
@@ -313,14 +315,19 @@ impl Consumer {
         let (id, kind, ordering_key) = (event.id, event.kind.clone(), event.ordering_key.clone());
         let mark = Settlement { id, kind, ordering_key, attempts, outcome };
         if is_dead {
-            self.shared.settle(self.scope, vec![mark]).await?;
+            self.shared.settle(self.scope, settler, vec![mark]).await?;
         } else {
-            self.shared.store.settle_events(self.scope, vec![mark]).await?;
+            settler.settle(&self.shared, self.scope, vec![mark]).await?;
         }
         Ok(is_dead)
     }
 
-    async fn refuse_all(&self, events: Vec<QueuedEvent>, failure: EventFailure) -> Result<(), Hindrance> {
+    async fn refuse_all(
+        &self,
+        settler: &Settler,
+        events: Vec<QueuedEvent>,
+        failure: EventFailure,
+    ) -> Result<(), Hindrance> {
         let dead = |event: QueuedEvent| Settlement {
             id: event.id,
             kind: event.kind,
@@ -332,30 +339,43 @@ impl Consumer {
                 revision: None,
             },
         };
-        self.shared.settle(self.scope, events.into_iter().map(dead).collect()).await?;
+        self.shared.settle(self.scope, settler, events.into_iter().map(dead).collect()).await?;
         Ok(())
+    }
+
+    fn worker(&self, settler: &Settler) -> Worker {
+        Worker { shared: self.shared.clone(), scope: self.scope, settler: settler.clone() }
     }
 }
 
-/// A worker: decides its share, batch by batch, and settles each. Answers whether any event is to be tried again.
-async fn work(
+/// Who decides and settles a share of a consumer's events.
+struct Worker {
     shared: Arc<Shared>,
     scope: TenantScope,
-    served: Served,
-    mut share: VecDeque<QueuedEvent>,
-    mut waiting: HashSet<String>,
-) -> Result<bool, Hindrance> {
-    let mut has_retries = false;
-    while !share.is_empty() {
-        let (engine, jitter, set) = (shared.engine.clone(), super::jitter_permille(), served.clone());
-        // Off the threads that wait for answers of the database: a batch may take its 20 ms.
-        let decided = tokio::task::spawn_blocking(move || {
-            let settled = batch::decide(&engine, &set, &mut share, &mut waiting, jitter);
-            (settled, share, waiting)
-        });
-        let settled;
-        (settled, share, waiting) = decided.await.map_err(|_| Hindrance::Passing)?;
-        has_retries |= shared.settle(scope, settled).await?.retried > 0;
+    settler: Settler,
+}
+
+impl Worker {
+    /// Decides a share, batch by batch, and settles each. Answers whether any event is to be tried again.
+    async fn work(
+        self,
+        served: Served,
+        mut share: VecDeque<QueuedEvent>,
+        mut waiting: HashSet<String>,
+    ) -> Result<bool, Hindrance> {
+        let Self { shared, scope, settler } = self;
+        let mut has_retries = false;
+        while !share.is_empty() {
+            let (engine, jitter, set) = (shared.engine.clone(), super::jitter_permille(), served.clone());
+            // Off the threads that wait for answers of the database: a batch may take its 20 ms.
+            let decided = tokio::task::spawn_blocking(move || {
+                let settled = batch::decide(&engine, &set, &mut share, &mut waiting, jitter);
+                (settled, share, waiting)
+            });
+            let settled;
+            (settled, share, waiting) = decided.await.map_err(|_| Hindrance::Passing)?;
+            has_retries |= shared.settle(scope, &settler, settled).await?.retried > 0;
+        }
+        Ok(has_retries)
     }
-    Ok(has_retries)
 }

@@ -2,7 +2,7 @@
 //!
 //! `appender` stores what is sent to this node. `owner` takes the queues of tenants that have something to decide, and
 //! runs a `consumer` for each, which starts with the first event and ends when there is nothing left. `batch` decides
-//! events; what comes of them the store settles in one transaction.
+//! events; what comes of them the store settles in one transaction. `queue` is the seam to where they wait meanwhile.
 //!
 //! Nothing here knows HTTP, and no rule is decided here: the engine decides events exactly as it decides requests.
 
@@ -15,6 +15,7 @@ mod housekeeping;
 mod metrics;
 mod owner;
 mod progress;
+mod queue;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +25,12 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::{appender::Appender, backlog::Backlogs, owner::Owner};
+use self::{
+    appender::Appender,
+    backlog::Backlogs,
+    owner::Owner,
+    queue::{Queue, Settler},
+};
 use crate::{
     domain::{Accepted, EventDraft, EventId, EventOutcome, NodeId, Quota, TenantScope},
     engine::{Engine, Served},
@@ -60,6 +66,7 @@ struct Shared {
     metrics: Metrics,
     node: NodeId,
     options: IngestOptions,
+    queue: Queue,
     owner: Owner,
     backlogs: Backlogs,
     /// Rung when a tenant was deleted.
@@ -70,7 +77,6 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub struct Ingest {
     shared: Arc<Shared>,
-    appender: Appender,
     stop: Arc<watch::Sender<bool>>,
 }
 
@@ -87,13 +93,14 @@ impl Ingest {
         node: NodeId,
         options: IngestOptions,
     ) -> (Self, Running) {
-        let appender = Appender::start(store.clone(), metrics.clone(), options.append);
+        let queue = Queue::Log(Appender::start(store.clone(), metrics.clone(), options.append));
         let shared = Arc::new(Shared {
             store,
             engine,
             metrics,
             node,
             options,
+            queue,
             owner: Owner::default(),
             backlogs: Backlogs::default(),
             tenant_deleted: Notify::new(),
@@ -103,7 +110,7 @@ impl Ingest {
             owner::start(shared.clone(), stopped.clone()),
             tokio::spawn(housekeeping::run(shared.clone(), stopped)),
         ];
-        (Self { shared, appender, stop: Arc::new(stop) }, Running(running))
+        (Self { shared, stop: Arc::new(stop) }, Running(running))
     }
 
     /// Has all consumers finish what they have begun, and give their queues back.
@@ -147,7 +154,8 @@ impl Ingest {
                 }
             }
         }
-        let mut stored = if events.is_empty() { Vec::new() } else { self.appender.append(events).await? }.into_iter();
+        let mut stored =
+            if events.is_empty() { Vec::new() } else { self.shared.queue.append(events).await? }.into_iter();
         let new = stored.as_slice().iter().filter(|answer| matches!(answer, Ok(Accepted::New(_)))).count();
         if new > 0 {
             self.shared.backlogs.accepted(scope.id(), new as u64);
@@ -211,13 +219,18 @@ impl Ingest {
 
 impl Shared {
     /// Writes what came of events, and counts it.
-    async fn settle(&self, scope: TenantScope, settlements: Vec<Settlement>) -> Result<Settled, store::Error> {
+    async fn settle(
+        &self,
+        scope: TenantScope,
+        settler: &Settler,
+        settlements: Vec<Settlement>,
+    ) -> Result<Settled, store::Error> {
         let (now, events) = (Utc::now(), &self.metrics);
         let is_decided = |s: &&Settlement| matches!(s.outcome, EventOutcome::Decided { .. });
         let age = |s: &Settlement| (now - s.id.received_at()).to_std().unwrap_or_default();
         let ages: Vec<Duration> = settlements.iter().filter(is_decided).map(age).collect();
         let dead: Vec<_> = settlements.iter().filter_map(|s| s.outcome.death()).collect();
-        let settled = self.store.settle_events(scope, settlements).await?;
+        let settled = settler.settle(self, scope, settlements).await?;
         ages.into_iter().for_each(|age| events.decided_after(age));
         dead.into_iter().for_each(|failure| events.dead_letter(failure.name()));
         for (outcome, count) in [("decided", settled.decided), ("retried", settled.retried), ("dead", settled.dead)] {
