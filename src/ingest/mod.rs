@@ -128,12 +128,7 @@ impl Ingest {
         scope: TenantScope,
         drafts: Vec<EventDraft>,
     ) -> Result<Vec<Result<Accepted, Error>>, Error> {
-        // A tenant whose rules cannot be loaded now is known to exist, or not, when its events are stored.
-        let served = match self.shared.engine.deciding(scope, None).await {
-            Ok(served) => Some(served),
-            Err(crate::engine::Error::LoadFailed | crate::engine::Error::Overloaded) => None,
-            Err(error) => return Err(error.into()),
-        };
+        let served = self.served(scope).await?;
         let room = match &served {
             Some(served) => {
                 let limit = served.set.tenant().quota(Quota::EventBacklog);
@@ -176,6 +171,21 @@ impl Ingest {
             self.shared.metrics.accepted(status);
         }
         Ok(answers)
+    }
+
+    /// Whether the tenant may send events at all.
+    pub async fn admits(&self, scope: TenantScope) -> Result<(), Error> {
+        self.served(scope).await.map(drop)
+    }
+
+    /// What the tenant's events are checked with. A tenant whose rules cannot be loaded now is known to exist, or not, when
+    /// its events are stored.
+    async fn served(&self, scope: TenantScope) -> Result<Option<Served>, Error> {
+        match self.shared.engine.deciding(scope, None).await {
+            Ok(served) => Ok(Some(served)),
+            Err(crate::engine::Error::LoadFailed | crate::engine::Error::Overloaded) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Why an event is not accepted, as far as that can be known before it is stored.

@@ -10,6 +10,7 @@ mod options;
 mod decide;
 mod item;
 mod evaluate;
+mod lines;
 mod ndjson;
 mod batch;
 mod quotas;

@@ -36,10 +36,6 @@ pub struct Body<T>(pub T);
 #[derive(Debug)]
 pub struct RawBody(pub Bytes);
 
-/// The body of a batch as it came.
-#[derive(Debug)]
-pub struct RawBatch(pub Bytes);
-
 /// A time in a body, read as strictly as everywhere.
 pub fn read_time<'de, D: Deserializer<'de>>(input: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = Option::<Cow<'_, str>>::deserialize(input)?;
@@ -94,16 +90,6 @@ impl FromRequest for RawBody {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move { read_json(&request, payload, BodySize::Ordinary).await.map(Self) })
-    }
-}
-
-impl FromRequest for RawBatch {
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move { read_json(&request, payload, BodySize::Batch).await.map(Self) })
     }
 }
 

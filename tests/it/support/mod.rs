@@ -7,6 +7,7 @@
 mod app;
 #[cfg(feature = "containers")]
 mod container;
+mod conversation;
 mod database;
 mod directory;
 mod faults;
@@ -19,6 +20,7 @@ mod run;
 mod server;
 
 pub use app::{OPERATOR_KEY, TestApp};
+pub use conversation::{converse, read_until, send_line};
 pub use database::TestDatabase;
 pub use directory::Directory;
 pub use faults::{TRAP, cannot_load_traps, panic_on_log_line, stop_panicking_on_log_lines};

@@ -1,65 +1,35 @@
 //! Sending events: answered once they are stored.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, dev,
     http::{StatusCode, header},
-    web::Data,
+    web::{Data, Payload},
 };
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::{
+    accepting::{AcceptedEvent, EventBody, accept, read, taken},
+    stream::{self, SentLine},
+};
 use crate::{
     config::limits::{APPEND_EVENTS_MAX, EVENT_BATCH_MAX},
-    domain::{Accepted, EventDraft, EventId, TenantScope},
+    domain::{Permission, TenantScope},
     error::Detail,
-    http::door::{
-        AppState, Error,
-        body::{RawBatch, RawBody},
-        path::TenantPath,
-        query::Query,
-        response,
+    http::{
+        api::{decision::ItemError, item::ItemRefusal},
+        door::{
+            AppState, Error,
+            auth::StreamAccess,
+            body::{self, BodySize, JSON, NDJSON, RawBody},
+            path::TenantPath,
+            query::Query,
+            response,
+        },
     },
-    ingest, json,
+    json,
 };
-
-/// An event to be accepted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object with `facts`")]
-pub struct EventBody<'a> {
-    /// The facts: flat, or under their objects' names.
-    #[serde(borrow)]
-    #[schema(value_type = Object, example = json!({"amount": 120, "country": "US"}))]
-    facts: &'a RawValue,
-    /// What kind of event it is: letters, digits and `_.:-`.
-    #[schema(min_length = 1, max_length = 64, example = "payment")]
-    r#type: Option<String>,
-    /// What it is counted by beside its type: letters, digits and `_.:-`.
-    #[schema(min_length = 1, max_length = 64)]
-    project: Option<String>,
-    /// The same key within 7 days is the same event. The header `Idempotency-Key` may be used instead.
-    #[schema(min_length = 1, max_length = 255)]
-    idempotency_key: Option<String>,
-    /// When it occurred.
-    occurred_at: Option<DateTime<Utc>>,
-    /// Events with the same key are decided in the order accepted.
-    #[schema(min_length = 1, max_length = 255)]
-    ordering_key: Option<String>,
-}
-
-impl EventBody<'_> {
-    fn draft(self) -> EventDraft {
-        EventDraft {
-            facts: self.facts.to_owned(),
-            kind: self.r#type,
-            project: self.project,
-            idempotency_key: self.idempotency_key,
-            occurred_at: self.occurred_at,
-            ordering_key: self.ordering_key,
-        }
-    }
-}
 
 /// Events to be accepted. A bad one spoils no other.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -71,19 +41,6 @@ pub struct EventsBody<'a> {
     events: Vec<&'a RawValue>,
 }
 
-/// An event that is stored.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AcceptedEvent {
-    /// Its id; of a duplicate, that of the first.
-    id: EventId,
-    /// `accepted`, or `duplicate` if it was stored before under its idempotency key.
-    #[schema(example = "accepted")]
-    status: &'static str,
-    /// When it was received.
-    received_at: DateTime<Utc>,
-}
-
 /// What became of an event of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
@@ -93,20 +50,9 @@ pub enum BatchEvent {
     /// It is not.
     Refused {
         /// Why.
-        error: EventRefusal,
+        #[schema(value_type = ItemError)]
+        error: ItemRefusal,
     },
-}
-
-/// Why an event is not stored.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct EventRefusal {
-    /// A stable name.
-    code: &'static str,
-    /// What is wrong.
-    message: String,
-    /// Everything that is wrong, each with its path.
-    #[schema(value_type = Vec<crate::http::door::problem::ErrorDetail>)]
-    errors: Vec<Detail>,
 }
 
 /// What became of a batch.
@@ -120,15 +66,6 @@ pub struct EventsAnswer {
     duplicates: usize,
     /// Events not stored.
     refused: usize,
-}
-
-fn accepted(accepted: Accepted) -> Result<AcceptedEvent, Error> {
-    let (id, status) = match accepted {
-        Accepted::New(id) => (id, "accepted"),
-        Accepted::Duplicate(id) => (id, "duplicate"),
-        Accepted::Conflict(_) | Accepted::NoTenant => return Err(Error::tenant_not_found()),
-    };
-    Ok(AcceptedEvent { id, status, received_at: id.received_at() })
 }
 
 /// Accepts an event: answered once it is stored durably.
@@ -145,7 +82,7 @@ pub async fn send(
     request: HttpRequest,
     RawBody(text): RawBody,
 ) -> Result<HttpResponse, Error> {
-    let mut draft = json::envelope::<EventBody>(&text, "")?.draft();
+    let mut draft = read(&text, "")?;
     if let Some(key) = header_key(&request)? {
         if draft.idempotency_key.as_ref().is_some_and(|given| *given != key) {
             let message = "the header `Idempotency-Key` says otherwise; send one of the two";
@@ -155,7 +92,7 @@ pub async fn send(
     }
     let answers = state.ingest.accept(tenant, vec![draft]).await?;
     let answer = answers.into_iter().next().ok_or_else(Error::tenant_not_found)?;
-    let event = accepted(answer?)?;
+    let event = taken(answer?)?;
     let location = format!("/api/v1/tenants/{tenant}/events/{}", event.id);
     let mut response = response::plain(StatusCode::ACCEPTED, &event)?;
     if let Ok(location) = header::HeaderValue::from_str(&location) {
@@ -173,18 +110,39 @@ fn header_key(request: &HttpRequest) -> Result<Option<String>, Error> {
     Ok(Some(text.to_owned()))
 }
 
-/// Accepts many events: answered once all that can be are stored durably.
+/// Accepts many events: answered once all that can be are stored durably; as NDJSON, each line is answered once its event
+/// is.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/events/batch", tag = "events", operation_id = "sendEvents",
-    request_body = EventsBody,
-    responses((status = 202, description = "What became of each, in order.", body = EventsAnswer))
+    request_body(content((EventsBody = "application/json"), (EventBody = "application/x-ndjson"))),
+    responses((status = 202, description = "What became of each, in order.", content(
+        (EventsAnswer = "application/json"), (SentLine = "application/x-ndjson")
+    )))
 )]
 pub async fn send_many(
     state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
-    RawBatch(text): RawBatch,
+    request: HttpRequest,
+    payload: Payload,
 ) -> Result<HttpResponse, Error> {
+    match &*body::media_type(&request)? {
+        JSON => document(&state, tenant, &request, payload.into_inner()).await,
+        NDJSON => {
+            let access = StreamAccess::of(&request, Permission::Ingest, tenant)?;
+            stream::answer(state, tenant, access, payload.into_inner()).await
+        }
+        _ => Err(Error::unsupported_media_type("application/json` or `application/x-ndjson")),
+    }
+}
+
+async fn document(
+    state: &AppState,
+    tenant: TenantScope,
+    request: &HttpRequest,
+    payload: dev::Payload,
+) -> Result<HttpResponse, Error> {
+    let text = body::read_json(request, payload, BodySize::Batch).await?;
     let body: EventsBody = json::envelope(&text, "")?;
     if body.events.len() > EVENT_BATCH_MAX {
         let message = format!("a batch has at most {EVENT_BATCH_MAX} events, this one has {}", body.events.len());
@@ -192,7 +150,7 @@ pub async fn send_many(
     }
     let mut items = Vec::with_capacity(body.events.len());
     for (number, chunk) in body.events.chunks(APPEND_EVENTS_MAX).enumerate() {
-        accept_chunk(&state, tenant, chunk, number * APPEND_EVENTS_MAX, &mut items).await?;
+        accept_chunk(state, tenant, chunk, number * APPEND_EVENTS_MAX, &mut items).await?;
     }
     let count = |status: &str| {
         let has = |item: &&BatchEvent| matches!(item, BatchEvent::Accepted(event) if event.status == status);
@@ -211,39 +169,13 @@ async fn accept_chunk(
     first: usize,
     items: &mut Vec<BatchEvent>,
 ) -> Result<(), Error> {
-    let mut drafts = Vec::with_capacity(chunk.len());
-    let mut refusals = Vec::new();
-    for (place, text) in chunk.iter().enumerate() {
-        match json::envelope::<EventBody>(text.get().as_bytes(), &format!("events[{}]", first + place)) {
-            Ok(body) => drafts.push(body.draft()),
-            Err(error) => refusals.push((place, Error::from(error))),
-        }
-    }
-    let mut answers = state.ingest.accept(tenant, drafts).await?.into_iter();
-    let mut refusals = refusals.into_iter().peekable();
-    for place in 0..chunk.len() {
-        let answer = match refusals.next_if(|(refused, _)| *refused == place) {
-            Some((_, error)) => Err(error),
-            None => {
-                let answer = answers.next().ok_or_else(Error::tenant_not_found)?;
-                answer.map_err(|error| refused(error, first + place)).and_then(accepted)
-            }
-        };
-        items.push(match answer {
-            Ok(event) => BatchEvent::Accepted(event),
-            Err(error) => BatchEvent::Refused {
-                error: EventRefusal {
-                    code: error.code(),
-                    message: error.detail().to_owned(),
-                    errors: error.errors().to_vec(),
-                },
-            },
-        });
-    }
+    let path = |place| format!("events[{}]", first + place);
+    let draft = |(place, text): (usize, &&RawValue)| Ok(read(text.get().as_bytes(), &path(place))?);
+    let drafts = chunk.iter().enumerate().map(draft).collect();
+    let accepted = accept(state, tenant, drafts, |place, error| error.beneath(&path(place))).await?;
+    items.extend(accepted.into_iter().map(|accepted| match accepted {
+        Ok(event) => BatchEvent::Accepted(event),
+        Err(error) => BatchEvent::Refused { error: error.into() },
+    }));
     Ok(())
-}
-
-/// An error with the event's place before each path.
-fn refused(error: ingest::Error, place: usize) -> Error {
-    error.beneath(&format!("events[{place}]")).into()
 }

@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tenet::client::{Method, Response};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::AsyncWriteExt;
 
 use crate::{
     api::{acme, body, mistakes, problem},
-    support::{OPERATOR_KEY, TestApp},
+    support::{OPERATOR_KEY, TestApp, converse, read_until, send_line},
 };
 
 async fn stream(app: &TestApp, tenant: &str, query: &str, text: String) -> Response {
@@ -130,42 +127,12 @@ async fn a_line_that_is_too_long_ends_the_stream_with_a_line_that_says_so() {
     app.stop().await;
 }
 
-/// A stream over a socket of our own: what is sent and what is read can be told apart.
-async fn converse(app: &TestApp, tenant: &str) -> TcpStream {
-    converse_with(app, tenant, OPERATOR_KEY).await
-}
-
-/// The same, with any key.
-pub(super) async fn converse_with(app: &TestApp, tenant: &str, key: &str) -> TcpStream {
-    let (host, port) = app.client.address();
-    let mut socket = TcpStream::connect((host, port)).await.unwrap();
-    let head = format!(
-        "POST /api/v1/tenants/{tenant}/evaluate/batch HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n\
-         content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
-    );
-    socket.write_all(head.as_bytes()).await.unwrap();
-    socket
-}
-
-pub(super) async fn send_line(socket: &mut TcpStream, line: &str) {
-    socket.write_all(format!("{:x}\r\n{line}\n\r\n", line.len() + 1).as_bytes()).await.unwrap();
-}
-
-pub(super) async fn read_until(socket: &mut TcpStream, read: &mut String, wanted: &str) {
-    let mut piece = [0; 4_096];
-    while !read.contains(wanted) {
-        let length = tokio::time::timeout(Duration::from_secs(5), socket.read(&mut piece)).await.unwrap().unwrap();
-        assert_ne!(length, 0, "closed after {read}");
-        read.push_str(&String::from_utf8_lossy(&piece[..length]));
-    }
-}
-
 #[tokio::test]
 async fn a_stream_is_answered_while_it_is_sent_and_follows_changes() {
     let app = TestApp::start().await;
     let tenant = acme(&app).await;
     let rule = app.create_rule(&tenant, "adult", "facts.age >= 18").await;
-    let mut socket = converse(&app, &tenant).await;
+    let mut socket = converse(&app, &tenant, "evaluate/batch", OPERATOR_KEY).await;
     let mut read = String::new();
     send_line(&mut socket, r#"{"facts":{"age":25}}"#).await;
     read_until(&mut socket, &mut read, r#""index":0,"revision":3"#).await;
@@ -185,7 +152,7 @@ async fn a_stream_that_falls_silent_is_ended() {
     let idle = Duration::from_millis(200);
     let app = TestApp::builder().settings(|settings| settings.http.ndjson_idle_deadline = idle).start().await;
     let tenant = acme(&app).await;
-    let mut socket = converse(&app, &tenant).await;
+    let mut socket = converse(&app, &tenant, "evaluate/batch", OPERATOR_KEY).await;
     let mut read = String::new();
     send_line(&mut socket, r#"{"facts":{"age":25}}"#).await;
     read_until(&mut socket, &mut read, "read_timeout").await;
@@ -202,7 +169,7 @@ async fn a_caller_that_does_not_read_is_not_read_from() {
     for rule in 0..20 {
         app.create_rule(&tenant, &format!("rule {rule}"), "facts.age >= 18").await;
     }
-    let mut socket = converse(&app, &tenant).await;
+    let mut socket = converse(&app, &tenant, "evaluate/batch", OPERATOR_KEY).await;
     let line = "{\"facts\":{\"age\":25}}\n".repeat(1_000);
     let chunk = format!("{:x}\r\n{line}\r\n", line.len());
     let mut sent = 0;

@@ -10,10 +10,9 @@ use tenet::{
 };
 use tokio::net::TcpStream;
 
-use super::batch::{converse_with, read_until, send_line};
 use crate::{
     api::{acme, body},
-    support::{Key, OPERATOR_KEY, TestApp, TokenIssuer, now},
+    support::{Key, OPERATOR_KEY, TestApp, TokenIssuer, converse, now, read_until, send_line},
 };
 
 const LINE: &str = r#"{"facts":{"age":25}}"#;
@@ -27,7 +26,8 @@ struct Open {
 
 impl Open {
     async fn with(app: &TestApp, tenant: &str, key: &str) -> Self {
-        let mut stream = Self { socket: converse_with(app, tenant, key).await, read: String::new(), lines: 0 };
+        let mut stream =
+            Self { socket: converse(app, tenant, "evaluate/batch", key).await, read: String::new(), lines: 0 };
         assert!(stream.goes_on().await, "{}", stream.read);
         stream
     }

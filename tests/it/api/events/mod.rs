@@ -1,5 +1,7 @@
 //! `/api/v1/tenants/{tenantId}/events` and what belongs to it, over a socket.
 
+mod stream;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -23,7 +25,10 @@ struct Events {
 
 impl Events {
     async fn start() -> Self {
-        let app = TestApp::builder().settings(|settings| settings.http.workers = 2).start().await;
+        Self::on(TestApp::start().await).await
+    }
+
+    async fn on(app: TestApp) -> Self {
         let fields = json!({"age": "int", "tax": {"type": "string", "sensitive": true}});
         let tenant = app.create_tenant_with_schema("acme", &fields).await;
         let rule = app.create_rule(&tenant, "adult", "facts.age >= 18").await;
