@@ -90,6 +90,32 @@ mod tests {
         _kind: Kind,
     }
 
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, expecting = "an object")]
+    struct Numbers {
+        #[serde(rename = "count")]
+        _count: Option<u8>,
+        #[serde(rename = "change")]
+        _change: Option<i64>,
+        #[serde(rename = "share")]
+        _share: Option<f64>,
+    }
+
+    #[test]
+    fn what_is_expected_is_said_without_the_names_of_rust() {
+        for (text, code, message) in [
+            (r#"{"count":"5"}"#, "wrong_type", "invalid type: string \"5\", expected a whole number from 0 on"),
+            (r#"{"count":1.5}"#, "wrong_type", "invalid type: floating point `1.5`, expected a whole number from 0 on"),
+            (r#"{"count":-1}"#, "invalid_value", "invalid value: integer `-1`, expected a whole number from 0 on"),
+            (r#"{"count":256}"#, "invalid_value", "invalid value: integer `256`, expected a whole number from 0 on"),
+            (r#"{"change":true}"#, "wrong_type", "invalid type: boolean `true`, expected a whole number"),
+            (r#"{"share":"1"}"#, "wrong_type", "invalid type: string \"1\", expected a number"),
+        ] {
+            let detail = detail_of(read::<Numbers>(text.as_bytes()).unwrap_err());
+            assert_eq!((detail.code, detail.message.as_str()), (code, message), "{text}");
+        }
+    }
+
     #[derive(Debug, Default, Deserialize)]
     #[serde(rename_all = "lowercase")]
     enum Kind {

@@ -61,7 +61,13 @@ impl de::Error for Mistake {
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("wrong_type", format!("invalid type: {}, expected {expected}", in_json(unexpected)))
+        let (unexpected, expected) = (in_json(unexpected), in_words(expected));
+        Self::new("wrong_type", format!("invalid type: {unexpected}, expected {expected}"))
+    }
+
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let (unexpected, expected) = (in_json(unexpected), in_words(expected));
+        Self::new("invalid_value", format!("invalid value: {unexpected}, expected {expected}"))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
@@ -88,6 +94,17 @@ fn in_json(value: Unexpected<'_>) -> String {
         Unexpected::Seq => "list".to_owned(),
         Unexpected::Unit | Unexpected::Option => "null".to_owned(),
         value => value.to_string(),
+    }
+}
+
+/// What is expected, without the names that Rust has for it.
+fn in_words(expected: &dyn Expected) -> String {
+    let text = expected.to_string();
+    match text.as_str() {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0 on".to_owned(),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        _ => text,
     }
 }
 
