@@ -121,6 +121,7 @@ fn set(schema: &Value) -> RuleSet {
             pinned: false,
             idle_stop_seconds: None,
             quotas: QuotaOverrides::default(),
+            workers: None,
             revision: Revision(1),
             created_at: at,
             updated_at: at,

@@ -31,6 +31,7 @@ pub fn snapshot(schema: &Value, expressions: impl Iterator<Item = String>) -> Sn
             pinned: false,
             idle_stop_seconds: None,
             quotas: QuotaOverrides::default(),
+            workers: None,
             revision: Revision(1),
             created_at: now,
             updated_at: now,

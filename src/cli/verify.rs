@@ -93,6 +93,7 @@ pub(super) fn snapshot(definition: SchemaDefinition) -> Snapshot {
             pinned: false,
             idle_stop_seconds: None,
             quotas: QuotaOverrides::default(),
+            workers: None,
             revision: Revision(1),
             created_at: at,
             updated_at: at,

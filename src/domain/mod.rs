@@ -39,6 +39,6 @@ pub use rule::{Rule, RuleDraft, RulePatch};
 pub use schema::{Bounds, Field, FieldType, ObjectDefinition, Schema, SchemaDefinition};
 pub use scope::{System, TenantScope};
 pub use snapshot::Snapshot;
-pub use tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus, Tier};
+pub use tenant::{Tenant, TenantDraft, TenantPatch, TenantStatus, Tier, WORKERS_MAX};
 pub use timestamp::{NotATimestamp, read_timestamp, within_years};
 pub use token::{Holder, KeyDigest, NoRandom, Token, fingerprint};

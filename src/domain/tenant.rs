@@ -47,6 +47,8 @@ pub struct Tenant {
     pub idle_stop_seconds: Option<u32>,
     /// The quotas that are its own; all others are its tier's.
     pub quotas: QuotaOverrides,
+    /// Workers that decide its events at once, if that was set.
+    pub workers: Option<u16>,
     /// Counts its changes, from 1.
     pub revision: Revision,
     /// When it was made.
@@ -79,21 +81,34 @@ pub struct TenantPatch {
     pub idle_stop_seconds: Option<Option<u32>>,
     /// Quotas of its own.
     pub quotas: QuotaPatch,
+    /// Workers that decide its events at once, or as many as if it was never set.
+    pub workers: Option<Option<u16>>,
 }
+
+/// Workers of a tenant for which none are set.
+const WORKERS_DEFAULT: u16 = 3;
+/// The most workers that can be set.
+pub const WORKERS_MAX: u16 = 100;
 
 impl Tenant {
     /// What can be changed about it, as the audit log has it.
     pub fn settings(&self) -> Value {
-        let Self { name, tier, status, pinned, idle_stop_seconds, quotas, .. } = self;
+        let Self { name, tier, status, pinned, idle_stop_seconds, quotas, workers, .. } = self;
         json!({
             "name": name, "tier": tier, "status": status, "pinned": pinned, "idleStopSeconds": idle_stop_seconds,
-            "quotas": quotas,
+            "quotas": quotas, "workers": workers,
         })
     }
 
     /// How much it may use.
     pub fn quota(&self, quota: Quota) -> u64 {
         self.quotas.0.get(&quota).copied().unwrap_or_else(|| quota.of_tier(self.tier))
+    }
+
+    /// Workers that decide its events at once: those set, or the usual number, and no more than its quota.
+    pub fn effective_workers(&self) -> u16 {
+        let quota = u16::try_from(self.quota(Quota::Workers)).unwrap_or(WORKERS_MAX);
+        self.workers.unwrap_or(WORKERS_DEFAULT).min(quota)
     }
 }
 
@@ -108,5 +123,6 @@ impl TenantPatch {
         tenant.pinned = self.pinned.unwrap_or(tenant.pinned);
         tenant.idle_stop_seconds = self.idle_stop_seconds.unwrap_or(tenant.idle_stop_seconds);
         tenant.quotas.apply(&self.quotas);
+        tenant.workers = self.workers.unwrap_or(tenant.workers);
     }
 }

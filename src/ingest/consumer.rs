@@ -19,12 +19,12 @@ use tracing::{info, warn};
 
 use super::{
     Shared, batch,
-    progress::Progress,
+    progress::{Failure, Progress},
     queue::{Settler, Source},
 };
 use crate::{
     config::limits::{EVENTS_READ_MAX, RETRIES_READ_MAX},
-    domain::{EVENT_ATTEMPTS_MAX, EventFailure, EventOutcome, QueuedEvent, Quota, TenantScope},
+    domain::{EVENT_ATTEMPTS_MAX, EventFailure, EventOutcome, QueuedEvent, TenantScope},
     engine::{self, Served},
     store::{self, Lease, Settlement},
 };
@@ -37,8 +37,6 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 /// How often events to be tried again are looked for at least.
 const RETRIES_LOOK: Duration = Duration::from_secs(1);
-/// Workers of a tenant that does not say.
-const WORKERS_DEFAULT: u64 = 3;
 /// From so many owners in a row that ended without getting on, events are tried one at a time.
 const CRASHES_CAREFUL: i16 = 2;
 
@@ -81,7 +79,7 @@ struct Held {
 /// Why a step could not be done.
 enum Hindrance {
     /// It may pass.
-    Passing,
+    Passing(String),
     /// It ends the consumer.
     Final(Ended),
 }
@@ -89,7 +87,7 @@ enum Hindrance {
 impl From<store::Error> for Hindrance {
     fn from(error: store::Error) -> Self {
         warn!(error = &error as &dyn std::error::Error, "events cannot be read or settled now");
-        Self::Passing
+        Self::Passing(format!("events cannot be read or settled now: {error}"))
     }
 }
 
@@ -100,7 +98,7 @@ impl From<engine::Error> for Hindrance {
             engine::Error::Stopping => Self::Final(Ended::Stopped),
             error => {
                 warn!(error = &error as &dyn std::error::Error, "events cannot be decided now");
-                Self::Passing
+                Self::Passing(format!("events cannot be decided now: {error}"))
             }
         }
     }
@@ -171,7 +169,8 @@ impl Consumer {
                     look = (look * 2).min(LOOK_LAST);
                 }
                 Err(Hindrance::Final(ended)) => return ended,
-                Err(Hindrance::Passing) => {
+                Err(Hindrance::Passing(message)) => {
+                    self.progress.failed(Failure { at: Utc::now(), message });
                     held.source.doubt(self.shared.options.clock_margin);
                     self.pause_for_good(retry).await;
                     retry = (retry * 2).min(RETRY_LAST);
@@ -259,7 +258,8 @@ impl Consumer {
         if is_careful {
             return self.process_carefully(held, settler, &served, events, &mut waiting).await;
         }
-        let workers = usize::try_from(served.set.tenant().quota(Quota::Workers).min(WORKERS_DEFAULT)).unwrap_or(1);
+        // Whatever was read before is settled by now: a number that has changed mixes up no order.
+        let workers = usize::from(served.set.tenant().effective_workers());
         self.progress.workers(workers);
         let mut working = JoinSet::new();
         for share in batch::split(events, workers) {
@@ -275,7 +275,7 @@ impl Consumer {
                     }
                 }
                 Ok(Err(found)) => hindrance = Some(found),
-                Err(_) => hindrance = Some(Hindrance::Passing),
+                Err(error) => hindrance = Some(Hindrance::Passing(format!("a worker ended: {error}"))),
             }
         }
         hindrance.map_or(Ok(()), Err)
@@ -373,7 +373,8 @@ impl Worker {
                 (settled, share, waiting)
             });
             let settled;
-            (settled, share, waiting) = decided.await.map_err(|_| Hindrance::Passing)?;
+            (settled, share, waiting) =
+                decided.await.map_err(|error| Hindrance::Passing(format!("a worker ended: {error}")))?;
             has_retries |= shared.settle(scope, &settler, settled).await?.retried > 0;
         }
         Ok(has_retries)

@@ -15,6 +15,7 @@ pub struct Metrics {
     age_seconds: Histogram,
     dead_letters: Family<ReasonLabels, Counter>,
     consumers: Gauge,
+    workers: Gauge,
     partition_days_ahead: Gauge,
 }
 
@@ -41,6 +42,7 @@ impl Metrics {
         let settled_help = "Events settled, by what came of them: `decided`, `retried` or `dead`";
         let age_help = "Time from an event's acceptance to its decision";
         let consumers_help = "Tenants whose events this node consumes";
+        let workers_help = "Workers of these consumers, as of their last batches";
         let days_help = "Days ahead of today for which events can be stored";
         let seconds = Histogram::of_requests;
         Self {
@@ -52,6 +54,7 @@ impl Metrics {
             age_seconds: registry.register_with_unit("event_age", age_help, Unit::Seconds, seconds()),
             dead_letters: registry.register("dead_letters", "Events given up, by reason", Family::default()),
             consumers: registry.register("consumers", consumers_help, Gauge::default()),
+            workers: registry.register("consumer_workers", workers_help, Gauge::default()),
             partition_days_ahead: registry.register("partition_days_ahead", days_help, Gauge::default()),
         }
     }
@@ -85,9 +88,10 @@ impl Metrics {
         self.dead_letters.get_or_create(&ReasonLabels { reason }).inc();
     }
 
-    /// So many consumers run here.
-    pub fn consumers(&self, count: usize) {
+    /// So many consumers run here, with so many workers.
+    pub fn consumers(&self, count: usize, workers: usize) {
         self.consumers.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.workers.set(i64::try_from(workers).unwrap_or(i64::MAX));
     }
 
     /// Events can be stored for so many days to come.

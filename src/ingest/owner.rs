@@ -86,6 +86,11 @@ impl Owner {
     pub fn len(&self) -> usize {
         self.running.len()
     }
+
+    /// How many workers they have, all together.
+    fn workers(&self) -> usize {
+        self.running.iter().map(|running| running.progress.view().workers).sum()
+    }
 }
 
 /// Runs until it is stopped; then ends all consumers, each with what it has begun.
@@ -150,7 +155,7 @@ async fn look_at_queues(
         let task = consumers.spawn(async move { (tenant, consumer.run().await) });
         tasks.insert(task.id(), tenant);
     }
-    shared.metrics.consumers(shared.owner.len());
+    shared.metrics.consumers(shared.owner.len(), shared.owner.workers());
 }
 
 fn forget(
@@ -164,7 +169,7 @@ fn forget(
     };
     let Some(tenant) = tasks.remove(&task) else { return };
     shared.owner.running.remove(&tenant);
-    shared.metrics.consumers(shared.owner.len());
+    shared.metrics.consumers(shared.owner.len(), shared.owner.workers());
     match ended {
         Ok((_, (_, Ended::NotTaken))) => {}
         Ok((_, (_, ended))) => info!(%tenant, reason = ?ended, "stopped consuming events"),

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     domain::{EventId, TenantId},
     store::{HeldQueue, Lease},
@@ -46,10 +48,20 @@ struct Inner {
     noted: Option<EventId>,
     is_paused: bool,
     is_lost: bool,
+    last_failure: Option<Failure>,
+}
+
+/// Something that a consumer could not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub message: String,
 }
 
 /// What can be seen of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// What it does.
     pub state: ConsumerState,
@@ -57,6 +69,8 @@ pub struct View {
     pub in_flight: usize,
     /// Workers of its last batch.
     pub workers: usize,
+    /// What it could not do, the last time that there was something.
+    pub last_failure: Option<Failure>,
 }
 
 impl Progress {
@@ -88,6 +102,10 @@ impl Progress {
 
     pub fn workers(&self, workers: usize) {
         self.inner().workers = workers;
+    }
+
+    pub fn failed(&self, failure: Failure) {
+        self.inner().last_failure = Some(failure);
     }
 
     /// Whether it has got on since it was asked last.
@@ -129,6 +147,6 @@ impl Progress {
             Some(_) if inner.is_lost || inner.is_paused => ConsumerState::Draining,
             Some(_) => ConsumerState::Running,
         };
-        View { state, in_flight: inner.in_flight, workers: inner.workers }
+        View { state, in_flight: inner.in_flight, workers: inner.workers, last_failure: inner.last_failure.clone() }
     }
 }

@@ -27,6 +27,7 @@ pub fn tenant_alone() -> Snapshot {
             pinned: false,
             idle_stop_seconds: None,
             quotas: QuotaOverrides::default(),
+            workers: None,
             revision: Revision(7),
             created_at: beginning(),
             updated_at: beginning(),

@@ -7,6 +7,9 @@ use tenet::store::migrate::{self, Error, Migrate, MigrateOptions, Version};
 
 use crate::support::{Directory, TestDatabase};
 
+/// The migration that the service has last.
+const NEWEST: i64 = 13;
+
 const NOTHING: [i64; 0] = [];
 
 async fn open(database: &TestDatabase) -> Migrate {
@@ -58,11 +61,11 @@ async fn up_all_the_way_down_and_up_again_leaves_the_catalogue_as_it_was() {
     let database = TestDatabase::empty().await;
     let mut migrate = open(&database).await;
     let applied = migrate.up(None).await.unwrap();
-    assert_eq!(applied, (1..=12).collect::<Vec<_>>());
+    assert_eq!(applied, (1..=NEWEST).collect::<Vec<_>>());
     let before = catalogue(&database).await;
     assert!(before.len() > 100, "{before:#?}");
     let undone = migrate.down(0).await.unwrap();
-    assert_eq!(undone, (1..=12).rev().collect::<Vec<_>>());
+    assert_eq!(undone, (1..=NEWEST).rev().collect::<Vec<_>>());
     let left: Vec<String> = catalogue(&database).await;
     let other: Vec<_> =
         left.iter().filter(|line| !line.contains("schema_migrations") && !line.starts_with("schema ")).collect();
@@ -77,7 +80,7 @@ async fn up_all_the_way_down_and_up_again_leaves_the_catalogue_as_it_was() {
 async fn each_step_down_and_up_leaves_the_catalogue_as_it_was() {
     let database = TestDatabase::empty().await;
     let mut migrate = open(&database).await;
-    for version in 1..=12 {
+    for version in 1..=NEWEST {
         assert_eq!(migrate.up(Some(version)).await.unwrap(), [version]);
         let before = catalogue(&database).await;
         assert_eq!(migrate.down_one().await.unwrap(), [version]);
@@ -96,7 +99,7 @@ async fn forced_back_the_files_can_be_applied_again_over_what_exists() {
     let mut migrate = open(&database).await;
     migrate.force(0).await.unwrap();
     assert_eq!(migrate.version().await.unwrap(), None);
-    assert_eq!(migrate.up(None).await.unwrap().len(), 12);
+    assert_eq!(migrate.up(None).await.unwrap().len(), usize::try_from(NEWEST).unwrap());
     assert_eq!(catalogue(&database).await, before);
     migrate.close().await;
 }
@@ -119,7 +122,7 @@ async fn the_same_database_can_be_migrated_by_eight_at_once() {
     for run in runs {
         applied += run.await.unwrap();
     }
-    assert_eq!(applied, 12, "each migration by one of them");
+    assert_eq!(applied, usize::try_from(NEWEST).unwrap(), "each migration by one of them");
 }
 
 #[tokio::test]
@@ -185,11 +188,11 @@ async fn a_migration_that_fails_names_itself_and_leaves_the_database_as_it_was()
     let directory = Directory::new();
     let broken = "create table more (id int);\n\n-- The next one fails.\ninsert into more\nvalues ('x;y');\n";
     let migrator =
-        files(&directory, &[("000013_more.up.sql", broken), ("000013_more.down.sql", "drop table more;")]).await;
+        files(&directory, &[("000900_more.up.sql", broken), ("000900_more.down.sql", "drop table more;")]).await;
     let mut migrate = open_with(&database, &migrator).await;
     let failed = migrate.up(None).await.unwrap_err().to_string();
     for part in [
-        "000013_more.up.sql failed at line 4",
+        "000900_more.up.sql failed at line 4",
         "invalid input syntax for type integer: \"x;y\" (SQLSTATE 22P02)",
         "insert into more\nvalues ('x;y')",
         "nothing of it has taken effect",
@@ -197,7 +200,7 @@ async fn a_migration_that_fails_names_itself_and_leaves_the_database_as_it_was()
         assert!(failed.contains(part), "`{part}` is not in: {failed}");
     }
     assert_eq!(catalogue(&database).await, before);
-    assert_eq!(migrate.version().await.unwrap(), Some(Version { version: 12, dirty: false }));
+    assert_eq!(migrate.version().await.unwrap(), Some(Version { version: NEWEST, dirty: false }));
     // The lock is not left behind: the same connection and another one go on.
     assert!(matches!(migrate.up(None).await.unwrap_err(), Error::Failed { .. }));
     migrate.close().await;
@@ -212,31 +215,31 @@ async fn a_migration_that_cannot_be_undone_is_marked_until_somebody_has_repaired
     let directory = Directory::new();
     let halfway = "-- no-transaction\ncreate table half ();\ncreate index concurrently broken on nowhere (id);\n";
     let migrator =
-        files(&directory, &[("000013_half.up.sql", halfway), ("000013_half.down.sql", "drop table half;")]).await;
+        files(&directory, &[("000900_half.up.sql", halfway), ("000900_half.down.sql", "drop table half;")]).await;
     let mut migrate = open_with(&database, &migrator).await;
     let failed = migrate.up(None).await.unwrap_err().to_string();
-    assert!(failed.contains("000013_half.up.sql failed at line 3"), "{failed}");
+    assert!(failed.contains("000900_half.up.sql failed at line 3"), "{failed}");
     assert!(failed.contains("tenet migrate force"), "{failed}");
-    assert_eq!(migrate.version().await.unwrap(), Some(Version { version: 13, dirty: true }));
-    assert!(matches!(migrate.up(None).await.unwrap_err(), Error::Dirty(13)));
-    assert!(matches!(migrate.down(0).await.unwrap_err(), Error::Dirty(13)));
+    assert_eq!(migrate.version().await.unwrap(), Some(Version { version: 900, dirty: true }));
+    assert!(matches!(migrate.up(None).await.unwrap_err(), Error::Dirty(900)));
+    assert!(matches!(migrate.down(0).await.unwrap_err(), Error::Dirty(900)));
     assert!(migrate.status().await.unwrap().last().unwrap().dirty);
     let mut owner = connect(&database).await;
-    let dirty: bool = sqlx::query_scalar("select dirty from schema_migrations where version = 13")
+    let dirty: bool = sqlx::query_scalar("select dirty from schema_migrations where version = 900")
         .fetch_one(&mut owner)
         .await
         .unwrap();
     assert!(dirty);
     run(&mut owner, "drop table half").await;
-    migrate.force(12).await.unwrap();
-    assert_eq!(migrate.version().await.unwrap(), Some(Version { version: 12, dirty: false }));
+    migrate.force(NEWEST).await.unwrap();
+    assert_eq!(migrate.version().await.unwrap(), Some(Version { version: NEWEST, dirty: false }));
     migrate.close().await;
     let repaired = "-- no-transaction\ncreate table half (id int);\ncreate index concurrently works on half (id);\n";
     let migrator =
-        files(&directory, &[("000013_half.up.sql", repaired), ("000013_half.down.sql", "drop table half;")]).await;
+        files(&directory, &[("000900_half.up.sql", repaired), ("000900_half.down.sql", "drop table half;")]).await;
     let mut migrate = open_with(&database, &migrator).await;
-    assert_eq!(migrate.up(None).await.unwrap(), [13]);
-    assert_eq!(migrate.down_one().await.unwrap(), [13]);
+    assert_eq!(migrate.up(None).await.unwrap(), [900]);
+    assert_eq!(migrate.down_one().await.unwrap(), [900]);
     migrate.close().await;
 }
 
@@ -244,20 +247,20 @@ async fn a_migration_that_cannot_be_undone_is_marked_until_somebody_has_repaired
 async fn what_does_not_fit_together_is_refused() {
     let database = TestDatabase::fresh().await;
     let directory = Directory::new();
-    let more = [("000013_more.up.sql", "create table more ();"), ("000013_more.down.sql", "drop table more;")];
+    let more = [("000900_more.up.sql", "create table more ();"), ("000900_more.down.sql", "drop table more;")];
     let migrator = files(&directory, &more).await;
     let mut newer = open_with(&database, &migrator).await;
-    assert_eq!(newer.up(None).await.unwrap(), [13]);
+    assert_eq!(newer.up(None).await.unwrap(), [900]);
     newer.close().await;
     let mut migrate = open(&database).await;
-    assert!(matches!(migrate.up(None).await.unwrap_err(), Error::Unknown(13)));
-    assert!(matches!(migrate.down(0).await.unwrap_err(), Error::Unknown(13)));
+    assert!(matches!(migrate.up(None).await.unwrap_err(), Error::Unknown(900)));
+    assert!(matches!(migrate.down(0).await.unwrap_err(), Error::Unknown(900)));
     assert!(matches!(migrate.up(Some(70)).await.unwrap_err(), Error::NoSuchVersion(70)));
     assert!(matches!(migrate.force(70).await.unwrap_err(), Error::NoSuchVersion(70)));
     migrate.close().await;
-    let migrator = files(&directory, &[("000013_more.up.sql", "create table others ();")]).await;
+    let migrator = files(&directory, &[("000900_more.up.sql", "create table others ();")]).await;
     let mut changed = open_with(&database, &migrator).await;
-    assert!(matches!(changed.up(None).await.unwrap_err(), Error::Changed(13)));
+    assert!(matches!(changed.up(None).await.unwrap_err(), Error::Changed(900)));
     changed.close().await;
 }
 
@@ -300,14 +303,17 @@ async fn the_command_migrates_up_and_down_and_tells_where_the_database_stands() 
     assert_eq!(command(&["version"], &by_variable), (true, "none\n".to_owned()));
     let (done, text) = command(&["up", "--to", "2"], &by_variable);
     assert_eq!((done, text.as_str()), (true, "applied migration 1\napplied migration 2\n"));
-    assert!(by_flag(&["up"]).1.ends_with("applied migration 12\n"));
+    assert!(by_flag(&["up"]).1.ends_with(&format!("applied migration {NEWEST}\n")));
     assert_eq!(by_flag(&["up"]).1, "nothing to do\n");
-    assert_eq!(by_flag(&["down"]).1, "undid migration 12\n");
+    assert_eq!(by_flag(&["down"]).1, format!("undid migration {NEWEST}\n"));
     let (_, status) = by_flag(&["status"]);
     let lines: Vec<&str> = status.lines().collect();
-    assert_eq!(lines.len(), 12, "{status}");
+    assert_eq!(i64::try_from(lines.len()).unwrap(), NEWEST, "{status}");
     assert!(lines[4].starts_with("000005  derived fields") && lines[4].contains("applied 2"), "{status}");
-    assert!(lines[11].starts_with("000012  events") && lines[11].ends_with("pending"), "{status}");
+    assert!(
+        lines.last().unwrap().starts_with("000013  concurrency") && status.trim_end().ends_with("pending"),
+        "{status}"
+    );
     assert_eq!(by_flag(&["force", "4"]).1, "the database is recorded as at migration 4\n");
     assert_eq!(by_flag(&["version"]).1, "4\n");
     assert_eq!(by_flag(&["down", "--to", "3"]).1, "undid migration 4\n");

@@ -177,6 +177,7 @@ mod tests {
             pinned: false,
             idle_stop_seconds: None,
             quotas: QuotaOverrides::default(),
+            workers: None,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,
         };

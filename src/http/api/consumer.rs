@@ -5,7 +5,7 @@ use chrono::Utc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::dead_letters::note;
+use super::{dead_letters::note, runtime::FailureBody};
 use crate::{
     domain::{AuditAction, Author, TenantScope},
     http::door::{AppState, Error, auth::By, path::TenantPath, query::Query, response},
@@ -24,13 +24,19 @@ pub struct ConsumerAnswer {
     owner: Option<uuid::Uuid>,
     /// Events that this node decides at this moment.
     in_flight: usize,
-    /// Workers of its last batch on this node.
+    /// Workers that were set; `null` if none were.
+    #[schema(required = true)]
+    workers: Option<u16>,
+    /// Workers of its last batch on this node; where it does not run, those that it would have.
     effective_workers: usize,
     /// Since how many seconds the queue has not been empty.
     lag_seconds: i64,
     /// `operator` if it is paused.
     #[schema(required = true)]
     paused_reason: Option<&'static str>,
+    /// What it could not do on this node, the last time that there was something.
+    #[schema(required = true)]
+    last_error: Option<FailureBody>,
 }
 
 /// Shows how a tenant's events are consumed.
@@ -43,14 +49,12 @@ pub async fn show(state: Data<AppState>, TenantPath(tenant): TenantPath, _: Quer
 }
 
 async fn consumer_of(state: &AppState, tenant: TenantScope) -> Result<HttpResponse, Error> {
+    let found = state.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
     let row = state.store.queue_status(tenant).await?;
-    if row.is_none() && state.store.tenant(tenant).await?.is_none() {
-        return Err(Error::tenant_not_found());
-    }
     let here = state.ingest.consumer(tenant);
     let is_paused = row.as_ref().is_some_and(|row| row.paused);
     let owner = row.as_ref().and_then(|row| row.owner);
-    let state = match here {
+    let state = match &here {
         Some(view) => view.state.name(),
         None if is_paused => "paused",
         None if owner.is_some() => ConsumerState::Running.name(),
@@ -60,10 +64,18 @@ async fn consumer_of(state: &AppState, tenant: TenantScope) -> Result<HttpRespon
     let answer = ConsumerAnswer {
         state,
         owner,
-        in_flight: here.map_or(0, |view| view.in_flight),
-        effective_workers: here.map_or(0, |view| view.workers),
+        in_flight: here.as_ref().map_or(0, |view| view.in_flight),
+        workers: found.workers,
+        effective_workers: here
+            .as_ref()
+            .map(|view| view.workers)
+            .filter(|workers| *workers > 0)
+            .unwrap_or_else(|| found.effective_workers().into()),
         lag_seconds: since.map_or(0, |since| (Utc::now() - since).num_seconds().max(0)),
         paused_reason: is_paused.then_some("operator"),
+        last_error: here
+            .and_then(|view| view.last_failure)
+            .map(|failure| FailureBody::new(failure.at, failure.message)),
     };
     response::plain(StatusCode::OK, &answer)
 }

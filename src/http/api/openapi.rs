@@ -15,8 +15,8 @@ use actix_web::{
 use utoipa::OpenApi;
 
 use super::{
-    api_keys, audit, batch, consumer, dead_letters, derived_fields, evaluate, events, health, metrics, quotas, rules,
-    runtime, schema, tenants, trial,
+    api_keys, audit, batch, concurrency, consumer, dead_letters, derived_fields, evaluate, events, health, metrics,
+    quotas, rules, runtime, schema, tenants, trial,
 };
 use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Problem};
 
@@ -62,6 +62,8 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
         events::reading::show,
         events::reading::delete,
         events::reading::stats,
+        concurrency::show,
+        concurrency::set,
         consumer::show,
         consumer::pause,
         consumer::resume,

@@ -3,8 +3,8 @@
 use actix_web::http::Method;
 
 use super::{
-    api_keys, audit, batch, consumer, dead_letters, derived_fields, evaluate, events, health, metrics, openapi, quotas,
-    rules, runtime, schema, swagger, tenants, trial,
+    api_keys, audit, batch, concurrency, consumer, dead_letters, derived_fields, evaluate, events, health, metrics,
+    openapi, quotas, rules, runtime, schema, swagger, tenants, trial,
 };
 use crate::{
     domain::Permission::{Administer, Audit, Evaluate, Ingest, Observe, Open, Operate, Read, Write},
@@ -80,7 +80,7 @@ pub fn table() -> Vec<Entry> {
 }
 
 /// The routes of events.
-fn events() -> [Entry; 11] {
+fn events() -> [Entry; 12] {
     [
         Entry::at("/api/v1/tenants/{tenantId}/events")
             .on(Method::POST, Ingest, events::sending::send)
@@ -92,6 +92,9 @@ fn events() -> [Entry; 11] {
             Administer,
             events::reading::delete,
         ),
+        Entry::at("/api/v1/tenants/{tenantId}/config/concurrency")
+            .on(Method::PUT, Administer, concurrency::set)
+            .get(Read, concurrency::show),
         Entry::at("/api/v1/tenants/{tenantId}/consumer").get(Read, consumer::show),
         Entry::at("/api/v1/tenants/{tenantId}/consumer/pause").on(Method::POST, Administer, consumer::pause),
         Entry::at("/api/v1/tenants/{tenantId}/consumer/resume").on(Method::POST, Administer, consumer::resume),

@@ -162,6 +162,12 @@ pub struct VitalsItem {
     synchronised_ago_ms: u64,
 }
 
+impl FailureBody {
+    pub fn new(at: DateTime<Utc>, message: String) -> Self {
+        Self { at, message }
+    }
+}
+
 impl From<Node> for NodeItem {
     fn from(node: Node) -> Self {
         let Node { id, host, version, started_at, heartbeat_at, vitals } = node;
@@ -234,7 +240,7 @@ impl From<engine::ResidentRuntime> for ResidentBody {
                 reused: load.report.reused,
             }),
             restarts: resident.restarts,
-            last_error: resident.last_error.map(|error| FailureBody { at: error.at, message: error.message }),
+            last_error: resident.last_error.map(|error| FailureBody::new(error.at, error.message)),
         }
     }
 }

@@ -103,8 +103,9 @@ pub struct TenantItem {
 
 impl From<Tenant> for TenantItem {
     fn from(tenant: Tenant) -> Self {
-        let Tenant { id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at } =
-            tenant;
+        let Tenant {
+            id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at, ..
+        } = tenant;
         Self { id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at }
     }
 }
@@ -200,8 +201,15 @@ pub async fn change(
         return Err(Error::invalid_one(Detail::new("invalid_value", message).at("idleStopSeconds")));
     }
     let quotas = body.quotas.unwrap_or_default().patch()?;
-    let patch =
-        TenantPatch { name, tier: body.tier, status: body.status, pinned: body.pinned, idle_stop_seconds, quotas };
+    let patch = TenantPatch {
+        name,
+        tier: body.tier,
+        status: body.status,
+        pinned: body.pinned,
+        idle_stop_seconds,
+        quotas,
+        ..TenantPatch::default()
+    };
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = state.engine.change(id, Change::Tenant(patch), options).await?;
     let tenant = Tenant { revision: changed.revision, ..changed.amendment.after.tenant };

@@ -30,6 +30,7 @@ fn tenant(before: &Snapshot, after: &Snapshot) -> Option<Operation> {
         pinned: (old.pinned != new.pinned).then_some(new.pinned),
         idle_stop_seconds: (old.idle_stop_seconds != new.idle_stop_seconds).then_some(new.idle_stop_seconds),
         quotas: old.quotas.difference(&new.quotas),
+        workers: (old.workers != new.workers).then_some(new.workers),
     };
     (patch != TenantPatch::default()).then_some(Operation::UpdateTenant(patch))
 }

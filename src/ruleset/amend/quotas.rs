@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The quotas that show in what is stored.
-const STORED: [Quota; 4] = [Quota::Rules, Quota::DerivedFields, Quota::SchemaBytes, Quota::SourceBytes];
+const STORED: [Quota; 5] = [Quota::Rules, Quota::DerivedFields, Quota::SchemaBytes, Quota::SourceBytes, Quota::Workers];
 
 /// How much of a quota is used by what is stored; `None` for one that does not show there.
 pub fn used(snapshot: &Snapshot, quota: Quota) -> Option<u64> {
@@ -22,13 +22,13 @@ pub fn used(snapshot: &Snapshot, quota: Quota) -> Option<u64> {
             let fields = snapshot.derived_fields.iter().map(|DerivedField { expression, .. }| expression.len());
             rules.chain(fields).sum()
         }
+        Quota::Workers => snapshot.tenant.workers.map_or(0, usize::from),
         Quota::CompiledBytes
         | Quota::RequestBytes
         | Quota::BatchItems
         | Quota::EventBytes
         | Quota::EventBacklog
-        | Quota::EventRetentionDays
-        | Quota::Workers => return None,
+        | Quota::EventRetentionDays => return None,
     };
     Some(used as u64)
 }

@@ -3,6 +3,7 @@
 mod careful;
 mod ledger;
 mod takeover;
+mod workers;
 
 use serde_json::{Value, json};
 use tenet::client::Client;

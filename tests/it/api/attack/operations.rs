@@ -136,6 +136,8 @@ pub const OPERATIONS: &[Operation] = &[
     operation("getEvent", Asks::Read, 200, NO_BODY),
     operation("deleteEvent", Asks::Administer, 204, NO_BODY),
     operation("countEvents", Asks::Read, 200, NO_BODY),
+    operation("getConcurrency", Asks::Read, 200, NO_BODY),
+    operation("setConcurrency", Asks::Administer, 200, |_| json!({"workers": 2})),
     operation("getConsumer", Asks::Read, 200, NO_BODY),
     operation("pauseConsumer", Asks::Administer, 200, NO_BODY),
     operation("resumeConsumer", Asks::Administer, 200, NO_BODY),

@@ -1,5 +1,6 @@
 //! `/api/v1/tenants/{tenantId}/events` and what belongs to it, over a socket.
 
+mod concurrency;
 mod stream;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,88 @@
+//! `/api/v1/tenants/{tenantId}/config/concurrency`: how many workers decide a tenant's events.
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    domain::{Change, ChangeOptions, Tenant, TenantPatch, WORKERS_MAX},
+    error::Detail,
+    http::door::{
+        AppState, Error,
+        auth::By,
+        body::{Body, Document},
+        path::TenantPath,
+        precondition::IfMatch,
+        query::Query,
+        response,
+    },
+};
+
+/// Workers to be set.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+pub struct ConcurrencyBody {
+    /// Workers that decide the tenant's events at once, no more than its quota `workers`.
+    #[schema(minimum = 1, maximum = 100, example = 5)]
+    workers: u64,
+}
+
+impl Document for ConcurrencyBody {}
+
+/// How many workers decide a tenant's events.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConcurrencyAnswer {
+    /// Workers that were set; `null` if none were.
+    #[schema(required = true, example = 5)]
+    workers: Option<u16>,
+    /// Workers that decide: those set, else 3, and no more than the quota `workers`.
+    #[schema(example = 5)]
+    effective_workers: u16,
+}
+
+impl From<&Tenant> for ConcurrencyAnswer {
+    fn from(tenant: &Tenant) -> Self {
+        Self { workers: tenant.workers, effective_workers: tenant.effective_workers() }
+    }
+}
+
+/// Shows how many workers decide a tenant's events.
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{tenantId}/config/concurrency", tag = "events", operation_id = "getConcurrency",
+    responses((status = 200, description = "The workers.", body = ConcurrencyAnswer))
+)]
+pub async fn show(
+    state: Data<AppState>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let tenant = state.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
+    response::found(&request, tenant.revision, &ConcurrencyAnswer::from(&tenant))
+}
+
+/// Sets how many workers decide a tenant's events.
+#[utoipa::path(
+    put, path = "/api/v1/tenants/{tenantId}/config/concurrency", tag = "events", operation_id = "setConcurrency",
+    request_body = ConcurrencyBody,
+    responses((status = 200, description = "The workers.", body = ConcurrencyAnswer))
+)]
+pub async fn set(
+    By(author): By,
+    state: Data<AppState>,
+    TenantPath(tenant): TenantPath,
+    _: Query<()>,
+    IfMatch(if_match): IfMatch,
+    Body(body): Body<ConcurrencyBody>,
+) -> Result<HttpResponse, Error> {
+    let workers = u16::try_from(body.workers).ok().filter(|workers| (1..=WORKERS_MAX).contains(workers));
+    let Some(workers) = workers else {
+        let message = format!("must be a whole number from 1 to {WORKERS_MAX}");
+        return Err(Error::invalid_one(Detail::new("invalid_value", message).at("workers")));
+    };
+    let patch = TenantPatch { workers: Some(Some(workers)), ..TenantPatch::default() };
+    let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
+    let changed = state.engine.change(tenant, Change::Tenant(patch), options).await?;
+    response::ok(changed.revision, &ConcurrencyAnswer::from(&changed.amendment.after.tenant))
+}
