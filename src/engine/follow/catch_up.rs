@@ -31,24 +31,17 @@ impl Schedule {
     }
 }
 
-/// What a row of the change log hints at: it may be older than what is served, so that only more counts. `stored` is
-/// `None` for a deletion, `served` while there is nothing yet.
-pub fn told(stored: Option<Revision>, served: Option<Revision>) -> Option<Want> {
-    match (stored, served) {
-        (None, _) => Some(Want::Fresh),
-        (Some(stored), Some(served)) if stored > served => Some(Want::AtLeast(stored)),
-        // Nothing is served yet, so a load is under way; it may have begun before this change.
-        (Some(stored), None) => Some(Want::AtLeast(stored)),
-        (Some(_), Some(_)) => None,
-    }
+/// What a row of the change log hints at. `stored` is `None` for a deletion.
+pub fn told(stored: Option<Revision>) -> Want {
+    stored.map_or(Want::Fresh, Want::AtLeast)
 }
 
-/// What is stored now, against what is served: any difference counts.
-pub fn compared(stored: Option<Revision>, served: Option<Revision>) -> Option<Want> {
+/// What is stored now, against what is served: less counts, too.
+pub fn compared(stored: Option<Revision>, served: Option<Revision>) -> Want {
     match (stored, served) {
         // Either a change was served between the two looks, or the database went back: a load will tell.
-        (Some(stored), Some(served)) if stored < served => Some(Want::Fresh),
-        _ => told(stored, served),
+        (Some(stored), Some(served)) if stored < served => Want::Fresh,
+        _ => told(stored),
     }
 }
 
@@ -72,16 +65,16 @@ mod tests {
     #[test]
     fn the_log_can_only_tell_of_more_and_a_comparison_of_less_too() {
         let revision = |number| Some(Revision(number));
-        let at_least = |number| Some(Want::AtLeast(Revision(number)));
+        let at_least = |number| Want::AtLeast(Revision(number));
         for (stored, served, by_log, by_comparison) in [
             (revision(2), revision(1), at_least(2), at_least(2)),
-            (revision(2), revision(2), None, None),
-            (revision(1), revision(2), None, Some(Want::Fresh)),
+            (revision(2), revision(2), at_least(2), at_least(2)),
+            (revision(1), revision(2), at_least(1), Want::Fresh),
             (revision(1), None, at_least(1), at_least(1)),
-            (None, revision(1), Some(Want::Fresh), Some(Want::Fresh)),
-            (None, None, Some(Want::Fresh), Some(Want::Fresh)),
+            (None, revision(1), Want::Fresh, Want::Fresh),
+            (None, None, Want::Fresh, Want::Fresh),
         ] {
-            assert_eq!(told(stored, served), by_log, "{stored:?} {served:?}");
+            assert_eq!(told(stored), by_log, "{stored:?} {served:?}");
             assert_eq!(compared(stored, served), by_comparison, "{stored:?} {served:?}");
         }
     }

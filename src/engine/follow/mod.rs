@@ -20,7 +20,10 @@ use tracing::{error, info, warn};
 use self::catch_up::Schedule;
 use crate::{
     domain::Revision,
-    engine::{resident::hints::Want, shared::Shared},
+    engine::{
+        resident::hints::{Want, is_news},
+        shared::Shared,
+    },
     store::{self, ChangeCursor, Heard, Listener, Poll, Reconciler, TenantHead},
 };
 
@@ -140,7 +143,7 @@ async fn catch_up(
         Poll::Changes(heads) => {
             for head in heads {
                 shared.auth.suspect(head.tenant_id);
-                look_into(shared, head, catch_up::told);
+                look_into(shared, head, |stored, _| catch_up::told(stored));
             }
             false
         }
@@ -171,11 +174,11 @@ async fn compare_all(shared: &Shared) -> Result<(), store::Error> {
 }
 
 /// Passes on what a head hints at, as `judge` says from what is stored and what is served.
-fn look_into(shared: &Shared, head: TenantHead, judge: fn(Option<Revision>, Option<Revision>) -> Option<Want>) {
+fn look_into(shared: &Shared, head: TenantHead, judge: fn(Option<Revision>, Option<Revision>) -> Want) {
     let Some(entry) = shared.registry.entry(head.tenant_id) else { return };
     let served = entry.revision();
-    let Some(want) = judge(head.revision, served) else { return };
-    if served.is_some() && matches!(want, Want::AtLeast(_)) {
+    let want = judge(head.revision, served);
+    if served.is_some() && want != Want::Fresh && is_news(want, served) {
         shared.metrics.reconcile_catch();
     }
     shared.hint(head.tenant_id, want);

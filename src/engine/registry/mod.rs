@@ -21,11 +21,7 @@ use crate::{
         clock::{Clock, millis},
         message::{self, CountedMsg, HintHold, TenantMsg},
         options::FIRST_LOAD_WAIT,
-        resident::{
-            Resident,
-            hints::{Want, is_news},
-            live_set::LiveSet,
-        },
+        resident::{Resident, hints::Want, live_set::LiveSet},
     },
 };
 
@@ -180,8 +176,9 @@ impl Registry {
     /// not been tried with it. `known_ms`: as in [`Hints::keep`](crate::engine::resident::hints::Hints::keep).
     pub fn hint(&self, tenant: TenantId, want: Want, known_ms: u64) -> bool {
         let Some(entry) = self.entries.get(&tenant) else { return false };
+        // The entry is locked: nothing is published between the two looks.
         let served = entry.revision();
-        if is_news(want, served) && entry.resident.hint(want, served, self.now_ms(), known_ms) {
+        if entry.resident.hints.is_news(want, served) && entry.resident.hint(want, served, self.now_ms(), known_ms) {
             // An actor that has failed is told when it is started again.
             let _ = entry.send(TenantMsg::Hinted);
         }

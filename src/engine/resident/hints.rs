@@ -44,6 +44,12 @@ impl Hints {
         Self { waiting: Mutex::default(), behind_since_ms: AtomicU64::new(NOT_BEHIND) }
     }
 
+    /// Whether a hint tells more than what is installed. While an earlier one is looked into every hint does: a load may
+    /// be under way that installs a set of another history, whose numbers are smaller.
+    pub fn is_news(&self, want: Want, installed: Option<Revision>) -> bool {
+        self.behind_since_ms() != NOT_BEHIND || is_news(want, installed)
+    }
+
     /// Keeps a hint. `known_ms` is when the tenant was last known not to be behind: what the hint is about may have
     /// happened at any time since. Answers whether the actor must be told.
     pub fn keep(&self, want: Want, known_ms: u64) -> bool {
@@ -132,6 +138,18 @@ mod tests {
         assert_eq!(hints.take(), Some(Want::Fresh));
         assert!(!hints.release(), "nothing is left");
         assert!(hints.keep(Want::AtLeast(Revision(3)), 30));
+    }
+
+    #[test]
+    fn while_a_hint_is_looked_into_a_smaller_revision_is_news_too() {
+        let hints = Hints::new();
+        let (smaller, installed) = (Want::AtLeast(Revision(4)), Some(Revision(12)));
+        assert!(!hints.is_news(smaller, installed));
+        hints.keep(Want::Fresh, 10);
+        hints.take();
+        assert!(hints.is_news(smaller, installed), "what is loaded may be of another history");
+        hints.settle();
+        assert!(!hints.is_news(smaller, installed));
     }
 
     #[test]

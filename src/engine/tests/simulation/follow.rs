@@ -139,7 +139,9 @@ impl World {
         self.nodes[node].is_linked = true;
         let tenants: Vec<TenantId> = self.nodes[node].registry.keys().copied().collect();
         match self.nodes[node].cursor.advance(moment) {
-            Poll::Changes(heads) => heads.into_iter().for_each(|head| self.look_into(node, head, catch_up::told)),
+            Poll::Changes(heads) => {
+                heads.into_iter().for_each(|head| self.look_into(node, head, |stored, _| catch_up::told(stored)))
+            }
             Poll::Discontinuity => {
                 tenants.into_iter().for_each(|tenant| self.hint(node, tenant, Want::Fresh));
                 return self.caught_up(node, began, true);
@@ -161,19 +163,12 @@ impl World {
         self.node_after(delay, node, NodeEvent::Compared { began, heads });
     }
 
-    fn look_into(
-        &mut self,
-        node: usize,
-        head: TenantHead,
-        judge: fn(Option<Revision>, Option<Revision>) -> Option<Want>,
-    ) {
+    fn look_into(&mut self, node: usize, head: TenantHead, judge: fn(Option<Revision>, Option<Revision>) -> Want) {
         if !self.nodes[node].registry.contains_key(&head.tenant_id) {
             return;
         }
         let served = self.nodes[node].served(head.tenant_id).map(|version| version.revision);
-        if let Some(want) = judge(head.revision, served) {
-            self.hint(node, head.tenant_id, want);
-        }
+        self.hint(node, head.tenant_id, judge(head.revision, served));
     }
 
     fn caught_up(&mut self, node: usize, began: u64, compared: bool) {

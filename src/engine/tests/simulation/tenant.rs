@@ -9,7 +9,7 @@ use super::{
 use crate::{
     domain::TenantId,
     engine::{
-        resident::hints::{Want, is_news},
+        resident::hints::Want,
         tenant::{
             publication::{Publication, Version},
             reload::{Action, Input, ReloadState},
@@ -24,7 +24,7 @@ impl World {
         let known_ms = self.nodes[node].freshness.synchronised_at_ms();
         let resident = &self.nodes[node].residents[&entry.resident];
         let installed = resident.set.map(|set| set.version.revision);
-        if is_news(want, installed) && resident.hints.keep(want, known_ms) {
+        if resident.hints.is_news(want, installed) && resident.hints.keep(want, known_ms) {
             self.tell_actor(node, entry.actor, ToActor::Hinted);
         }
         if self.is_quarantined(node, tenant) {
@@ -44,6 +44,7 @@ impl World {
     pub fn turn(&mut self, node: usize, id: ActorId) {
         let Some(mut actor) = self.nodes[node].actors.remove(&id) else { return };
         if actor.fails {
+            self.tell(Happened::Disturbed);
             for waiter in actor.waiters {
                 self.answer(node, waiter, &Answer::NoLoad);
             }
@@ -52,7 +53,6 @@ impl World {
                     self.answer(node, waiter, &Answer::NoLoad);
                 }
             }
-            self.tell(Happened::Disturbed);
             self.tell_supervisor(node, ToSupervisor::Failed(id));
             return;
         }
