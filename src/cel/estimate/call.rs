@@ -11,6 +11,8 @@ use crate::{
     config::limits::EVALUATION_MEMORY_BYTES_MAX,
 };
 
+/// Bytes of a whole number as a text.
+const WHOLE_NUMBER_BYTES: u64 = 20;
 /// Bytes of a number, a time or an address as a text.
 const SCALAR_TEXT_BYTES: u64 = 400;
 /// Bytes of a number as the clause of a format shows it: its digits, and 1,000 behind the point.
@@ -238,7 +240,10 @@ impl Case<'_> {
                 (work, Size::map(names, text.clone(), Size::list(names, text)))
             }
             "getField" => (0, first.item().optional()),
-            "hash" => (cost::HASH_UNITS.saturating_add(first.bytes / cost::HASH_BYTES_PER_UNIT), Size::scalar()),
+            "hash" => {
+                let bytes = first.bytes.max(WHOLE_NUMBER_BYTES);
+                (cost::HASH_UNITS.saturating_add(bytes / cost::HASH_BYTES_PER_UNIT), Size::scalar())
+            }
             _ => return None,
         })
     }
