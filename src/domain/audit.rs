@@ -71,6 +71,8 @@ actions! {
     EventDelete = "event.delete",
     /// Dead letters were brought back.
     DeadLettersRedrive = "dead_letters.redrive",
+    /// A redrive was stopped.
+    RedriveStop = "redrive.stop",
     /// Dead letters were put aside.
     DeadLettersDiscard = "dead_letters.discard",
     /// Decisions of events were paused.

@@ -61,6 +61,10 @@ uuid_id!(
     /// An event's id, unique together with its tenant's, and made by the database: it tells when the event was received.
     EventId
 );
+uuid_id!(
+    /// A redrive's id, unique together with its tenant's.
+    RedriveId
+);
 impl EventId {
     /// When the event was received.
     pub fn received_at(self) -> DateTime<Utc> {

@@ -26,7 +26,7 @@ use crate::{
     config::limits::{EVENTS_READ_MAX, RETRIES_READ_MAX},
     domain::{EVENT_ATTEMPTS_MAX, EventFailure, EventOutcome, QueuedEvent, TenantScope},
     engine::{self, Served},
-    store::{self, Lease, Settlement},
+    store::{self, Lease, Settlement, Waiting},
 };
 
 /// How long a consumer with nothing to do waits before it looks again: doubled from the first to the last.
@@ -165,7 +165,8 @@ impl Consumer {
                     if idle_since.elapsed() >= self.shared.options.idle_stop && self.finish(held).await {
                         return Ended::Idle;
                     }
-                    self.pause(look).await;
+                    let due_in = held.retries_at.map_or(look, |at| at.saturating_duration_since(Instant::now()));
+                    self.pause(look.min(due_in.max(LOOK_FIRST))).await;
                     look = (look * 2).min(LOOK_LAST);
                 }
                 Err(Hindrance::Final(ended)) => return ended,
@@ -211,10 +212,15 @@ impl Consumer {
                 // Those behind them are among them only if they are due, too.
                 self.process(held, &Settler::Rows, due, HashSet::new()).await?;
             }
-            let (keys, next) = store.waiting_keys(self.scope).await?;
+            let Waiting { keys, next_at, has_redrive_due } = store.waiting(self.scope).await?;
             held.waiting = keys.into_iter().collect();
+            if has_redrive_due {
+                let redriven = store.continue_redrive(self.scope).await?;
+                self.shared.metrics.redriven(redriven);
+                worked |= redriven > 0;
+            }
             // Dead letters may be brought back at any time, on any node.
-            let due_in = next.map_or(RETRIES_LOOK, |at| (at - Utc::now()).to_std().unwrap_or_default());
+            let due_in = next_at.map_or(RETRIES_LOOK, |at| (at - Utc::now()).to_std().unwrap_or_default());
             held.retries_at = Some(Instant::now() + due_in.min(RETRIES_LOOK));
         }
         let found = held.source.next(&self.shared, self.scope).await?;
@@ -307,7 +313,8 @@ impl Consumer {
 
     /// Notes that an event is about to be tried; answers whether that was its last attempt, and it is dead.
     async fn mark(&self, settler: &Settler, event: &QueuedEvent) -> Result<bool, Hindrance> {
-        let is_dead = event.attempts >= EVENT_ATTEMPTS_MAX;
+        // One that was brought back has used up its attempts, and is tried once more all the same.
+        let is_dead = event.is_suspect && event.attempts >= EVENT_ATTEMPTS_MAX;
         let attempts = if is_dead { event.attempts } else { event.attempts + 1 };
         // Its last attempt waits as long as the one before.
         let noted = if is_dead { attempts } else { attempts.min(EVENT_ATTEMPTS_MAX - 1) };

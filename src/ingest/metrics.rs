@@ -14,6 +14,7 @@ pub struct Metrics {
     settled: Family<OutcomeLabels, Counter>,
     age_seconds: Histogram,
     dead_letters: Family<ReasonLabels, Counter>,
+    redriven: Counter,
     consumers: Gauge,
     workers: Gauge,
     partition_days_ahead: Gauge,
@@ -53,6 +54,7 @@ impl Metrics {
             settled: registry.register("events_decided", settled_help, Family::default()),
             age_seconds: registry.register_with_unit("event_age", age_help, Unit::Seconds, seconds()),
             dead_letters: registry.register("dead_letters", "Events given up, by reason", Family::default()),
+            redriven: registry.counter("redriven", "Dead letters brought back"),
             consumers: registry.register("consumers", consumers_help, Gauge::default()),
             workers: registry.register("consumer_workers", workers_help, Gauge::default()),
             partition_days_ahead: registry.register("partition_days_ahead", days_help, Gauge::default()),
@@ -86,6 +88,11 @@ impl Metrics {
     /// An event was given up.
     pub fn dead_letter(&self, reason: &'static str) {
         self.dead_letters.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// So many dead letters were brought back.
+    pub fn redriven(&self, events: i64) {
+        self.redriven.inc_by(u64::try_from(events).unwrap_or_default());
     }
 
     /// So many consumers run here, with so many workers.

@@ -32,10 +32,10 @@ use self::{
     queue::{Queue, Settler},
 };
 use crate::{
-    domain::{Accepted, EventDraft, EventId, EventOutcome, NodeId, Quota, TenantScope},
+    domain::{Accepted, Author, EventDraft, EventId, EventOutcome, NodeId, Quota, TenantScope},
     engine::{Engine, Served},
     error::Detail,
-    store::{self, HeldQueue, NewEvent, Settled, Settlement, Store},
+    store::{self, HeldQueue, NewEvent, Redrive, RedriveOrder, Settled, Settlement, Store},
 };
 
 pub use self::{
@@ -203,6 +203,20 @@ impl Ingest {
             return Some(Error::QuotaExceeded(exceeded));
         }
         self.shared.engine.check_facts(served, draft.facts.get(), 1).err().map(Error::from)
+    }
+
+    /// Begins to bring dead letters back; whoever consumes the tenant's queue goes on with it. `None`: there is no such
+    /// tenant.
+    pub async fn redrive(
+        &self,
+        scope: TenantScope,
+        order: &RedriveOrder,
+        author: &Author,
+    ) -> Result<Option<Redrive>, store::Error> {
+        let redrive = self.shared.store.create_redrive(scope, order, author).await?;
+        self.shared.metrics.redriven(redrive.as_ref().map_or(0, |redrive| redrive.redriven));
+        self.wake(scope);
+        Ok(redrive)
     }
 
     /// What is with a tenant's consumer on this node.

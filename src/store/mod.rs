@@ -37,7 +37,8 @@ pub use cursor::{ChangeCursor, DatabaseHistory, LoggedChange, Moment, Poll};
 pub use error::Error;
 pub use events::{
     Behind, DeadLetter, EventFilter, EventLine, EventStats, Found, HeldQueue, Lease, LetterCounts, LetterFilter,
-    LetterStatus, NewEvent, QueueStatus, SeenQueue, Settled, Settlement, StoredEvent, floor as event_id_floor,
+    LetterStatus, NewEvent, QueueStatus, Redrive, RedriveOrder, SeenQueue, Settled, Settlement, StoredEvent, Waiting,
+    floor as event_id_floor, redrivable,
 };
 pub use listener::{Heard, Listener};
 pub use metrics::Metrics;

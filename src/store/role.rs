@@ -30,6 +30,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("event_keys", "select, insert, delete"),
     ("event_retries", "select, insert, update, delete"),
     ("dead_letters", "select, insert, update, delete"),
+    ("redrives", "select, insert, update, delete"),
     ("event_day_counts", "select, insert, update, delete"),
     ("event_queues", "select, insert, update, delete"),
 ];

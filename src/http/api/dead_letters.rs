@@ -20,11 +20,6 @@ use crate::{
     store::{DeadLetter, LetterFilter, LetterStatus, PageRequest},
 };
 
-/// Dead letters that one call brings back at most, and if it does not say.
-const REDRIVE_MAX: i64 = 10_000;
-/// Events a second that are brought back if the call does not say.
-const RATE_DEFAULT: u32 = 100;
-const RATE_MAX: u32 = 10_000;
 /// Events that a call names at most.
 const EVENTS_NAMED_MAX: usize = 1_000;
 
@@ -37,7 +32,7 @@ pub struct DeadLetterItem {
     /// Its type.
     #[schema(required = true)]
     r#type: Option<String>,
-    /// Why: `facts_invalid`, `schema_missing`, `panic` or `crashed`.
+    /// Why: `facts_invalid`, `schema_missing`, `too_large`, `expired`, `panic` or `crashed`.
     #[schema(example = "facts_invalid")]
     reason: String,
     /// What is said about it.
@@ -121,25 +116,6 @@ pub struct LetterFilterBody {
     to: Option<DateTime<Utc>>,
 }
 
-/// What to bring back: named events, or what a filter matches.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
-pub struct RedriveBody {
-    /// The events.
-    #[schema(max_items = 1_000)]
-    event_ids: Option<Vec<String>>,
-    /// Instead of events: what matches. `{}` matches all.
-    filter: Option<LetterFilterBody>,
-    /// Bring back so many at most.
-    #[schema(minimum = 1, maximum = 10_000)]
-    max: Option<i64>,
-    /// Bring back so many a second.
-    #[schema(minimum = 1, maximum = 10_000)]
-    rate_per_second: Option<u32>,
-    /// Only say what matches.
-    dry_run: Option<bool>,
-}
-
 /// What to put aside: named events, or what a filter matches.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
@@ -156,7 +132,6 @@ pub struct DiscardBody {
     dry_run: Option<bool>,
 }
 
-impl Document for RedriveBody {}
 impl Document for DiscardBody {}
 
 /// What matches.
@@ -172,14 +147,6 @@ pub struct MatchedLetters {
     sample: Vec<EventId>,
 }
 
-/// What is brought back.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RedriveAnswer {
-    /// How many.
-    matched: i64,
-}
-
 /// What was put aside.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -188,7 +155,8 @@ pub struct DiscardAnswer {
     discarded: i64,
 }
 
-fn filter(event_ids: Option<Vec<String>>, filter: Option<LetterFilterBody>) -> Result<LetterFilter, Error> {
+/// What a call is about.
+pub fn filter(event_ids: Option<Vec<String>>, filter: Option<LetterFilterBody>) -> Result<LetterFilter, Error> {
     let refuse =
         |code, message: &str, path: &str| Err(Error::invalid_one(Detail::new(code, message.to_owned()).at(path)));
     let status = Some(LetterStatus::Open);
@@ -211,14 +179,10 @@ fn filter(event_ids: Option<Vec<String>>, filter: Option<LetterFilterBody>) -> R
                     None => return refuse("invalid_value", "this is not a reason", "filter.reason"),
                 },
             };
-            Ok(LetterFilter { reason, kind: body.r#type, from: body.from, to: body.to, status, events: None })
+            let LetterFilterBody { r#type: kind, from, to, .. } = body;
+            Ok(LetterFilter { reason, kind, from, to, status, ..LetterFilter::default() })
         }
     }
-}
-
-fn in_range(value: i64, most: i64, path: &str) -> Result<i64, Error> {
-    let detail = || Detail::new("invalid_value", format!("must be a whole number from 1 to {most}")).at(path);
-    if (1..=most).contains(&value) { Ok(value) } else { Err(Error::invalid_one(detail())) }
 }
 
 /// Lists dead letters, the newest event first.
@@ -239,6 +203,7 @@ pub async fn list(
         from: query.from,
         to: query.to,
         status: query.status,
+        redriven_below: None,
     };
     if state.store.tenant(tenant).await?.is_none() {
         return Err(Error::tenant_not_found());
@@ -264,7 +229,8 @@ pub async fn show(
     response::plain(StatusCode::OK, &DeadLetterItem::from(letter))
 }
 
-async fn matched(state: &AppState, tenant: TenantScope, filter: &LetterFilter) -> Result<HttpResponse, Error> {
+/// What a dry run answers.
+pub async fn matched(state: &AppState, tenant: TenantScope, filter: &LetterFilter) -> Result<HttpResponse, Error> {
     if state.store.tenant(tenant).await?.is_none() {
         return Err(Error::tenant_not_found());
     }
@@ -285,36 +251,6 @@ pub async fn note(
 ) -> Result<(), Error> {
     let draft = AuditDraft { action, resource: resource.to_owned(), before: None, after };
     if state.store.note_audit(tenant, author, draft).await? { Ok(()) } else { Err(Error::tenant_not_found()) }
-}
-
-/// Brings dead letters back: they are decided by the rules of now. A dry run only says which.
-#[utoipa::path(
-    post, path = "/api/v1/tenants/{tenantId}/dead-letters/redrive", tag = "events",
-    operation_id = "redriveDeadLetters", request_body = RedriveBody,
-    responses(
-        (status = 202, description = "They are brought back.", body = RedriveAnswer),
-        (status = 200, description = "A dry run: what matches.", body = MatchedLetters)
-    )
-)]
-pub async fn redrive(
-    By(author): By,
-    state: Data<AppState>,
-    TenantPath(tenant): TenantPath,
-    _: Query<()>,
-    Body(body): Body<RedriveBody>,
-) -> Result<HttpResponse, Error> {
-    let max = in_range(body.max.unwrap_or(REDRIVE_MAX), REDRIVE_MAX, "max")?;
-    let rate = in_range(body.rate_per_second.unwrap_or(RATE_DEFAULT).into(), RATE_MAX.into(), "ratePerSecond")?;
-    let filter = filter(body.event_ids, body.filter)?;
-    if body.dry_run == Some(true) {
-        return matched(&state, tenant, &filter).await;
-    }
-    let rate = u32::try_from(rate).unwrap_or(RATE_DEFAULT);
-    let matched = state.store.redrive_dead_letters(tenant, &filter, max, rate).await?;
-    let after = Some(json!({ "matched": matched }));
-    note(&state, tenant, &author, AuditAction::DeadLettersRedrive, "dead-letters", after).await?;
-    state.ingest.wake(tenant);
-    response::plain(StatusCode::ACCEPTED, &RedriveAnswer { matched })
 }
 
 /// Puts dead letters aside: nothing is to be done about them.

@@ -24,6 +24,7 @@ mod api_keys;
 mod audit;
 mod events;
 mod dead_letters;
+mod redrives;
 mod runtime;
 mod concurrency;
 mod consumer;

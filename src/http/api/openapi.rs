@@ -16,7 +16,7 @@ use utoipa::OpenApi;
 
 use super::{
     api_keys, audit, batch, concurrency, consumer, dead_letters, derived_fields, evaluate, events, health, metrics,
-    quotas, rules, runtime, schema, tenants, trial,
+    quotas, redrives, rules, runtime, schema, tenants, trial,
 };
 use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Problem};
 
@@ -69,7 +69,9 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
         consumer::resume,
         dead_letters::list,
         dead_letters::show,
-        dead_letters::redrive,
+        redrives::create,
+        redrives::show,
+        redrives::stop,
         dead_letters::discard,
         api_keys::create,
         api_keys::list,

@@ -4,7 +4,7 @@ use actix_web::http::Method;
 
 use super::{
     api_keys, audit, batch, concurrency, consumer, dead_letters, derived_fields, evaluate, events, health, metrics,
-    openapi, quotas, rules, runtime, schema, swagger, tenants, trial,
+    openapi, quotas, redrives, rules, runtime, schema, swagger, tenants, trial,
 };
 use crate::{
     domain::Permission::{Administer, Audit, Evaluate, Ingest, Observe, Open, Operate, Read, Write},
@@ -80,7 +80,7 @@ pub fn table() -> Vec<Entry> {
 }
 
 /// The routes of events.
-fn events() -> [Entry; 12] {
+fn events() -> [Entry; 13] {
     [
         Entry::at("/api/v1/tenants/{tenantId}/events")
             .on(Method::POST, Ingest, events::sending::send)
@@ -99,15 +99,16 @@ fn events() -> [Entry; 12] {
         Entry::at("/api/v1/tenants/{tenantId}/consumer/pause").on(Method::POST, Administer, consumer::pause),
         Entry::at("/api/v1/tenants/{tenantId}/consumer/resume").on(Method::POST, Administer, consumer::resume),
         Entry::at("/api/v1/tenants/{tenantId}/dead-letters").get(Read, dead_letters::list),
-        Entry::at("/api/v1/tenants/{tenantId}/dead-letters/redrive").on(
-            Method::POST,
-            Administer,
-            dead_letters::redrive,
-        ),
+        Entry::at("/api/v1/tenants/{tenantId}/dead-letters/redrive").on(Method::POST, Administer, redrives::create),
         Entry::at("/api/v1/tenants/{tenantId}/dead-letters/discard").on(
             Method::POST,
             Administer,
             dead_letters::discard,
+        ),
+        Entry::at("/api/v1/tenants/{tenantId}/redrives/{redriveId}").get(Read, redrives::show).on(
+            Method::DELETE,
+            Administer,
+            redrives::stop,
         ),
         Entry::at("/api/v1/tenants/{tenantId}/dead-letters/{eventId}").get(Read, dead_letters::show),
     ]

@@ -60,7 +60,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     // It shows the state of this node, which has no revision.
     let of_node = path.contains("/runtime");
     // The log also has entries that are not changes, and use is partly that of this node: neither has a revision.
-    let of_events = ["/events", "/dead-letters", "/consumer"].iter().any(|part| path.contains(part));
+    let of_events = ["/events", "/dead-letters", "/redrives", "/consumer"].iter().any(|part| path.contains(part));
     let is_untagged = of_node || of_events || path.ends_with("/audit") || path.ends_with("/quotas");
     let of_keys = path.contains("/api-keys");
     let changes = !reads && !evaluates && !checks && !of_node;
@@ -146,6 +146,7 @@ fn path_parameter(segment: &str) -> Option<Parameter> {
         "ruleId" => (uuid(), "The rule's id."),
         "keyId" => (uuid(), "The key's id."),
         "eventId" => (uuid(), "The event's id."),
+        "redriveId" => (uuid(), "The redrive's id."),
         "fieldId" => (uuid(), "The derived field's id."),
         _ => (uuid(), "The tenant's id."),
     };

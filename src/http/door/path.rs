@@ -8,7 +8,7 @@ use std::{
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 
 use super::{Error, auth::Caller};
-use crate::domain::{ApiKeyId, DerivedFieldId, EventId, RuleId, SchemaVersion, TenantScope};
+use crate::domain::{ApiKeyId, DerivedFieldId, EventId, RedriveId, RuleId, SchemaVersion, TenantScope};
 
 /// `{tenantId}`.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,10 @@ pub struct RulePath(pub TenantScope, pub RuleId);
 /// `{tenantId}` and the `{eventId}` of a dead letter.
 #[derive(Debug, Clone, Copy)]
 pub struct DeadLetterPath(pub TenantScope, pub EventId);
+
+/// `{tenantId}` and `{redriveId}`.
+#[derive(Debug, Clone, Copy)]
+pub struct RedrivePath(pub TenantScope, pub RedriveId);
 
 /// `{tenantId}` and `{eventId}`.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +55,11 @@ pub fn rule_not_found() -> Error {
 /// No such dead letter.
 pub fn dead_letter_not_found() -> Error {
     Error::not_found("dead_letter_not_found", "dead letter with this event's id")
+}
+
+/// No such redrive.
+pub fn redrive_not_found() -> Error {
+    Error::not_found("redrive_not_found", "redrive with this id")
 }
 
 /// No such event.
@@ -110,6 +119,16 @@ impl FromRequest for DeadLetterPath {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let event = || segment(request, "eventId").ok_or_else(dead_letter_not_found);
         ready(tenant(request).and_then(|tenant| Ok(Self(tenant, event()?))))
+    }
+}
+
+impl FromRequest for RedrivePath {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let redrive = || segment(request, "redriveId").ok_or_else(redrive_not_found);
+        ready(tenant(request).and_then(|tenant| Ok(Self(tenant, redrive()?))))
     }
 }
 

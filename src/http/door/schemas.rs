@@ -9,8 +9,8 @@ use utoipa::{
 };
 
 use crate::domain::{
-    ApiKeyId, DerivedFieldId, EventId, Name, NodeId, Quota, QuotaOverrides, Revision, RuleId, SchemaVersion, Scope,
-    TenantId, TenantStatus, Tier,
+    ApiKeyId, DerivedFieldId, EventId, Name, NodeId, Quota, QuotaOverrides, RedriveId, Revision, RuleId, SchemaVersion,
+    Scope, TenantId, TenantStatus, Tier,
 };
 
 macro_rules! schemas {
@@ -34,6 +34,7 @@ schemas! {
     RuleId: "A rule's id, unique together with its tenant's.", uuid();
     DerivedFieldId: "A derived field's id, unique together with its tenant's.", uuid();
     ApiKeyId: "An API key's id, unique together with its tenant's.", uuid();
+    RedriveId: "A redrive's id, unique together with its tenant's.", uuid();
     EventId: "An event's id, unique together with its tenant's; it tells when the event was received.", uuid();
     NodeId: "The id of a process that serves.", uuid();
     Revision: "A tenant's counter of changes. Covers its schema, derived fields, rules and settings together; begins at 1.",

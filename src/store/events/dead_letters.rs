@@ -10,8 +10,6 @@ use crate::{
     store::{Error, Page, PageRequest, Store, tx::TenantTx},
 };
 
-/// How often an event can be brought back.
-pub const REDRIVES_MAX: i16 = 10;
 /// How many of what a filter matches are shown beforehand.
 const SAMPLE: i64 = 10;
 
@@ -60,6 +58,8 @@ pub struct LetterFilter {
     pub to: Option<DateTime<Utc>>,
     /// Those with this status.
     pub status: Option<LetterStatus>,
+    /// Those that were brought back less often than this.
+    pub redriven_below: Option<i16>,
 }
 
 /// A dead letter.
@@ -116,23 +116,26 @@ impl FromRow<'_, PgRow> for DeadLetter {
 }
 
 /// The condition of a filter, whose values are bound from the second on.
-const MATCHES: &str =
+pub(super) const MATCHES: &str =
     "tenant_id = $1 and ($2::uuid[] is null or event_id = any ($2)) and ($3::text is null or reason = $3)
     and ($4::text is null or event_type = $4) and ($5::timestamptz is null or last_failed_at >= $5)
-    and ($6::timestamptz is null or last_failed_at < $6) and ($7::text is null or status = $7)";
+    and ($6::timestamptz is null or last_failed_at < $6) and ($7::text is null or status = $7)
+    and ($8::smallint is null or redrives < $8)";
 
 macro_rules! bind_filter {
-    ($query:expr, $scope:expr, $filter:expr) => {
+    ($query:expr, $tenant:expr, $filter:expr) => {
         $query
-            .bind($scope.id().0)
+            .bind($tenant)
             .bind($filter.events.as_ref().map(|events| events.iter().map(|event| event.0).collect::<Vec<Uuid>>()))
             .bind($filter.reason.map(EventFailure::name))
             .bind($filter.kind.clone())
             .bind($filter.from)
             .bind($filter.to)
             .bind($filter.status.map(LetterStatus::name))
+            .bind($filter.redriven_below)
     };
 }
+pub(super) use bind_filter;
 
 impl Store {
     /// A tenant's dead letters, newest event first.
@@ -145,11 +148,11 @@ impl Store {
         const LIST: &str = "dead letters";
         let before: Option<Uuid> = page.after(LIST)?;
         let sql = format!(
-            "select * from dead_letters where {MATCHES} and ($8::uuid is null or event_id < $8)
-             order by event_id desc limit $9"
+            "select * from dead_letters where {MATCHES} and ($9::uuid is null or event_id < $9)
+             order by event_id desc limit $10"
         );
         let query =
-            bind_filter!(sqlx::query_as(sqlx::AssertSqlSafe(sql)), scope, filter).bind(before).bind(page.rows());
+            bind_filter!(sqlx::query_as(sqlx::AssertSqlSafe(sql)), scope.id().0, filter).bind(before).bind(page.rows());
         let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let rows = tx.all("list dead letters", query).await?;
         tx.end().await?;
@@ -161,10 +164,10 @@ impl Store {
         const OPERATION: &str = "count dead letters";
         let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         let sql = format!("select reason, count(*) from dead_letters where {MATCHES} group by reason order by reason");
-        let query = bind_filter!(sqlx::query_as(sqlx::AssertSqlSafe(sql)), scope, filter);
+        let query = bind_filter!(sqlx::query_as(sqlx::AssertSqlSafe(sql)), scope.id().0, filter);
         let by_reason: Vec<(String, i64)> = tx.all(OPERATION, query).await?;
-        let sql = format!("select event_id from dead_letters where {MATCHES} order by event_id limit $8");
-        let query = bind_filter!(sqlx::query_as(sqlx::AssertSqlSafe(sql)), scope, filter).bind(SAMPLE);
+        let sql = format!("select event_id from dead_letters where {MATCHES} order by event_id limit $9");
+        let query = bind_filter!(sqlx::query_as(sqlx::AssertSqlSafe(sql)), scope.id().0, filter).bind(SAMPLE);
         let sample: Vec<(Uuid,)> = tx.all(OPERATION, query).await?;
         tx.end().await?;
         Ok(LetterCounts {
@@ -184,7 +187,7 @@ impl Store {
         const OPERATION: &str = "discard dead letters";
         let mut tx = TenantTx::write(&self.requests, &self.role, scope).await?;
         let sql = format!("update dead_letters set status = 'discarded' where {MATCHES}");
-        let query = bind_filter!(sqlx::query(sqlx::AssertSqlSafe(sql)), scope, filter);
+        let query = bind_filter!(sqlx::query(sqlx::AssertSqlSafe(sql)), scope.id().0, filter);
         let matched = i64::try_from(tx.execute(OPERATION, query).await?).unwrap_or(i64::MAX);
         if expected.is_some_and(|expected| expected != matched) {
             tx.rollback().await?;
@@ -192,45 +195,5 @@ impl Store {
         }
         tx.commit(OPERATION).await?;
         Ok(Ok(matched))
-    }
-
-    /// Brings events back: they are tried again by the rules of now, `rate_per_second` of them each second. Answers how
-    /// many. What was brought back too often stays.
-    pub async fn redrive_dead_letters(
-        &self,
-        scope: TenantScope,
-        filter: &LetterFilter,
-        max: i64,
-        rate_per_second: u32,
-    ) -> Result<i64, Error> {
-        const OPERATION: &str = "redrive dead letters";
-        let mut tx = TenantTx::write(&self.requests, &self.role, scope).await?;
-        // Whoever ends the queue looks under this lock whether anything waits to be tried again.
-        tx.execute(OPERATION, sqlx::query("select tenet_lock_events($1)").bind(scope.id().0)).await?;
-        let sql = format!(
-            "with chosen as (
-                select event_id, attempts, row_number() over (order by event_id) - 1 as place from dead_letters
-                where {MATCHES} and redrives < $8 order by event_id limit $9
-             ), marked as (
-                update dead_letters l set status = 'redriven', redrives = l.redrives + 1 from chosen c
-                where l.tenant_id = $1 and l.event_id = c.event_id returning l.event_id, c.attempts, c.place
-             )
-             insert into event_retries (tenant_id, event_id, attempt, not_before, reason)
-             select $1, event_id, attempts, now() + make_interval(secs => place::float / $10), 'redriven' from marked
-             on conflict (tenant_id, event_id) do nothing"
-        );
-        let query = bind_filter!(sqlx::query(sqlx::AssertSqlSafe(sql)), scope, filter)
-            .bind(REDRIVES_MAX)
-            .bind(max)
-            .bind(f64::from(rate_per_second.max(1)));
-        let redriven = i64::try_from(tx.execute(OPERATION, query).await?).unwrap_or(i64::MAX);
-        if redriven > 0 {
-            let wake = sqlx::query(
-                "update event_queues set pending_since = coalesce(pending_since, now()) where tenant_id = $1",
-            );
-            tx.execute(OPERATION, wake.bind(scope.id().0)).await?;
-        }
-        tx.commit(OPERATION).await?;
-        Ok(redriven)
     }
 }

@@ -10,6 +10,7 @@ mod list;
 mod partitions;
 mod queue;
 mod read;
+mod redrives;
 mod settle;
 mod stats;
 
@@ -17,7 +18,8 @@ pub use append::NewEvent;
 pub use dead_letters::{DeadLetter, LetterCounts, LetterFilter, LetterStatus};
 pub use list::{EventFilter, EventLine, StoredEvent};
 pub use queue::{HeldQueue, Lease, QueueStatus, SeenQueue};
-pub use read::{Behind, Found};
+pub use read::{Behind, Found, Waiting};
+pub use redrives::{Redrive, RedriveOrder, redrivable};
 pub use settle::{Settled, Settlement};
 pub use stats::EventStats;
 

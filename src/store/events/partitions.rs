@@ -94,6 +94,8 @@ impl Store {
                 select event_id from dead_letters where tenant_id = $1 and event_id >= $2 and event_id < $3 limit $4)",
             "delete from event_retries where tenant_id = $1 and event_id in (
                 select event_id from event_retries where tenant_id = $1 and event_id >= $2 and event_id < $3 limit $4)",
+            "delete from redrives where tenant_id = $1 and id in (
+                select id from redrives where tenant_id = $1 and id >= $2 and id < $3 and state <> 'running' limit $4)",
         ] {
             let query = sqlx::query(sql)
                 .bind(scope.id().0)

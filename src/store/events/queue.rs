@@ -179,7 +179,8 @@ impl Store {
                 position = greatest(position, $4)
              where tenant_id = $1 and owner = $2 and token = $3
                 and not exists (select from events where tenant_id = $1 and id > $4 and id < $5)
-                and not exists (select from event_retries where tenant_id = $1)",
+                and not exists (select from event_retries where tenant_id = $1)
+                and not exists (select from redrives where tenant_id = $1 and state = 'running')",
         )
         .bind(tenant)
         .bind(node.0)

@@ -27,6 +27,17 @@ pub enum Behind {
     Nobody,
 }
 
+/// What waits to be tried again.
+#[derive(Debug, Default, FromRow)]
+pub struct Waiting {
+    /// Ordering keys of waiting events: later events of these wait behind them.
+    pub keys: Vec<String>,
+    /// When the first waiting event, or a redrive, is due.
+    pub next_at: Option<DateTime<Utc>>,
+    /// Whether more dead letters are to be brought back now.
+    pub has_redrive_due: bool,
+}
+
 struct QueuedRow {
     event: QueuedEvent,
     is_settled: bool,
@@ -102,17 +113,19 @@ impl Store {
         Ok(rows.into_iter().map(|row| row.event).collect())
     }
 
-    /// The ordering keys of events that wait to be tried again: later events of these wait behind them. And when the
-    /// first of all waiting events is due.
-    pub async fn waiting_keys(&self, scope: TenantScope) -> Result<(Vec<String>, Option<DateTime<Utc>>), Error> {
+    /// What waits to be tried again.
+    pub async fn waiting(&self, scope: TenantScope) -> Result<Waiting, Error> {
         let mut tx = TenantTx::read(&self.events, &self.role, scope).await?;
         let query = sqlx::query_as(
-            "select coalesce(array_agg(distinct ordering_key) filter (where ordering_key is not null), '{}'),
-                min(not_before) from event_retries where tenant_id = $1",
+            "with running as (select next_at from redrives where tenant_id = $1 and state = 'running')
+             select coalesce(array_agg(distinct ordering_key) filter (where ordering_key is not null), '{}') as keys,
+                least(min(not_before), (select min(next_at) from running)) as next_at,
+                exists (select from running where next_at <= now()) as has_redrive_due
+             from event_retries where tenant_id = $1",
         )
         .bind(scope.id().0);
-        let row = tx.optional("read waiting keys", query).await?;
+        let waiting = tx.optional("read what waits", query).await?;
         tx.end().await?;
-        Ok(row.unwrap_or_default())
+        Ok(waiting.unwrap_or_default())
     }
 }

@@ -21,26 +21,28 @@ async fn an_event_that_no_process_survived_is_given_up_and_its_neighbours_are_de
     };
     assert_eq!(post("pause").await.status, 200);
     let mut ids = Vec::new();
-    for n in 0..4 {
+    for n in 0..5 {
         ids.push(send(&app.client, &tenant, n).await.unwrap());
     }
     // What processes leave that ended again and again while they tried the second and the third.
     let mut owner = PgConnection::connect(app.database_url()).await.unwrap();
-    for (id, attempt) in [(&ids[1], 5_i16), (&ids[2], 1)] {
+    // The last one was brought back after all its attempts.
+    for (id, attempt, reason) in [(&ids[1], 5_i16, "crashed"), (&ids[2], 1, "crashed"), (&ids[4], 5, "redriven")] {
         sqlx::query(
             "insert into event_retries (tenant_id, event_id, attempt, not_before, reason)
-             values ($1::uuid, $2::uuid, $3, now(), 'crashed')",
+             values ($1::uuid, $2::uuid, $3, now(), $4)",
         )
         .bind(&tenant)
         .bind(id)
         .bind(attempt)
+        .bind(reason)
         .execute(&mut owner)
         .await
         .unwrap();
     }
     sqlx::query("update event_queues set crashes = 3").execute(&mut owner).await.unwrap();
     assert_eq!(post("resume").await.status, 200);
-    for (id, expected) in ids.iter().zip(["decided", "dead", "decided", "decided"]) {
+    for (id, expected) in ids.iter().zip(["decided", "dead", "decided", "decided", "decided"]) {
         within(SOON, expected, async || state(&app.client, &tenant, id).await == expected).await;
     }
     let letter = app.client.get(&format!("/api/v1/tenants/{tenant}/dead-letters/{}", ids[1])).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod careful;
 mod ledger;
+mod redrives;
 mod takeover;
 mod workers;
 

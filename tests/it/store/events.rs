@@ -6,11 +6,12 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{json, value::RawValue};
 use tenet::{
     domain::{
-        Accepted, EventDraft, EventFailure, EventId, EventOutcome, EventState, NodeId, Revision, RuleId, SchemaVersion,
-        TenantId,
+        Accepted, Author, EventDraft, EventFailure, EventId, EventOutcome, EventState, NodeId, Revision, RuleId,
+        SchemaVersion, TenantId,
     },
     store::{
-        Behind, EventFilter, HeldQueue, LetterFilter, NewEvent, PageRequest, SeenQueue, Settled, Settlement, Store,
+        Behind, EventFilter, HeldQueue, LetterFilter, NewEvent, PageRequest, RedriveOrder, SeenQueue, Settled,
+        Settlement, Store, redrivable,
     },
 };
 use uuid::Uuid;
@@ -251,9 +252,9 @@ async fn of_one_ordering_key_none_is_due_before_its_predecessor() {
     let due: Vec<EventId> =
         store.due_events(scope(acme), 10).await.unwrap().into_iter().map(|event| event.id).collect();
     assert_eq!(due, [ids[2]]);
-    let (keys, first) = store.waiting_keys(scope(acme)).await.unwrap();
-    assert_eq!(keys, ["a", "b"]);
-    assert!(first.unwrap() <= Utc::now() + TimeDelta::seconds(1));
+    let waiting = store.waiting(scope(acme)).await.unwrap();
+    assert_eq!(waiting.keys, ["a", "b"]);
+    assert!(waiting.next_at.unwrap() <= Utc::now() + TimeDelta::seconds(1));
 }
 
 #[tokio::test]
@@ -330,10 +331,24 @@ async fn dead_letters_are_brought_back_or_put_aside() {
     let first = LetterFilter { events: Some(vec![ids[0]]), ..all.clone() };
     assert_eq!(store.discard_dead_letters(scope(acme), &first, Some(2)).await.unwrap(), Err(1));
     assert_eq!(store.discard_dead_letters(scope(acme), &first, Some(1)).await.unwrap(), Ok(1));
-    assert_eq!(store.redrive_dead_letters(scope(acme), &all, 10, 1_000).await.unwrap(), 2);
-    assert_eq!(store.redrive_dead_letters(scope(acme), &all, 10, 1_000).await.unwrap(), 0, "once is enough");
-    tokio::time::sleep(Duration::from_millis(10)).await;
+    let order = RedriveOrder { filter: redrivable(), max: 10, rate_per_second: 1 };
+    let redrive = async |order: &RedriveOrder| {
+        store.create_redrive(scope(acme), order, &Author::default()).await.unwrap().unwrap()
+    };
+    let first = redrive(&order).await;
+    assert_eq!((first.matched, first.redriven, first.state.as_str()), (2, 1, "running"));
+    assert_eq!(store.due_events(scope(acme), 10).await.unwrap().len(), 1);
+    assert_eq!(store.continue_redrive(scope(acme)).await.unwrap(), 0, "it has a rate");
+    let second = redrive(&RedriveOrder { rate_per_second: 1_000, ..order.clone() }).await;
+    assert_eq!((second.matched, second.redriven, second.state.as_str()), (1, 1, "done"), "what the first left");
+    tokio::time::sleep(Duration::from_millis(1_010)).await;
+    assert!(store.waiting(scope(acme)).await.unwrap().has_redrive_due);
+    assert_eq!(store.continue_redrive(scope(acme)).await.unwrap(), 0, "once is enough");
+    let first = store.redrive(scope(acme), first.id).await.unwrap().unwrap();
+    assert_eq!((first.redriven, first.state.as_str()), (1, "done"));
     assert_eq!(store.due_events(scope(acme), 10).await.unwrap().len(), 2);
+    let nobody = scope(TenantId::generate());
+    assert!(store.create_redrive(nobody, &order, &Author::default()).await.unwrap().is_none());
 }
 
 #[tokio::test]

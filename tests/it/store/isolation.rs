@@ -195,6 +195,7 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
         ("installation", "select"),
         ("nodes", all),
         ("operator_keys", "delete insert select"),
+        ("redrives", all),
         ("rules", all),
         ("schema_changelog", "delete insert select"),
         ("schema_migrations", "select"),

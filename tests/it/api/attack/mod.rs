@@ -206,6 +206,8 @@ impl Attack {
             Some("event_not_found") => {
                 own.ids.event = own.send_event(operator).await;
             }
+            // Stopped, it is there all the same.
+            Some("redrive_not_found") => {}
             Some(other) => panic!("say here how to make what is then `{other}`"),
             None => {}
         }

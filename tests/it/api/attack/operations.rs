@@ -144,6 +144,8 @@ pub const OPERATIONS: &[Operation] = &[
     operation("listDeadLetters", Asks::Read, 200, NO_BODY),
     operation("getDeadLetter", Asks::Read, 200, NO_BODY),
     operation("redriveDeadLetters", Asks::Administer, 202, |target| json!({"eventIds": [target.ids.event]})),
+    operation("getRedrive", Asks::Read, 200, NO_BODY),
+    operation("stopRedrive", Asks::Administer, 204, NO_BODY),
     operation("discardDeadLetters", Asks::Administer, 200, |target| json!({"eventIds": [target.ids.event]})),
     operation("getTenantRuntime", Asks::Read, 200, NO_BODY),
     operation("loadTenant", Asks::Operate, 200, NO_BODY),
@@ -184,6 +186,7 @@ impl Route {
     pub fn not_found(&self) -> Option<&'static str> {
         let kinds = [
             ("/dead-letters/{eventId}", "dead_letter_not_found"),
+            ("{redriveId}", "redrive_not_found"),
             ("{eventId}", "event_not_found"),
             ("{ruleId}", "rule_not_found"),
             ("{fieldId}", "derived_field_not_found"),
@@ -200,7 +203,7 @@ pub fn routes(document: &Value) -> Vec<Route> {
     for (pattern, item) in document["paths"].as_object().unwrap() {
         assert!(
             pattern.split('/').all(|part| {
-                let known = ["{tenantId}", "{ruleId}", "{fieldId}", "{keyId}", "{version}", "{eventId}"];
+                let known = ["{tenantId}", "{ruleId}", "{fieldId}", "{keyId}", "{version}", "{eventId}", "{redriveId}"];
                 !part.starts_with('{') || known.contains(&part)
             }),
             "`{pattern}` names what no attacker has an id for: add it to `Ids`"

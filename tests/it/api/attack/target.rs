@@ -19,6 +19,7 @@ pub struct Ids {
     pub key: String,
     /// A dead letter.
     pub event: String,
+    pub redrive: String,
     pub version: String,
     /// The tag of its revision.
     pub tag: String,
@@ -46,6 +47,7 @@ impl Ids {
             field: id(3),
             key: id(4),
             event: id(5),
+            redrive: id(6),
             version: "8".to_owned(),
             tag: "\"987654\"".to_owned(),
             cursors,
@@ -60,6 +62,7 @@ impl Ids {
             field: spell(&self.field),
             key: spell(&self.key),
             event: spell(&self.event),
+            redrive: spell(&self.redrive),
             ..self.clone()
         }
     }
@@ -72,13 +75,14 @@ impl Ids {
             .replace("{fieldId}", &self.field)
             .replace("{keyId}", &self.key)
             .replace("{eventId}", &self.event)
+            .replace("{redriveId}", &self.redrive)
             .replace("{version}", &self.version)
     }
 
     /// `text`, with one word for all that names these.
     pub fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for id in [&self.tenant, &self.rule, &self.field, &self.key, &self.event, &self.tag] {
+        for id in [&self.tenant, &self.rule, &self.field, &self.key, &self.event, &self.redrive, &self.tag] {
             // As it was sent, and as it was read if it was sent in a URL.
             let read = [("%7B", "{"), ("%7D", "}"), ("%2F", "/"), ("%20", " ")];
             let read = read.iter().fold(id.clone(), |id, (sent, read)| id.replace(sent, read));
@@ -118,6 +122,7 @@ impl Target {
             field: String::new(),
             key: String::new(),
             event: String::new(),
+            redrive: String::new(),
             version: versions.to_string(),
             tag: String::new(),
             cursors: BTreeMap::new(),
@@ -141,6 +146,9 @@ impl Target {
         }
         body(&send(operator, Method::POST, &target.path("consumer/resume"), &[], &Value::Null).await, 200);
         target.have_no_pending_events(operator).await;
+        let redrive = operator.post_json(&target.path("dead-letters/redrive"), &json!({"eventIds": []})).await.unwrap();
+        target.ids.redrive = body(&redrive, 202)["redriveId"].as_str().unwrap().to_owned();
+        target.secrets.push(target.ids.redrive.clone());
         // The first of each is the one that is asked for; the second makes a second page.
         for (part, bodies) in [
             ("rules", [target.rule("one"), target.rule("two")]),

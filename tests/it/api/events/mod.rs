@@ -1,6 +1,7 @@
 //! `/api/v1/tenants/{tenantId}/events` and what belongs to it, over a socket.
 
 mod concurrency;
+mod redrives;
 mod stream;
 
 use std::time::{Duration, Instant};
@@ -65,6 +66,23 @@ impl Events {
         let definition = json!({"facts": {"age": "int", "tax": {"type": kind, "sensitive": true}}});
         let answer = self.app.client.put_json(&self.path("schema"), &json!({"definition": definition})).await.unwrap();
         body(&answer, 200);
+    }
+
+    /// So many events of this type that were given up, since a schema refused them; the schema takes them by now.
+    async fn dead(&self, kind: &str, count: usize) -> Vec<String> {
+        body(&self.post("consumer/pause", &Value::Null).await, 200);
+        let event = |n| json!({"facts": {"age": n, "tax": "secret-2"}, "type": kind});
+        let batch = json!({"events": (0..count).map(event).collect::<Vec<_>>()});
+        let answer = body(&self.post("events/batch", &batch).await, 202);
+        let ids = answer["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned());
+        self.set_tax("int").await;
+        body(&self.post("consumer/resume", &Value::Null).await, 200);
+        let ids: Vec<String> = ids.collect();
+        for id in &ids {
+            self.is_soon(id, "dead").await;
+        }
+        self.set_tax("string").await;
+        ids
     }
 
     async fn consumer_is_soon(&self, state: &str) {
@@ -288,16 +306,7 @@ async fn a_consumer_ends_when_it_is_idle_and_starts_with_the_next_event() {
 #[tokio::test]
 async fn dead_letters_are_listed_redriven_and_discarded() {
     let events = Events::start().await;
-    body(&events.post("consumer/pause", &Value::Null).await, 200);
-    let mut ids = Vec::new();
-    for number in 0..3 {
-        ids.push(events.send(&json!({"facts": {"age": number, "tax": "secret-2"}, "type": "t"})).await);
-    }
-    events.set_tax("int").await;
-    body(&events.post("consumer/resume", &Value::Null).await, 200);
-    for id in &ids {
-        events.is_soon(id, "dead").await;
-    }
+    let ids = events.dead("t", 3).await;
     let letters = events.get("dead-letters?reason=facts_invalid&type=t&status=open").await;
     assert_eq!(letters["items"].as_array().unwrap().len(), 3, "{letters}");
     let letter = events.get(&format!("dead-letters/{}", ids[0])).await;
@@ -310,7 +319,6 @@ async fn dead_letters_are_listed_redriven_and_discarded() {
     let dry = body(&events.post("dead-letters/redrive", &json!({"filter": {}, "dryRun": true})).await, 200);
     assert_eq!((&dry["matched"], &dry["byReason"]["facts_invalid"]), (&json!(3), &json!(3)));
     assert_eq!(dry["sample"].as_array().unwrap().len(), 3);
-    events.set_tax("string").await;
     let redriven = body(&events.post("dead-letters/redrive", &json!({"eventIds": [ids[0]]})).await, 202);
     assert_eq!(redriven["matched"], 1);
     events.is_soon(&ids[0], "decided").await;
