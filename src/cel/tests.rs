@@ -241,6 +241,7 @@ fn sources_beyond_the_limits_are_refused_before_anything_recurses() {
         (format!("facts.any{} == 1", "[0]".repeat(1_300)), "expression_too_deep"),
         (format!("facts.any{} == 1", ".size()".repeat(500)), "expression_too_deep"),
         (format!("{}true", "false?true:".repeat(360)), "expression_too_deep"),
+        (format!("{}true{}", "[1].all(x, ".repeat(7), ")".repeat(7)), "expression_too_deep"),
         (format!("1 in [{}1]", "1,".repeat(1_900)), "expression_too_large"),
         ("!!(!!!!!!(!!!!(((((!!(!!(!!!!!!((".repeat(2) + "1", "syntax_error"),
         ("(".repeat(60), "syntax_error"),

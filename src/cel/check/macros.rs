@@ -160,7 +160,7 @@ impl Checker<'_> {
         }
         if self.loops >= EXPRESSION_LOOPS_MAX {
             let message = format!("loops are nested more than {EXPRESSION_LOOPS_MAX} deep");
-            return self.misuse(range, message);
+            return self.refuse(range, "expression_too_deep", message);
         }
         let target = self.node(target);
         let types = self.element_types(&target, names.len() == 2);

@@ -114,8 +114,13 @@ impl Checker<'_> {
 
     /// A mistake in how a macro is written: one even where types are not checked.
     fn misuse(&mut self, range: Range, message: String) -> Checked {
-        self.mistakes.push(Mistake::new(range, message.clone()).code("invalid_macro"));
-        checked(CheckedKind::Fail("invalid_macro", message), Type::Dyn, range)
+        self.refuse(range, "invalid_macro", message)
+    }
+
+    /// Notes a mistake even where types are not checked.
+    fn refuse(&mut self, range: Range, code: &'static str, message: String) -> Checked {
+        self.mistakes.push(Mistake::new(range, message.clone()).code(code));
+        checked(CheckedKind::Fail(code, message), Type::Dyn, range)
     }
 
     fn expect(&mut self, found: &Checked, expected: &Type, what: &str) {
