@@ -20,7 +20,7 @@ use crate::{
         SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus, Tier, quote::quoted,
     },
     error::{Detail, Subject},
-    ruleset::{Cost, Query, Refusal, RuleSet, UnknownFacts, amend},
+    ruleset::{Cost, Query, Refusal, RuleSet, UnknownFacts, apply},
 };
 
 /// What was found in a file.
@@ -111,8 +111,8 @@ fn verify_rules(verdict: &mut Verdict, file: &RuleFile, definition: SchemaDefini
     let mut snapshot = snapshot(definition);
     let set = derived_fields(verdict, file, &mut snapshot);
     let drafts: Vec<RuleDraft> = file.rules.iter().map(|(_, rule)| rule.clone()).collect();
-    let set = match amend(&snapshot, Some(&set), &Change::ReplaceRules(drafts), &ChangeOptions::default()) {
-        Ok(amendment) => amendment.set.map_or(set, Arc::unwrap_or_clone),
+    let set = match apply(&snapshot, Some(&set), &Change::ReplaceRules(drafts), &ChangeOptions::default()) {
+        Ok(applied) => applied.set.map_or(set, Arc::unwrap_or_clone),
         Err(refusal) => {
             let in_file = refused(refusal).into_iter().map(|detail| at_rule(detail, &file.rules));
             // An error of a derived field is reported at the field, and only once.

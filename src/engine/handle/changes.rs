@@ -25,7 +25,7 @@ use crate::{
         tenant::publication::Version,
     },
     error::{Detail, Subject},
-    ruleset::{self, Amendment, Broken, Refusal, RuleSet, amend},
+    ruleset::{self, Applied, Broken, Refusal, RuleSet, apply},
     store,
 };
 
@@ -40,8 +40,8 @@ const HOLD_MAX: Duration = Duration::from_millis(500);
 /// A change that was made, and is served by this node.
 #[derive(Debug)]
 pub struct Changed {
-    /// What was made of what was stored; `amendment.after` carries the new revision.
-    pub amendment: Amendment,
+    /// What was made of what was stored; `applied.after` carries the new revision.
+    pub applied: Applied,
     /// The revision now.
     pub revision: Revision,
 }
@@ -112,23 +112,23 @@ impl Engine {
         let served = shared.registry.entry(tenant).and_then(|entry| entry.set().cloned());
         let snapshot = transaction.snapshot().clone();
         let author = options.author.clone();
-        let compile = move || amend(&snapshot, served.as_deref().map(|set| &**set), &change, &options);
-        let mut amendment = tokio::task::spawn_blocking(compile)
+        let compile = move || apply(&snapshot, served.as_deref().map(|set| &**set), &change, &options);
+        let mut applied = tokio::task::spawn_blocking(compile)
             .await
             .map_err(|_| Error::Internal("compiling the change panicked"))??;
         let hold = shared.registry.entry(tenant).map(|entry| entry.hold_hints());
-        let (stored, hold) = committed(transaction.commit(&amendment.operations, &author), hold).await?;
+        let (stored, hold) = committed(transaction.commit(&applied.operations, &author), hold).await?;
         let revision = stored.revision;
-        amendment.after.tenant = stored.clone();
-        if let Some(set) = amendment.set.take() {
+        applied.after.tenant = stored.clone();
+        if let Some(set) = applied.set.take() {
             self.hand_over(Arc::unwrap_or_clone(set).for_tenant(stored), began, hold).await;
         }
-        if amendment.after.tenant.pinned {
+        if applied.after.tenant.pinned {
             // From the answer on it is in memory here; elsewhere within seconds.
             let _ = self.load_tenant(scope).await;
         }
-        self.serve(tenant, Version { epoch: amendment.after.epoch, revision }).await;
-        Ok(Changed { amendment, revision })
+        self.serve(tenant, Version { epoch: applied.after.epoch, revision }).await;
+        Ok(Changed { applied, revision })
     }
 
     /// Hands what a change has compiled to the tenant's actor, if the tenant is in memory, and waits until it has looked
@@ -183,10 +183,10 @@ impl Engine {
         let accepting = ChangeOptions { accept_breaking: true, ..ChangeOptions::default() };
         let look = move || {
             let served = served.as_deref().map(|set| &**set);
-            let strict = amend(&snapshot, served, &change, &options);
+            let strict = apply(&snapshot, served, &change, &options);
             let breaks = [Refusal::BreaksFlatCallers, Refusal::BreaksNamedCallers];
             let [flat, named] = breaks.map(|refusal| strict.as_ref().is_err_and(|found| *found == refusal));
-            let result = if flat || named { amend(&snapshot, served, &change, &accepting) } else { strict };
+            let result = if flat || named { apply(&snapshot, served, &change, &accepting) } else { strict };
             (result.map(drop), flat, named)
         };
         let (result, breaks_flat_callers, breaks_named_callers) =

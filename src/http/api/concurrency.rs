@@ -84,5 +84,5 @@ pub async fn set(
     let patch = TenantPatch { workers: Some(Some(workers)), ..TenantPatch::default() };
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = state.engine.change(tenant, Change::Tenant(patch), options).await?;
-    response::ok(changed.revision, &ConcurrencyAnswer::from(&changed.amendment.after.tenant))
+    response::ok(changed.revision, &ConcurrencyAnswer::from(&changed.applied.after.tenant))
 }

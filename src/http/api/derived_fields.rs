@@ -119,9 +119,9 @@ impl From<DerivedField> for DerivedFieldItem {
 
 /// The derived field that a change was about.
 fn written(changed: Changed, id: DerivedFieldId) -> Result<Revised<DerivedFieldItem>, Error> {
-    let field = changed.amendment.after.derived_fields.into_iter().find(|field| field.id == id);
+    let field = changed.applied.after.derived_fields.into_iter().find(|field| field.id == id);
     let field = field.ok_or_else(derived_field_not_found)?;
-    Ok(Revised::written(field.into(), changed.revision, changed.amendment.deactivated))
+    Ok(Revised::written(field.into(), changed.revision, changed.applied.deactivated))
 }
 
 /// Makes a derived field.
@@ -140,7 +140,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Error> {
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = state.engine.change(tenant, Change::CreateDerivedField(body.draft()?), options).await?;
-    let ChangeOutcome::DerivedField(id) = changed.amendment.outcome else { return Err(derived_field_not_found()) };
+    let ChangeOutcome::DerivedField(id) = changed.applied.outcome else { return Err(derived_field_not_found()) };
     let field = written(changed, id)?;
     response::created(format!("/api/v1/tenants/{tenant}/derived-fields/{id}"), field.revision, &field)
 }

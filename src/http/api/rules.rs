@@ -137,8 +137,8 @@ fn options(author: Author, IfMatch(if_match): IfMatch) -> ChangeOptions {
 
 /// The rule that a change was about.
 fn written(changed: Changed, id: RuleId) -> Result<Revised<RuleItem>, Error> {
-    let rule = changed.amendment.after.rules.into_iter().find(|rule| rule.id == id).ok_or_else(rule_not_found)?;
-    Ok(Revised::written(rule.into(), changed.revision, changed.amendment.deactivated))
+    let rule = changed.applied.after.rules.into_iter().find(|rule| rule.id == id).ok_or_else(rule_not_found)?;
+    Ok(Revised::written(rule.into(), changed.revision, changed.applied.deactivated))
 }
 
 /// Makes a rule.
@@ -156,7 +156,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Error> {
     let draft = body.draft("").map_err(Error::invalid)?;
     let changed = state.engine.change(tenant, Change::CreateRule(draft), options(author, if_match)).await?;
-    let ChangeOutcome::Rule(id) = changed.amendment.outcome else { return Err(rule_not_found()) };
+    let ChangeOutcome::Rule(id) = changed.applied.outcome else { return Err(rule_not_found()) };
     let rule = written(changed, id)?;
     response::created(format!("/api/v1/tenants/{tenant}/rules/{id}"), rule.revision, &rule)
 }
@@ -196,7 +196,7 @@ pub async fn replace_all(
 ) -> Result<HttpResponse, Error> {
     let drafts = body.drafts().map_err(Error::invalid)?;
     let changed = state.engine.change(tenant, Change::ReplaceRules(drafts), options(author, if_match)).await?;
-    let items: Vec<_> = changed.amendment.after.rules.into_iter().map(RuleItem::from).collect();
+    let items: Vec<_> = changed.applied.after.rules.into_iter().map(RuleItem::from).collect();
     let revision = changed.revision;
     response::ok(revision, &RevisedList { items, next_cursor: None, revision })
 }

@@ -163,10 +163,10 @@ fn missing() -> Error {
 
 /// The schema in use after a change.
 fn written(changed: Changed) -> Result<Revised<SchemaChanged>, Error> {
-    let Changed { amendment, revision, .. } = changed;
-    let schema = amendment.after.schema.ok_or_else(missing)?.into();
-    let resource = SchemaChanged { schema, reactivated: amendment.reactivated, inactive: amendment.inactive };
-    Ok(Revised::written(resource, revision, amendment.deactivated))
+    let Changed { applied, revision, .. } = changed;
+    let schema = applied.after.schema.ok_or_else(missing)?.into();
+    let resource = SchemaChanged { schema, reactivated: applied.reactivated, inactive: applied.inactive };
+    Ok(Revised::written(resource, revision, applied.deactivated))
 }
 
 /// Makes a tenant's first schema.

@@ -212,7 +212,7 @@ pub async fn change(
     };
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = state.engine.change(id, Change::Tenant(patch), options).await?;
-    let tenant = Tenant { revision: changed.revision, ..changed.amendment.after.tenant };
+    let tenant = Tenant { revision: changed.revision, ..changed.applied.after.tenant };
     response::ok(changed.revision, &TenantItem::from(tenant))
 }
 

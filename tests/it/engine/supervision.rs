@@ -63,7 +63,7 @@ impl Bystander {
 async fn tenant_with_rule(node: &Node) -> (TenantId, Change) {
     let tenant = node.tenant("acme").await;
     let changed = node.create_rule(tenant, "positive", "facts.n > 0").await;
-    let ChangeOutcome::Rule(rule) = changed.amendment.outcome else { panic!("{:?}", changed.amendment.outcome) };
+    let ChangeOutcome::Rule(rule) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
     assert_eq!(node.decide(tenant, 1).await, [Some(true)]);
     let patch = RulePatch { expression: Some("facts.n > 1".to_owned()), ..RulePatch::default() };
     (tenant, Change::PatchRule(rule, patch))
@@ -104,7 +104,7 @@ async fn a_tenant_that_fails_over_and_over_is_quarantined_until_it_is_changed() 
     // A node that makes a change serves what it compiled; one that hears of it has to load it.
     let elsewhere = Node::start(database.url()).await;
     let changed = elsewhere.create_rule(tenant, TRAP, "facts.n > 1").await;
-    let ChangeOutcome::Rule(trap) = changed.amendment.outcome else { panic!("{:?}", changed.amendment.outcome) };
+    let ChangeOutcome::Rule(trap) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
     within(Duration::from_secs(5), "in quarantine", async || {
         assert_eq!(node.decide(tenant, 1).await, [Some(true)], "the last good set");
         node.metric("tenet_quarantines_total") == 1

@@ -15,7 +15,7 @@ use crate::support::{Node, TestDatabase, scope};
 async fn tenant_with_bound(node: &Node, bound: i64) -> (TenantId, String) {
     let tenant = node.tenant(&format!("from {bound} on")).await;
     let changed = node.create_rule(tenant, "bound", &format!("facts.n >= {bound}")).await;
-    let ChangeOutcome::Rule(rule) = changed.amendment.outcome else { panic!("{:?}", changed.amendment.outcome) };
+    let ChangeOutcome::Rule(rule) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
     (tenant, rule.to_string())
 }
 

@@ -17,7 +17,7 @@ async fn a_change_is_served_when_it_is_answered() {
     let node = Node::start(database.url()).await;
     let tenant = node.tenant("acme").await;
     let changed = node.create_rule(tenant, "least", "facts.n >= 0").await;
-    let ChangeOutcome::Rule(id) = changed.amendment.outcome else { panic!("{:?}", changed.amendment.outcome) };
+    let ChangeOutcome::Rule(id) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
     for bound in 1..50 {
         let patch = RulePatch { expression: Some(format!("facts.n >= {bound}")), ..RulePatch::default() };
         let changed = node.change(tenant, Change::PatchRule(id, patch)).await.unwrap();
@@ -34,7 +34,7 @@ async fn what_a_change_compiled_is_served_and_nothing_is_loaded_again() {
     let node = Node::start(database.url()).await;
     let tenant = node.tenant("acme").await;
     let changed = node.create_rule(tenant, "least", "facts.n >= 0").await;
-    let ChangeOutcome::Rule(id) = changed.amendment.outcome else { panic!("{:?}", changed.amendment.outcome) };
+    let ChangeOutcome::Rule(id) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
     node.decide(tenant, 0).await;
     let loads = || node.metric("tenet_cold_loads_total") + node.metric("tenet_reloads_total");
     let before = loads();
@@ -110,7 +110,7 @@ async fn a_change_that_changes_nothing_has_no_revision() {
     let node = Node::start(database.url()).await;
     let tenant = node.tenant("acme").await;
     let changed = node.create_rule(tenant, "some", "facts.n > 0").await;
-    let ChangeOutcome::Rule(id) = changed.amendment.outcome else { panic!("{:?}", changed.amendment.outcome) };
+    let ChangeOutcome::Rule(id) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
     let again = node.change(tenant, Change::PatchRule(id, RulePatch::default())).await.unwrap();
     assert_eq!(again.revision, changed.revision);
 }

@@ -33,15 +33,15 @@ fn derived_fields_are_created_once_they_compile() {
     ]);
     let snapshot = tenant().field("adult", "facts.age >= 18");
     let change = create("f", "derived.adult && facts.vip");
-    let amendment = amend(&snapshot, None, &change, &refusing()).unwrap();
-    let Operation::InsertDerivedField(row) = &amendment.operations[1] else { panic!("{amendment:?}") };
+    let applied = apply(&snapshot, None, &change, &refusing()).unwrap();
+    let Operation::InsertDerivedField(row) = &applied.operations[1] else { panic!("{applied:?}") };
     assert_eq!(
         (row.value_type.as_str(), &*row.dependencies),
         ("bool", &["derived.adult", "facts.vip"].map(String::from)[..])
     );
-    assert_eq!(amendment.outcome, ChangeOutcome::DerivedField(row.id));
-    assert_eq!(amendment.after.derived_fields[1], *row);
-    assert_eq!(written(&amendment.operations[0]), "~field adult", "its dependencies were not known yet");
+    assert_eq!(applied.outcome, ChangeOutcome::DerivedField(row.id));
+    assert_eq!(applied.after.derived_fields[1], *row);
+    assert_eq!(written(&applied.operations[0]), "~field adult", "its dependencies were not known yet");
 }
 
 #[test]
@@ -76,19 +76,19 @@ fn a_derived_field_in_use_is_not_changed_under_its_users() {
         (tenant().field("f", "facts.no").inactive_field(), patch(FIELD_ON), &refusing(), "invalid expression"),
         (tenant().field("f", "true").inactive_field().rule("r", "derived.f"), patch(FIELD_ON), &refusing(), "~field f"),
     ]);
-    let amendment = amend(&chain(), None, &patch(FIELD_OFF), &deactivating()).unwrap();
-    assert_eq!(amendment.deactivated.iter().map(name).collect::<Vec<_>>(), ["g", "r"]);
-    assert!(amendment.set.unwrap().broken().is_empty());
+    let applied = apply(&chain(), None, &patch(FIELD_OFF), &deactivating()).unwrap();
+    assert_eq!(applied.deactivated.iter().map(name).collect::<Vec<_>>(), ["g", "r"]);
+    assert!(applied.set.unwrap().broken().is_empty());
 }
 
 #[test]
 fn the_types_of_derived_fields_follow_what_they_read() {
     let snapshot = tenant().field("f", "facts.vip").field("g", "derived.f");
     let change = Change::PatchDerivedField(field_id(0), field_expression("facts.age"));
-    let after = amend(&snapshot, None, &change, &refusing()).unwrap().after;
+    let after = apply(&snapshot, None, &change, &refusing()).unwrap().after;
     let seen: Vec<_> = after.derived_fields.iter().map(|f| (&*f.value_type, f.dependencies.join(" "))).collect();
     assert_eq!(seen, [("int", "facts.age".to_owned()), ("int", "derived.f".to_owned())]);
     let off = DerivedFieldPatch { expression: Some("facts.country".to_owned()), ..FIELD_OFF };
-    let after = amend(&snapshot, None, &Change::PatchDerivedField(field_id(1), off), &refusing()).unwrap().after;
+    let after = apply(&snapshot, None, &Change::PatchDerivedField(field_id(1), off), &refusing()).unwrap().after;
     assert_eq!((&*after.derived_fields[1].value_type, after.derived_fields[1].active), ("string", false));
 }

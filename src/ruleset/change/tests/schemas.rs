@@ -18,12 +18,12 @@ fn schemas_are_numbered_and_logged() {
     ]);
     let mut newer = tenant();
     newer.schema_version_max = Some(SchemaVersion(5));
-    let amendment = amend(&newer, None, &Change::PutSchema(more), &refusing()).unwrap();
-    assert_eq!(written(&amendment.operations[0]), "+schema 6");
-    let Some(Operation::Log(entry)) = amendment.operations.last() else { panic!("{amendment:?}") };
+    let applied = apply(&newer, None, &Change::PutSchema(more), &refusing()).unwrap();
+    assert_eq!(written(&applied.operations[0]), "+schema 6");
+    let Some(Operation::Log(entry)) = applied.operations.last() else { panic!("{applied:?}") };
     assert_eq!((entry.from_version, entry.to_version), (Some(SchemaVersion(1)), SchemaVersion(6)));
-    assert_eq!((entry.actor.as_str(), amendment.outcome), ("operator", ChangeOutcome::Schema));
-    assert_eq!(amendment.set.unwrap().schema_version(), Some(SchemaVersion(6)));
+    assert_eq!((entry.actor.as_str(), applied.outcome), ("operator", ChangeOutcome::Schema));
+    assert_eq!(applied.set.unwrap().schema_version(), Some(SchemaVersion(6)));
 }
 
 #[test]
@@ -41,8 +41,8 @@ fn a_schema_that_breaks_rules_is_refused_or_deactivates_them() {
             "+schema 2, ~field f, ~field g, ~rule r off, ~rule s off, log update 2/5"
         }),
     ]);
-    let amendment = amend(&snapshot(), None, &without_vip, &deactivating()).unwrap();
-    let Some(Operation::Log(entry)) = amendment.operations.last() else { panic!("{amendment:?}") };
+    let applied = apply(&snapshot(), None, &without_vip, &deactivating()).unwrap();
+    let Some(Operation::Log(entry)) = applied.operations.last() else { panic!("{applied:?}") };
     assert_eq!(entry.details["deactivated"][0]["fieldName"], "f");
     assert_eq!(entry.details["deactivated"][2]["ruleName"], "r");
     assert!(entry.details["deactivated"][2]["errors"][0]["message"].is_string());
@@ -81,7 +81,7 @@ fn an_older_schema_is_activated_like_a_new_one() {
         }),
         (snapshot.clone(), Change::ActivateSchema(active), &refusing(), ""),
     ]);
-    let after = amend(&snapshot, None, &Change::ActivateSchema(older), &deactivating()).unwrap().after;
+    let after = apply(&snapshot, None, &Change::ActivateSchema(older), &deactivating()).unwrap().after;
     assert_eq!(after.schema.unwrap().version, SchemaVersion(1));
     assert_eq!(after.schema_version_max, Some(SchemaVersion(4)));
 }
@@ -111,7 +111,7 @@ fn a_word_that_rules_name_is_not_removed_from_an_enumeration() {
         // What was stored before it was looked at is not the change's doing.
         (snapshot().rule("typo", "facts.plan == 'odl'"), known(rule("x", "true")), &refusing(), "+rule x"),
     ]);
-    let Err(Refusal::Breaks(broken)) = amend(&snapshot(), None, &without, &refusing()) else { panic!() };
+    let Err(Refusal::Breaks(broken)) = apply(&snapshot(), None, &without, &refusing()) else { panic!() };
     assert_eq!(broken[0].details[0].code, "not_in_enum");
     assert_eq!(broken[0].details[0].hint.as_deref(), Some("it is one of `free`, `pro`"));
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Amendment, ChangelogEntry, Draft, Operation, Refusal, difference,
+    Applied, ChangelogEntry, Draft, Operation, Refusal, difference,
     draft::{Target, Written},
     quotas,
     schemas::{active, inactive},
@@ -22,17 +22,17 @@ use crate::{
     ruleset::{Broken, CheckReport, CompileReport, RuleSet},
 };
 
-/// Makes a draft an amendment, or says why it cannot be one.
+/// Makes of a draft what is to be written, or says why it cannot be made.
 pub(super) fn settle(
     mut draft: Draft,
     snapshot: &Snapshot,
     current: Option<&RuleSet>,
     options: &ChangeOptions,
-) -> Result<Amendment, Refusal> {
+) -> Result<Applied, Refusal> {
     if draft.details.is_empty() && difference::operations(snapshot, &mut draft.after).is_empty() {
         let after = snapshot.clone();
         let outcome = draft.outcome;
-        return Ok(Amendment {
+        return Ok(Applied {
             operations: Vec::new(),
             inactive: inactive(&after, &options.deactivated),
             after,
@@ -64,7 +64,7 @@ pub(super) fn settle(
     let failed: HashSet<Uuid> = deactivated.iter().map(|broken| broken.subject.id()).collect();
     let mut inactive = inactive(&draft.after, &options.deactivated);
     inactive.retain(|subject| !failed.contains(&subject.id()));
-    Ok(Amendment {
+    Ok(Applied {
         operations,
         reactivated: active(&draft.after, &options.deactivated),
         inactive,

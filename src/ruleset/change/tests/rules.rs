@@ -77,7 +77,7 @@ fn rules_are_replaced_and_deleted() {
         (tenant(), Change::DeleteRule(rule_id(0)), &refusing(), "no rule"),
         (two(), Change::DeleteRule(rule_id(1)), &refusing(), "-rule 1"),
     ]);
-    let after = amend(&two(), None, &replace("t", "true"), &refusing()).unwrap().after;
+    let after = apply(&two(), None, &replace("t", "true"), &refusing()).unwrap().after;
     assert_eq!((after.rules[0].created_at, after.rules[0].updated_at), (beginning(), after.taken_at));
     assert_eq!(after.rules[1], two().rules[1]);
 }
@@ -106,7 +106,7 @@ fn the_list_of_rules_is_replaced_as_a_whole() {
         }),
     ]);
     let change = replace(&[("z", "true"), ("b", "facts.vip"), ("y", "true")]);
-    let after = amend(&stored(), None, &change, &refusing()).unwrap().after;
+    let after = apply(&stored(), None, &change, &refusing()).unwrap().after;
     let names: Vec<_> = after.rules.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(names, ["b", "z", "y"]);
     assert_eq!((after.rules[0].id, after.rules[0].created_at), (rule_id(1), stored().rules[1].created_at));

@@ -21,7 +21,7 @@ fn many() -> Snapshot {
 
 /// The codes of what is wrong, if it is that.
 fn codes(snapshot: &Snapshot, change: &Change) -> Vec<&'static str> {
-    let details = match amend(snapshot, None, change, &refusing()) {
+    let details = match apply(snapshot, None, change, &refusing()) {
         Err(Refusal::Invalid(details)) => details,
         Err(Refusal::Breaks(broken)) => broken.into_iter().flat_map(|broken| broken.details).collect(),
         other => panic!("{other:?}"),

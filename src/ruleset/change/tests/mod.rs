@@ -38,12 +38,12 @@ fn deactivating() -> ChangeOptions {
 
 /// What a change comes to, in a line: its rows, or why it is refused.
 fn outcome(snapshot: &Snapshot, change: &Change, options: &ChangeOptions) -> String {
-    let result = amend(snapshot, None, change, options);
-    if let Ok(amendment) = &result {
-        assert_eq!(amendment.operations.is_empty(), amendment.set.is_none());
+    let result = apply(snapshot, None, change, options);
+    if let Ok(applied) = &result {
+        assert_eq!(applied.operations.is_empty(), applied.set.is_none());
     }
     match result {
-        Ok(amendment) => amendment.operations.iter().map(written).collect::<Vec<_>>().join(", "),
+        Ok(applied) => applied.operations.iter().map(written).collect::<Vec<_>>().join(", "),
         Err(Refusal::SchemaMissing) => "schema missing".to_owned(),
         Err(Refusal::SchemaExists) => "schema exists".to_owned(),
         Err(Refusal::NotFound(kind)) => format!("no {kind}"),
@@ -114,10 +114,10 @@ fn the_tenant_is_changed_in_what_is_named() {
         (tenant(), Change::Tenant(TenantPatch::default()), &refusing(), ""),
         (tenant().rule("broken", "facts.nope"), Change::Tenant(off.clone()), &refusing(), "~tenant"),
     ]);
-    let amendment = amend(&tenant(), None, &Change::Tenant(off), &refusing()).unwrap();
-    assert_eq!(amendment.after.tenant.status, TenantStatus::Suspended);
-    assert_eq!(amendment.after.tenant.updated_at, amendment.after.taken_at);
-    assert_eq!(amendment.set.unwrap().tenant(), &amendment.after.tenant);
+    let applied = apply(&tenant(), None, &Change::Tenant(off), &refusing()).unwrap();
+    assert_eq!(applied.after.tenant.status, TenantStatus::Suspended);
+    assert_eq!(applied.after.tenant.updated_at, applied.after.taken_at);
+    assert_eq!(applied.set.unwrap().tenant(), &applied.after.tenant);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn what_is_compiled_already_is_not_compiled_again() {
     let snapshot = chain();
     let current = RuleSet::compile(&snapshot, None);
     let change = Change::CreateRule(rule("t", "facts.age >= 18"));
-    let set = amend(&snapshot, Some(&current), &change, &refusing()).unwrap().set.unwrap();
+    let set = apply(&snapshot, Some(&current), &change, &refusing()).unwrap().set.unwrap();
     assert_eq!((set.report().compiled, set.report().reused), (1, 4));
     let stored = crate::domain::Tenant { revision: crate::domain::Revision(8), ..set.tenant().clone() };
     assert_eq!(std::sync::Arc::unwrap_or_clone(set).for_tenant(stored).revision(), crate::domain::Revision(8));

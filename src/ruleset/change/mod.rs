@@ -32,7 +32,7 @@ use crate::{
 
 /// A change that can be made.
 #[derive(Debug)]
-pub struct Amendment {
+pub struct Applied {
     /// The rows to write, in this order; none if the change changes nothing.
     pub operations: Vec<Operation>,
     /// Everything of the tenant afterwards, except the revision, which the database counts.
@@ -140,12 +140,12 @@ pub enum Refusal {
 
 /// Says what `change` makes of `snapshot`. `current` is the set compiled from the snapshot, or an older one of the same
 /// tenant: what it has compiled is not compiled again.
-pub fn amend(
+pub fn apply(
     snapshot: &Snapshot,
     current: Option<&RuleSet>,
     change: &Change,
     options: &ChangeOptions,
-) -> Result<Amendment, Refusal> {
+) -> Result<Applied, Refusal> {
     let mut draft = Draft::of(snapshot);
     match change {
         Change::Tenant(patch) => draft.patch_tenant(patch),

@@ -53,9 +53,9 @@ fn a_tier_has_its_quotas_and_a_tenant_may_have_others() {
         let quotas = QuotaPatch::from([(Quota::Rules, limit)]);
         Change::Tenant(TenantPatch { quotas, ..TenantPatch::default() })
     };
-    let granted = amend(&snapshot, None, &patch(Some(1_001)), &refusing()).unwrap();
+    let granted = apply(&snapshot, None, &patch(Some(1_001)), &refusing()).unwrap();
     assert!(outcome(&granted.after, &all, &refusing()).starts_with("+rule rule 0, "));
-    let taken = amend(&granted.after, None, &patch(None), &refusing()).unwrap();
+    let taken = apply(&granted.after, None, &patch(None), &refusing()).unwrap();
     assert_eq!(taken.after.tenant.quota(Quota::Rules), 1_000);
     assert_eq!(outcome(&granted.after, &patch(Some(1_001)), &refusing()), "", "nothing changes");
     snapshot.tenant.tier = Tier::Pro;
