@@ -1,7 +1,9 @@
 //! The name that was probably meant.
 
+use std::{iter, mem};
+
 /// The candidate closest to `name`, case ignored, if one is close enough to have been meant: a third of the characters
-/// of `name` may differ, one at least and three at most.
+/// of `name` may differ, one at least and three at most. Two neighbours that are swapped count as one.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
     let most = (name.len() / 3).clamp(1, 3);
@@ -12,8 +14,9 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Characters to insert, leave out or replace to make `to` of `from` (Levenshtein's distance), if they are `most` at
-/// most. Gives up as soon as they are more: names come from callers, and there may be many.
+/// Changes that make `to` of `from`, if they are `most` at most: to insert, leave out or replace a character, or to swap two
+/// neighbours (the optimal string alignment distance). Gives up as soon as they are more: names come from callers, and
+/// there may be many.
 fn distance(from: &[char], to: &str, most: usize) -> Option<usize> {
     if to.len() + most < from.len() {
         return None;
@@ -22,22 +25,31 @@ fn distance(from: &[char], to: &str, most: usize) -> Option<usize> {
     if from.len().abs_diff(to.len()) > most {
         return None;
     }
-    let mut row: Vec<usize> = (0..=to.len()).collect();
+    // Rows of the table, for one and for two characters of `from` less.
+    let (mut above, mut row) = (Vec::new(), (0..=to.len()).collect::<Vec<usize>>());
+    let mut earlier = None;
     for (line, left) in from.iter().enumerate() {
-        let mut diagonal = line;
+        let mut next = Vec::with_capacity(row.len());
         let mut before = line + 1;
-        for (right, place) in to.iter().zip(row.iter_mut().skip(1)) {
+        next.push(before);
+        let mut earlier_right = None;
+        // The columns of two rows above, with the one that a swap begins from.
+        let swaps = iter::once(&usize::MAX).chain(&above).chain(iter::repeat(&usize::MAX));
+        for ((right, over), begun) in to.iter().zip(row.windows(2)).zip(swaps) {
+            let [diagonal, over] = over else { continue };
+            let is_swapped = earlier == Some(right) && earlier_right == Some(left);
             let replaced = diagonal + usize::from(left != right);
-            diagonal = *place;
-            before = replaced.min(diagonal + 1).min(before + 1);
-            *place = before;
+            let swapped = if is_swapped { begun.saturating_add(1) } else { usize::MAX };
+            before = replaced.min(over + 1).min(before + 1).min(swapped);
+            next.push(before);
+            earlier_right = Some(right);
         }
-        if let Some(first) = row.first_mut() {
-            *first = line + 1;
-        }
-        if row.iter().all(|distance| *distance > most) {
+        // A swap across this row costs no less than what is in it: replacing its first character has the same cost.
+        if next.iter().all(|distance| *distance > most) {
             return None;
         }
+        earlier = Some(left);
+        above = mem::replace(&mut row, next);
     }
     row.last().copied().filter(|distance| *distance <= most)
 }
@@ -57,6 +69,11 @@ mod tests {
             assert_eq!(distance(from, to, count), Some(count), "{from} {to}");
         }
         assert_eq!(distance("kitten", "sitting", 2), None);
+        for (from, to, count) in [("ab", "ba", 1), ("name", "nmae", 1), ("abcd", "badc", 2), ("ca", "abc", 3)] {
+            assert_eq!(distance(from, to, count), Some(count), "{from} {to}");
+            assert_eq!(distance(to, from, count), Some(count), "{to} {from}");
+            assert_eq!(distance(from, to, count - 1), None, "{from} {to}");
+        }
         assert_eq!(distance("abcd", "", 3), None);
     }
 
@@ -74,6 +91,8 @@ mod tests {
         assert_eq!(nearest("contry", names), Some("country"));
         assert_eq!(nearest("isPremium", names), Some("is_premium"));
         assert_eq!(nearest("agee", names), Some("age"));
+        assert_eq!(nearest("aeg", names), Some("age"));
+        assert_eq!(nearest("name", ["mane", "nmae"]), Some("nmae"));
         assert_eq!(nearest("zebra", names), None);
     }
 }
