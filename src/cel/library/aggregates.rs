@@ -4,9 +4,8 @@ use std::cmp::Ordering;
 
 use chrono::TimeDelta;
 
-use super::{
-    Body, Declaration, Outcome, Run, Value, collections, invalid, literals, no_overload, operators::int_overflow,
-};
+use super::{Body, Declaration, Outcome, Run, Value, collections, invalid, no_overload, operators::int_overflow};
+use crate::domain::within_range;
 
 macro_rules! ordered_lists {
     ($name:literal, $result:literal) => {
@@ -95,7 +94,7 @@ fn sum(run: &Run<'_>, arguments: &[Value], nothing: Value) -> Outcome {
             (Value::Uint(sum), Value::Uint(item)) => sum.checked_add(*item).map(Value::Uint),
             (Value::Double(sum), Value::Double(item)) => Some(Value::Double(sum + item)),
             (Value::Duration(sum), Value::Duration(item)) => {
-                sum.checked_add(item).and_then(literals::check_duration).map(Value::Duration)
+                sum.checked_add(item).and_then(within_range).map(Value::Duration)
             }
             _ => return Err(no_overload("sum", arguments)),
         };

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::{Declaration, Fault, Outcome, Run, Value, invalid, literals, no_overload, overflow};
-use crate::domain::within_years;
+use super::{Declaration, Fault, Outcome, Run, Value, invalid, no_overload, overflow};
+use crate::domain::{within_range, within_years};
 
 pub(super) const FUNCTIONS: &[Declaration] = &[
     (
@@ -125,7 +125,7 @@ fn add(run: &Run<'_>, arguments: &[Value]) -> Outcome {
             time.checked_add_signed(*length).and_then(within_years).map(Value::Timestamp)
         }
         (Value::Duration(left), Value::Duration(right)) => {
-            left.checked_add(right).and_then(literals::check_duration).map(Value::Duration)
+            left.checked_add(right).and_then(within_range).map(Value::Duration)
         }
         _ => return Err(no_overload("_+_", arguments)),
     };
@@ -146,7 +146,7 @@ fn subtract(_: &Run<'_>, arguments: &[Value]) -> Outcome {
             time.checked_sub_signed(*length).and_then(within_years).map(Value::Timestamp)
         }
         [Value::Duration(left), Value::Duration(right)] => {
-            left.checked_sub(right).and_then(literals::check_duration).map(Value::Duration)
+            left.checked_sub(right).and_then(within_range).map(Value::Duration)
         }
         _ => return Err(no_overload("_-_", arguments)),
     };

@@ -3,7 +3,6 @@
 //! Every declared field that is present is checked, whether a rule reads it or not, so that a new rule never makes a
 //! caller's valid facts invalid.
 
-mod duration;
 mod dynamic;
 mod keys;
 mod layout;

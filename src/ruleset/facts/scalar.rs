@@ -12,10 +12,10 @@ use base64::{
 };
 use serde_json::Value as Json;
 
-use super::{duration::parse_duration, notes::Notes, place::FactPath};
+use super::{notes::Notes, place::FactPath};
 use crate::{
     cel::Value,
-    domain::{self, Field, FieldType, quote::shown_value},
+    domain::{self, Field, FieldType, NotADuration, quote::shown_value},
 };
 
 /// Base64 with or without its padding.
@@ -147,16 +147,14 @@ pub(super) fn read_text(field: &Field, place: &FactPath, notes: &mut Notes, text
         FieldType::Bytes => read_bytes(field, place, notes, text),
         FieldType::Timestamp => read_timestamp(place, notes, text),
         FieldType::Duration => {
-            let duration = parse_duration(text);
-            if duration.is_none() {
-                notes.wrong_as(
-                    place,
-                    "invalid_duration",
-                    "is no duration within ±292 years",
-                    "`1h30m`, `2.5s`, `-15ms`; `h` is the largest unit",
-                );
+            let duration = domain::read_duration(text);
+            if let Err(reason) = duration {
+                // What was written in the place of a unit is part of the value.
+                let reason = if let NotADuration::Unit(_) = reason { NotADuration::Form } else { reason };
+                let hint = "`1h30m`, `2.5s`, `-15ms`; `h` is the largest unit";
+                notes.wrong_as(place, "invalid_duration", reason, hint);
             }
-            duration.map(Value::Duration)
+            duration.ok().map(Value::Duration)
         }
         _ => {
             mismatch(field, place, notes, "a string");

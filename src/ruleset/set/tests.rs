@@ -4,6 +4,7 @@ mod alike;
 mod answer;
 mod budget;
 mod doubts;
+mod durations;
 mod now;
 mod selection;
 mod shapes;

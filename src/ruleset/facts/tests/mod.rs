@@ -119,6 +119,7 @@ fn what_does_not_fit_its_type_has_a_code() {
         (json!("timestamp"), "\"2026-01-31T12:34:60Z\"", "invalid_timestamp"),
         (json!("timestamp"), "1700000000", "type_mismatch"),
         (json!("duration"), "\"1 day\"", "invalid_duration"),
+        (json!("duration"), "\"87660000h1ns\"", "invalid_duration"),
         (json!("duration"), "60", "type_mismatch"),
         (json!("list<int>"), "{}", "type_mismatch"),
         (json!("map<string, int>"), "[]", "type_mismatch"),
