@@ -229,6 +229,29 @@ fn an_expression_is_evaluated_on_facts() {
 }
 
 #[test]
+fn check_and_eval_refuse_the_same_expressions() {
+    let schema =
+        r#"{"facts": {"plan": {"type": "string", "enum": ["free", "full"]}, "age": {"type": "int", "maximum": 9}}}"#;
+    for expression in ["facts.plan == 'fulll'", "facts.age == 1 / 0", "lists.range(200000).all(x, x + 1 > 0)"] {
+        let file = format!("schema: {schema}\nrules: [{{name: a, expression: \"{expression}\"}}]\n");
+        let (_, checked, _) = tenet(&["check", "-", "--format", "json"], file.as_bytes());
+        let (code, evaluated, _) = tenet(&["eval", "--schema", schema, expression, "--format", "json"], b"");
+        let [checked, evaluated]: [Value; 2] = [checked, evaluated].map(|text| serde_json::from_str(&text).unwrap());
+        let (refused, mistake) = (&checked["files"][0]["errors"][0], &evaluated["errors"][0]);
+        assert!(refused["code"].is_string() && code == 1, "{checked}");
+        assert_eq!((&refused["code"], &refused["message"]), (&mistake["code"], &mistake["message"]), "{expression}");
+    }
+}
+
+#[test]
+fn a_field_of_its_objects_name_is_a_warning() {
+    let text = "schema:\n  facts:\n    age: int\n    facts: int\n";
+    let (code, stdout) = checked(text);
+    assert!(stdout.contains("standard input:4:5: warning: `facts` has a field `facts`"), "{stdout}");
+    assert_eq!(code, 0, "{stdout}");
+}
+
+#[test]
 fn an_expression_without_a_value_is_shown_with_a_mark() {
     let (code, stdout, _) = tenet(&["eval", "--schema", SCHEMA, "1 + facts.agee"], b"");
     assert_eq!(code, 1);

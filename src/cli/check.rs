@@ -21,13 +21,14 @@ use crate::{
 };
 
 /// Errors about a key itself, not about its value.
-const ABOUT_KEYS: [&str; 6] = [
+const ABOUT_KEYS: [&str; 7] = [
     "key_unknown",
     "identifier_invalid",
     "identifier_too_long",
     "identifier_reserved",
     "name_reserved",
     "unknown_fact",
+    "object_name_as_field",
 ];
 
 /// Flags of `tenet check`.

@@ -74,7 +74,12 @@ pub(super) fn verify(document: &Value) -> Verdict {
     verdict.counts.tests_not_run = file.tests.len();
     let Some(schema) = &file.schema else { return verdict };
     match SchemaDefinition::parse(schema) {
-        Ok(definition) => verify_rules(&mut verdict, &file, definition),
+        Ok(definition) => {
+            let of_schema = definition.warnings().into_iter().map(|detail| moved(detail, "definition", "schema"));
+            let of_schema: Vec<Detail> = of_schema.collect();
+            verify_rules(&mut verdict, &file, definition);
+            verdict.warnings.splice(0..0, of_schema);
+        }
         Err(details) => verdict.details.extend(details.into_iter().map(|detail| moved(detail, "definition", "schema"))),
     }
     verdict
@@ -176,7 +181,7 @@ fn warnings(file: &RuleFile, set: &RuleSet) -> Vec<Detail> {
         let (_, _, path) = paths.find(subject)?;
         Some(warnings.into_iter().map(move |warning| warning.at(path.clone())))
     };
-    let mut warnings: Vec<Detail> = set.warnings().filter_map(placed).flatten().collect();
+    let mut warnings: Vec<Detail> = set.warnings(|_| true).filter_map(placed).flatten().collect();
     // Told once for a file: most patterns that it is true of are meant for ASCII.
     let first = warnings.iter().position(|warning| warning.code == "pattern_ascii");
     let mut index = 0;

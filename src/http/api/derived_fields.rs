@@ -19,7 +19,7 @@ use crate::{
         response::{self, List, Revised, RevisedList},
     },
     json::present,
-    ruleset::ChangeOutcome,
+    ruleset::{Applied, ChangeOutcome},
     store::PageRequest,
 };
 
@@ -121,7 +121,8 @@ impl From<DerivedField> for DerivedFieldItem {
 fn written(changed: Changed, id: DerivedFieldId) -> Result<Revised<DerivedFieldItem>, Error> {
     let field = changed.applied.after.derived_fields.into_iter().find(|field| field.id == id);
     let field = field.ok_or_else(derived_field_not_found)?;
-    Ok(Revised::written(field.into(), changed.revision, changed.applied.deactivated))
+    let Applied { deactivated, warnings, .. } = changed.applied;
+    Ok(Revised::written(field.into(), changed.revision, deactivated, warnings))
 }
 
 /// Makes a derived field.

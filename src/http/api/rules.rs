@@ -20,7 +20,7 @@ use crate::{
         query::{Given, PageQuery, Parameters, Query},
         response::{self, List, Revised, RevisedList},
     },
-    ruleset::{ChangeOutcome, Cost},
+    ruleset::{Applied, ChangeOutcome, Cost},
     store::{PageRequest, RuleFilter},
 };
 
@@ -74,7 +74,19 @@ impl From<Rule> for RuleItem {
     }
 }
 
-/// What the checker says of an expression.
+/// All rules of a tenant, after they were replaced.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplacedRules {
+    /// The rules.
+    #[serde(flatten)]
+    rules: RevisedList<RuleItem>,
+    /// What is worth knowing of those that were changed, if anything is; paths are those of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, value_type = Vec<ErrorDetail>)]
+    warnings: Vec<Detail>,
+}
+
+/// The result of checking an expression.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExpressionCheck {
@@ -137,8 +149,9 @@ fn options(author: Author, IfMatch(if_match): IfMatch) -> ChangeOptions {
 
 /// The rule that a change was about.
 fn written(changed: Changed, id: RuleId) -> Result<Revised<RuleItem>, Error> {
-    let rule = changed.applied.after.rules.into_iter().find(|rule| rule.id == id).ok_or_else(rule_not_found)?;
-    Ok(Revised::written(rule.into(), changed.revision, changed.applied.deactivated))
+    let Applied { after, deactivated, warnings, .. } = changed.applied;
+    let rule = after.rules.into_iter().find(|rule| rule.id == id).ok_or_else(rule_not_found)?;
+    Ok(Revised::written(rule.into(), changed.revision, deactivated, warnings))
 }
 
 /// Makes a rule.
@@ -184,7 +197,7 @@ pub async fn list(
 /// the list. The answer lists the rules in the resulting order.
 #[utoipa::path(
     put, path = "/api/v1/tenants/{tenantId}/rules", tag = "rules", operation_id = "replaceRules",
-    request_body = RuleListBody, responses((status = 200, description = "All rules.", body = RevisedList<RuleItem>))
+    request_body = RuleListBody, responses((status = 200, description = "All rules.", body = ReplacedRules))
 )]
 pub async fn replace_all(
     By(author): By,
@@ -196,9 +209,10 @@ pub async fn replace_all(
 ) -> Result<HttpResponse, Error> {
     let drafts = body.drafts().map_err(Error::invalid)?;
     let changed = state.engine.change(tenant, Change::ReplaceRules(drafts), options(author, if_match)).await?;
-    let items: Vec<_> = changed.applied.after.rules.into_iter().map(RuleItem::from).collect();
+    let Applied { after, warnings, .. } = changed.applied;
+    let items: Vec<_> = after.rules.into_iter().map(RuleItem::from).collect();
     let revision = changed.revision;
-    response::ok(revision, &RevisedList { items, next_cursor: None, revision })
+    response::ok(revision, &ReplacedRules { rules: RevisedList { items, next_cursor: None, revision }, warnings })
 }
 
 /// Shows a rule.

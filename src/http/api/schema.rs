@@ -166,7 +166,7 @@ fn written(changed: Changed) -> Result<Revised<SchemaChanged>, Error> {
     let Changed { applied, revision, .. } = changed;
     let schema = applied.after.schema.ok_or_else(missing)?.into();
     let resource = SchemaChanged { schema, reactivated: applied.reactivated, inactive: applied.inactive };
-    Ok(Revised::written(resource, revision, applied.deactivated))
+    Ok(Revised::written(resource, revision, applied.deactivated, applied.warnings))
 }
 
 /// Makes a tenant's first schema.

@@ -28,6 +28,10 @@ pub struct Revised<T> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub deactivated: Vec<BrokenItem>,
+    /// What is worth knowing of what was written, if anything is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, value_type = Vec<ErrorDetail>)]
+    pub warnings: Vec<Detail>,
 }
 
 /// A page of a list.
@@ -70,12 +74,12 @@ pub struct BrokenItem {
 impl<T> Revised<T> {
     /// A resource as read.
     pub fn read(resource: T, revision: Revision) -> Self {
-        Self { resource, revision, deactivated: Vec::new() }
+        Self { resource, revision, deactivated: Vec::new(), warnings: Vec::new() }
     }
 
     /// A resource as written, with what was deactivated.
-    pub fn written(resource: T, revision: Revision, deactivated: Vec<Broken>) -> Self {
-        Self { resource, revision, deactivated: broken_items(deactivated) }
+    pub fn written(resource: T, revision: Revision, deactivated: Vec<Broken>, warnings: Vec<Detail>) -> Self {
+        Self { resource, revision, deactivated: broken_items(deactivated), warnings }
     }
 }
 

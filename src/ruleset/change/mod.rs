@@ -45,6 +45,8 @@ pub struct Applied {
     pub reactivated: Vec<Subject>,
     /// What earlier changes of the schema deactivated, and still is.
     pub inactive: Vec<Subject>,
+    /// What is worth knowing of the expressions that it writes, and of the schema, each with its place in the input.
+    pub warnings: Vec<Detail>,
     /// `after`, compiled; `None` if the change changes nothing. Its revision is still the one before: once it is
     /// committed, [`RuleSet::for_tenant`] makes it the set to serve.
     pub set: Option<Arc<RuleSet>>,

@@ -39,6 +39,7 @@ pub(super) fn settle(
             outcome,
             deactivated: Vec::new(),
             reactivated: Vec::new(),
+            warnings: Vec::new(),
             set: None,
         });
     }
@@ -57,6 +58,7 @@ pub(super) fn settle(
     if draft.schema_action.is_some() || snapshot.derived_fields != draft.after.derived_fields {
         infer_types(&mut draft.after, &set, &checks);
     }
+    let warnings = warnings(&draft, &set, &checks);
     let mut operations = difference::operations(snapshot, &mut draft.after);
     operations.extend(log(&draft, snapshot, options, report, &deactivated));
     // The tenant's time of change came after compiling.
@@ -71,6 +73,7 @@ pub(super) fn settle(
         after: draft.after,
         outcome: draft.outcome,
         deactivated,
+        warnings,
         set: Some(set),
     })
 }
@@ -122,6 +125,24 @@ fn written_errors(written: &[Written], set: &RuleSet, checks: &HashMap<Uuid, Che
         details_of(written.target.id()).iter().cloned().map(move |detail| detail.at(path.clone()))
     };
     written.iter().flat_map(at_place).collect()
+}
+
+/// What is worth knowing of the expressions that a change writes, each at its place in the input, and of a new schema.
+fn warnings(draft: &Draft, set: &RuleSet, checks: &HashMap<Uuid, CheckReport>) -> Vec<Detail> {
+    let written: HashSet<Uuid> = draft.written.iter().map(|written| written.target.id()).collect();
+    let of_set = set.warnings(|id| written.contains(&id)).map(|(subject, warnings)| (subject.id(), warnings));
+    let of_checks = checks.iter().map(|(id, report)| (*id, report.warnings.clone()));
+    let mut found: HashMap<Uuid, Vec<Detail>> = of_set.chain(of_checks).collect();
+    let at_place = |written: &'_ Written| {
+        let path = written.path.clone();
+        let warnings = found.remove(&written.target.id()).unwrap_or_default();
+        warnings.into_iter().map(move |warning| warning.at(path.clone()))
+    };
+    let schema = draft.after.schema.as_ref().filter(|_| draft.schema_action.is_some());
+    let mut warnings = schema.map(|schema| schema.definition.warnings()).unwrap_or_default();
+    warnings.extend(draft.written.iter().flat_map(at_place));
+    warnings.truncate(limits::DETAILS_MAX);
+    warnings
 }
 
 /// Refuses what the change breaks, or deactivates it, and what that breaks in turn, until nothing more breaks.

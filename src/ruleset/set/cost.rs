@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, compiled_rules::CompiledRules, derived::DerivedFields};
 use crate::{
     cel::{Bound, CostEstimate, Expected, Limits, Program},
@@ -155,6 +157,13 @@ pub(super) enum Named<'a> {
 }
 
 impl Named<'_> {
+    fn id(&self) -> Uuid {
+        match self {
+            Self::Rule(id, _) => id.0,
+            Self::DerivedField(id, _) => id.0,
+        }
+    }
+
     pub(super) fn subject(&self) -> Subject {
         match self {
             Self::Rule(id, rule) => Subject::Rule { rule_id: id.0, rule_name: rule.name.to_string() },
@@ -188,12 +197,21 @@ impl RuleSet {
             .map(|(subject, compiled)| (subject.subject(), cost(compiled, derived)))
     }
 
-    /// What is worth knowing of the rules and derived fields that can be used, and are not wrong.
-    pub fn warnings(&self) -> impl Iterator<Item = (Subject, Vec<Detail>)> {
+    /// What is worth knowing of those of the rules and derived fields that can be used which are `wanted` by their ids. Slow:
+    /// for authors.
+    pub fn warnings(&self, wanted: impl Fn(Uuid) -> bool) -> impl Iterator<Item = (Subject, Vec<Detail>)> {
         let CompiledRules { derived, .. } = &*self.contents;
         usable(&self.contents, &self.ids, &self.field_ids)
-            .map(|(subject, compiled)| (subject.subject(), warnings(compiled, derived)))
+            .filter(move |(named, _)| wanted(named.id()))
+            .map(|(named, compiled)| (named.subject(), warnings(compiled, derived)))
             .filter(|(_, warnings)| !warnings.is_empty())
+    }
+
+    /// The rules and derived fields that can be used, and have a pattern that other dialects read otherwise.
+    pub fn with_pattern_notes(&self) -> impl Iterator<Item = Subject> {
+        usable(&self.contents, &self.ids, &self.field_ids)
+            .filter(|(_, compiled)| compiled.program.has_pattern_notes())
+            .map(|(named, _)| named.subject())
     }
 
     /// What can cost more than a rule or derived field may. It runs all the same, within its budget: only writing it is

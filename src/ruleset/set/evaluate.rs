@@ -43,11 +43,11 @@ impl Expression {
 }
 
 impl RuleSet {
-    /// Checks `expression`, which may be of any type.
+    /// Checks `expression`, which may be of any type, as if it were to be stored.
     pub fn compile_expression(&self, expression: &str) -> Result<Expression, Vec<Detail>> {
         let compiled = self.contents.environment.compile(expression, Role::DerivedField)?;
-        let unusable = self.contents.derived.unusable(&compiled);
-        if unusable.is_empty() { Ok(Expression(compiled)) } else { Err(unusable) }
+        let details = self.judged(&compiled);
+        if details.is_empty() { Ok(Expression(compiled)) } else { Err(details) }
     }
 
     /// Evaluates an expression that this set has compiled on facts that it has read, for `cost_max` units at most.
@@ -98,6 +98,20 @@ mod tests {
         assert_eq!((evaluated.value_type.as_str(), evaluated.value), ("list(int)", Ok(json!([17, 18]))));
         let trace: Vec<_> = evaluated.trace.iter().map(|entry| (entry.text.as_str(), &entry.value)).collect();
         assert!(trace.contains(&("derived.next", &json!(18))), "{trace:?}");
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_not_evaluated() {
+        let set = RuleSet::compile(&fixture::tenant().field("next", "facts.age + 1"), None);
+        for (source, code) in [
+            ("facts.age == 1 / 0", "division_by_zero"),
+            ("timestamp(0).getHours('Europe/Berlinn')", "invalid_time_zone"),
+            ("lists.range(200000).all(x, x + 1 > 0)", "cost_too_high"),
+        ] {
+            let refused = evaluated(source).unwrap_err();
+            assert_eq!(refused[0].code, code, "{source}");
+            assert_eq!(refused, set.check_derived_field(source).details, "{source}");
+        }
     }
 
     #[test]

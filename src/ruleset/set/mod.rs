@@ -188,18 +188,23 @@ impl RuleSet {
                 value_type: Some(compiled.program.value_type().to_string()),
                 dependencies: compiled.dependencies(),
                 cost: Some(cost::cost(&compiled, derived)),
-                details: {
-                    let mut details = derived.unusable(&compiled);
-                    details.extend_from_slice(compiled.program.doubts());
-                    details.extend(cost::too_high(&compiled, derived));
-                    details
-                },
+                details: self.judged(&compiled),
                 warnings: cost::warnings(&compiled, derived),
             },
             Err(details) => {
                 CheckReport { value_type: None, dependencies: Vec::new(), cost: None, details, warnings: Vec::new() }
             }
         }
+    }
+
+    /// What keeps a compiled expression from being written: it reads what cannot be used, cannot mean what it says, or can
+    /// cost more than it may.
+    fn judged(&self, compiled: &Compiled) -> Vec<Detail> {
+        let derived = &self.contents.derived;
+        let mut details = derived.unusable(compiled);
+        details.extend_from_slice(compiled.program.doubts());
+        details.extend(cost::too_high(compiled, derived));
+        details
     }
 
     /// The type of a derived field that can be used, and what it reads.

@@ -42,6 +42,46 @@ async fn a_rule_is_made_shown_replaced_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_is_worth_knowing_of_a_rule_is_told_when_it_is_written() {
+    let app = TestApp::start().await;
+    let tenant = app.create_tenant_with_schema("acme", &json!({"any": "dyn", "code": "string"})).await;
+    let path = format!("/api/v1/tenants/{tenant}");
+    let told = |answer: &Value| -> Vec<(String, String)> {
+        let warnings = answer["warnings"].as_array().cloned().unwrap_or_default();
+        let word = |warning: &Value, key: &str| warning[key].as_str().unwrap_or_default().to_owned();
+        warnings.iter().map(|warning| (word(warning, "code"), word(warning, "path"))).collect()
+    };
+    let of = |code: &str, path: &str| (code.to_owned(), path.to_owned());
+    let (other, ascii) = ("1.5.isNaN()", r"facts.code.matches(r'^\d+$')");
+    let made = json!({"name": "a", "expression": other, "active": false});
+    let made = body(&app.client.post_json(&format!("{path}/rules"), &made).await.unwrap(), 201);
+    assert_eq!(told(&made), [of("other_name", "expression")]);
+    let checked = app.client.post_json(&format!("{path}/rules/check"), &json!({ "expression": other })).await.unwrap();
+    let mut same = made["warnings"][0].clone();
+    same.as_object_mut().unwrap().remove("path");
+    assert_eq!(body(&checked, 200)["warnings"], json!([same]));
+    let rule = format!("{path}/rules/{}", made["id"].as_str().unwrap());
+    let patched = body(&app.client.patch_json(&rule, &json!({"expression": ascii})).await.unwrap(), 200);
+    assert_eq!(told(&patched), [of("pattern_ascii", "expression")]);
+    let put = json!({"name": "a", "expression": "facts.any.exists(a, facts.any.exists(b, a == b))"});
+    let put = body(&app.client.put_json(&rule, &put).await.unwrap(), 200);
+    assert_eq!(told(&put), [of("cost_uncertain", "expression")]);
+    assert_eq!(told(&body(&app.client.get(&rule).await.unwrap(), 200)), []);
+
+    let list = json!({"rules": [{"name": "b", "expression": "true"}, {"name": "a", "expression": ascii}]});
+    let replaced = body(&app.client.put_json(&format!("{path}/rules"), &list).await.unwrap(), 200);
+    assert_eq!(told(&replaced), [of("pattern_ascii", "rules[1].expression")]);
+    assert_eq!(told(&body(&app.client.put_json(&format!("{path}/rules"), &list).await.unwrap(), 200)), []);
+    let field = json!({"name": "digits", "expression": ascii});
+    let field = body(&app.client.post_json(&format!("{path}/derived-fields"), &field).await.unwrap(), 201);
+    assert_eq!(told(&field), [of("pattern_ascii", "expression")]);
+    let schema = json!({"definition": {"facts": {"facts": "int", "any": "dyn", "code": "string"}}});
+    let put = app.client.put_json(&format!("{path}/schema?acceptBreaking=true"), &schema).await.unwrap();
+    assert_eq!(told(&body(&put, 200)), [of("object_name_as_field", "definition.facts.facts")]);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn an_expression_that_does_not_compile_is_refused_with_its_position() {
     let app = TestApp::start().await;
     let tenant = acme(&app).await;

@@ -69,8 +69,7 @@ async fn what_cannot_be_tried_is_told_with_its_place() {
 #[tokio::test]
 async fn all_items_have_one_budget() {
     let app = TestApp::start().await;
-    let tenant =
-        app.create_tenant_with_schema("acme", &json!({"items": {"type": "list<int>", "maxItems": 1000}})).await;
+    let tenant = app.create_tenant_with_schema("acme", &json!({"items": {"type": "list<int>", "maxItems": 400}})).await;
     let path = format!("/api/v1/tenants/{tenant}/rules/try");
     let item = json!({"facts": {"items": (0..300).collect::<Vec<_>>()}});
     let costly = json!({
