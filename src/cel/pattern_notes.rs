@@ -21,12 +21,24 @@ pub(super) fn pattern_notes(checked: &Checked, source: &str) -> Vec<Detail> {
     found.into_iter().enumerate().filter(is_told).map(|(_, (.., detail))| detail).collect()
 }
 
+/// Whether there would be any notes.
+pub(super) fn has_pattern_notes(checked: &Checked) -> bool {
+    let mut found = written_pattern(checked).is_some_and(|(_, pattern)| !remarks(pattern).is_empty());
+    checked.children(&mut |child| found = found || has_pattern_notes(child));
+    found
+}
+
+/// The pattern that is written in a call which searches for one, and its place.
+fn written_pattern(node: &Checked) -> Option<(&Checked, &str)> {
+    let CheckedKind::Call { function, arguments } = &node.kind else { return None };
+    pattern_body(function.name)?;
+    let argument = arguments.get(1)?;
+    let CheckedKind::Constant(Value::String(pattern)) = &argument.kind else { return None };
+    Some((argument, pattern))
+}
+
 fn collect(node: &Checked, source: &str, found: &mut Vec<(u32, Meant, Detail)>) {
-    if let CheckedKind::Call { function, arguments } = &node.kind
-        && pattern_body(function.name).is_some()
-        && let Some(argument) = arguments.get(1)
-        && let CheckedKind::Constant(Value::String(pattern)) = &argument.kind
-    {
+    if let Some((argument, pattern)) = written_pattern(node) {
         for remark in remarks(pattern) {
             let range = argument.range.part_of_text(source, &remark.range).unwrap_or(argument.range);
             let part = pattern.get(remark.range).unwrap_or_default();
@@ -51,7 +63,9 @@ mod tests {
     /// Each note with what it is on.
     fn notes(source: &str) -> Vec<String> {
         let env = Env::new(vec![("s".to_owned(), Type::String)]);
-        let notes = env.compile(source).unwrap().notes();
+        let program = env.compile(source).unwrap();
+        let notes = program.notes();
+        assert_eq!(program.has_pattern_notes(), !notes.is_empty(), "{source}");
         notes.into_iter().map(|note| format!("{}: {}", note.span.unwrap().column, note.text.unwrap())).collect()
     }
 

@@ -19,6 +19,7 @@ use super::{
     memo::Memo,
     meter::Meter,
     parse,
+    pattern_notes::has_pattern_notes,
     plan::{self, Asked, Condition, Planner, Step, Truth},
     reads::{SlotRead, reads},
     run::{self, Fault, Limits, Outcome, Run},
@@ -55,6 +56,8 @@ struct Inner {
     allowed: Allowed,
     /// What it says and cannot mean.
     doubts: Box<[Detail]>,
+    /// Whether a pattern in it reads otherwise in other dialects.
+    has_pattern_notes: bool,
     /// What the straight-line code costs, which is paid for before it runs.
     units: u64,
     root: Root,
@@ -108,6 +111,7 @@ impl Program {
     fn plan(env: &Env, source: &str, is_condition: bool, mut checked: Checked) -> Self {
         let sensitive = env.has_sensitive().then(|| Box::new(Sensitive::of(env, &checked)));
         let lint::Found { mut mistakes, allowed } = lint::lint(env, source, &checked);
+        let has_pattern_notes = has_pattern_notes(&checked);
         plan::fold(&mut checked);
         lint::failures(source, &checked, &mut mistakes);
         let locals = checked.locals();
@@ -131,6 +135,7 @@ impl Program {
                 sensitive,
                 allowed,
                 doubts: mistakes.into_iter().map(|mistake| mistake.detail(source)).collect(),
+                has_pattern_notes,
                 units,
                 root,
             }),

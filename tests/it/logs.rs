@@ -70,6 +70,34 @@ async fn what_is_broken_is_logged_by_its_id_and_no_name_with_it() {
 }
 
 #[tokio::test]
+async fn stored_patterns_that_only_re2_reads_like_this_are_told_when_a_tenant_is_loaded() {
+    let database = TestDatabase::fresh().await;
+    let message = "stored patterns have parts that only RE2 reads like this; a check of their rules says which";
+    let (process, client) = TestProcess::serve_with(database.url(), &[JSON]).await;
+    let tenant = created(&client, "/api/v1/tenants", &json!({ "name": CANARY })).await;
+    let at = |part: &str| format!("/api/v1/tenants/{tenant}/{part}");
+    created(&client, &at("schema"), &json!({ "definition": { "facts": { "code": "string" } } })).await;
+    for (name, expression) in [("a", "facts.code.matches('^[a-z]+$')"), ("b", r"facts.code.matches(r'^\d{6}$')")] {
+        created(&client, &at("rules"), &json!({ "name": name, "expression": expression })).await;
+    }
+    let evaluated = async || {
+        let answer = client.post_json(&at("evaluate"), &json!({ "facts": { "code": "123456" } })).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json::<Value>().unwrap()["results"].clone()
+    };
+    let results = evaluated().await;
+    within(BOUND, message, async || !lines(&process, message).is_empty()).await;
+    let told = lines(&process, message);
+    let [line] = told.as_slice() else { panic!("told once: {told:?}") };
+    let expected = (&json!(tenant), &json!(1), &results[1]["ruleId"]);
+    assert_eq!((&line["tenant"], &line["expressions"], &line["first"]), expected, "{line}");
+    // A set that takes its place is not told of again.
+    created(&client, &at("rules"), &json!({ "name": "c", "expression": r"facts.code.matches(r'\w')" })).await;
+    evaluated().await;
+    assert_eq!(lines(&process, message).len(), 1);
+}
+
+#[tokio::test]
 async fn each_request_is_logged_where_the_access_log_is_on() {
     let database = TestDatabase::fresh().await;
     let variables = [("TENET_ACCESS_LOG", "on"), ("TENET_LOG", "error"), JSON];

@@ -48,6 +48,11 @@ impl Program {
         names.chain(pattern_notes(&checked, source)).collect()
     }
 
+    /// Whether a pattern that is written in it says what other dialects of regular expressions read otherwise.
+    pub fn has_pattern_notes(&self) -> bool {
+        self.inner.has_pattern_notes
+    }
+
     /// The fields of type `dyn` of which the schema does not say all, and that the cost depends on, the most telling first.
     /// Slow: for messages.
     pub fn open_fields(&self) -> Vec<String> {

@@ -28,6 +28,7 @@ use crate::{
         shared::{Shared, jitter_permille},
     },
     error::Subject,
+    ruleset::RuleSet,
 };
 
 /// What the actor starts with.
@@ -215,6 +216,9 @@ impl TenantState {
         for broken in set.broken() {
             warn_of_broken(tenant, set.revision(), &broken.subject);
         }
+        if self.version().is_none() {
+            tell_of_patterns(tenant, &set);
+        }
         debug!(%tenant, revision = set.revision().0, compiled = report.compiled, reused = report.reused, "published");
         self.args.shared.registry.publish(tenant, &self.args.resident, set);
         self.args.shared.make_room();
@@ -299,6 +303,16 @@ impl TenantState {
             // An actor that has stopped meanwhile has handed its callers on.
             let _ = message::send(&myself, &resident, TenantMsg::Loaded(result));
         });
+    }
+}
+
+/// Tells once of stored patterns that a dialect other than RE2's reads otherwise: they may have been written for one.
+fn tell_of_patterns(tenant: TenantId, set: &RuleSet) {
+    let mut ids = set.with_pattern_notes().map(|subject| subject.id());
+    if let Some(first) = ids.next() {
+        let expressions = 1 + ids.count();
+        info!(%tenant, revision = set.revision().0, expressions, %first,
+            "stored patterns have parts that only RE2 reads like this; a check of their rules says which");
     }
 }
 
