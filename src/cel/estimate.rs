@@ -119,13 +119,15 @@ fn collect_bounds(env: &Env, node: &Checked, bounds: &mut Vec<Bound>) {
     node.children(&mut |child| collect_bounds(env, child, bounds));
 }
 
-/// The path of a field of the schema that `node` reads, and its size.
+/// The path of a field of the schema that `node` reads, and its size. Where it may be one of several fields, their paths are
+/// put together as a message quotes them.
 fn declared(env: &Env, node: &Checked) -> Option<(String, Size)> {
     match &node.kind {
         CheckedKind::Slot(slot, size) => Some((env.path(*slot, false)?, size.clone())),
         CheckedKind::Select { operand, field, position: Some(_), .. } => match &operand.value_type {
             Type::Object(object) => {
-                Some((format!("{}.{field}", object.name), object.field(field).map(|field| field.size.clone())?))
+                let paths: Vec<_> = object.places().map(|place| format!("{place}.{field}")).collect();
+                Some((paths.join("` and `"), object.field(field).map(|field| field.size.clone())?))
             }
             _ => None,
         },

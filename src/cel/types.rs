@@ -1,6 +1,6 @@
 //! The types of CEL, and how they are written. Not how they are checked: that is `check`.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use super::{allowed::Allowed, size::Size};
 
@@ -45,10 +45,13 @@ pub enum Type {
     Variable(u32),
 }
 
+/// Between the names of the places of a schema that an object may be from.
+const EITHER: &str = " or ";
+
 /// An object's name and fields.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectType {
-    /// Its name.
+    /// Its name: the place of the schema, or each of them.
     pub name: String,
     /// Its fields, sorted by name: their place here is their slot.
     pub fields: Vec<ObjectField>,
@@ -100,6 +103,16 @@ impl ObjectType {
         self.has_fields_of(other) && self.fields.iter().zip(&other.fields).all(types_alike)
     }
 
+    /// The places of the schema that it may be from.
+    pub(super) fn places(&self) -> impl Iterator<Item = &str> {
+        self.name.split(EITHER)
+    }
+
+    fn either_name(&self, other: &Self) -> String {
+        let places: BTreeSet<&str> = self.places().chain(other.places()).collect();
+        places.into_iter().collect::<Vec<_>>().join(EITHER)
+    }
+
     /// The type of objects that may be of either, which are of one shape.
     fn or(&self, other: &Self) -> Self {
         let both = |(left, right): (&ObjectField, &ObjectField)| ObjectField {
@@ -109,7 +122,7 @@ impl ObjectType {
             allowed: left.allowed.or(&right.allowed),
             is_sensitive: left.is_sensitive || right.is_sensitive,
         };
-        Self { name: self.name.clone(), fields: self.fields.iter().zip(&other.fields).map(both).collect() }
+        Self { name: self.either_name(other), fields: self.fields.iter().zip(&other.fields).map(both).collect() }
     }
 }
 

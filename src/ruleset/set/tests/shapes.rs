@@ -89,6 +89,23 @@ fn what_is_sensitive_in_one_of_them_is_shown_of_none() {
 }
 
 #[test]
+fn a_bound_to_set_is_named_for_each_of_them() {
+    let loops = "l.all(a, l.all(b, l.all(c, l.all(d, a.name + b.name == c.name + d.name))))";
+    for (lists, paths) in [
+        ("facts.containers + facts.initContainers", "`facts.containers.name` and `facts.initContainers.name`"),
+        ("facts.initContainers + facts.containers", "`facts.containers.name` and `facts.initContainers.name`"),
+        (
+            "facts.containers + facts.initContainers + facts.containers",
+            "`facts.containers.name` and `facts.initContainers.name` (",
+        ),
+    ] {
+        let report = set().check_rule(&format!("cel.bind(l, {lists}, {loops})"));
+        let hint = report.details[0].hint.as_deref().unwrap();
+        assert!(hint.contains(paths), "{lists}: {hint}");
+    }
+}
+
+#[test]
 fn the_larger_of_them_is_what_costs() {
     let units =
         |list: &str| set().check_rule(&format!("({list}).all(c, c.name.contains('x'))")).cost.map(|cost| cost.units);
