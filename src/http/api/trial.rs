@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
-    decision::TraceItem,
+    decision::{ResultError, TraceItem},
     item::{BatchItem, ItemRefusal},
 };
 use crate::{
@@ -84,23 +84,9 @@ pub struct TrialItem {
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "read by the macro alone")]
 pub struct TrialError {
-    /// The stable name.
-    #[schema(example = "division_by_zero")]
-    code: String,
-    /// What happened.
-    message: String,
-    /// Line in the expression, from 1.
-    #[schema(nullable = false)]
-    line: Option<u32>,
-    /// Column in the expression, from 1.
-    #[schema(nullable = false)]
-    column: Option<u32>,
-    /// The fact that is missing, if it ended for that.
-    #[schema(nullable = false, example = "facts.age")]
-    missing: Option<String>,
-    /// The derived field in which it happened, if it did not happen in the expression itself.
-    #[schema(nullable = false, example = "derived.adult")]
-    derived_field: Option<String>,
+    /// What a rule would end with.
+    #[serde(flatten)]
+    rule: ResultError,
     /// Each thing that is wrong with an item that cannot be read.
     #[schema(nullable = false)]
     errors: Option<Vec<ErrorDetail>>,

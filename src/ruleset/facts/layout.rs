@@ -107,6 +107,22 @@ impl Layout {
         }
     }
 
+    /// The fields of the only object; `None` if there are several.
+    pub(super) fn only(&self) -> Option<&Shape> {
+        match self.objects.nodes.as_slice() {
+            [Node { inner: Inner::Object(shape), .. }] => Some(shape),
+            _ => None,
+        }
+    }
+
+    /// Whether facts are below `key`, if that is their only key and its value an object; otherwise they are flat. So it is
+    /// if the key is the name of the only object, and no field has that name. With several objects facts are never flat.
+    pub(super) fn is_wrapped_by(&self, key: &str) -> bool {
+        self.only().is_none_or(|shape| {
+            shape.find(key).is_none() && self.objects.nodes.first().is_some_and(|object| object.field.name == key)
+        })
+    }
+
     /// What an index knows of the slots.
     pub fn domains(&self) -> &Domains {
         &self.domains

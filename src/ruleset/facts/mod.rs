@@ -103,8 +103,7 @@ impl Layout {
         Ok(Facts { activation, layout: Arc::clone(self), unknown: notes.unknown, depth })
     }
 
-    /// Reads the outermost object. In that of a schema with one object its fields stand in it, or under its name: that
-    /// is so if the name is the only key, its value is an object, and no field bears it.
+    /// Reads the outermost object. In that of a schema with one object its fields are in it, or under its name.
     fn read_object(&self, reader: &mut Reader, activation: &mut Activation) -> Read<()> {
         let place = FactPath::root();
         let ([Node { field, inner: Inner::Object(shape) }], [slots]) = (&*self.objects.nodes, &*self.slots) else {
@@ -113,8 +112,7 @@ impl Layout {
         let begin = reader.scanner.clone();
         if reader.begin_object(&place)?
             && reader.scanner.key_may_begin_with(field.name.bytes().next())
-            && reader.scanner.string()? == field.name
-            && shape.find(&field.name).is_none()
+            && self.is_wrapped_by(&reader.scanner.string()?)
         {
             reader.scanner.expect(b':')?;
             if reader.scanner.peek() == Some(b'{') {

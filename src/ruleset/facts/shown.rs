@@ -10,17 +10,11 @@ const MASK: &str = "(sensitive)";
 impl Layout {
     /// How many of these steps may be shown: keys, or `None` for the elements of lists. What is not declared is shown.
     pub fn shown_steps(&self, steps: &[Option<&str>]) -> usize {
-        let nested = steps.first().copied().flatten().and_then(|name| self.objects.find(name));
-        let only = match self.objects.nodes.as_slice() {
-            [Node { inner: Inner::Object(shape), .. }] => Some(shape),
-            _ => None,
-        };
-        // With one object its fields may stand without it, unless one is called as it is.
-        let is_nested = nested.is_some() && only.is_none_or(|shape| steps.len() > 1 && field(shape, steps).is_none());
-        match only.filter(|_| !is_nested) {
-            Some(shape) => shown(steps, 0, field(shape, steps)),
-            None => shown(steps, 0, nested.map(|(_, node)| node)),
-        }
+        let first = steps.first().copied().flatten();
+        // A path does not say whether other keys are beside it: its first step is then taken for the object, which shows less.
+        let is_wrapped = first.is_some_and(|key| steps.len() > 1 && self.is_wrapped_by(key));
+        let shape = self.only().filter(|_| !is_wrapped).unwrap_or(&self.objects);
+        shown(steps, 0, field(shape, steps))
     }
 }
 
@@ -28,14 +22,9 @@ impl Layout {
     /// Puts a mask in the place of every sensitive value in `facts`, written flat or under the names of objects.
     pub fn mask(&self, facts: &mut Value) {
         let Value::Object(given) = facts else { return };
-        let only = match self.objects.nodes.as_slice() {
-            [Node { inner: Inner::Object(shape), .. }] => Some(shape),
-            _ => None,
-        };
-        let is_nested = given.len() == 1
-            && given.iter().all(|(name, value)| value.is_object() && self.objects.find(name).is_some())
-            && only.is_none_or(|shape| given.keys().all(|name| shape.find(name).is_none()));
-        mask_fields(only.filter(|_| !is_nested).unwrap_or(&self.objects), given);
+        let is_wrapped =
+            given.len() == 1 && given.iter().all(|(key, value)| value.is_object() && self.is_wrapped_by(key));
+        mask_fields(self.only().filter(|_| !is_wrapped).unwrap_or(&self.objects), given);
     }
 }
 
