@@ -120,6 +120,7 @@ fn set(schema: &Value) -> RuleSet {
             status: TenantStatus::Active,
             pinned: false,
             idle_stop_seconds: None,
+            strict_facts: false,
             quotas: QuotaOverrides::default(),
             workers: None,
             revision: Revision(1),

@@ -30,6 +30,7 @@ pub fn snapshot(schema: &Value, expressions: impl Iterator<Item = String>) -> Sn
             status: TenantStatus::Active,
             pinned: false,
             idle_stop_seconds: None,
+            strict_facts: false,
             quotas: QuotaOverrides::default(),
             workers: None,
             revision: Revision(1),

@@ -97,6 +97,7 @@ pub(super) fn snapshot(definition: SchemaDefinition) -> Snapshot {
             status: TenantStatus::Active,
             pinned: false,
             idle_stop_seconds: None,
+            strict_facts: false,
             quotas: QuotaOverrides::default(),
             workers: None,
             revision: Revision(1),

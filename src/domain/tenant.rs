@@ -45,6 +45,8 @@ pub struct Tenant {
     pub pinned: bool,
     /// How long a node keeps it in memory unused; `null` is as long as the service's setting says.
     pub idle_stop_seconds: Option<u32>,
+    /// Whether facts that its schema does not declare are refused where a request does not say.
+    pub strict_facts: bool,
     /// The quotas that are its own; all others are its tier's.
     pub quotas: QuotaOverrides,
     /// Workers that decide its events at once, if that was set.
@@ -79,6 +81,8 @@ pub struct TenantPatch {
     pub pinned: Option<bool>,
     /// A new idle time, or none of its own.
     pub idle_stop_seconds: Option<Option<u32>>,
+    /// Whether facts that its schema does not declare are refused.
+    pub strict_facts: Option<bool>,
     /// Quotas of its own.
     pub quotas: QuotaPatch,
     /// Workers that decide its events at once, or as many as if it was never set.
@@ -93,10 +97,10 @@ pub const WORKERS_MAX: u16 = 100;
 impl Tenant {
     /// What can be changed about it, as the audit log has it.
     pub fn settings(&self) -> Value {
-        let Self { name, tier, status, pinned, idle_stop_seconds, quotas, workers, .. } = self;
+        let Self { name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, .. } = self;
         json!({
             "name": name, "tier": tier, "status": status, "pinned": pinned, "idleStopSeconds": idle_stop_seconds,
-            "quotas": quotas, "workers": workers,
+            "strictFacts": strict_facts, "quotas": quotas, "workers": workers,
         })
     }
 
@@ -122,6 +126,7 @@ impl TenantPatch {
         tenant.status = self.status.unwrap_or(tenant.status);
         tenant.pinned = self.pinned.unwrap_or(tenant.pinned);
         tenant.idle_stop_seconds = self.idle_stop_seconds.unwrap_or(tenant.idle_stop_seconds);
+        tenant.strict_facts = self.strict_facts.unwrap_or(tenant.strict_facts);
         tenant.quotas.apply(&self.quotas);
         tenant.workers = self.workers.unwrap_or(tenant.workers);
     }

@@ -26,6 +26,7 @@ pub fn tenant_alone() -> Snapshot {
             status: TenantStatus::Active,
             pinned: false,
             idle_stop_seconds: None,
+            strict_facts: false,
             quotas: QuotaOverrides::default(),
             workers: None,
             revision: Revision(7),

@@ -13,5 +13,5 @@ mod set;
 
 pub use change::{Applied, ChangeOutcome, ChangelogEntry, Operation, Refusal, apply, inactive, record, used};
 pub use decision::{Decision, Query, Results, Return, RuleError, RuleReference, RuleResult};
-pub use facts::{Facts, UnknownFacts};
+pub use facts::{Facts, Unknown, UnknownFacts};
 pub use set::{Broken, CheckReport, CompileReport, Cost, Evaluated, Expression, RuleSet};

@@ -14,16 +14,19 @@ use crate::{
     engine::{Engine, Error, Served},
     error::Detail,
     json,
-    ruleset::{Decision, Facts, Query, Results, Return, RuleSet, UnknownFacts},
+    ruleset::{Decision, Facts, Query, Results, Return, RuleSet, Unknown, UnknownFacts},
 };
+
+/// Objects of a schema that a hint names.
+const OBJECTS_SHOWN: usize = 10;
 
 /// Which rules to decide by, and what to answer.
 #[derive(Debug, Default)]
 pub struct Ask {
     /// Which rules, which results.
     pub query: Query,
-    /// What becomes of facts that the schema does not declare.
-    pub unknown: UnknownFacts,
+    /// What becomes of facts that the schema does not declare; what the tenant's setting says if `None`.
+    pub unknown: Option<UnknownFacts>,
     /// The revision that the rule set must have reached.
     pub min_revision: Option<Revision>,
     /// The time of the decision; the current time if `None`.
@@ -57,7 +60,7 @@ pub struct Decided<'a> {
     pub results: Results<'a>,
     /// How many rules were evaluated, and how many matched, where not each has its result.
     pub counts: Option<(usize, usize)>,
-    /// Facts that were left out, with a trace.
+    /// Facts that were left out: all of them with a trace, otherwise those that are under none of several objects.
     pub warnings: Option<Vec<Detail>>,
     /// Units of cost that the decision took.
     pub cost: u64,
@@ -97,7 +100,7 @@ impl Engine {
         Ok(Decided {
             evaluated_at,
             counts: is_counted.then_some((decision.evaluated, decision.matched_count)),
-            warnings: ask.query.trace.then(|| unknown_facts(&facts)),
+            warnings: warnings(&facts, ask.query.trace),
             cost: decision.cost,
             results: decision.results,
             took,
@@ -106,7 +109,7 @@ impl Engine {
 
     /// Says what is wrong with facts, and decides nothing.
     pub fn check_facts(&self, served: &Served, facts: &str, depth: usize) -> Result<(), Error> {
-        read(&served.set, UnknownFacts::Ignore, facts, depth).map(drop)
+        read(&served.set, None, facts, depth).map(drop)
     }
 
     fn note(&self, served: &Served, decision: &Decision<'_>, took: Duration) {
@@ -127,16 +130,34 @@ impl Served {
     }
 }
 
-/// A warning for each fact that the schema does not declare.
-pub(super) fn unknown_facts(facts: &Facts) -> Vec<Detail> {
-    let warn = |path: &String| Detail::new("unknown_fact", "the schema does not declare this fact").at(path.as_str());
-    facts.unknown().iter().map(warn).collect()
+/// Warnings of what an answer leaves out: with a trace each fact that the schema does not declare; always those that are
+/// under none of several objects, since who sends facts flat would have all of them ignored.
+fn warnings(facts: &Facts, has_trace: bool) -> Option<Vec<Detail>> {
+    let told = facts.unknown().iter().filter(|unknown| has_trace || unknown.is_misplaced);
+    let warnings: Vec<Detail> = told.map(|unknown| warning(facts, unknown)).collect();
+    (has_trace || !warnings.is_empty()).then_some(warnings)
 }
 
-/// Reads facts. What the reader takes is strict JSON but for two things, so that the text is looked at once more only
+/// A warning for each fact that the schema does not declare.
+pub(super) fn unknown_facts(facts: &Facts) -> Vec<Detail> {
+    facts.unknown().iter().map(|unknown| warning(facts, unknown)).collect()
+}
+
+fn warning(facts: &Facts, unknown: &Unknown) -> Detail {
+    if unknown.is_misplaced {
+        let objects = facts.objects().take(OBJECTS_SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>();
+        return Detail::new("unknown_fact", "the schema does not declare this object; it is ignored")
+            .at(unknown.path.as_str())
+            .hint(format!("send each fact under its object: {}", objects.join(", ")));
+    }
+    Detail::new("unknown_fact", "the schema does not declare this fact").at(unknown.path.as_str())
+}
+
+/// Reads facts; those that the schema does not declare as was asked, or as the tenant's setting says. What the reader takes is strict JSON but for two things, so that the text is looked at once more only
 /// where one of them may be so, or something is wrong.
-pub(super) fn read(set: &RuleSet, unknown: UnknownFacts, text: &str, depth: usize) -> Result<Facts, Error> {
-    let facts = set.read_facts(text, unknown);
+pub(super) fn read(set: &RuleSet, unknown: Option<UnknownFacts>, text: &str, depth: usize) -> Result<Facts, Error> {
+    let by_setting = || if set.tenant().strict_facts { UnknownFacts::Refuse } else { UnknownFacts::Ignore };
+    let facts = set.read_facts(text, unknown.unwrap_or_else(by_setting));
     let is_shallow = |facts: &Facts| facts.depth() + depth <= limits::JSON_DEPTH_MAX;
     match facts {
         // A NUL character can only be written as this.
@@ -176,6 +197,7 @@ mod tests {
             revision: Revision(1),
             pinned: false,
             idle_stop_seconds: None,
+            strict_facts: false,
             quotas: QuotaOverrides::default(),
             workers: None,
             created_at: DateTime::UNIX_EPOCH,
@@ -225,7 +247,7 @@ mod tests {
     #[test]
     fn facts_are_an_object() {
         let set = set();
-        let refusal = |text: &str| match read(&set, UnknownFacts::Ignore, text, 1).map(drop).unwrap_err() {
+        let refusal = |text: &str| match read(&set, None, text, 1).map(drop).unwrap_err() {
             Error::Invalid(details) => (details[0].code, details[0].message.clone()),
             Error::Json(json::Error::Invalid(detail)) => (detail.code, detail.message.clone()),
             error => (error.code(), error.to_string()),

@@ -34,7 +34,8 @@ pub struct DecisionAnswer {
     /// How many matched, with `return: "matched"`.
     #[schema(nullable = false)]
     matched_count: Option<usize>,
-    /// Facts that the schema does not declare, with `trace`.
+    /// Facts that the schema does not declare: all of them with `trace`, otherwise those that are under none of its objects, if
+    /// it has several.
     #[schema(nullable = false)]
     warnings: Option<Vec<ErrorDetail>>,
 }
@@ -146,7 +147,8 @@ pub struct BatchItemAnswer {
     /// How many matched, with `return: "matched"`.
     #[schema(nullable = false)]
     matched_count: Option<usize>,
-    /// Facts that the schema does not declare, with `trace`.
+    /// Facts that the schema does not declare: all of them with `trace`, otherwise those that are under none of its objects, if
+    /// it has several.
     #[schema(nullable = false)]
     warnings: Option<Vec<ErrorDetail>>,
     /// Why the item is not decided.

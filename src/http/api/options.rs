@@ -45,7 +45,7 @@ pub struct Options {
     /// NDJSON only. The revision that the answer must have reached.
     #[param(minimum = 1)]
     pub min_revision: Option<i64>,
-    /// NDJSON only. Whether facts that the schema does not declare are an error.
+    /// NDJSON only. Whether facts that the schema does not declare are an error; as the tenant's setting says if it is omitted.
     pub strict_facts: Option<bool>,
     /// NDJSON only. The time of the decision, which rules read as `now`; if it is omitted, the time at which a line is decided.
     pub at: Option<DateTime<Utc>>,
@@ -77,7 +77,7 @@ macro_rules! with_options {
             /// The revision that the answer must have reached.
             #[schema(minimum = 1)]
             min_revision: Option<i64>,
-            /// Whether facts that the schema does not declare are an error.
+            /// Whether facts that the schema does not declare are an error; as the tenant's setting says if it is omitted.
             strict_facts: Option<bool>,
             /// The time of the decision, which rules read as `now`; the current time if it is omitted.
             #[serde(default, deserialize_with = "body::read_time")]
@@ -137,11 +137,16 @@ impl Options {
         let trace = self.trace.unwrap_or_default();
         Ok(Ask {
             query: Query { rules: self.rules, tags: self.tags, returns, trace },
-            unknown: if self.strict_facts == Some(true) { UnknownFacts::Refuse } else { UnknownFacts::Ignore },
+            unknown: self.strict_facts.map(unknown_facts),
             min_revision: self.min_revision.map(Revision),
             at: self.at,
         })
     }
+}
+
+/// What a request asks to become of facts that the schema does not declare.
+pub fn unknown_facts(strict: bool) -> UnknownFacts {
+    if strict { UnknownFacts::Refuse } else { UnknownFacts::Ignore }
 }
 
 #[cfg(test)]
@@ -156,7 +161,7 @@ mod tests {
             assert_eq!(error.errors()[0].path.as_deref(), Some("minRevision"));
         }
         let ask = Options { min_revision: Some(1), strict_facts: Some(true), ..Options::default() }.ask().unwrap();
-        assert_eq!((ask.min_revision, ask.unknown), (Some(Revision(1)), UnknownFacts::Refuse));
+        assert_eq!((ask.min_revision, ask.unknown), (Some(Revision(1)), Some(UnknownFacts::Refuse)));
     }
 
     #[test]

@@ -63,6 +63,10 @@ pub struct TenantPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 31_536_000)]
     idle_stop_seconds: Option<Option<u32>>,
+    /// Whether facts that the schema does not declare are refused, where a request does not say.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    strict_facts: Option<bool>,
     /// Quotas of its own.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
@@ -90,6 +94,8 @@ pub struct TenantItem {
     /// How long a node keeps it in memory unused; `null` is as long as the service's setting says.
     #[schema(required = true)]
     idle_stop_seconds: Option<u32>,
+    /// Whether facts that the schema does not declare are refused, where a request does not say.
+    strict_facts: bool,
     /// The quotas that are its own; all others are its tier's.
     #[schema(example = json!({"rules": 2000}))]
     quotas: QuotaOverrides,
@@ -103,10 +109,21 @@ pub struct TenantItem {
 
 impl From<Tenant> for TenantItem {
     fn from(tenant: Tenant) -> Self {
-        let Tenant {
-            id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at, ..
-        } = tenant;
-        Self { id, name, tier, status, pinned, idle_stop_seconds, quotas, revision, created_at, updated_at }
+        let Tenant { id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, .. } = tenant;
+        let Tenant { revision, created_at, updated_at, .. } = tenant;
+        Self {
+            id,
+            name,
+            tier,
+            status,
+            pinned,
+            idle_stop_seconds,
+            strict_facts,
+            quotas,
+            revision,
+            created_at,
+            updated_at,
+        }
     }
 }
 
@@ -201,15 +218,9 @@ pub async fn change(
         return Err(Error::invalid_one(Detail::new("invalid_value", message).at("idleStopSeconds")));
     }
     let quotas = body.quotas.unwrap_or_default().patch()?;
-    let patch = TenantPatch {
-        name,
-        tier: body.tier,
-        status: body.status,
-        pinned: body.pinned,
-        idle_stop_seconds,
-        quotas,
-        ..TenantPatch::default()
-    };
+    let TenantPatchBody { tier, status, pinned, strict_facts, .. } = body;
+    let patch =
+        TenantPatch { name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, ..TenantPatch::default() };
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = state.engine.change(id, Change::Tenant(patch), options).await?;
     let tenant = Tenant { revision: changed.revision, ..changed.applied.after.tenant };

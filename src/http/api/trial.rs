@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{
     decision::{ResultError, TraceItem},
     item::{BatchItem, ItemRefusal},
+    options::unknown_facts,
 };
 use crate::{
     cel::TraceEntry,
@@ -17,7 +18,7 @@ use crate::{
     error::Detail,
     http::door::{AppState, Error, body::RawBody, path::TenantPath, problem::ErrorDetail, query::Query, response},
     json,
-    ruleset::{Evaluated, Expression, RuleError, UnknownFacts},
+    ruleset::{Evaluated, Expression, RuleError},
 };
 
 /// What a value is shown as that comes from a sensitive fact.
@@ -36,7 +37,7 @@ pub struct TrialBody<'a> {
     #[serde(borrow)]
     #[schema(value_type = Vec<BatchItem>, min_items = 1, max_items = 20)]
     items: Vec<&'a RawValue>,
-    /// Whether facts that the schema does not declare are an error.
+    /// Whether facts that the schema does not declare are an error; as the tenant's setting says if it is omitted.
     strict_facts: Option<bool>,
 }
 
@@ -134,7 +135,7 @@ pub async fn attempt(
     let at_expression = |details: Vec<Detail>| details.into_iter().map(|detail| detail.at("expression")).collect();
     let compiled = served.set.compile_expression(&body.expression);
     let expression = compiled.map_err(|details| Error::invalid(at_expression(details)))?;
-    let unknown = if body.strict_facts == Some(true) { UnknownFacts::Refuse } else { UnknownFacts::Ignore };
+    let unknown = body.strict_facts.map(unknown_facts);
     // All items are evaluated at one time.
     let ask = Ask { unknown, at: Some(Ask::default().time()), ..Ask::default() };
     let (mut items, mut budget) = (Vec::with_capacity(body.items.len()), DECISION_COST_MAX);

@@ -29,6 +29,7 @@ fn tenant(before: &Snapshot, after: &Snapshot) -> Option<Operation> {
         status: (old.status != new.status).then_some(new.status),
         pinned: (old.pinned != new.pinned).then_some(new.pinned),
         idle_stop_seconds: (old.idle_stop_seconds != new.idle_stop_seconds).then_some(new.idle_stop_seconds),
+        strict_facts: (old.strict_facts != new.strict_facts).then_some(new.strict_facts),
         quotas: old.quotas.difference(&new.quotas),
         workers: (old.workers != new.workers).then_some(new.workers),
     };

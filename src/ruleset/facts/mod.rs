@@ -45,14 +45,28 @@ pub enum UnknownFacts {
 pub struct Facts {
     activation: Activation,
     layout: Arc<Layout>,
-    unknown: Vec<String>,
+    unknown: Vec<Unknown>,
     depth: usize,
 }
 
+/// A fact that the schema does not declare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its path.
+    pub path: String,
+    /// Whether it is under none of the objects of a schema with several.
+    pub is_misplaced: bool,
+}
+
 impl Facts {
-    /// Paths of what was given and is not declared.
-    pub fn unknown(&self) -> &[String] {
+    /// What was given and is not declared.
+    pub fn unknown(&self) -> &[Unknown] {
         &self.unknown
+    }
+
+    /// The names of the objects that facts are sent under.
+    pub fn objects(&self) -> impl Iterator<Item = &str> {
+        self.layout.objects.nodes.iter().map(|object| object.field.name.as_str())
     }
 
     /// Levels of JSON that they had, their own object included.
@@ -84,7 +98,8 @@ impl Facts {
 impl Layout {
     /// Reads facts for the rules of `frame`, or says everything that is wrong with them.
     pub fn read(self: &Arc<Self>, json: &str, policy: UnknownFacts, frame: &Arc<Frame>) -> Result<Facts, Vec<Detail>> {
-        let mut reader = Reader { scanner: Scanner::new(json), notes: Notes::new(policy), depth: 0 };
+        let notes = Notes::new(policy, self.only().is_none());
+        let mut reader = Reader { scanner: Scanner::new(json), notes, depth: 0 };
         let mut activation = Activation::of(frame);
         let read = match reader.scanner.peek() {
             Some(b'{') => self.read_object(&mut reader, &mut activation),

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{UnknownFacts, place::FactPath};
+use super::{Unknown, UnknownFacts, place::FactPath};
 use crate::{
     config::{limits, nearest},
     error::Detail,
@@ -19,16 +19,18 @@ const HINTS_MAX: usize = 10;
 pub(super) struct Notes {
     /// What is wrong, in the order of the input.
     pub details: Vec<Detail>,
-    /// Paths of facts that the schema does not know.
-    pub unknown: Vec<String>,
+    /// Facts that the schema does not know.
+    pub unknown: Vec<Unknown>,
     policy: UnknownFacts,
+    /// Whether the outermost keys are names of objects, and not of fields.
+    has_objects: bool,
     /// How often a field that was meant has been looked for.
     hints: usize,
 }
 
 impl Notes {
-    pub fn new(policy: UnknownFacts) -> Self {
-        Self { details: Vec::new(), unknown: Vec::new(), policy, hints: 0 }
+    pub fn new(policy: UnknownFacts, has_objects: bool) -> Self {
+        Self { details: Vec::new(), unknown: Vec::new(), policy, has_objects, hints: 0 }
     }
 
     /// Notes a mistake at a place.
@@ -72,7 +74,10 @@ impl Notes {
                     .at(path)
                 });
             }
-            UnknownFacts::Ignore if self.unknown.len() < UNKNOWN_LISTED_MAX => self.unknown.push(place.path()),
+            UnknownFacts::Ignore if self.unknown.len() < UNKNOWN_LISTED_MAX => {
+                let is_misplaced = self.has_objects && place.is_outermost();
+                self.unknown.push(Unknown { path: place.path(), is_misplaced });
+            }
             UnknownFacts::Ignore => {}
         }
     }

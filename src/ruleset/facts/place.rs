@@ -51,6 +51,11 @@ impl<'a> FactPath<'a> {
         Self { sensitive: self.sensitive || sensitive, ..self }
     }
 
+    /// Whether it is a key of the outermost object.
+    pub fn is_outermost(&self) -> bool {
+        self.parent.is_some_and(|parent| parent.parent.is_none())
+    }
+
     /// The path as the caller wrote it: `facts.age`. Keys inside what is sensitive are left out.
     pub fn path(&self) -> String {
         let Some(parent) = self.parent else { return "facts".to_owned() };

@@ -3,6 +3,7 @@
 mod dynamic;
 mod json;
 mod numbers;
+mod unknown;
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -32,6 +33,11 @@ fn read(layout: &Arc<Layout>, json: &str, policy: UnknownFacts) -> Result<Facts,
 fn value(facts: &Facts, path: &str) -> Option<Value> {
     let slot = Env::new(facts.layout().variables().to_vec()).slot(path)?;
     facts.activation().read(slot).unwrap().cloned()
+}
+
+/// Paths of what was left out.
+fn paths(facts: &Facts) -> Vec<String> {
+    facts.unknown().iter().map(|unknown| unknown.path.clone()).collect()
 }
 
 fn map<const N: usize>(entries: [(&str, Value); N]) -> Value {
@@ -210,7 +216,7 @@ fn facts_of_one_object_are_flat_or_nested() {
     let bearing = layout(&json!({"age": "int", "facts": {"age": "int"}}));
     let age = |layout: &Arc<Layout>, json: &str| {
         let facts = read(layout, json, UnknownFacts::Ignore).unwrap();
-        (value(&facts, "facts.age"), facts.unknown().to_vec())
+        (value(&facts, "facts.age"), paths(&facts))
     };
     let found =
         |age, unknown: &[&str]| (Some(Value::Int(age)), unknown.iter().map(|path| (*path).to_owned()).collect());
@@ -225,32 +231,6 @@ fn facts_of_one_object_are_flat_or_nested() {
     assert_eq!(age(&bearing, r#"{"facts": {"age": 1}}"#), missed(&[]));
     assert_eq!(mistakes(&plain, r#"{"facts": {"age": "x"}}"#), [("type_mismatch", "facts.facts.age".to_owned())]);
     assert_eq!(mistakes(&plain, r#"{"facts": {}, "facts": {}}"#), [("duplicate_key", "facts.facts".to_owned())]);
-}
-
-#[test]
-fn facts_of_several_objects_stand_under_their_names() {
-    let layout = of(&json!({"user": {"age": "int"}, "order": {"total": {"type": "double", "required": true}}}));
-    let facts = read(&layout, r#"{"order": {"total": 3}, "age": 1}"#, UnknownFacts::Ignore).unwrap();
-    assert_eq!(value(&facts, "order.total"), Some(Value::Double(3.0)));
-    assert_eq!(facts.activation().filled().count(), 1);
-    assert_eq!(facts.unknown(), ["facts.age"]);
-    assert_eq!(mistakes(&layout, "{}"), [("required_missing", "facts.order".to_owned())]);
-    assert_eq!(mistakes(&layout, r#"{"order": 1}"#), [("type_mismatch", "facts.order".to_owned())]);
-    assert_eq!(mistakes(&layout, r#"{"order": null}"#), [("required_missing", "facts.order".to_owned())]);
-}
-
-#[test]
-fn unknown_facts_are_listed_or_refused() {
-    let layout = layout(&json!({"a": {"b": "int"}}));
-    let json = r#"{"x": 1, "a": {"c": {"d": [1]}}}"#;
-    let facts = read(&layout, json, UnknownFacts::Ignore).unwrap();
-    assert_eq!(facts.unknown(), ["facts.x", "facts.a.c"]);
-    let details = read(&layout, json, UnknownFacts::Refuse).unwrap_err();
-    let codes: Vec<_> = details.iter().map(|detail| (detail.code, detail.path.as_deref().unwrap())).collect();
-    assert_eq!(codes, [("unknown_fact", "facts.x"), ("unknown_fact", "facts.a.c")]);
-    let many: Json = (0..1_000).map(|n| (format!("k{n}"), json!(n))).collect();
-    assert_eq!(read(&layout, &many.to_string(), UnknownFacts::Ignore).unwrap().unknown().len(), 100);
-    assert_eq!(read(&layout, &many.to_string(), UnknownFacts::Refuse).unwrap_err().len(), limits::DETAILS_MAX);
 }
 
 #[test]

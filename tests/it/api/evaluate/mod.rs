@@ -107,6 +107,63 @@ async fn a_trace_shows_each_part_and_names_unknown_facts() {
 }
 
 #[tokio::test]
+async fn facts_that_no_object_holds_are_told_always() {
+    let app = TestApp::start().await;
+    let tenant = app.create_tenant("acme").await;
+    let schema = json!({"definition": {"user": {"age": "int"}, "order": {"total": "double"}}});
+    body(&app.client.post_json(&format!("/api/v1/tenants/{tenant}/schema"), &schema).await.unwrap(), 201);
+    let path = format!("/api/v1/tenants/{tenant}/evaluate");
+    let warnings =
+        async |request: Value| body(&app.client.post_json(&path, &request).await.unwrap(), 200)["warnings"].clone();
+    let flat = warnings(json!({"facts": {"age": 20, "order": {"x": 1}}})).await;
+    let expected = json!([{
+        "code": "unknown_fact", "path": "facts.age", "message": "the schema does not declare this object; it is ignored",
+        "hint": "send each fact under its object: `order`, `user`",
+    }]);
+    assert_eq!(flat, expected);
+    assert_eq!(warnings(json!({"facts": {"user": {"age": 20}, "order": {"x": 1}}})).await, Value::Null);
+    let traced = warnings(json!({"facts": {"age": 20, "order": {"x": 1}}, "trace": true})).await;
+    assert_eq!((&traced[0], &traced[1]["path"]), (&expected[0], &json!("facts.order.x")));
+    let batch = json!({"items": [{"facts": {"age": 20}}, {"facts": {"user": {"age": 20}}}]});
+    let items = body(&app.client.post_json(&format!("{path}/batch"), &batch).await.unwrap(), 200)["items"].clone();
+    assert_eq!((&items[0]["warnings"], &items[1]["warnings"]), (&expected, &Value::Null));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenant_may_refuse_unknown_facts_unless_a_request_says_otherwise() {
+    let app = TestApp::start().await;
+    let tenant = acme(&app).await;
+    app.create_rule(&tenant, "adult", "facts.age >= 18").await;
+    let path = format!("/api/v1/tenants/{tenant}");
+    let unknown = json!({"age": 25, "shoe": 43});
+    let sent = async |more: Value| {
+        let mut request = json!({ "facts": unknown });
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        app.client.post_json(&format!("{path}/evaluate"), &request).await.unwrap().status
+    };
+    assert_eq!((sent(json!({})).await, sent(json!({"strictFacts": true})).await), (200, 422));
+    let changed = body(&app.client.patch_json(&path, &json!({"strictFacts": true})).await.unwrap(), 200);
+    assert_eq!((&changed["strictFacts"], &changed["revision"]), (&json!(true), &json!(4)));
+    assert_eq!((sent(json!({})).await, sent(json!({"strictFacts": false})).await), (422, 200));
+
+    let tried = json!({"expression": "facts.age", "items": [{ "facts": unknown }]});
+    let tried = body(&app.client.post_json(&format!("{path}/rules/try"), &tried).await.unwrap(), 200);
+    assert_eq!(tried["items"][0]["error"]["errors"][0]["code"], "unknown_fact", "{tried}");
+    let items = json!({"items": [{ "facts": unknown }, {"facts": {"age": 25}}]});
+    let batch = body(&app.client.post_json(&format!("{path}/evaluate/batch"), &items).await.unwrap(), 200);
+    assert_eq!(batch["items"][0]["error"]["errors"][0]["path"], "facts.shoe", "{batch}");
+    assert_eq!(batch["items"][1]["results"][0]["matched"], true);
+    let event = app.client.post_json(&format!("{path}/events"), &json!({ "facts": unknown })).await.unwrap();
+    assert_eq!(mistakes(&problem(&event, 422))[0].1, "facts.shoe");
+
+    let log = body(&app.client.get(&format!("{path}/audit?action=tenant.change")).await.unwrap(), 200);
+    let told = |strict: bool| json!({"name": "acme-corp", "strictFacts": strict});
+    assert_eq!((&log["items"][0]["before"], &log["items"][0]["after"]), (&told(false), &told(true)), "{log}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_missing_is_named_with_the_derived_field_that_reads_it() {
     let app = TestApp::start().await;
     let tenant = acme(&app).await;

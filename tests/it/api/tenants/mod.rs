@@ -25,7 +25,19 @@ async fn a_tenant_is_made_shown_changed_and_deleted() {
     let members: Vec<_> = tenant.as_object().unwrap().keys().collect();
     assert_eq!(
         members,
-        ["createdAt", "id", "idleStopSeconds", "name", "pinned", "quotas", "revision", "status", "tier", "updatedAt"]
+        [
+            "createdAt",
+            "id",
+            "idleStopSeconds",
+            "name",
+            "pinned",
+            "quotas",
+            "revision",
+            "status",
+            "strictFacts",
+            "tier",
+            "updatedAt"
+        ]
     );
     assert_eq!(
         (&tenant["name"], &tenant["tier"], &tenant["status"], &tenant["revision"]),
