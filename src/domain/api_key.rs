@@ -9,24 +9,24 @@ use super::{ApiKeyId, Name, Scope};
 pub struct ApiKey {
     /// Its id.
     pub id: ApiKeyId,
-    /// What it is called; several may be called the same.
+    /// Its name; several keys may have the same one.
     pub name: Name,
-    /// What it is good for.
+    /// Its scopes.
     pub scopes: Vec<Scope>,
-    /// When it ends; `null`: when it is revoked.
+    /// When it expires; `null`: it does not expire.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-/// A key to be made.
+/// A key to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyDraft {
-    /// What it is to be called.
+    /// Its name.
     pub name: Name,
-    /// What it is to be good for.
+    /// Its scopes.
     pub scopes: Vec<Scope>,
     /// When it is to end.
     pub expires_at: Option<DateTime<Utc>>,

@@ -94,7 +94,7 @@ actions! {
 pub struct AuditDraft {
     /// What.
     pub action: AuditAction,
-    /// To what: the path below the tenant's, or `tenant`.
+    /// The resource: its path below the tenant's, or `tenant`.
     pub resource: String,
     /// What it was before; of a change, its name and what was changed.
     pub before: Option<Value>,

@@ -21,13 +21,13 @@ pub struct DerivedField {
     pub dependencies: Vec<String>,
     /// Whether it can be used; one that a schema change broke is kept and deactivated.
     pub active: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// A derived field to be made.
+/// A derived field to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DerivedFieldDraft {
     /// Its name: an identifier.
@@ -47,6 +47,6 @@ pub struct DerivedFieldPatch {
     pub expression: Option<String>,
     /// A new description; `Some(None)` removes it.
     pub description: Option<Option<String>>,
-    /// Usable or not.
+    /// Whether it can be used.
     pub active: Option<bool>,
 }

@@ -73,7 +73,7 @@ impl EventId {
     }
 }
 uuid_id!(
-    /// The id of a process that serves.
+    /// The id of a process of the service.
     NodeId
 );
 uuid_id!(
@@ -92,7 +92,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// The number of a tenant's schema: 1, 2, 3 …
+/// The number of a version of a tenant's schema: 1, 2, 3 …
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SchemaVersion(pub i32);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::NodeId;
 
-/// A node that lives, as its last heartbeat told.
+/// A running node, as of its last heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Its id: another one each time it starts.
@@ -15,13 +15,13 @@ pub struct Node {
     pub version: String,
     /// When it started.
     pub started_at: DateTime<Utc>,
-    /// When it was heard of last.
+    /// When it last wrote its heartbeat.
     pub heartbeat_at: DateTime<Utc>,
-    /// How it was doing then.
+    /// Its state then.
     pub vitals: Vitals,
 }
 
-/// How a node is doing.
+/// The state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vitals {
     /// Tenants in its memory.

@@ -38,7 +38,7 @@ pub enum Quota {
     Workers,
 }
 
-/// What an operator has set for a tenant in the place of its tier's limits.
+/// Limits that an operator has set for a tenant instead of its tier's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct QuotaOverrides(pub BTreeMap<Quota, u64>);
@@ -49,7 +49,7 @@ pub type QuotaPatch = BTreeMap<Quota, Option<u64>>;
 /// More than a quota allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaExceeded {
-    /// Of what.
+    /// The quota.
     pub quota: Quota,
     /// How much is allowed.
     pub limit: u64,

@@ -51,6 +51,6 @@ pub struct RulePatch {
     pub description: Option<Option<String>>,
     /// New tags.
     pub tags: Option<Vec<String>>,
-    /// Evaluated or not.
+    /// Whether it is evaluated.
     pub active: Option<bool>,
 }

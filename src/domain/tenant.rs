@@ -43,7 +43,7 @@ pub struct Tenant {
     pub status: TenantStatus,
     /// Whether every node keeps it in memory, used or not.
     pub pinned: bool,
-    /// How long a node keeps it in memory unused; `null` is as long as the service's setting says.
+    /// Seconds that a node keeps it in memory unused; `null`: as the service's setting says.
     pub idle_stop_seconds: Option<u32>,
     /// Whether facts that its schema does not declare are refused where a request does not say.
     pub strict_facts: bool,
@@ -51,15 +51,15 @@ pub struct Tenant {
     pub quotas: QuotaOverrides,
     /// Workers that decide its events at once, if that was set.
     pub workers: Option<u16>,
-    /// Counts its changes, from 1.
+    /// The counter of its changes, from 1.
     pub revision: Revision,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it, or anything of it, was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// A tenant to be made.
+/// A tenant to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantDraft {
     /// Its name.

@@ -19,7 +19,7 @@ pub struct Field {
     pub bounds: Bounds,
     /// Whether its values are masked wherever facts are shown.
     pub sensitive: bool,
-    /// What it is.
+    /// What it is for.
     pub description: Option<String>,
 }
 

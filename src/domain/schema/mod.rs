@@ -26,7 +26,7 @@ pub struct Schema {
     pub definition: Arc<SchemaDefinition>,
     /// Whether it is the one in use.
     pub active: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
 }
 

@@ -20,17 +20,17 @@ use crate::{
     store::{KeyMade, PageRequest},
 };
 
-/// A key to be made.
+/// A key to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct ApiKeyBody {
-    /// What it is to be called.
+    /// Its name.
     #[schema(min_length = 1, max_length = 255, example = "checkout")]
     name: String,
-    /// What it is to be good for.
+    /// Its scopes.
     #[schema(min_items = 1, example = json!(["evaluate"]))]
     scopes: Vec<Scope>,
-    /// When it is to end; if it is left out, when it is revoked.
+    /// When it expires; if it is omitted, it does not expire.
     #[serde(default, deserialize_with = "body::read_time")]
     expires_at: Option<DateTime<Utc>>,
 }
@@ -39,7 +39,7 @@ pub struct ApiKeyBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct RotateBody {
-    /// How long the old key is good beside the new one; a day if it is left out, and 0 for not at all.
+    /// How long the old key stays valid beside the new one; a day if it is omitted, 0: it ends at once.
     #[schema(maximum = 2_592_000)]
     overlap_seconds: Option<u32>,
 }
@@ -47,7 +47,7 @@ pub struct RotateBody {
 impl Document for ApiKeyBody {}
 impl Document for RotateBody {}
 
-/// A key that was made. This is the one time that it is shown.
+/// A new key. It is shown only once.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewApiKey {
@@ -55,16 +55,16 @@ pub struct NewApiKey {
     id: ApiKeyId,
     /// What it is called.
     name: Name,
-    /// What it is good for.
+    /// Its scopes.
     scopes: Vec<Scope>,
-    /// The key, as it is to be sent. It is stored nowhere.
+    /// The key, as requests send it. It is not stored.
     key: String,
-    /// The part of the key that names it and opens nothing.
+    /// The part of the key that identifies it, and is not secret.
     public_id: String,
-    /// When it ends; `null`: when it is revoked.
+    /// When it expires; `null`: it does not expire.
     #[schema(required = true)]
     expires_at: Option<DateTime<Utc>>,
-    /// When it was made.
+    /// When it was created.
     created_at: DateTime<Utc>,
 }
 
@@ -75,15 +75,15 @@ pub struct NewApiKey {
 pub struct ApiKeyItem {
     /// Its id.
     id: ApiKeyId,
-    /// What it is called; several may be called the same.
+    /// Its name; several keys may have the same one.
     name: Name,
-    /// What it is good for.
+    /// Its scopes.
     #[schema(inline = false)]
     scopes: Vec<Scope>,
-    /// When it ends; `null`: when it is revoked.
+    /// When it expires; `null`: it does not expire.
     #[schema(required = true)]
     expires_at: Option<DateTime<Utc>>,
-    /// When it was made.
+    /// When it was created.
     created_at: DateTime<Utc>,
     /// When it was last used, to the minute.
     #[schema(required = true)]
@@ -158,7 +158,7 @@ fn made(tenant: TenantId, token: &Token, made: KeyMade) -> Result<HttpResponse, 
     response::created(format!("/api/v1/tenants/{tenant}/api-keys/{}", key.id), revision, &body)
 }
 
-/// Makes a key. The answer is the one place where it is shown.
+/// Creates a key. Only this answer shows it.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/api-keys", tag = "api keys", operation_id = "createApiKey",
     request_body = ApiKeyBody, responses((status = 201, description = "The key.", body = NewApiKey))
@@ -177,7 +177,7 @@ pub async fn create(
     made(scope.id(), &token, stored)
 }
 
-/// Lists keys in the order of their making, without what opens anything.
+/// Lists keys in the order of their creation, without the secret parts.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenantId}/api-keys", tag = "api keys", operation_id = "listApiKeys",
     params(PageQuery), responses((status = 200, description = "A page of keys.", body = RevisedList<ListedApiKey>))
@@ -195,7 +195,7 @@ pub async fn list(
     response::found(&request, revision, &response::List::of(page, listed).at(revision))
 }
 
-/// Revokes a key: this node refuses it from the answer on, the others within two seconds.
+/// Revokes a key. This node refuses it at once, the others within 2 seconds.
 #[utoipa::path(
     delete, path = "/api/v1/tenants/{tenantId}/api-keys/{keyId}", tag = "api keys", operation_id = "deleteApiKey",
     responses((status = 204, description = "The key is gone."))
@@ -211,7 +211,7 @@ pub async fn delete(
     Ok(response::deleted(revision))
 }
 
-/// Makes a key like another, which ends after an overlap.
+/// Creates a key like an existing one, which ends after an overlap.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate", tag = "api keys",
     operation_id = "rotateApiKey", request_body = RotateBody,

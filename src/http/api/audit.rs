@@ -18,7 +18,7 @@ use crate::{
     store::{AuditFilter, PageRequest},
 };
 
-/// Something that was done.
+/// A row of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditItem {
@@ -26,33 +26,33 @@ pub struct AuditItem {
     sequence: i64,
     /// When.
     at: DateTime<Utc>,
-    /// Who: `operator`, `operator:` or `key:` and a key's id, or the command that was run.
+    /// Who did it: `operator`, `operator:` or `key:` and a key's id, or the command that was run.
     #[schema(example = "key:01890000-0000-7000-8000-000000000000")]
     actor: String,
-    /// The stored key that was shown; `null` if it was none.
+    /// The stored key of the request; `null` if there was none.
     #[schema(required = true)]
     key_id: Option<ApiKeyId>,
     /// What was done.
     #[schema(example = "rule.change")]
     action: String,
-    /// To what: the path below the tenant's, or `tenant`.
+    /// The resource: its path below the tenant's, or `tenant`.
     #[schema(example = "rules/01890000-0000-7000-8000-000000000000")]
     resource: String,
     /// The tenant's revision afterwards.
     revision: Revision,
-    /// What it was; of a change, its name and what was changed. `null` for what was made.
+    /// The resource before; for a change, its name and what was changed. `null` if it was created.
     #[schema(required = true, value_type = Option<serde_json::Value>)]
     before: Option<Box<RawValue>>,
-    /// What it is, in the same way. `null` for what was deleted.
+    /// The resource afterwards, in the same form; `null` if it was deleted.
     #[schema(required = true, value_type = Option<serde_json::Value>)]
     after: Option<Box<RawValue>>,
-    /// The request's id; `null` if it was no request.
+    /// The request's id; `null` if it was not a request.
     #[schema(required = true)]
     request_id: Option<String>,
-    /// Where the request came from; `null` if it was no request.
+    /// The address that the request came from; `null` if it was not a request.
     #[schema(required = true)]
     address: Option<String>,
-    /// The hash over this and all before it, in hexadecimal.
+    /// The hash of this row and of all rows before it, in hexadecimal.
     hash: String,
 }
 
@@ -60,14 +60,14 @@ pub struct AuditItem {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
-    /// Those of this action, such as `rule.change`; given several times, of any of them.
+    /// Only rows of this action, such as `rule.change`; may be given more than once.
     #[param(value_type = Option<Vec<String>>)]
     action: Vec<AuditAction>,
-    /// Those of this actor, such as `operator` or `key:<id>`.
+    /// Only rows of this actor, such as `operator` or `key:<id>`.
     actor: Option<String>,
-    /// Those of this time or later.
+    /// Only rows of this time or later.
     since: Option<DateTime<Utc>>,
-    /// Those before this time.
+    /// Only rows before this time.
     until: Option<DateTime<Utc>>,
 }
 
@@ -104,7 +104,7 @@ impl From<AuditRow> for AuditItem {
     }
 }
 
-/// Lists what was done to a tenant and by whom, the newest first. The log outlives its tenant, for the operator.
+/// Lists what was done to a tenant and by whom, newest first. Operators still see the log of a deleted tenant.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenantId}/audit", tag = "audit", operation_id = "listAudit",
     params(AuditQuery, PageQuery),

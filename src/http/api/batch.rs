@@ -42,7 +42,7 @@ use crate::{
 };
 
 with_options! {
-    /// Items to be decided. Each is an object with `facts`.
+    /// Items to decide. Each is an object with `facts`.
     #[derive(Debug, Deserialize, ToSchema)]
     #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
     pub struct BatchBody<'a> {

@@ -16,17 +16,17 @@ use crate::{
 pub struct DecisionAnswer {
     /// The tenant.
     tenant_id: TenantId,
-    /// The revision decided with.
+    /// The revision that decided.
     revision: Revision,
-    /// The schema version decided with.
+    /// The schema version that decided.
     schema_version: SchemaVersion,
-    /// Whether the database has been out of reach for longer than the promised bound.
+    /// Whether for more than 2 s this node could not reach the database, or has known that it is behind.
     stale: bool,
     /// The time of the decision, which rules read as `now`.
     evaluated_at: DateTime<Utc>,
-    /// What deciding took, in milliseconds.
+    /// How long the decision took, in milliseconds.
     evaluation_time_ms: f64,
-    /// What became of each rule.
+    /// The result of each rule.
     results: Vec<ResultItem>,
     /// How many rules were evaluated, with `return: "matched"`.
     #[schema(nullable = false)]
@@ -40,30 +40,30 @@ pub struct DecisionAnswer {
     warnings: Option<Vec<ErrorDetail>>,
 }
 
-/// What became of a rule.
+/// The result of a rule.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "read by the macro alone")]
 pub struct ResultItem {
-    /// The rule's id, or what was asked for in its place.
+    /// The rule's id, or the entry of `rules` that is neither an id nor a name.
     rule_id: String,
     /// Its name; `null` if there is no such rule.
     #[schema(required = true)]
     rule_name: Option<String>,
     /// Whether its expression is true.
     matched: bool,
-    /// Why there is no answer, if there is none.
+    /// The error that it ended with, or `null`.
     #[schema(required = true)]
     error: Option<ResultError>,
     /// The value of each sub-expression, with `trace`.
     #[schema(nullable = false)]
     trace: Option<Vec<TraceItem>>,
-    /// The facts for want of which it did not match, with `trace`; left out if there are none.
+    /// The missing facts because of which it did not match, with `trace`; omitted if there are none.
     #[schema(nullable = false, example = json!(["facts.age"]))]
     missing: Option<Vec<String>>,
 }
 
-/// Why a rule has no answer.
+/// The error that a rule ended with.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "read by the macro alone")]
@@ -73,16 +73,16 @@ pub struct ResultError {
     code: String,
     /// What happened.
     message: String,
-    /// Line in the rule's expression, from 1.
+    /// Line in the expression, from 1.
     #[schema(nullable = false)]
     line: Option<u32>,
-    /// Column in the rule's expression, from 1.
+    /// Column in the expression, from 1, in characters.
     #[schema(nullable = false)]
     column: Option<u32>,
-    /// The fact that is missing, if it ended for that.
+    /// The missing fact, if that is the reason.
     #[schema(nullable = false, example = "facts.age")]
     missing: Option<String>,
-    /// The derived field in which it happened, if it was none of the rule's own doing.
+    /// The derived field in which it happened, if it was not in the expression itself.
     #[schema(nullable = false, example = "derived.adult")]
     derived_field: Option<String>,
 }
@@ -107,7 +107,7 @@ pub struct TraceItem {
     value: serde_json::Value,
     /// Whether it decided the result.
     decided: bool,
-    /// The fact for want of which it ended with an error, or is false.
+    /// The missing fact because of which it ended with an error, or is false.
     #[schema(nullable = false, example = "facts.age")]
     missing: Option<String>,
 }
@@ -119,26 +119,26 @@ pub struct TraceItem {
 pub struct BatchAnswer {
     /// The tenant.
     tenant_id: TenantId,
-    /// The revision decided with.
+    /// The revision that decided.
     revision: Revision,
-    /// The schema version decided with.
+    /// The schema version that decided.
     schema_version: SchemaVersion,
-    /// Whether the database has been out of reach for longer than the promised bound.
+    /// Whether for more than 2 s this node could not reach the database, or has known that it is behind.
     stale: bool,
     /// The time of the decisions, which rules read as `now`; all items have the same.
     evaluated_at: DateTime<Utc>,
     /// One for each item, in order.
     items: Vec<BatchItemAnswer>,
-    /// What deciding took, in milliseconds.
+    /// How long the decision took, in milliseconds.
     evaluation_time_ms: f64,
 }
 
-/// What became of an item: `results`, or `error`.
+/// The result of an item: `results`, or `error`.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "read by the macro alone")]
 pub struct BatchItemAnswer {
-    /// What became of each rule.
+    /// The result of each rule.
     #[schema(nullable = false)]
     results: Option<Vec<ResultItem>>,
     /// How many rules were evaluated, with `return: "matched"`.
@@ -163,7 +163,7 @@ pub struct BatchItemAnswer {
 pub struct DecisionLine {
     /// Which line of the request, from 0; empty lines are not counted.
     index: u64,
-    /// The revision decided with.
+    /// The revision that decided.
     #[schema(nullable = false)]
     revision: Option<Revision>,
     /// The time of the decision, which rules read as `now`.

@@ -23,7 +23,7 @@ use crate::{
     store::PageRequest,
 };
 
-/// A derived field to be made.
+/// A derived field to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct DerivedFieldBody {
@@ -38,7 +38,7 @@ pub struct DerivedFieldBody {
     description: Option<String>,
 }
 
-/// What to change about a derived field; what is left out stays.
+/// The parts of a derived field to change; what is omitted stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct DerivedFieldPatchBody {
@@ -54,7 +54,7 @@ pub struct DerivedFieldPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 4000)]
     description: Option<Option<String>>,
-    /// Usable or not.
+    /// Whether it can be used.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     active: Option<bool>,
@@ -103,7 +103,7 @@ pub struct DerivedFieldItem {
     dependencies: Vec<String>,
     /// Whether it can be used; one that a schema change broke is kept and deactivated.
     active: bool,
-    /// When it was made.
+    /// When it was created.
     created_at: DateTime<Utc>,
     /// When it was last changed.
     updated_at: DateTime<Utc>,
@@ -125,7 +125,7 @@ fn written(changed: Changed, id: DerivedFieldId) -> Result<Revised<DerivedFieldI
     Ok(Revised::written(field.into(), changed.revision, deactivated, warnings))
 }
 
-/// Makes a derived field.
+/// Creates a derived field.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/derived-fields", tag = "derived fields",
     operation_id = "createDerivedField", request_body = DerivedFieldBody,

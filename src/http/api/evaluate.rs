@@ -29,7 +29,7 @@ use crate::{
 };
 
 with_options! {
-    /// Facts to be decided.
+    /// Facts to decide.
     #[derive(Debug, Deserialize, ToSchema)]
     #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
     pub struct EvaluateBody<'a> {

@@ -27,10 +27,10 @@ pub struct Health {
     missing: Option<Vec<&'static str>>,
 }
 
-/// Says that the process lives.
+/// Says that the process runs.
 #[utoipa::path(
     get, path = "/healthz", tag = "operation", operation_id = "health", security(()),
-    responses((status = 200, description = "The process lives.", body = Health))
+    responses((status = 200, description = "The process runs.", body = Health))
 )]
 pub async fn alive() -> Result<HttpResponse, Error> {
     response::plain(StatusCode::OK, &Health { status: "ok", missing: None })

@@ -17,7 +17,7 @@ use crate::{
     ruleset::{Query, Return, UnknownFacts},
 };
 
-/// Which results an answer holds.
+/// Which results an answer has.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase", expecting = "`all` or `matched`")]
 pub enum ReturnWord {
@@ -37,12 +37,12 @@ pub struct Options {
     /// NDJSON only. A tag that rules must have; may be given more than once, any of them is enough.
     #[param(max_items = 1_000)]
     pub tags: Option<Vec<String>>,
-    /// NDJSON only. Which results to answer.
+    /// NDJSON only. Which results the answer has; `all` if it is omitted.
     #[param(inline)]
     pub r#return: Option<ReturnWord>,
-    /// NDJSON only. Whether to answer the value of each sub-expression.
+    /// NDJSON only. Whether the answer has the value of each sub-expression.
     pub trace: Option<bool>,
-    /// NDJSON only. The revision that the answer must have reached.
+    /// NDJSON only. The least revision that may decide.
     #[param(minimum = 1)]
     pub min_revision: Option<i64>,
     /// NDJSON only. Whether facts that the schema does not declare are an error; as the tenant's setting says if it is omitted.
@@ -63,18 +63,18 @@ macro_rules! with_options {
         $(#[$attribute])*
         pub struct $body<$lifetime> {
             $($own)*
-            /// Ids or names of the rules to evaluate, in this order; all active rules if it is left out.
+            /// Ids or names of the rules to evaluate, in this order; all active rules if it is omitted.
             #[schema(max_items = 10_000)]
             rules: Option<Vec<String>>,
             /// Only rules with any of these tags.
             #[schema(max_items = 10_000)]
             tags: Option<Vec<String>>,
-            /// Which results to answer; `all` if it is left out.
+            /// Which results the answer has; `all` if it is omitted.
             #[schema(inline)]
             r#return: Option<super::options::ReturnWord>,
-            /// Whether to answer the value of each sub-expression.
+            /// Whether the answer has the value of each sub-expression.
             trace: Option<bool>,
-            /// The revision that the answer must have reached.
+            /// The least revision that may decide.
             #[schema(minimum = 1)]
             min_revision: Option<i64>,
             /// Whether facts that the schema does not declare are an error; as the tenant's setting says if it is omitted.

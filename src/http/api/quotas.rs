@@ -23,7 +23,7 @@ pub struct QuotasBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QuotaItem {
-    /// Of what.
+    /// The quota.
     quota: Quota,
     /// How much it may use.
     limit: u64,
@@ -35,51 +35,51 @@ pub struct QuotaItem {
     used: Option<u64>,
 }
 
-/// Quotas of a tenant's own; what is left out stays.
+/// Limits of a tenant's own; what is omitted stays as it is.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct QuotasPatchBody {
-    /// The limit of `rules`; `null`: as the tier has it.
+    /// The limit of `rules`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     rules: Option<Option<u64>>,
-    /// The limit of `derivedFields`; `null`: as the tier has it.
+    /// The limit of `derivedFields`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     derived_fields: Option<Option<u64>>,
-    /// The limit of `schemaBytes`; `null`: as the tier has it.
+    /// The limit of `schemaBytes`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     schema_bytes: Option<Option<u64>>,
-    /// The limit of `sourceBytes`; `null`: as the tier has it.
+    /// The limit of `sourceBytes`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     source_bytes: Option<Option<u64>>,
-    /// The limit of `compiledBytes`; `null`: as the tier has it.
+    /// The limit of `compiledBytes`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     compiled_bytes: Option<Option<u64>>,
-    /// The limit of `requestBytes`; `null`: as the tier has it.
+    /// The limit of `requestBytes`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     request_bytes: Option<Option<u64>>,
-    /// The limit of `batchItems`; `null`: as the tier has it.
+    /// The limit of `batchItems`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     batch_items: Option<Option<u64>>,
-    /// The limit of `eventBytes`; `null`: as the tier has it.
+    /// The limit of `eventBytes`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     event_bytes: Option<Option<u64>>,
-    /// The limit of `eventBacklog`; `null`: as the tier has it.
+    /// The limit of `eventBacklog`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     event_backlog: Option<Option<u64>>,
-    /// The limit of `eventRetentionDays`; `null`: as the tier has it.
+    /// The limit of `eventRetentionDays`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     event_retention_days: Option<Option<u64>>,
-    /// The limit of `workers`; `null`: as the tier has it.
+    /// The limit of `workers`; `null` restores the tier's limit.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     workers: Option<Option<u64>>,
@@ -113,7 +113,7 @@ impl QuotasPatchBody {
     }
 }
 
-/// Shows how much a tenant may use, and how much it does.
+/// Shows a tenant's quotas, and how much of them it uses.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenantId}/quotas", tag = "tenants", operation_id = "getQuotas",
     responses((status = 200, description = "The quotas.", body = QuotasBody))

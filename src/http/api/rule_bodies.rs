@@ -13,7 +13,7 @@ use crate::{
     json::{Object, present},
 };
 
-/// A rule to be made, or to be put in another's place.
+/// A rule to create, or to replace another one with.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct RuleBody {
@@ -45,7 +45,7 @@ pub struct RuleListBody {
     rules: Vec<Object<RuleBody>>,
 }
 
-/// What to change about a rule; what is left out stays.
+/// The parts of a rule to change; what is omitted stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct RulePatchBody {
@@ -65,13 +65,13 @@ pub struct RulePatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, max_items = 50)]
     tags: Option<Vec<String>>,
-    /// Evaluated or not.
+    /// Whether it is evaluated.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     active: Option<bool>,
 }
 
-/// An expression to be checked.
+/// An expression to check.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct ExpressionBody {

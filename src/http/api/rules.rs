@@ -28,11 +28,11 @@ use crate::{
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct RuleQuery {
-    /// Active ones, or inactive ones; both if it is left out.
+    /// Only active rules, or only inactive ones; both if it is omitted.
     active: Option<bool>,
-    /// Those with this tag.
+    /// Only those with this tag.
     tag: Option<String>,
-    /// Those whose name begins so.
+    /// Only those whose name begins with this text.
     name_prefix: Option<String>,
 }
 
@@ -154,7 +154,7 @@ fn written(changed: Changed, id: RuleId) -> Result<Revised<RuleItem>, Error> {
     Ok(Revised::written(rule.into(), changed.revision, deactivated, warnings))
 }
 
-/// Makes a rule.
+/// Creates a rule.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/rules", tag = "rules", operation_id = "createRule",
     request_body = RuleBody, responses((status = 201, description = "The rule.", body = Revised<RuleItem>))
@@ -231,7 +231,7 @@ pub async fn show(
     response::found(&request, tenant.revision, &Revised::read(RuleItem::from(rule), tenant.revision))
 }
 
-/// Puts another rule in a rule's place; what is left out takes its default.
+/// Replaces a rule; what is omitted takes its default.
 #[utoipa::path(
     put, path = "/api/v1/tenants/{tenantId}/rules/{ruleId}", tag = "rules", operation_id = "replaceRule",
     request_body = RuleBody, responses((status = 200, description = "The rule.", body = Revised<RuleItem>))
@@ -284,11 +284,11 @@ pub async fn delete(
     Ok(response::deleted(changed.revision))
 }
 
-/// Says what the checker finds in an expression, and changes nothing.
+/// Checks an expression, and changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/rules/check", tag = "rules", operation_id = "checkRule",
     request_body = ExpressionBody,
-    responses((status = 200, description = "What the checker finds.", body = ExpressionCheck))
+    responses((status = 200, description = "The result of the check.", body = ExpressionCheck))
 )]
 pub async fn check(
     state: Data<AppState>,

@@ -19,7 +19,7 @@ use crate::{
     store::PageRequest,
 };
 
-/// What a tenant is doing on this node.
+/// The state of a tenant on this node.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StateWord {
@@ -37,7 +37,7 @@ pub enum StateWord {
     Stopping,
 }
 
-/// How a tenant is doing on this node.
+/// The state of a tenant on this node.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeBody {
@@ -46,7 +46,7 @@ pub struct RuntimeBody {
     /// Its name; `null` where the database does not answer and it has not been loaded.
     #[schema(required = true)]
     name: Option<Name>,
-    /// What it is doing.
+    /// Its state.
     state: StateWord,
     /// Whether it is pinned.
     pinned: bool,
@@ -56,12 +56,12 @@ pub struct RuntimeBody {
     /// The revision in the database; `null` while it does not answer.
     #[schema(required = true)]
     stored_revision: Option<Revision>,
-    /// How it is in memory; `null` where it is not.
+    /// What this node has in memory; `null` if it has nothing.
     #[schema(required = true)]
     resident: Option<ResidentBody>,
 }
 
-/// How a tenant in memory is doing. Counts begin when it came into memory.
+/// A tenant in memory. Counts begin when it was loaded.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResidentBody {
@@ -83,12 +83,12 @@ pub struct ResidentBody {
     evaluation_time_us: u64,
     /// When it was used last.
     last_used_at: DateTime<Utc>,
-    /// What was loaded last.
+    /// The last load.
     #[schema(required = true)]
     last_load: Option<LoadBody>,
     /// How often a failed actor was started again.
     restarts: u32,
-    /// What went wrong last.
+    /// The last failure.
     #[schema(required = true)]
     last_error: Option<FailureBody>,
 }
@@ -119,7 +119,7 @@ pub struct FailureBody {
     message: String,
 }
 
-/// All nodes that live.
+/// All running nodes.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodesBody {
@@ -127,7 +127,7 @@ pub struct NodesBody {
     items: Vec<NodeItem>,
 }
 
-/// A node that lives, as its last heartbeat told.
+/// A running node, as of its last heartbeat.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Node)]
 #[serde(rename_all = "camelCase")]
@@ -140,14 +140,14 @@ pub struct NodeItem {
     version: String,
     /// When it started.
     started_at: DateTime<Utc>,
-    /// When it was heard of last.
+    /// When it last wrote its heartbeat.
     heartbeat_at: DateTime<Utc>,
-    /// How it was doing then.
+    /// Its state then.
     #[serde(flatten)]
     vitals: VitalsItem,
 }
 
-/// How a node is doing.
+/// The state of a node.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Vitals)]
 #[serde(rename_all = "camelCase")]
@@ -181,7 +181,7 @@ impl From<Node> for NodeItem {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct StateFilter {
-    /// Those in this state; given several times, in any of them.
+    /// Only those in this state; may be given more than once.
     #[param(inline, value_type = Option<Vec<StateWord>>)]
     state: Vec<RuntimeState>,
 }
@@ -271,7 +271,7 @@ pub async fn list(
     response::plain(StatusCode::OK, &List::of(page, RuntimeBody::from))
 }
 
-/// Lists the nodes that live.
+/// Lists the running nodes.
 #[utoipa::path(
     get, path = "/api/v1/runtime/nodes", tag = "runtime", operation_id = "listNodes",
     responses((status = 200, description = "The nodes.", body = NodesBody))
@@ -283,10 +283,10 @@ pub async fn nodes(state: Data<AppState>, _: Query<()>) -> Result<HttpResponse, 
     )
 }
 
-/// Shows how a tenant is doing on this node.
+/// Shows the state of a tenant on this node.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenantId}/runtime", tag = "runtime", operation_id = "getTenantRuntime",
-    responses((status = 200, description = "How it is doing.", body = RuntimeBody))
+    responses((status = 200, description = "Its state.", body = RuntimeBody))
 )]
 pub async fn show(state: Data<AppState>, TenantPath(tenant): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
     answer(&state, tenant).await
@@ -295,7 +295,7 @@ pub async fn show(state: Data<AppState>, TenantPath(tenant): TenantPath, _: Quer
 /// Loads a tenant into the memory of this node, if it is not there.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/runtime/load", tag = "runtime", operation_id = "loadTenant",
-    responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
+    responses((status = 200, description = "Its state now.", body = RuntimeBody))
 )]
 pub async fn load(
     By(author): By,
@@ -308,10 +308,10 @@ pub async fn load(
     answer(&state, tenant).await
 }
 
-/// Lets a tenant go from the memory of this node. The next request for it brings it back.
+/// Removes a tenant from the memory of this node. The next request for it loads it again.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/runtime/stop", tag = "runtime", operation_id = "stopTenant",
-    responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
+    responses((status = 200, description = "Its state now.", body = RuntimeBody))
 )]
 pub async fn stop(
     By(author): By,
@@ -324,10 +324,10 @@ pub async fn stop(
     answer(&state, tenant).await
 }
 
-/// Reads a tenant and compiles all of it anew on this node, whether anything has changed or not.
+/// Loads and compiles a tenant again on this node, whether anything has changed or not.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/runtime/reload", tag = "runtime", operation_id = "reloadTenant",
-    responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
+    responses((status = 200, description = "Its state now.", body = RuntimeBody))
 )]
 pub async fn reload(
     By(author): By,
@@ -340,10 +340,10 @@ pub async fn reload(
     answer(&state, tenant).await
 }
 
-/// Has a tenant in quarantine tried again at once on this node, with a clean record. Any other is left as it is.
+/// Releases a tenant from quarantine on this node, and tries it again at once. Other tenants stay as they are.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/runtime/release", tag = "runtime", operation_id = "releaseTenant",
-    responses((status = 200, description = "How it is doing now.", body = RuntimeBody))
+    responses((status = 200, description = "Its state now.", body = RuntimeBody))
 )]
 pub async fn release(
     By(author): By,

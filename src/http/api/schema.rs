@@ -23,11 +23,11 @@ use crate::{
     store::{ChangelogLine, PageRequest},
 };
 
-/// A schema to be made.
+/// A schema to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct SchemaBody {
-    /// Objects of fields: a field is a type's name, or an object with more to say.
+    /// Objects of fields. A field is the name of a type, or an object with further keys.
     #[schema(value_type = Object, example = json!({"facts": {"age": "int", "country": "string"}}))]
     definition: Value,
 }
@@ -40,12 +40,12 @@ impl Document for SchemaBody {}
 pub struct SchemaItem {
     /// Its number.
     version: SchemaVersion,
-    /// What it says, as it was written.
+    /// The definition, as it was written.
     #[schema(value_type = Object)]
     definition: Value,
     /// Whether it is the one in use.
     active: bool,
-    /// When it was made.
+    /// When it was created.
     created_at: DateTime<Utc>,
 }
 
@@ -89,11 +89,11 @@ pub struct ChangelogItem {
     rules_recompiled: i32,
     /// Of these, how many were deactivated.
     rules_failed: i32,
-    /// Which, and why.
+    /// What was deactivated, and why.
     details: Value,
 }
 
-/// What a schema would do.
+/// The effect that a schema would have.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SchemaCheck {
@@ -108,7 +108,7 @@ pub struct SchemaCheck {
     breaks_flat_callers: bool,
     /// Whether callers that send their facts under the name of the object would be misread.
     breaks_named_callers: bool,
-    /// What would be accepted and may surprise.
+    /// What would be accepted, and is worth knowing.
     #[schema(value_type = Vec<ErrorDetail>)]
     warnings: Vec<Detail>,
     /// Rules and derived fields that earlier changes of the schema deactivated, and that stay inactive unless it is
@@ -169,7 +169,7 @@ fn written(changed: Changed) -> Result<Revised<SchemaChanged>, Error> {
     Ok(Revised::written(resource, revision, applied.deactivated, applied.warnings))
 }
 
-/// Makes a tenant's first schema.
+/// Creates a tenant's first schema.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/schema", tag = "schema", operation_id = "createSchema",
     request_body = SchemaBody, responses((status = 201, description = "The schema.", body = Revised<SchemaChanged>))
@@ -190,7 +190,7 @@ pub async fn create(
     response::created(location, schema.revision, &schema)
 }
 
-/// Makes the next version of a tenant's schema, or the first. A definition equal to the one in use changes nothing.
+/// Creates the next version of a tenant's schema, or the first. A definition equal to the one in use changes nothing.
 #[utoipa::path(
     put, path = "/api/v1/tenants/{tenantId}/schema", tag = "schema", operation_id = "putSchema",
     params(SchemaChangeQuery), request_body = SchemaBody,
@@ -259,7 +259,7 @@ pub async fn version(
     response::found(&request, tenant.revision, &Revised::read(schema, tenant.revision))
 }
 
-/// Puts a version of a schema in use again.
+/// Activates a version of a schema.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/schema/versions/{version}/activate", tag = "schema",
     operation_id = "activateSchemaVersion", params(SchemaChangeQuery),
@@ -280,7 +280,7 @@ pub async fn activate(
     response::ok(schema.revision, &schema)
 }
 
-/// Lists what was done to a schema, newest first.
+/// Lists the changes of a schema, newest first.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenantId}/schema/changelog", tag = "schema", operation_id = "listSchemaChanges",
     params(PageQuery),
@@ -300,7 +300,7 @@ pub async fn changelog(
 /// Says what a schema would break, and changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/schema/check", tag = "schema", operation_id = "checkSchema",
-    request_body = SchemaBody, responses((status = 200, description = "What it would do.", body = SchemaCheck))
+    request_body = SchemaBody, responses((status = 200, description = "The effect that it would have.", body = SchemaCheck))
 )]
 pub async fn check(
     state: Data<AppState>,

@@ -26,20 +26,20 @@ use crate::{
     store::PageRequest,
 };
 
-/// A tenant to be made.
+/// A tenant to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct TenantBody {
     /// Its name, unique among all tenants.
     #[schema(min_length = 1, max_length = 255, example = "acme-corp")]
     name: String,
-    /// Its tier; `free` if it is left out.
+    /// Its tier; `free` if it is omitted.
     #[serde(default)]
     #[schema(inline = false, required = false)]
     tier: Tier,
 }
 
-/// What to change about a tenant; what is left out stays.
+/// The parts of a tenant to change; what is omitted stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct TenantPatchBody {
@@ -59,7 +59,7 @@ pub struct TenantPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     pinned: Option<bool>,
-    /// How long a node keeps it in memory unused; `null`: as long as the service's setting says.
+    /// Seconds that a node keeps it in memory unused; `null`: as the service's setting says.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 31_536_000)]
     idle_stop_seconds: Option<Option<u32>>,
@@ -91,7 +91,7 @@ pub struct TenantItem {
     status: TenantStatus,
     /// Whether every node keeps it in memory, used or not.
     pinned: bool,
-    /// How long a node keeps it in memory unused; `null` is as long as the service's setting says.
+    /// Seconds that a node keeps it in memory unused; `null`: as the service's setting says.
     #[schema(required = true)]
     idle_stop_seconds: Option<u32>,
     /// Whether facts that the schema does not declare are refused, where a request does not say.
@@ -99,9 +99,9 @@ pub struct TenantItem {
     /// The quotas that are its own; all others are its tier's.
     #[schema(example = json!({"rules": 2000}))]
     quotas: QuotaOverrides,
-    /// Counts its changes, from 1.
+    /// The counter of its changes, from 1.
     revision: Revision,
-    /// When it was made.
+    /// When it was created.
     created_at: DateTime<Utc>,
     /// When it, or anything of it, was last changed.
     updated_at: DateTime<Utc>,
@@ -131,7 +131,7 @@ impl From<Tenant> for TenantItem {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct TenantFilter {
-    /// Those whose name begins so.
+    /// Only those whose name begins with this text.
     name_prefix: Option<String>,
 }
 
@@ -141,7 +141,7 @@ impl Parameters for (TenantFilter, PageQuery) {
     }
 }
 
-/// Makes a tenant.
+/// Creates a tenant.
 #[utoipa::path(
     post, path = "/api/v1/tenants", tag = "tenants", operation_id = "createTenant", request_body = TenantBody,
     responses((status = 201, description = "The tenant.", body = TenantItem))
@@ -158,7 +158,7 @@ pub async fn create(
     response::created(location, tenant.revision, &TenantItem::from(tenant))
 }
 
-/// Lists tenants by name. With a tenant's key that one alone.
+/// Lists tenants by name; with a tenant's key, only that tenant.
 #[utoipa::path(
     get, path = "/api/v1/tenants", tag = "tenants", operation_id = "listTenants", params(TenantFilter, PageQuery),
     responses((status = 200, description = "A page of tenants.", body = List<TenantItem>))

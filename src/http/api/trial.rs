@@ -26,7 +26,7 @@ const SENSITIVE: &str = "(sensitive)";
 /// Levels of the body above the facts of an item: the body, its list, the item.
 const ITEM_DEPTH: usize = 3;
 
-/// An expression to be tried.
+/// An expression to try.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct TrialBody<'a> {
@@ -41,7 +41,7 @@ pub struct TrialBody<'a> {
     strict_facts: Option<bool>,
 }
 
-/// What an expression gave.
+/// The results of an expression on sets of facts.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrialAnswer {
@@ -56,7 +56,7 @@ pub struct TrialAnswer {
     items: Vec<Tried>,
 }
 
-/// What an expression gave on an item; or `error` alone, if the item cannot be read.
+/// The result of an expression on an item, or `error` alone if the item cannot be read.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "read by the macro alone")]
@@ -66,7 +66,7 @@ pub struct TrialItem {
     value: Option<serde_json::Value>,
     /// Whether a rule with this expression would match; `null` if the expression is not a `bool`.
     matched: Option<bool>,
-    /// Why there is no value, if there is none.
+    /// The error that it ended with, or `null`.
     #[schema(required = true)]
     error: Option<TrialError>,
     /// The value of each sub-expression.
@@ -113,7 +113,7 @@ enum Tried {
 /// Evaluates an expression that is not stored on 1 to 20 sets of facts, and changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/rules/try", tag = "rules", operation_id = "tryRule",
-    request_body = TrialBody, responses((status = 200, description = "What it gave.", body = TrialAnswer))
+    request_body = TrialBody, responses((status = 200, description = "The results.", body = TrialAnswer))
 )]
 pub async fn attempt(
     api: Data<AppState>,

@@ -77,7 +77,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
         (412, "The tenant is at another revision.", is_conditional),
         (413, "The body is too large.", has_body),
         (415, "The resource does not accept the body's media type.", has_body),
-        (422, "The request is well formed and not valid.", true),
+        (422, "The request is well-formed, but not valid.", true),
         (429, "Too many invalid credentials, or too many waiting changes of the tenant.", true),
         (500, "The service failed.", true),
         (503, "Something that the service needs is unavailable.", true),

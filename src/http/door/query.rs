@@ -172,10 +172,10 @@ impl Parameters for () {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
-    /// Items at most.
+    /// The most items of a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u32>,
-    /// Where to go on: the `nextCursor` of the page before.
+    /// The `nextCursor` of the previous page.
     pub cursor: Option<String>,
 }
 
@@ -201,7 +201,7 @@ pub struct BreakQuery {
     pub on_broken: OnBroken,
 }
 
-/// What becomes of what would break.
+/// What happens to what the change would break.
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "read by the macro alone")]

@@ -24,7 +24,7 @@ pub struct Revised<T> {
     pub resource: T,
     /// The tenant's revision.
     pub revision: Revision,
-    /// What was deactivated because it would have been broken, if anything was.
+    /// What the change would have broken, and deactivated instead; omitted if there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub deactivated: Vec<BrokenItem>,
@@ -62,7 +62,7 @@ pub struct RevisedList<T> {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BrokenItem {
-    /// Which one.
+    /// The rule or derived field.
     #[serde(flatten)]
     #[schema(value_type = super::problem::ErrorSubject)]
     pub subject: Subject,
@@ -77,7 +77,7 @@ impl<T> Revised<T> {
         Self { resource, revision, deactivated: Vec::new(), warnings: Vec::new() }
     }
 
-    /// A resource as written, with what was deactivated.
+    /// A resource as written, with what was deactivated and what is worth knowing.
     pub fn written(resource: T, revision: Revision, deactivated: Vec<Broken>, warnings: Vec<Detail>) -> Self {
         Self { resource, revision, deactivated: broken_items(deactivated), warnings }
     }

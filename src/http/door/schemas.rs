@@ -36,18 +36,18 @@ schemas! {
     ApiKeyId: "An API key's id, unique together with its tenant's.", uuid();
     RedriveId: "A redrive's id, unique together with its tenant's.", uuid();
     EventId: "An event's id, unique together with its tenant's; it tells when the event was received.", uuid();
-    NodeId: "The id of a process that serves.", uuid();
+    NodeId: "The id of a process of the service.", uuid();
     Revision: "A tenant's counter of changes. Covers its schema, derived fields, rules and settings together; begins at 1.",
         number(KnownFormat::Int64);
-    SchemaVersion: "The number of a tenant's schema: 1, 2, 3 …", number(KnownFormat::Int32);
-    Name: "A name of 1 to 255 characters that can be seen, so that two that look alike are one.", text();
-    Tier: "What a tenant pays for; the tiers' bulkheads and quotas hang on it.",
+    SchemaVersion: "The number of a version of a tenant's schema: 1, 2, 3 …", number(KnownFormat::Int32);
+    Name: "A name of 1 to 255 visible characters, in Unicode's normal form C.", text();
+    Tier: "What a tenant pays for; its quotas depend on it.",
         text().enum_values(Some(["free", "pro", "enterprise"]));
     TenantStatus: "Whether a tenant's decisions are served.", text().enum_values(Some(["active", "suspended"]));
-    Scope: "What a key is good for.",
+    Scope: "What a key allows.",
         text().enum_values(Some(Scope::ALL.map(Scope::name)));
-    Quota: "Something that a tenant uses, and may use so much of.", text().enum_values(Some(Quota::ALL.map(Quota::name)));
-    QuotaOverrides: "What an operator has set for a tenant in the place of its tier's limits.",
+    Quota: "Something of which a tenant may use a limited amount.", text().enum_values(Some(Quota::ALL.map(Quota::name)));
+    QuotaOverrides: "Limits that an operator has set for a tenant instead of its tier's.",
         ObjectBuilder::new()
             .property_names(Some(Quota::schema()))
             .additional_properties(Some(number(KnownFormat::Int64).minimum(Some(0))));

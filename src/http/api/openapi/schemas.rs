@@ -87,12 +87,12 @@ fn define_definitions(schemas: &mut Map<String, Value>) {
         (
             "TypedField",
             json!({
-                "type": "object", "description": "A field's type with more to say.", "required": ["type"],
+                "type": "object", "description": "The type of a field, with further keys.", "required": ["type"],
                 "properties": {
                     "type": {"type": "string", "description": "The name of its type."},
                     "required": {"type": "boolean", "description": "Whether facts must have it."},
                     "sensitive": {"type": "boolean", "description": "Whether its values are never shown."},
-                    "description": {"type": "string", "description": "What it is."},
+                    "description": {"type": "string", "description": "What it is for."},
                     "enum": {"type": "array", "items": {}, "description": "The values that it may have."},
                     "minimum": {"type": "number", "description": "The least value that it may have."},
                     "maximum": {"type": "number", "description": "The greatest value that it may have."},
