@@ -453,6 +453,25 @@ fn nothing_is_left_to_be_done_in_a_comment() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Workspaces beside ours that build with us are not built by every change; their locks must follow ours all the same.
+#[test]
+fn the_other_lock_files_name_the_dependencies_that_we_have() {
+    let read = |path: &str| fs::read_to_string(path).unwrap().parse::<toml::Table>().unwrap();
+    let ours = read("Cargo.toml");
+    let is_always = |value: &toml::Value| value.get("optional").is_none();
+    let ours = ours["dependencies"].as_table().unwrap().iter().filter(|(_, value)| is_always(value));
+    let ours: BTreeSet<&str> = ours.map(|(name, _)| name.as_str()).collect();
+    for place in ["benches/peers", "tests/fuzz"] {
+        let lock = read(&format!("{place}/Cargo.lock"));
+        let package =
+            lock["package"].as_array().unwrap().iter().find(|it| it["name"].as_str() == Some("tenet")).unwrap();
+        let locked = package["dependencies"].as_array().unwrap().iter().filter_map(toml::Value::as_str);
+        // Where there are two versions of one, the version is behind the name.
+        let locked: BTreeSet<&str> = locked.filter_map(|name| name.split_whitespace().next()).collect();
+        assert_eq!(locked, ours, "run `cargo update -p tenet` in {place}");
+    }
+}
+
 #[test]
 fn migrations_come_in_numbered_pairs() {
     let mut pairs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
