@@ -155,6 +155,17 @@ pub struct DiscardAnswer {
     discarded: i64,
 }
 
+/// What was discarded or, for a dry run, what matches.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "read by the macro alone")]
+pub enum DiscardOutcome {
+    /// They are discarded.
+    Discarded(DiscardAnswer),
+    /// A dry run.
+    Matched(MatchedLetters),
+}
+
 /// What a call is about.
 pub fn filter(event_ids: Option<Vec<String>>, filter: Option<LetterFilterBody>) -> Result<LetterFilter, Error> {
     let refuse =
@@ -257,7 +268,7 @@ pub async fn note(
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenantId}/dead-letters/discard", tag = "events",
     operation_id = "discardDeadLetters", request_body = DiscardBody,
-    responses((status = 200, description = "They are put aside; or, of a dry run, what matches.", body = DiscardAnswer))
+    responses((status = 200, description = "They are put aside; or, of a dry run, what matches.", body = DiscardOutcome))
 )]
 pub async fn discard(
     By(author): By,

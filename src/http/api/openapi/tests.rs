@@ -158,6 +158,18 @@ async fn a_problem_looks_as_the_document_says() {
     assert_eq!(keys(&body["errors"][0]).len(), 11);
 }
 
+#[test]
+fn a_dry_run_of_a_discard_is_described_beside_a_real_one() {
+    let document = parsed();
+    let answers = &document["paths"]["/api/v1/tenants/{tenantId}/dead-letters/discard"]["post"]["responses"];
+    let reference = answers["200"]["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
+    let answer = document.pointer(reference.trim_start_matches('#')).unwrap();
+    let one_of: Vec<_> = answer["oneOf"].as_array().unwrap().iter().map(Value::to_string).collect();
+    for name in ["DiscardAnswer", "MatchedLetters"] {
+        assert!(one_of.iter().any(|choice| choice.contains(name)), "{name}: {answer}");
+    }
+}
+
 fn copy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json")
 }
