@@ -97,7 +97,7 @@ fn key_fault(key: &str) -> Option<Detail> {
     if key.is_empty() || key.len() > EVENT_KEY_BYTES_MAX {
         return Some(Detail::new("wrong_length", format!("a key has 1 to {EVENT_KEY_BYTES_MAX} bytes")));
     }
-    key.contains('\0').then(|| Detail::new("nul_character", "the text has a NUL character"))
+    key.contains('\0').then(|| Detail::new("nul_character", "the text contains a NUL character"))
 }
 
 /// What accepting an event came to.

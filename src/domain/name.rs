@@ -19,14 +19,14 @@ impl Name {
     pub fn parse(text: &str, path: &str) -> Result<Self, Detail> {
         let length = text.chars().count();
         if text.trim().is_empty() {
-            return Err(Detail::new("name_empty", "a name has at least one visible character").at(path));
+            return Err(Detail::new("name_empty", "a name must have at least one visible character").at(path));
         }
         if length > limits::NAME_CHARS_MAX {
             let message = format!("a name has at most {} characters, this one has {length}", limits::NAME_CHARS_MAX);
             return Err(Detail::new("name_too_long", message).at(path));
         }
         if text.chars().any(char::is_control) {
-            return Err(Detail::new("name_control_character", "a name has no control characters").at(path));
+            return Err(Detail::new("name_control_character", "a name may not contain control characters").at(path));
         }
         if let Some(unclear) = Unclear::of(text) {
             let code = match unclear {
@@ -128,8 +128,10 @@ impl Unclear {
     pub fn detail(&self, code: &'static str, what: &str) -> Detail {
         let point = |character: char| format!("U+{:04X}", u32::from(character));
         match self {
-            Self::Space(space, "has") => Detail::new(code, format!("{what} has no white space but the ordinary one"))
-                .hint(format!("write U+0020 in the place of {}", point(*space))),
+            Self::Space(space, "has") => {
+                Detail::new(code, format!("{what} may contain no white space other than U+0020"))
+                    .hint(format!("write U+0020 in the place of {}", point(*space)))
+            }
             Self::Space(space, place) => Detail::new(
                 code,
                 format!("{what} neither begins nor ends with white space, and this one {place} {}", point(*space)),
@@ -137,11 +139,11 @@ impl Unclear {
             .hint("leave it out"),
             Self::Invisible(character) => Detail::new(
                 code,
-                format!("{what} has no character that cannot be seen, and this one has {}", point(*character)),
+                format!("{what} may not contain invisible characters, and this one contains {}", point(*character)),
             )
             .hint("leave it out"),
             Self::NotComposed { found, composed, position } => {
-                let message = format!("{what} is in Unicode's normal form C (NFC), and this one is not");
+                let message = format!("{what} must be in Unicode's normal form C (NFC), and this one is not");
                 let hint =
                     format!("write {} in the place of {}, character {position}", point(*composed), point(*found));
                 Detail::new(code, message).hint(hint)
@@ -184,7 +186,7 @@ pub fn identifier_error(text: &str) -> Option<Detail> {
         return Some(wrong);
     }
     let detail = || Detail::new("identifier_reserved", format!("`{text}` is a reserved word of CEL"));
-    RESERVED.contains(&text).then(|| detail().hint("a field may be called so, an object may not"))
+    RESERVED.contains(&text).then(|| detail().hint("a field may have this name, an object may not"))
 }
 
 /// What is wrong with `text` as the name of a field, if anything is. A reserved word of CEL is one: it is only selected.

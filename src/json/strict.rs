@@ -69,7 +69,7 @@ impl Fault {
         }
         match self.kind {
             FaultKind::Duplicate => Detail::new("duplicate_key", "duplicate key in object"),
-            FaultKind::Depth | FaultKind::Nul => Detail::new("nul_character", "the text has a NUL character"),
+            FaultKind::Depth | FaultKind::Nul => Detail::new("nul_character", "the text contains a NUL character"),
         }
         .at(path)
     }

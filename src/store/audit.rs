@@ -82,7 +82,7 @@ impl FromRow<'_, PgRow> for StoredRow {
                 actor: row.try_get("actor")?,
                 key: row.try_get::<Option<Uuid>, _>("key_id")?.map(ApiKeyId),
                 request_id: row.try_get("request_id")?,
-                address: address.map_err(|_| sqlx::Error::Decode("an address of the audit log is none".into()))?,
+                address: address.map_err(|_| sqlx::Error::Decode("the audit log holds an invalid address".into()))?,
             },
             action: row.try_get("action")?,
             resource: row.try_get("resource")?,

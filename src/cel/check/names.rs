@@ -187,7 +187,11 @@ impl Checker<'_> {
             (&operand.value_type, &index.kind, self.env.is_checked())
         {
             let text = self.text(operand.range);
-            let failed = self.fail(range, "no_such_overload", format!("`{text}` is an object, and has no `[…]`"));
+            let failed = self.fail(
+                range,
+                "no_such_overload",
+                format!("`{text}` is an object: select a field by its name, without `[…]`"),
+            );
             let names = object.fields.iter().map(|field| field.name.as_str());
             self.hint(hints::field_in_brackets(&text, key, names));
             return failed;

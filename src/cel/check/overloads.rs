@@ -95,7 +95,7 @@ impl Checker<'_> {
         };
         let (place, message) = match elements.iter().find(|(element, _)| !is_number(element)) {
             Some((element, _)) => {
-                (element.range, format!("`{name}` takes numbers, and `{}` is none", self.text(element.range)))
+                (element.range, format!("`{name}` takes numbers, not `{}`", self.text(element.range)))
             }
             None if elements.is_empty() => (*list, format!("`{name}` of no number has no value")),
             None => return None,

@@ -44,7 +44,7 @@ fn precision(text: &str) -> Result<(Option<usize>, &str), Fault> {
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     let (number, rest) = digits.split_at_checked(end).unwrap_or((digits, ""));
     let number = number.parse().ok().filter(|number| *number <= PRECISION_MAX);
-    number.map(|number| (Some(number), rest)).ok_or_else(|| invalid("the precision of a format is no small number"))
+    number.map(|number| (Some(number), rest)).ok_or_else(|| invalid("the precision of a format must be a small number"))
 }
 
 fn clause(run: &Run<'_>, verb: char, precision: Option<usize>, value: &Value) -> Result<String, Fault> {
@@ -90,7 +90,7 @@ fn clause(run: &Run<'_>, verb: char, precision: Option<usize>, value: &Value) ->
             };
             Ok(if verb == 'X' { text.to_uppercase() } else { text })
         }
-        _ => Err(invalid(format!("`%{verb}` is no clause of a format"))),
+        _ => Err(invalid(format!("`%{verb}` is not a format clause"))),
     }
 }
 

@@ -172,12 +172,12 @@ fn address(text: &str) -> Result<IpAddr, String> {
     if text.contains(':') && text.contains('.') {
         return Err(format!("`{text}` is an IPv4 address written as an IPv6 one, which is not allowed"));
     }
-    let found: IpAddr = text.parse().map_err(|_| format!("`{text}` is no IP address"))?;
+    let found: IpAddr = text.parse().map_err(|_| format!("`{text}` is not an IP address"))?;
     Ok(found.to_canonical())
 }
 
 fn range(text: &str) -> Result<(IpAddr, u8), String> {
-    let bad = || format!("`{text}` is no range such as `192.168.0.0/24`");
+    let bad = || format!("`{text}` is not an address range such as `192.168.0.0/24`");
     let (network, length) = text.split_once('/').ok_or_else(bad)?;
     if length.len() > 1 && length.starts_with(['0', '+']) {
         return Err(bad());

@@ -279,6 +279,6 @@ fn whole_index(index: &Value) -> Result<Option<usize>, Fault> {
         Value::Uint(index) => usize::try_from(*index).ok(),
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and in range")]
         Value::Double(index) if index.fract() == 0.0 && (0.0..1e15).contains(index) => Some(*index as usize),
-        other => return Err(invalid(format!("`{}` is no index of a list", other.to_json()))),
+        other => return Err(invalid(format!("`{}` cannot be the index of a list", other.to_json()))),
     })
 }

@@ -9,7 +9,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
     ("quantity", &["quantity(string): quantity"], |_, arguments| match arguments {
         [Value::String(text)] => Quantity::parse(text).map(value).ok_or_else(|| {
             let shown: String = text.chars().take(40).collect();
-            Fault::new("invalid_conversion", format!("`{shown}` is no quantity such as `1.5Gi` or `200m`"))
+            Fault::new("invalid_conversion", format!("`{shown}` is not a quantity such as `1.5Gi` or `200m`"))
         }),
         _ => Err(no_overload("quantity", arguments)),
     }),
@@ -29,7 +29,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         Some(found) => found
             .whole()
             .map(Value::Int)
-            .ok_or_else(|| Fault::new("invalid_conversion", format!("`{found}` is no whole number of 64 bits"))),
+            .ok_or_else(|| Fault::new("invalid_conversion", format!("`{found}` is not a 64-bit whole number"))),
         None => Err(no_overload("asInteger", arguments)),
     }),
     ("asApproximateFloat", &["quantity.asApproximateFloat(): double"], |_, arguments| match quantity(arguments, 0) {

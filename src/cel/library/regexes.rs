@@ -115,7 +115,10 @@ fn extract_all(run: &Run<'_>, pattern: &Pattern, arguments: &[Value]) -> Outcome
 
 fn one_group_at_most(pattern: &Pattern) -> Result<(), Fault> {
     if pattern.groups > 1 {
-        return Err(invalid(format!("the pattern has {} groups, and this function takes one at most", pattern.groups)));
+        return Err(invalid(format!(
+            "the pattern has {} groups, and this function allows at most one",
+            pattern.groups
+        )));
     }
     Ok(())
 }
@@ -181,7 +184,7 @@ fn expand<'t>(
                 run.allocate(found.len())?;
                 result.push_str(found);
             }
-            _ => return Err(invalid("in a replacement, a backslash stands before a digit or another backslash")),
+            _ => return Err(invalid("in a replacement, a backslash must be followed by a digit or another backslash")),
         }
     }
     Ok(())

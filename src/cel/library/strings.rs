@@ -209,7 +209,7 @@ fn substring(run: &Run<'_>, arguments: &[Value]) -> Outcome {
     let last = end.map_or(Ok(text.len()), |end| offset(text, end))?;
     text.get(first..last)
         .map(Value::from)
-        .ok_or_else(|| invalid(format!("the start {start} lies behind the end {}", end.unwrap_or_default())))
+        .ok_or_else(|| invalid(format!("the start {start} is after the end {}", end.unwrap_or_default())))
 }
 
 fn join(run: &Run<'_>, arguments: &[Value]) -> Outcome {

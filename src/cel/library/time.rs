@@ -62,7 +62,7 @@ fn local(time: DateTime<Utc>, zone: &str) -> Result<NaiveDateTime, Fault> {
         None => {
             let zone: Tz = zone
                 .parse()
-                .map_err(|_| invalid(format!("`{zone}` is no time zone such as `Europe/Berlin` or `+02:00`")))?;
+                .map_err(|_| invalid(format!("`{zone}` is not a time zone such as `Europe/Berlin` or `+02:00`")))?;
             zone.offset_from_utc_datetime(&time.naive_utc()).fix()
         }
     };

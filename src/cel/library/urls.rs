@@ -15,7 +15,10 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
             run.allocate(text.len().saturating_mul(4))?;
             let found = Url::parse(text).ok_or_else(|| {
                 let shown: String = text.chars().take(40).collect();
-                Fault::new("invalid_conversion", format!("`{shown}` is no absolute URL, and no path from `/` on"))
+                Fault::new(
+                    "invalid_conversion",
+                    format!("`{shown}` is neither an absolute URL nor a path that begins with `/`"),
+                )
             })?;
             Ok(Value::Opaque(Arc::new(Opaque::Url(found))))
         }

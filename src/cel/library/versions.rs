@@ -10,7 +10,7 @@ pub(super) const FUNCTIONS: &[Declaration] = &[
         let (text, found) = read(arguments).ok_or_else(|| no_overload("semver", arguments))?;
         let found = found.ok_or_else(|| {
             let shown: String = text.chars().take(40).collect();
-            Fault::new("invalid_conversion", format!("`{shown}` is no version such as `1.2.3`"))
+            Fault::new("invalid_conversion", format!("`{shown}` is not a version such as `1.2.3`"))
         })?;
         Ok(Value::Opaque(Arc::new(Opaque::Semver(found))))
     }),

@@ -156,7 +156,7 @@ impl<'a> Lexer<'a> {
         self.offset += usize::from(is_uint);
         let range = Range::new(start, self.offset);
         if is_double {
-            let value = text.parse().map_err(|_| Mistake::new(range, format!("`{text}` is no double")))?;
+            let value = text.parse().map_err(|_| Mistake::new(range, format!("`{text}` is not a double")))?;
             return Ok(Token::Literal(Value::Double(value)));
         }
         if is_uint {

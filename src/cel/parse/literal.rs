@@ -110,7 +110,7 @@ fn unescape(escape: &str, is_bytes: bool) -> Result<(Unit, usize), String> {
         '0'..='3' => return numeric(escape, 0, 3, 8, is_bytes),
         'u' if !is_bytes => return numeric(escape, 1, 4, 16, false),
         'U' if !is_bytes => return numeric(escape, 1, 8, 16, false),
-        _ => return Err(format!("`\\{first}` is no escape")),
+        _ => return Err(format!("`\\{first}` is not a valid escape")),
     };
     Ok((Unit::Character(simple), 1))
 }
@@ -124,7 +124,7 @@ fn numeric(escape: &str, skip: usize, count: usize, radix: u32, is_bytes: bool) 
     };
     let unit =
         if is_bytes { u8::try_from(code).ok().map(Unit::Byte) } else { char::from_u32(code).map(Unit::Character) };
-    unit.map(|unit| (unit, skip + count)).ok_or_else(|| format!("{code:#x} is no character"))
+    unit.map(|unit| (unit, skip + count)).ok_or_else(|| format!("{code:#x} is not a character"))
 }
 
 #[cfg(test)]

@@ -277,7 +277,7 @@ fn insert(map: &mut MapValue, key: Value, value: Value) -> Result<(), Fault> {
     }
     let shown = key.to_json();
     if !map.insert(key, value) {
-        return Err(Fault::new("duplicate_key", format!("the key `{shown}` occurs twice")));
+        return Err(Fault::new("duplicate_key", format!("duplicate key `{shown}`")));
     }
     Ok(())
 }

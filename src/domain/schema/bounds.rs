@@ -72,7 +72,7 @@ impl Reader {
             _ => return self.not_applicable(form, "maxLength", "string, bytes, dyn, and lists and maps of them"),
         };
         if target.max_length.is_some() {
-            let detail = Detail::new("bounds_contradict", "`maxLength` stands both here and in what the field holds");
+            let detail = Detail::new("bounds_contradict", "`maxLength` is given both here and in what the field holds");
             return self.note(detail.at(child_path(form.path, "maxLength")));
         }
         target.max_length = self.count(form, "maxLength", value, limits::STRING_CHARS_MAX);
@@ -94,7 +94,7 @@ impl Reader {
             _ => return self.not_applicable(form, "maxDepth", "dyn, and lists and maps of it"),
         };
         if bounds.max_depth.is_some() {
-            let detail = Detail::new("bounds_contradict", "`maxDepth` stands both here and in what the field holds");
+            let detail = Detail::new("bounds_contradict", "`maxDepth` is given both here and in what the field holds");
             return self.note(detail.at(child_path(form.path, "maxDepth")));
         }
         bounds.max_depth = Some(depth);
@@ -132,7 +132,7 @@ impl Reader {
             field_type,
             FieldType::Int | FieldType::Uint | FieldType::Double | FieldType::String | FieldType::Bool
         ) {
-            self.not_applicable(form, "enum", "int, uint, double, string and bool; for a list it stands in `items`");
+            self.not_applicable(form, "enum", "int, uint, double, string and bool; for a list it is given in `items`");
             return Vec::new();
         }
         let values = match value {
@@ -152,7 +152,7 @@ impl Reader {
                     ("value_invalid", "has a NUL character".to_owned())
                 }
                 Some(value) if outside(&value, bounds) => ("bounds_contradict", "is out of bounds".to_owned()),
-                Some(value) if allowed.contains(&value) => ("enum_duplicate", "stands here twice".to_owned()),
+                Some(value) if allowed.contains(&value) => ("enum_duplicate", "is listed twice".to_owned()),
                 Some(value) => {
                     allowed.push(value);
                     continue;

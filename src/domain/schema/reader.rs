@@ -136,7 +136,7 @@ impl Reader {
         };
         if map.is_empty() || map.len() > limits::SCHEMA_OBJECTS_MAX {
             let message =
-                format!("a definition has 1 to {} objects, this one {}", limits::SCHEMA_OBJECTS_MAX, map.len());
+                format!("a definition has 1 to {} objects, this one has {}", limits::SCHEMA_OBJECTS_MAX, map.len());
             self.note(Detail::new("objects_count", message).at("definition"));
         }
         let mut objects: Vec<_> = map.iter().map(|(name, fields)| self.object(name, fields)).collect();
@@ -152,7 +152,9 @@ impl Reader {
                 DERIVED => "`derived` is where rules read derived fields".to_owned(),
                 _ => format!("`{name}` means something in CEL already"),
             };
-            self.note(Detail::new("name_reserved", message).at(&path).hint("name the object otherwise: `facts`"));
+            self.note(
+                Detail::new("name_reserved", message).at(&path).hint("give the object another name, such as `facts`"),
+            );
         }
         let Some(map) = json.as_object() else {
             let detail = Detail::new("object_invalid", "an object's fields are written as a JSON object");
@@ -171,7 +173,8 @@ impl Reader {
     /// The fields of an object, each standing `depth` levels below the object at the top.
     fn fields(&mut self, map: &Map<String, Value>, path: &str, depth: usize) -> Vec<Field> {
         if map.is_empty() || map.len() > limits::OBJECT_FIELDS_MAX {
-            let message = format!("an object has 1 to {} fields, this one {}", limits::OBJECT_FIELDS_MAX, map.len());
+            let message =
+                format!("an object has 1 to {} fields, this one has {}", limits::OBJECT_FIELDS_MAX, map.len());
             self.note(Detail::new("fields_count", message).at(path));
         }
         let mut fields = Vec::with_capacity(map.len().min(limits::OBJECT_FIELDS_MAX));
@@ -293,7 +296,7 @@ impl Reader {
             let message = format!("a description has at most {} characters", limits::DESCRIPTION_CHARS_MAX);
             self.note(Detail::new("description_too_long", message).at(path));
         } else if text.contains('\0') {
-            self.note(Detail::new("value_invalid", "a description has no NUL character").at(path));
+            self.note(Detail::new("value_invalid", "a description may not contain a NUL character").at(path));
         }
         Some(text.to_owned())
     }

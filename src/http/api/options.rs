@@ -120,7 +120,7 @@ impl Options {
                 details.push(Detail::new("too_many", message).at(name));
             }
             if let Some(index) = list.iter().flatten().position(|text| text.contains('\0')) {
-                let detail = Detail::new("nul_character", "the text has a NUL character");
+                let detail = Detail::new("nul_character", "the text contains a NUL character");
                 details.push(detail.at(format!("{name}[{index}]")));
             }
         }

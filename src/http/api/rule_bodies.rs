@@ -166,7 +166,7 @@ fn tag_mistakes(tags: &[String], path: &str) -> Vec<Detail> {
     }
     let mistake = |(index, tag): (usize, &String)| {
         let (code, message) = if tag.trim().is_empty() {
-            ("tag_empty", "a tag has at least one visible character".to_owned())
+            ("tag_empty", "a tag must have at least one visible character".to_owned())
         } else if tag.chars().count() > limits::TAG_CHARS_MAX {
             ("tag_too_long", format!("a tag has at most {} characters", limits::TAG_CHARS_MAX))
         } else if tags.iter().take(index).any(|earlier| earlier == tag) {

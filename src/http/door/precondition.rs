@@ -102,7 +102,8 @@ fn if_match(headers: &HeaderMap) -> Result<AtRevision, Error> {
         Some(Named::Any) => Ok(AtRevision::Any),
         Some(Named::Tags(tags)) => Ok(AtRevision::OneOf(tags.iter().filter_map(Tag::revision).collect())),
         None => {
-            let message = "`If-Match` is no list of tags; send a revision as answered in `ETag`, such as \"7\", or `*`";
+            let message =
+                "`If-Match` is not a list of tags; send a revision as answered in `ETag`, such as \"7\", or `*`";
             Err(Error::new(ErrorKind::Malformed, "if_match_invalid", message))
         }
     }

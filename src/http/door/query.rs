@@ -75,7 +75,7 @@ impl Given {
             self.refuse("duplicate_parameter", format!("`{name}` must be given only once"), name);
         }
         if value.contains('\0') {
-            self.refuse("nul_character", "the text has a NUL character", name);
+            self.refuse("nul_character", "the text contains a NUL character", name);
             return None;
         }
         Some(value)

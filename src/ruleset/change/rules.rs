@@ -132,7 +132,7 @@ fn duplicate_names(rules: &[RuleDraft]) -> Vec<Detail> {
     for (index, rule) in rules.iter().enumerate() {
         let other = places.get(rule.name.as_str()).and_then(|places| places.iter().find(|place| **place != index));
         if let Some(other) = other.filter(|_| details.len() < limits::DETAILS_MAX) {
-            let message = format!("the name `{}` stands at `rules[{other}].name` too", quoted(rule.name.as_str()));
+            let message = format!("the name `{}` is used at `rules[{other}].name` too", quoted(rule.name.as_str()));
             details.push(Detail::new("name_duplicate", message).at(path(&element_path("rules", index), "name")));
         }
     }

@@ -14,7 +14,9 @@ use crate::{
 /// What is wrong with an expression as a text, if anything is; whether it compiles is asked elsewhere.
 pub(super) fn expression_error(expression: &str, path: &str) -> Option<Detail> {
     // A text of PostgreSQL cannot hold it.
-    expression.contains('\0').then(|| Detail::new("nul_character", "an expression has no NUL character").at(path))
+    expression
+        .contains('\0')
+        .then(|| Detail::new("nul_character", "an expression may not contain a NUL character").at(path))
 }
 
 /// What is wrong with a description, if anything is.
@@ -24,24 +26,24 @@ pub(super) fn description_error(description: Option<&str>, path: &str) -> Option
         let message = format!("a description has at most {} characters", limits::DESCRIPTION_CHARS_MAX);
         return Some(Detail::new("description_too_long", message).at(path));
     }
-    text.contains('\0').then(|| Detail::new("nul_character", "a description has no NUL character").at(path))
+    text.contains('\0').then(|| Detail::new("nul_character", "a description may not contain a NUL character").at(path))
 }
 
 /// Everything that is wrong with tags.
 pub(super) fn tag_errors(tags: &[String], path: &str) -> Vec<Detail> {
     if tags.len() > limits::RULE_TAGS_MAX {
-        let message = format!("a rule has at most {} tags, this one {}", limits::RULE_TAGS_MAX, tags.len());
+        let message = format!("a rule has at most {} tags, this one has {}", limits::RULE_TAGS_MAX, tags.len());
         return vec![Detail::new("too_many_tags", message).at(path)];
     }
     let mut seen = HashSet::new();
     let mut details = Vec::new();
     for (index, tag) in tags.iter().enumerate() {
         let detail = if tag.trim().is_empty() {
-            Detail::new("tag_empty", "a tag has at least one visible character")
+            Detail::new("tag_empty", "a tag must have at least one visible character")
         } else if tag.chars().count() > limits::TAG_CHARS_MAX {
             Detail::new("tag_too_long", format!("a tag has at most {} characters", limits::TAG_CHARS_MAX))
         } else if tag.chars().any(char::is_control) {
-            Detail::new("tag_control_character", "a tag has no control characters")
+            Detail::new("tag_control_character", "a tag may not contain control characters")
         } else if let Some(unclear) = Unclear::of(tag) {
             let code = match unclear {
                 Unclear::Space(..) => "tag_space",
@@ -50,7 +52,7 @@ pub(super) fn tag_errors(tags: &[String], path: &str) -> Vec<Detail> {
             };
             unclear.detail(code, "a tag")
         } else if !seen.insert(tag) {
-            Detail::new("tag_duplicate", format!("the tag `{}` stands here twice", quoted(tag)))
+            Detail::new("tag_duplicate", format!("duplicate tag `{}`", quoted(tag)))
         } else {
             continue;
         };

@@ -91,7 +91,7 @@ impl Reader<'_> {
             self.keep_to_length(bounds, &inner, &key);
             let value = self.any(bounds, &inner, around)?;
             if !map.insert(name, value) {
-                self.notes.wrong(&inner, "duplicate_key", "stands here twice");
+                self.notes.wrong(&inner, "duplicate_key", "is a duplicate key");
             }
             is_open = self.scanner.more(b'}')?;
         }
@@ -135,7 +135,7 @@ impl Reader<'_> {
             self.scanner.expect(b':')?;
             let place = place.key(&key);
             if keys.contains(&key) {
-                self.notes.wrong(&place, "duplicate_key", "stands here twice");
+                self.notes.wrong(&place, "duplicate_key", "is a duplicate key");
             }
             self.pass(&place)?;
             keys.insert(key);

@@ -149,7 +149,7 @@ impl Reader<'_> {
             }
             let inner = place.key(&key);
             if is_known {
-                self.notes.wrong(&inner, "duplicate_key", "stands here twice");
+                self.notes.wrong(&inner, "duplicate_key", "is a duplicate key");
             }
             let inner = inner.marked(values.field.sensitive);
             if let Some(value) = self.value(values, &inner)? {
@@ -204,7 +204,7 @@ impl Reader<'_> {
                 self.scanner.expect(b':')?;
                 let place = place.field(&node.field.name, node.field.sensitive);
                 if !seen.mark(position) {
-                    self.notes.wrong(&place, "duplicate_key", "stands here twice");
+                    self.notes.wrong(&place, "duplicate_key", "is a duplicate key");
                 }
                 let mistakes = self.notes.details.len();
                 if !fill(self, position, node, &place)? && node.field.required && self.notes.details.len() == mistakes {
@@ -226,7 +226,7 @@ impl Reader<'_> {
         if is_new {
             self.notes.unknown(place, shape.nodes.iter().map(|node| node.field.name.as_str()));
         } else {
-            self.notes.wrong(place, "duplicate_key", "stands here twice");
+            self.notes.wrong(place, "duplicate_key", "is a duplicate key");
         }
         self.scanner.expect(b':')?;
         self.pass(place)

@@ -133,7 +133,9 @@ impl Reader<'_> {
         let (is_negated, plain) = name.strip_prefix('^').map_or((false, name), |plain| (true, plain));
         let Some(ranges) = posix(plain) else {
             let message = format!("there is no class `{}`", self.written(start));
-            return Err(Refusal::new(start..self.at, message).hint("there are such as `[:alpha:]` and `[:^digit:]`"));
+            return Err(
+                Refusal::new(start..self.at, message).hint("there are classes such as `[:alpha:]` and `[:^digit:]`")
+            );
         };
         Ok(signed(of_ranges(ranges), is_negated, self.flags))
     }
