@@ -156,6 +156,10 @@ pub enum EventFailure {
     FactsInvalid,
     /// The tenant has no schema.
     SchemaMissing,
+    /// Its facts are larger than the tenant may send by now.
+    TooLarge,
+    /// It is older than the time that events are kept.
+    Expired,
     /// Deciding it panicked: a defect of ours.
     Panic,
     /// The process ended while deciding it, several times.
@@ -166,13 +170,16 @@ pub enum EventFailure {
 
 impl EventFailure {
     /// All for which an event is given up.
-    pub const ALL: [Self; 4] = [Self::FactsInvalid, Self::SchemaMissing, Self::Panic, Self::Crashed];
+    pub const ALL: [Self; 6] =
+        [Self::FactsInvalid, Self::SchemaMissing, Self::TooLarge, Self::Expired, Self::Panic, Self::Crashed];
 
     /// What it is called outside.
     pub fn name(self) -> &'static str {
         match self {
             Self::FactsInvalid => "facts_invalid",
             Self::SchemaMissing => "schema_missing",
+            Self::TooLarge => "too_large",
+            Self::Expired => "expired",
             Self::Panic => "panic",
             Self::Crashed => "crashed",
             Self::Behind => "behind",

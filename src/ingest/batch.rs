@@ -7,11 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::{
-    domain::{EventFailure, EventOutcome, QueuedEvent, RuleId, SchemaVersion, retry_after},
+    domain::{
+        EventFailure, EventOutcome, QueuedEvent, Quota, QuotaExceeded, RuleId, SchemaVersion, Tenant, retry_after,
+    },
     engine::{self, Ask, Engine, Served, Submission},
     error::Detail,
     ruleset::{Query, Return, RuleReference},
@@ -104,8 +106,11 @@ pub fn failed(failure: EventFailure, attempts: u16, jitter_permille: u16) -> Eve
 
 fn outcome(engine: &Engine, served: &Served, event: &QueuedEvent) -> EventOutcome {
     let revision = served.set.revision();
+    if let Some((failure, detail)) = unfit(served.set.tenant(), event, Utc::now()) {
+        return EventOutcome::Dead { failure, detail, revision: Some(revision) };
+    }
     let ask = Ask { query: Query { returns: Return::Matched, ..Query::default() }, ..Ask::default() };
-    // What it weighs was looked at when it was accepted.
+    // Events have a quota of their own in the place of that of requests.
     let decided = match engine.decide(served, &ask, Submission { facts: &event.facts, bytes: 0, depth: 1 }) {
         Ok(decided) => decided,
         Err(error) => {
@@ -134,6 +139,21 @@ fn outcome(engine: &Engine, served: &Served, event: &QueuedEvent) -> EventOutcom
         errors: Value::Array(errors),
         cost: decided.cost,
     }
+}
+
+/// Why an event is not decided, whatever its facts say: it was accepted while the tenant's quotas were not known, or were
+/// larger; or it has waited for too long.
+fn unfit(tenant: &Tenant, event: &QueuedEvent, now: DateTime<Utc>) -> Option<(EventFailure, Value)> {
+    let days = tenant.quota(Quota::EventRetentionDays);
+    if now - event.id.received_at() > TimeDelta::days(i64::try_from(days).unwrap_or(i64::from(u16::MAX))) {
+        let message = format!("it waited for longer than events are kept, which is {days} days");
+        return Some((EventFailure::Expired, json!({ "message": message })));
+    }
+    let limit = tenant.quota(Quota::EventBytes);
+    let exceeded = Quota::EventBytes.allows(limit, event.facts.len() as u64).err()?;
+    let QuotaExceeded { quota, limit, used } = exceeded;
+    let detail = json!({"message": exceeded.to_string(), "quota": quota.name(), "limit": limit, "used": used});
+    Some((EventFailure::TooLarge, detail))
 }
 
 /// What a dead letter says of facts that were refused.

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use crate::telemetry::{Counter, EncodeLabelSet, Family, Gauge, Histogram, MetricRegistry, Unit};
 
+/// Bounds for events of a statement, of which it stores a thousand at most.
+const BATCH_BOUNDS: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
+
 /// The metrics of events.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     accepted: Family<StatusLabels, Counter>,
     append_seconds: Histogram,
-    appends: Counter,
-    appended: Counter,
+    append_batch: Histogram,
     settled: Family<OutcomeLabels, Counter>,
     age_seconds: Histogram,
     dead_letters: Family<ReasonLabels, Counter>,
@@ -40,6 +42,7 @@ impl Metrics {
     pub fn register(registry: &mut MetricRegistry) -> Self {
         let accepted_help = "Events sent, by what became of them: `accepted`, `duplicate`, or the code of the error";
         let append_help = "Time that a statement took to store events";
+        let batch_help = "Events that a statement stored at once";
         let settled_help = "Events settled, by what came of them: `decided`, `retried` or `dead`";
         let age_help = "Time from an event's acceptance to its decision";
         let consumers_help = "Tenants whose events this node consumes";
@@ -49,8 +52,7 @@ impl Metrics {
         Self {
             accepted: registry.register("events_accepted", accepted_help, Family::default()),
             append_seconds: registry.register_with_unit("event_append", append_help, Unit::Seconds, seconds()),
-            appends: registry.counter("event_appends", "Statements that stored events"),
-            appended: registry.counter("events_appended", "Events in those statements"),
+            append_batch: registry.register("event_append_batch", batch_help, Histogram::of_counts(BATCH_BOUNDS)),
             settled: registry.register("events_decided", settled_help, Family::default()),
             age_seconds: registry.register_with_unit("event_age", age_help, Unit::Seconds, seconds()),
             dead_letters: registry.register("dead_letters", "Events given up, by reason", Family::default()),
@@ -68,8 +70,7 @@ impl Metrics {
 
     /// A statement stored events, or failed.
     pub fn appended(&self, events: u64, took: Duration) {
-        self.appends.inc();
-        self.appended.inc_by(events);
+        self.append_batch.observe_count(events);
         self.append_seconds.observe(took);
     }
 

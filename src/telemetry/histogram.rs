@@ -1,4 +1,4 @@
-//! A histogram of times whose observation is two atomic additions: every request observes several.
+//! A histogram of times, or of counts, whose observation is two atomic additions: every request observes several.
 //!
 //! The crate's own takes a lock for each. A scrape may see a sum and counts that are a few observations apart.
 
@@ -26,24 +26,41 @@ const REQUEST_BOUNDS_US: &[u64] = &[
 /// A histogram of times for each set of labels.
 pub type HistogramFamily<L> = Family<L, Histogram, fn() -> Histogram>;
 
-/// A histogram of times; cheap to clone.
+/// A histogram of times or counts; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Histogram(Arc<Buckets>);
 
 #[derive(Debug)]
 struct Buckets {
-    /// Upper bounds in nanoseconds, rising, each with the observations at or below it and above the one before. The
+    of: Of,
+    /// Upper bounds, of times in nanoseconds, rising, each with the observations at or below it and above the one before. The
     /// last bound is the greatest number there is.
     buckets: Vec<(u64, AtomicU64)>,
-    sum_ns: AtomicU64,
+    sum: AtomicU64,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy)]
+enum Of {
+    /// In nanoseconds, shown as seconds.
+    Times,
+    Counts,
 }
 
 impl Histogram {
     /// A histogram with buckets up to each of these bounds, in microseconds, and one for the rest.
     pub fn new(bounds_us: &[u64]) -> Self {
-        let bounds = bounds_us.iter().map(|bound| bound.saturating_mul(1_000)).chain([u64::MAX]);
-        let buckets = bounds.map(|bound| (bound, AtomicU64::new(0))).collect();
-        Self(Arc::new(Buckets { buckets, sum_ns: AtomicU64::new(0) }))
+        Self::with(Of::Times, bounds_us.iter().map(|bound| bound.saturating_mul(1_000)))
+    }
+
+    /// A histogram of counts, with buckets up to each of these bounds, and one for the rest.
+    pub fn of_counts(bounds: &[u64]) -> Self {
+        Self::with(Of::Counts, bounds.iter().copied())
+    }
+
+    fn with(of: Of, bounds: impl Iterator<Item = u64>) -> Self {
+        let buckets = bounds.chain([u64::MAX]).map(|bound| (bound, AtomicU64::new(0))).collect();
+        Self(Arc::new(Buckets { of, buckets, sum: AtomicU64::new(0) }))
     }
 
     /// A histogram for what takes from an answer out of memory to a time-out.
@@ -58,11 +75,15 @@ impl Histogram {
 
     /// Counts one time.
     pub fn observe(&self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        if let Some((_, count)) = self.0.buckets.iter().find(|(bound, _)| nanos <= *bound) {
+        self.observe_count(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Counts one count.
+    pub fn observe_count(&self, value: u64) {
+        if let Some((_, count)) = self.0.buckets.iter().find(|(bound, _)| value <= *bound) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.0.sum_ns.fetch_add(nanos, Ordering::Relaxed);
+        self.0.sum.fetch_add(value, Ordering::Relaxed);
     }
 }
 
@@ -72,10 +93,15 @@ impl TypedMetric for Histogram {
 
 impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let buckets: Vec<(f64, u64)> =
-            self.0.buckets.iter().map(|(bound, count)| (seconds(*bound), count.load(Ordering::Relaxed))).collect();
+        let of = self.0.of;
+        let bucket = |(bound, count): &(u64, AtomicU64)| {
+            // The last bucket has no bound.
+            let bound = if *bound == u64::MAX { f64::INFINITY } else { of.shown(*bound) };
+            (bound, count.load(Ordering::Relaxed))
+        };
+        let buckets: Vec<(f64, u64)> = self.0.buckets.iter().map(bucket).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = Duration::from_nanos(self.0.sum_ns.load(Ordering::Relaxed)).as_secs_f64();
+        let sum = of.shown(self.0.sum.load(Ordering::Relaxed));
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
@@ -84,7 +110,12 @@ impl EncodeMetric for Histogram {
     }
 }
 
-/// The last bucket has no bound.
-fn seconds(bound_ns: u64) -> f64 {
-    if bound_ns == u64::MAX { f64::INFINITY } else { Duration::from_nanos(bound_ns).as_secs_f64() }
+impl Of {
+    #[expect(clippy::cast_precision_loss, reason = "a sum beyond 2^53 is shown rounded")]
+    fn shown(self, value: u64) -> f64 {
+        match self {
+            Self::Times => Duration::from_nanos(value).as_secs_f64(),
+            Self::Counts => value as f64,
+        }
+    }
 }

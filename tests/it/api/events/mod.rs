@@ -1,6 +1,7 @@
 //! `/api/v1/tenants/{tenantId}/events` and what belongs to it, over a socket.
 
 mod concurrency;
+mod dead_letters;
 mod redrives;
 mod stream;
 
@@ -144,6 +145,8 @@ async fn an_event_is_accepted_decided_and_shown_with_its_decision() {
         "tenet_events_decided_total{outcome=\"decided\"} 2",
         "tenet_partition_days_ahead 7",
         "tenet_event_age_seconds_count 2",
+        "tenet_event_append_batch_count 2",
+        "tenet_event_append_batch_bucket{le=\"1.0\"} 2",
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }
