@@ -16,6 +16,7 @@ mod metrics;
 mod owner;
 mod progress;
 mod queue;
+mod signals;
 
 use std::{sync::Arc, time::Duration};
 
@@ -108,6 +109,8 @@ impl Ingest {
         let (stop, stopped) = watch::channel(false);
         let running = vec![
             owner::start(shared.clone(), stopped.clone()),
+            tokio::spawn(signals::tell(shared.clone(), stopped.clone())),
+            tokio::spawn(signals::hear(shared.clone(), stopped.clone())),
             tokio::spawn(housekeeping::run(shared.clone(), stopped)),
         ];
         (Self { shared, stop: Arc::new(stop) }, Running(running))

@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use tokio::{
     sync::{Notify, watch},
     task::{JoinHandle, JoinSet},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{error, info, warn};
 
@@ -18,6 +18,7 @@ use super::{
     Shared,
     consumer::{Consumer, Ended},
     progress::{Progress, View},
+    signals::Signals,
 };
 use crate::{
     config::limits::CONSUMERS_MAX,
@@ -27,6 +28,9 @@ use crate::{
 
 /// How often queues without an owner are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Between two looks that events cause: most events of a tenant without a consumer here are another node's.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A consumer that runs here.
 #[derive(Debug, Clone)]
@@ -41,6 +45,8 @@ pub struct Owner {
     running: DashMap<TenantId, Running>,
     /// Rung when a tenant without a consumer here got an event.
     news: Notify,
+    /// For the nodes that have these tenants' queues.
+    pub signals: Signals,
 }
 
 impl Owner {
@@ -48,7 +54,18 @@ impl Owner {
     pub fn stored(&self, tenant: TenantId) {
         match self.running.get(&tenant) {
             Some(running) => running.wake.notify_one(),
-            None => self.news.notify_one(),
+            // Nobody has its queue, or another node.
+            None => {
+                self.news.notify_one();
+                self.signals.add(tenant);
+            }
+        }
+    }
+
+    /// Another node has stored an event of the tenant.
+    pub fn wake(&self, tenant: TenantId) {
+        if let Some(running) = self.running.get(&tenant) {
+            running.wake.notify_one();
         }
     }
 
@@ -103,6 +120,7 @@ async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let mut tasks: HashMap<tokio::task::Id, TenantId> = HashMap::new();
     let mut look = interval(LOOK_INTERVAL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut is_rung, mut look_at) = (false, Instant::now());
     let mut renew = interval(shared.options.lease / 3);
     renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !*stop.borrow() {
@@ -112,7 +130,11 @@ async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
                 look_at_queues(&shared, &stop, &mut consumers, &mut tasks).await;
                 renew_leases(&shared, Which::Moved).await;
             }
-            () = shared.owner.news.notified() => look_at_queues(&shared, &stop, &mut consumers, &mut tasks).await,
+            () = shared.owner.news.notified(), if !is_rung => is_rung = true,
+            () = sleep_until(look_at), if is_rung => {
+                look_at_queues(&shared, &stop, &mut consumers, &mut tasks).await;
+                (is_rung, look_at) = (false, Instant::now() + LOOK_PAUSE);
+            }
             _ = renew.tick() => renew_leases(&shared, Which::All).await,
             Some(ended) = consumers.join_next_with_id() => forget(&shared, &mut tasks, ended),
         }

@@ -12,7 +12,11 @@ use super::{Error, Store, StoreOptions, role};
 use crate::domain::{Revision, TenantId};
 
 /// Where the triggers notify.
-const CHANNEL: &str = "tenet_changes";
+const CHANGES: Channel = Channel { name: "tenet_changes", connection: "tenet-listener" };
+/// Where nodes tell each other of events.
+const EVENTS: Channel = Channel { name: "tenet_events", connection: "tenet-event-listener" };
+/// Tenants that one notification names: it may have 8,000 bytes.
+const TENANTS_NAMED: usize = 200;
 /// How long silence is believed. Nothing in a half-open connection tells that it is one.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long an answer may take before the connection counts as lost.
@@ -29,9 +33,25 @@ pub enum Heard {
     Gap,
 }
 
-/// The connection that listens for changes, named `tenet-listener`.
+/// A channel, and the name of the connection that listens to it.
+#[derive(Debug, Clone, Copy)]
+struct Channel {
+    name: &'static str,
+    connection: &'static str,
+}
+
+/// What listens for changes, on a connection named `tenet-listener`.
 #[derive(Debug)]
-pub struct Listener {
+pub struct Listener(Ear);
+
+/// What listens for events that other nodes accepted, on a connection named `tenet-event-listener`.
+#[derive(Debug)]
+pub struct EventListener(Ear);
+
+/// A connection that listens.
+#[derive(Debug)]
+struct Ear {
+    channel: Channel,
     options: StoreOptions,
     listening: Option<PgListener>,
 }
@@ -39,7 +59,25 @@ pub struct Listener {
 impl Store {
     /// What listens for changes. It connects when it is first asked.
     pub fn listener(&self) -> Listener {
-        Listener { options: self.options.clone(), listening: None }
+        Listener(Ear { channel: CHANGES, options: self.options.clone(), listening: None })
+    }
+
+    /// What listens for events. It connects when it is first asked.
+    pub fn event_listener(&self) -> EventListener {
+        EventListener(Ear { channel: EVENTS, options: self.options.clone(), listening: None })
+    }
+
+    /// Tells all nodes that there is something to decide of these tenants, in a transaction of its own: notifications
+    /// have commits wait for each other.
+    pub async fn signal_events(&self, tenants: &[TenantId]) -> Result<(), Error> {
+        const OPERATION: &str = "signal events";
+        let named = |tenants: &[TenantId]| tenants.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let payloads: Vec<String> = tenants.chunks(TENANTS_NAMED).map(named).collect();
+        let query = sqlx::query("select pg_notify($1, payload) from unnest($2::text[]) payload")
+            .bind(EVENTS.name)
+            .bind(payloads);
+        let mut connection = self.events.acquire(OPERATION).await?;
+        self.events.observer().timed(OPERATION, query.execute(&mut *connection)).await.map(drop)
     }
 }
 
@@ -47,14 +85,30 @@ impl Listener {
     /// The next thing heard. After an error the connection is made anew by the next call, which answers
     /// [`Heard::Gap`] first; the caller backs off between.
     pub async fn next(&mut self) -> Result<Heard, Error> {
+        Ok(self.0.next().await?.map_or(Heard::Gap, |text| parse(&text)))
+    }
+}
+
+impl EventListener {
+    /// The tenants that are named next; none where notifications may have been lost. After an error as
+    /// [`Listener::next`].
+    pub async fn next(&mut self) -> Result<Vec<TenantId>, Error> {
+        let text = self.0.next().await?.unwrap_or_default();
+        Ok(text.split(',').filter_map(|tenant| tenant.parse().ok()).collect())
+    }
+}
+
+impl Ear {
+    /// The next text heard; `None` on a new connection, since some may have been lost.
+    async fn next(&mut self) -> Result<Option<String>, Error> {
         // Kept out of `self` meanwhile, so that whatever ends this early ends the connection.
         let Some(mut listening) = self.listening.take() else {
             self.listening = Some(self.listen().await?);
-            return Ok(Heard::Gap);
+            return Ok(None);
         };
         let heard = hear(&mut listening).await?;
         self.listening = Some(listening);
-        Ok(heard)
+        Ok(Some(heard))
     }
 
     async fn listen(&self) -> Result<PgListener, Error> {
@@ -64,7 +118,7 @@ impl Listener {
             let mut listening = PgListener::connect_with(&pool).await?;
             // A lost connection is ours to notice and to make anew.
             listening.eager_reconnect(false);
-            listening.listen(CHANNEL).await?;
+            listening.listen(self.channel.name).await?;
             Ok(listening)
         };
         let result = match timeout(self.options.acquire_timeout + ANSWER_MAX, connecting).await {
@@ -92,16 +146,16 @@ impl Listener {
                 let role = role.clone();
                 Box::pin(async move { role::assume(connection, &role).await })
             })
-            .connect_lazy_with(self.options.connect_options("tenet-listener")?);
+            .connect_lazy_with(self.options.connect_options(self.channel.connection)?);
         Ok(pool)
     }
 }
 
-async fn hear(listening: &mut PgListener) -> Result<Heard, Error> {
+async fn hear(listening: &mut PgListener) -> Result<String, Error> {
     const OPERATION: &str = "listen";
     loop {
         match timeout(SILENCE_MAX, listening.try_recv()).await {
-            Ok(Ok(Some(notification))) => return Ok(parse(notification.payload())),
+            Ok(Ok(Some(notification))) => return Ok(notification.payload().to_owned()),
             // Both mean that the connection is lost, and notifications with it.
             Ok(Ok(None)) => {
                 let lost = std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "the connection was closed");

@@ -40,7 +40,7 @@ pub use events::{
     LetterStatus, NewEvent, QueueStatus, Redrive, RedriveOrder, SeenQueue, Settled, Settlement, StoredEvent, Waiting,
     floor as event_id_floor, redrivable,
 };
-pub use listener::{Heard, Listener};
+pub use listener::{EventListener, Heard, Listener};
 pub use metrics::Metrics;
 pub use page::{Page, PageRequest};
 pub use pool::{PoolStatus, StoreOptions};

@@ -3,6 +3,7 @@
 mod careful;
 mod ledger;
 mod redrives;
+mod signals;
 mod takeover;
 mod workers;
 
