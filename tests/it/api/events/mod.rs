@@ -72,6 +72,8 @@ impl Events {
     /// So many events of this type that were given up, since a schema refused them; the schema takes them by now.
     async fn dead(&self, kind: &str, count: usize) -> Vec<String> {
         body(&self.post("consumer/pause", &Value::Null).await, 200);
+        // Until it has ended it may decide what comes.
+        self.consumer_is_soon("paused").await;
         let event = |n| json!({"facts": {"age": n, "tax": "secret-2"}, "type": kind});
         let batch = json!({"events": (0..count).map(event).collect::<Vec<_>>()});
         let answer = body(&self.post("events/batch", &batch).await, 202);
@@ -194,7 +196,11 @@ async fn what_is_wrong_is_told_and_spoils_no_other() {
         (json!({"facts": {"age": "x"}}), "type_mismatch", "facts.age"),
         (json!({"facts": {"age": 1}, "idempotencyKey": ""}), "wrong_length", "idempotencyKey"),
         (json!({"facts": {"age": 1}, "idempotencyKey": "k".repeat(256)}), "wrong_length", "idempotencyKey"),
+        (json!({"facts": {"age": 1}, "idempotencyKey": "a\0b"}), "nul_character", "idempotencyKey"),
         (json!({"facts": {"age": 1}, "orderingKey": "a\0b"}), "nul_character", "orderingKey"),
+        (json!({"facts": {"age": 1}, "orderingKey": ""}), "wrong_length", "orderingKey"),
+        (json!({"facts": {"age": 1}, "orderingKey": "é".repeat(128)}), "wrong_length", "orderingKey"),
+        (json!({"facts": {"age": 1}, "type": "a\0b"}), "invalid_character", "type"),
         (json!({"facts": {"age": 1, "tax": "a\0b"}}), "nul_character", "facts.tax"),
         (json!({"facts": {"age": 1}, "type": "a b"}), "invalid_character", "type"),
         (json!({"facts": {"age": 1}, "occurredAt": "2020-01-01T00:00:00Z"}), "too_old", "occurredAt"),
@@ -255,6 +261,13 @@ async fn only_an_active_tenant_with_a_schema_takes_events() {
     let foreign = events.get(&format!("events?cursor={cursor}")).await;
     assert!(!foreign.to_string().contains(page["items"][0]["id"].as_str().unwrap()), "{foreign}");
 
+    for wrong in ["x", "e30", "AAAA"] {
+        let path = events.path(&format!("events?cursor={wrong}"));
+        assert_eq!(problem(&events.app.client.get(&path).await.unwrap(), 422)["errors"][0]["path"], "cursor");
+    }
+    // A cursor of another list.
+    let path = events.path(&format!("dead-letters?cursor={cursor}"));
+    assert_eq!(problem(&events.app.client.get(&path).await.unwrap(), 422)["errors"][0]["path"], "cursor");
     let id = page["items"][0]["id"].as_str().unwrap();
     problem(&events.app.client.get(&events.path(&format!("events/{id}"))).await.unwrap(), 404);
     let tenant = format!("/api/v1/tenants/{}", events.tenant);
