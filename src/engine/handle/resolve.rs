@@ -6,7 +6,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::Engine;
 use crate::{
-    domain::{Revision, TenantId, TenantScope, TenantStatus},
+    domain::{Quota, Revision, TenantId, TenantScope, TenantStatus},
     engine::{
         error::Error,
         message::{Missing, SupervisorMsg, Waiter},
@@ -49,6 +49,12 @@ impl Engine {
             return Err(Error::TenantSuspended);
         }
         Ok(served)
+    }
+
+    /// How much a tenant in memory may use of something. No use of it, and nothing is loaded.
+    pub fn known_quota(&self, scope: TenantScope, quota: Quota) -> Option<u64> {
+        let entry = self.inner.shared.registry.entry(scope.id())?;
+        entry.set().map(|set| set.tenant().quota(quota))
     }
 
     /// What is served of a tenant in memory. Counts as a use of it.

@@ -1,6 +1,6 @@
 //! `/api/v1/tenants/{tenantId}/audit`: who changed what of a tenant.
 
-use actix_web::{HttpResponse, http::StatusCode, web::Data};
+use actix_web::{HttpResponse, web::Data};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -126,5 +126,5 @@ pub async fn list(
     };
     let page = state.store.audit(tenant, &filter, &PageRequest::from(page)).await?;
     let page = page.ok_or_else(Error::tenant_not_found)?;
-    response::plain(StatusCode::OK, &List::of(page, AuditItem::from))
+    response::list(page, AuditItem::from)
 }

@@ -58,7 +58,7 @@ pub async fn show(
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let tenant = state.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
+    let tenant = state.tenant(tenant).await?;
     response::found(&request, tenant.revision, &ConcurrencyAnswer::from(&tenant))
 }
 

@@ -5,7 +5,7 @@ use chrono::Utc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{dead_letters::note, runtime::FailureBody};
+use super::runtime::FailureBody;
 use crate::{
     domain::{AuditAction, Author, TenantScope},
     http::door::{AppState, Error, auth::By, path::TenantPath, query::Query, response},
@@ -49,7 +49,7 @@ pub async fn show(state: Data<AppState>, TenantPath(tenant): TenantPath, _: Quer
 }
 
 async fn consumer_of(state: &AppState, tenant: TenantScope) -> Result<HttpResponse, Error> {
-    let found = state.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
+    let found = state.tenant(tenant).await?;
     let row = state.store.queue_status(tenant).await?;
     let here = state.ingest.consumer(tenant);
     let is_paused = row.as_ref().is_some_and(|row| row.paused);
@@ -115,7 +115,7 @@ async fn set_paused(
     paused: bool,
 ) -> Result<HttpResponse, Error> {
     let action = if paused { AuditAction::ConsumerPause } else { AuditAction::ConsumerResume };
-    note(state, tenant, author, action, "consumer", None).await?;
+    state.note(tenant, author, action, "consumer", None).await?;
     state.store.pause_queue(tenant, paused).await?;
     state.ingest.wake(tenant);
     consumer_of(state, tenant).await

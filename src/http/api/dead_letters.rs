@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    domain::{AuditAction, AuditDraft, Author, EventFailure, EventId, Revision, TenantScope},
+    domain::{AuditAction, EventFailure, EventId, Revision, TenantScope},
     error::Detail,
     http::door::{
         AppState, Error,
@@ -216,11 +216,9 @@ pub async fn list(
         status: query.status,
         redriven_below: None,
     };
-    if state.store.tenant(tenant).await?.is_none() {
-        return Err(Error::tenant_not_found());
-    }
+    state.tenant(tenant).await?;
     let page = state.store.dead_letters(tenant, &filter, &PageRequest::from(page)).await?;
-    response::plain(StatusCode::OK, &List::of(page, DeadLetterItem::from))
+    response::list(page, DeadLetterItem::from)
 }
 
 /// Shows a dead letter.
@@ -242,26 +240,11 @@ pub async fn show(
 
 /// What a dry run answers.
 pub async fn matched(state: &AppState, tenant: TenantScope, filter: &LetterFilter) -> Result<HttpResponse, Error> {
-    if state.store.tenant(tenant).await?.is_none() {
-        return Err(Error::tenant_not_found());
-    }
+    state.tenant(tenant).await?;
     let counts = state.store.count_dead_letters(tenant, filter).await?;
     let by_reason = counts.by_reason.into_iter().map(|(reason, count)| (reason, json!(count))).collect();
     let answer = MatchedLetters { matched: counts.matched, by_reason, sample: counts.sample };
     response::plain(StatusCode::OK, &answer)
-}
-
-/// Notes in the audit log what was done to a tenant's events.
-pub async fn note(
-    state: &AppState,
-    tenant: TenantScope,
-    author: &Author,
-    action: AuditAction,
-    resource: &str,
-    after: Option<Value>,
-) -> Result<(), Error> {
-    let draft = AuditDraft { action, resource: resource.to_owned(), before: None, after };
-    if state.store.note_audit(tenant, author, draft).await? { Ok(()) } else { Err(Error::tenant_not_found()) }
 }
 
 /// Puts dead letters aside: nothing is to be done about them.
@@ -286,6 +269,6 @@ pub async fn discard(
         Err(matched) => return Err(Error::other_number_matches(matched)),
     };
     let after = Some(json!({ "discarded": discarded }));
-    note(&state, tenant, &author, AuditAction::DeadLettersDiscard, "dead-letters", after).await?;
+    state.note(tenant, &author, AuditAction::DeadLettersDiscard, "dead-letters", after).await?;
     response::plain(StatusCode::OK, &DiscardAnswer { discarded })
 }

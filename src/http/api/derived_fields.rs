@@ -16,7 +16,7 @@ use crate::{
         path::{DerivedFieldPath, TenantPath, derived_field_not_found},
         precondition::IfMatch,
         query::{BreakQuery, PageQuery, Query},
-        response::{self, List, Revised, RevisedList},
+        response::{self, Revised, RevisedList},
     },
     json::present,
     ruleset::{Applied, ChangeOutcome},
@@ -159,8 +159,7 @@ pub async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let page = state.store.derived_fields(tenant, &PageRequest::from(page)).await?;
-    let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
-    response::found(&request, tenant.revision, &List::of(page, DerivedFieldItem::from).at(tenant.revision))
+    response::tenant_list(&request, page, DerivedFieldItem::from)
 }
 
 /// Shows a derived field.

@@ -18,7 +18,7 @@ use crate::{
         precondition::IfMatch,
         problem::ErrorDetail,
         query::{Given, PageQuery, Parameters, Query},
-        response::{self, List, Revised, RevisedList},
+        response::{self, Revised, RevisedList},
     },
     ruleset::{Applied, ChangeOutcome, Cost},
     store::{PageRequest, RuleFilter},
@@ -187,8 +187,7 @@ pub async fn list(
 ) -> Result<HttpResponse, Error> {
     let filter = RuleFilter { active: filter.active, tag: filter.tag, name_prefix: filter.name_prefix };
     let page = state.store.rules(tenant, &filter, &PageRequest::from(page)).await?;
-    let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
-    response::found(&request, tenant.revision, &List::of(page, RuleItem::from).at(tenant.revision))
+    response::tenant_list(&request, page, RuleItem::from)
 }
 
 /// Replaces the whole list of rules in one change.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    domain::{AuditAction, AuditDraft, Author, Name, Node, NodeId, Revision, TenantId, TenantScope, Vitals},
+    domain::{AuditAction, Name, Node, NodeId, Revision, TenantId, TenantScope, Vitals},
     engine::{self, RuntimeState, TenantRuntime},
     http::door::{
         AppState, Error,
@@ -249,13 +249,6 @@ async fn answer(state: &AppState, tenant: TenantScope) -> Result<HttpResponse, E
     response::plain(StatusCode::OK, &RuntimeBody::from(state.engine.runtime(tenant).await?))
 }
 
-/// Records an operator's request in the audit log before it is carried out: what cannot be recorded is not done.
-async fn note(state: &AppState, tenant: TenantScope, author: &Author, action: AuditAction) -> Result<(), Error> {
-    let draft = AuditDraft { action, resource: "runtime".to_owned(), before: None, after: None };
-    let is_there = state.store.note_audit(tenant, author, draft).await?;
-    if is_there { Ok(()) } else { Err(Error::tenant_not_found()) }
-}
-
 /// Lists how tenants are doing on this node, in the order of their ids. With a state, a page may hold fewer than asked
 /// for and still not be the last.
 #[utoipa::path(
@@ -268,7 +261,7 @@ pub async fn list(
     Query((filter, page)): Query<(StateFilter, PageQuery)>,
 ) -> Result<HttpResponse, Error> {
     let page = state.engine.runtimes(&filter.state, &PageRequest::from(page)).await?;
-    response::plain(StatusCode::OK, &List::of(page, RuntimeBody::from))
+    response::list(page, RuntimeBody::from)
 }
 
 /// Lists the running nodes.
@@ -303,7 +296,7 @@ pub async fn load(
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    note(&state, tenant, &author, AuditAction::RuntimeLoad).await?;
+    state.note(tenant, &author, AuditAction::RuntimeLoad, "runtime", None).await?;
     state.engine.load_tenant(tenant).await?;
     answer(&state, tenant).await
 }
@@ -319,7 +312,7 @@ pub async fn stop(
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    note(&state, tenant, &author, AuditAction::RuntimeStop).await?;
+    state.note(tenant, &author, AuditAction::RuntimeStop, "runtime", None).await?;
     state.engine.stop_tenant(tenant).await?;
     answer(&state, tenant).await
 }
@@ -335,7 +328,7 @@ pub async fn reload(
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    note(&state, tenant, &author, AuditAction::RuntimeReload).await?;
+    state.note(tenant, &author, AuditAction::RuntimeReload, "runtime", None).await?;
     state.engine.reload_tenant(tenant).await?;
     answer(&state, tenant).await
 }
@@ -351,7 +344,7 @@ pub async fn release(
     TenantPath(tenant): TenantPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    note(&state, tenant, &author, AuditAction::RuntimeRelease).await?;
+    state.note(tenant, &author, AuditAction::RuntimeRelease, "runtime", None).await?;
     state.engine.release_tenant(tenant).await?;
     answer(&state, tenant).await
 }

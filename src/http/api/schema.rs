@@ -18,7 +18,7 @@ use crate::{
         precondition::IfMatch,
         problem::{ErrorDetail, ErrorSubject},
         query::{PageQuery, Query, SchemaChangeQuery},
-        response::{self, BrokenItem, List, Revised, RevisedList},
+        response::{self, BrokenItem, Revised, RevisedList},
     },
     store::{ChangelogLine, PageRequest},
 };
@@ -238,8 +238,7 @@ pub async fn versions(
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let page = state.store.schema_versions(tenant, &PageRequest::from(page)).await?;
-    let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
-    response::found(&request, tenant.revision, &List::of(page, SchemaItem::from).at(tenant.revision))
+    response::tenant_list(&request, page, SchemaItem::from)
 }
 
 /// Shows a version of a schema.
@@ -293,8 +292,7 @@ pub async fn changelog(
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let page = state.store.changelog(tenant, &PageRequest::from(page)).await?;
-    let (tenant, page) = page.ok_or_else(Error::tenant_not_found)?;
-    response::found(&request, tenant.revision, &List::of(page, ChangelogItem::from).at(tenant.revision))
+    response::tenant_list(&request, page, ChangelogItem::from)
 }
 
 /// Says what a schema would break, and changes nothing.

@@ -180,7 +180,7 @@ pub async fn list(
         return response::plain(StatusCode::OK, &List { items, next_cursor: None });
     }
     let page = state.store.tenants(filter.name_prefix.as_deref(), &PageRequest::from(page)).await?;
-    response::plain(StatusCode::OK, &List::of(page, TenantItem::from))
+    response::list(page, TenantItem::from)
 }
 
 /// Shows a tenant.
@@ -194,7 +194,7 @@ pub async fn show(
     _: Query<()>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let tenant = state.store.tenant(id).await?.ok_or_else(Error::tenant_not_found)?;
+    let tenant = state.tenant(id).await?;
     response::found(&request, tenant.revision, &TenantItem::from(tenant))
 }
 

@@ -3,9 +3,17 @@
 use std::{net::SocketAddr, sync::OnceLock};
 
 use actix_web::{HttpRequest, http::StatusCode, web::Data};
+use serde_json::Value;
 
 use super::{Error, HttpOptions, Metrics, Readiness};
-use crate::{auth::Auth, engine::Engine, ingest::Ingest, store::Store, telemetry::MetricRegistry};
+use crate::{
+    auth::Auth,
+    domain::{AuditAction, AuditDraft, Author, Tenant, TenantScope},
+    engine::Engine,
+    ingest::Ingest,
+    store::Store,
+    telemetry::MetricRegistry,
+};
 
 /// What requests are answered by.
 #[derive(Debug)]
@@ -69,6 +77,25 @@ impl AppState {
             return Ok(());
         }
         self.options.hosts.admit(request)
+    }
+
+    /// A tenant as the database has it: 404 if there is none.
+    pub async fn tenant(&self, scope: TenantScope) -> Result<Tenant, Error> {
+        self.store.tenant(scope).await?.ok_or_else(Error::tenant_not_found)
+    }
+
+    /// Notes in a tenant's audit log what a request does to it that is no change of what is stored: what cannot be noted is
+    /// not done.
+    pub async fn note(
+        &self,
+        scope: TenantScope,
+        author: &Author,
+        action: AuditAction,
+        resource: impl Into<String>,
+        after: Option<Value>,
+    ) -> Result<(), Error> {
+        let draft = AuditDraft { action, resource: resource.into(), before: None, after };
+        if self.store.note_audit(scope, author, draft).await? { Ok(()) } else { Err(Error::tenant_not_found()) }
     }
 
     /// The state of the server that received the request.

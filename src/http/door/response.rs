@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::{Error, body::JSON, precondition, problem::ErrorDetail};
 use crate::{
-    domain::Revision,
+    domain::{Revision, Tenant},
     error::{Detail, Subject},
     ruleset::Broken,
     store::Page,
@@ -103,6 +103,21 @@ pub fn broken_items(broken: Vec<Broken>) -> Vec<BrokenItem> {
 /// An answer without a revision.
 pub fn plain(status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::build(status).insert_header((header::CONTENT_TYPE, JSON)).body(text(body)?))
+}
+
+/// 200 with a page of a list without a revision.
+pub fn list<R, T: Serialize>(page: Page<R>, item: impl FnMut(R) -> T) -> Result<HttpResponse, Error> {
+    plain(StatusCode::OK, &List::of(page, item))
+}
+
+/// 200 with a page of a list of a tenant, or 304 if the caller has this revision already; 404 if there is no such tenant.
+pub fn tenant_list<R, T: Serialize>(
+    request: &HttpRequest,
+    page: Option<(Tenant, Page<R>)>,
+    item: impl FnMut(R) -> T,
+) -> Result<HttpResponse, Error> {
+    let (Tenant { revision, .. }, page) = page.ok_or_else(Error::tenant_not_found)?;
+    found(request, revision, &List::of(page, item).at(revision))
 }
 
 /// 200 with what a tenant has, or 304 if the caller has this revision already.

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenet::client::Method;
 
 use super::{send, state, tenant};
-use crate::support::{TestApp, within};
+use crate::support::{TestApp, TestDatabase, TestProcess, within};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -75,8 +75,38 @@ async fn a_day_without_a_partition_is_unavailable_and_no_fault_of_the_sender() {
     let path = format!("/api/v1/tenants/{tenant}/events");
     let answer = app.client.post_json(&path, &serde_json::json!({"facts": {"n": 1}})).await.unwrap();
     assert_eq!((answer.status, &answer.json::<Value>().unwrap()["code"]), (503, &"queue_unavailable".into()));
+    let batch = serde_json::json!({"events": [{"facts": {"n": 1}}]});
+    let answer = app.client.post_json(&format!("{path}/batch"), &batch).await.unwrap();
+    assert_eq!(answer.json::<Value>().unwrap()["items"][0]["error"]["code"], "queue_unavailable", "{}", answer.text());
+    let headers = [("content-type", "application/x-ndjson")];
+    let line = br#"{"facts":{"n":1}}"#.to_vec();
+    let answer = app.client.request(Method::POST, &format!("{path}/batch"), &headers, line).await.unwrap();
+    assert!(answer.text().starts_with(r#"{"index":0,"error":{"code":"queue_unavailable""#), "{}", answer.text());
     run(format!("alter table events attach partition {name} {bounds}")).await;
     let id = send(&app.client, &tenant, 2).await.unwrap();
     within(SOON, "decided", async || state(&app.client, &tenant, &id).await == "decided").await;
     app.stop().await;
+}
+
+#[tokio::test]
+async fn days_that_run_out_are_an_alarm() {
+    let database = TestDatabase::fresh().await;
+    let mut owner = PgConnection::connect(database.url()).await.unwrap();
+    // The day after tomorrow is missing, and cannot be made.
+    sqlx::raw_sql(
+        "do $$ begin execute format('drop table events_%s', to_char((now() at time zone 'UTC')::date + 2, 'YYYYMMDD'));
+         end $$;
+         create or replace function tenet_make_event_partition(days_ahead integer) returns text
+         language plpgsql security definer as $$ begin raise exception 'no room'; end $$",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    let (process, client) = TestProcess::serve(database.url()).await;
+    within(SOON, "the metric tells", async || {
+        client.get("/metrics").await.unwrap().text().contains("\ntenet_partition_days_ahead 1\n")
+    })
+    .await;
+    let alarm = "partitions for coming events are missing";
+    within(SOON, "the log tells", async || process.printed().contains(alarm)).await;
 }

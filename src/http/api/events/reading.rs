@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    domain::{AuditAction, AuditDraft, EventId, EventState, Quota, Revision, RuleId, TenantScope},
+    domain::{AuditAction, EventId, EventState, Quota, Revision, RuleId, TenantScope},
     engine::Served,
     http::door::{
         AppState, Error,
@@ -187,13 +187,16 @@ pub async fn list(
     };
     let retention = retention(&state, tenant).await?;
     let page = state.store.events(tenant, &filter, retention, &PageRequest::from(page), Utc::now()).await?;
-    response::plain(StatusCode::OK, &List::of(page, EventItem::from))
+    response::list(page, EventItem::from)
 }
 
-/// How long a tenant's events are kept.
+/// How long a tenant's events are kept, as this node's memory has it, or else the database.
 async fn retention(state: &AppState, tenant: TenantScope) -> Result<TimeDelta, Error> {
-    let found = state.store.tenant(tenant).await?.ok_or_else(Error::tenant_not_found)?;
-    Ok(TimeDelta::days(i64::try_from(found.quota(Quota::EventRetentionDays)).unwrap_or(90)))
+    let days = match state.engine.known_quota(tenant, Quota::EventRetentionDays) {
+        Some(days) => days,
+        None => state.tenant(tenant).await?.quota(Quota::EventRetentionDays),
+    };
+    Ok(TimeDelta::days(i64::try_from(days).unwrap_or(90)))
 }
 
 /// Shows an event with its facts and its decision.
@@ -243,9 +246,7 @@ pub async fn delete(
     if !state.store.delete_event(tenant, id).await? {
         return Err(event_not_found());
     }
-    let draft =
-        AuditDraft { action: AuditAction::EventDelete, resource: format!("events/{id}"), before: None, after: None };
-    state.store.note_audit(tenant, &author, draft).await?;
+    state.note(tenant, &author, AuditAction::EventDelete, format!("events/{id}"), None).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
