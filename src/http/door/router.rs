@@ -18,7 +18,7 @@ use crate::domain::Permission;
 #[derive(Debug, Clone, Copy)]
 pub struct RoutePattern(pub &'static str);
 
-/// Authenticates a request, reads it, and answers it.
+/// Reads a request that was admitted, and answers it.
 type Respond = Box<dyn Fn(HttpRequest, Payload) -> LocalBoxFuture<'static, HttpResponse> + Send + Sync>;
 
 /// All paths that are served.
@@ -29,7 +29,13 @@ pub struct Router {
 /// A path with its methods.
 pub struct Entry {
     path: &'static str,
-    routes: Vec<(Method, Respond)>,
+    routes: Vec<Route>,
+}
+
+struct Route {
+    method: Method,
+    permission: Permission,
+    respond: Respond,
 }
 
 impl Router {
@@ -48,12 +54,16 @@ impl Router {
             let what = "such path; the API is described at `/swagger/`";
             return request.error_response(Error::not_found("route_not_found", what));
         };
-        let Some(respond) = entry.route(request.method()) else {
+        let Some(route) = entry.route(request.method()) else {
             let error = Error::method_not_allowed(request.method(), &entry.allowed());
             return request.error_response(error);
         };
         let (request, payload) = request.into_parts();
-        let response = respond(request.clone(), payload).await;
+        // Whoever is refused makes no room for the handler's state.
+        let response = match auth::admit(&request, route.permission).await {
+            Ok(()) => (route.respond)(request.clone(), payload).await,
+            Err(error) => HttpResponse::from_error(error),
+        };
         ServiceResponse::new(request, response)
     }
 
@@ -86,16 +96,13 @@ impl Entry {
         let respond = move |request: HttpRequest, mut payload: Payload| -> LocalBoxFuture<'static, HttpResponse> {
             let handler = handler.clone();
             Box::pin(async move {
-                if let Err(error) = auth::admit(&request, permission).await {
-                    return HttpResponse::from_error(error);
-                }
                 match Args::from_request(&request, &mut payload).await {
                     Ok(args) => handler.call(args).await.respond_to(&request).map_into_boxed_body(),
                     Err(error) => HttpResponse::from_error(error),
                 }
             })
         };
-        self.routes.push((method, Box::new(respond)));
+        self.routes.push(Route { method, permission, respond: Box::new(respond) });
         self
     }
 
@@ -111,7 +118,7 @@ impl Entry {
 
     /// Its methods.
     pub fn methods(&self) -> impl Iterator<Item = &str> {
-        self.routes.iter().map(|(method, _)| method.as_str())
+        self.routes.iter().map(|route| route.method.as_str())
     }
 
     /// Its path, as a pattern.
@@ -131,8 +138,8 @@ impl Entry {
         self.path.split('/').filter_map(name).map(|name| name.trim_start_matches('*'))
     }
 
-    fn route(&self, method: &Method) -> Option<&Respond> {
-        self.routes.iter().find(|(served, _)| served == method).map(|(_, respond)| respond)
+    fn route(&self, method: &Method) -> Option<&Route> {
+        self.routes.iter().find(|route| route.method == *method)
     }
 }
 
