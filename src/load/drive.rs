@@ -16,6 +16,7 @@ use crate::client::{Bytes, Client, Method};
 
 use super::{
     Options,
+    events::{EventWriter, Sent},
     generator::Generator,
     operation::{Mix, Operation},
     pace::Pace,
@@ -36,6 +37,8 @@ pub(super) struct Plan {
     pub generator: Generator,
     /// Results that an evaluation must answer.
     pub results: usize,
+    /// Events of a batch.
+    pub batch: usize,
     pub duration: Duration,
     pub pace: Option<Pace>,
 }
@@ -43,6 +46,7 @@ pub(super) struct Plan {
 /// What came of it.
 pub(super) struct LoadOutcome {
     pub tally: Tally,
+    pub began: Instant,
     pub elapsed: Duration,
     /// Requests of an open loop that were due and never sent.
     pub missed: u64,
@@ -61,6 +65,7 @@ pub(super) async fn drive(
         let connection = Connection {
             plan: Arc::clone(plan),
             client: options.client.clone().with_own_connections(),
+            events: EventWriter::new(number),
             random: Random::new(u64::try_from(number).unwrap_or(0).wrapping_mul(0x1000_0001)),
             tally: Tally::new()?,
             answered: Arc::clone(&answered),
@@ -83,13 +88,14 @@ pub(super) async fn drive(
         }
     }
     let missed = plan.pace.as_ref().map_or(0, Pace::missed);
-    Ok(LoadOutcome { tally: total, elapsed: start.elapsed(), missed })
+    Ok(LoadOutcome { tally: total, began: start, elapsed: start.elapsed(), missed })
 }
 
 /// One connection, with one request at a time.
 struct Connection {
     plan: Arc<Plan>,
     client: Client,
+    events: EventWriter,
     random: Random,
     tally: Tally,
     answered: Arc<AtomicU64>,
@@ -139,6 +145,17 @@ impl Connection {
                 decided
             }
             Operation::ListRules => self.send(Method::GET, &tenant.rules_path, String::new()).await.map(drop),
+            Operation::SendEvent => {
+                let mut body = String::with_capacity(256);
+                self.events.write(&plan.generator, &mut self.random, &mut body);
+                let answer = self.send(Method::POST, &tenant.events_path, body).await?;
+                self.sent(Sent::one(&answer))
+            }
+            Operation::SendEvents => {
+                let body = self.events.batch(plan.batch, &plan.generator, &mut self.random);
+                let answer = self.send(Method::POST, &format!("{}/batch", tenant.events_path), body).await?;
+                self.sent(Sent::batch(&answer, plan.batch))
+            }
             Operation::Health => self.send(Method::GET, "/healthz", String::new()).await.map(drop),
         }
     }
@@ -147,6 +164,12 @@ impl Connection {
     async fn decide(&mut self, path: &str, body: String) -> Result<(), String> {
         let answer = self.send(Method::POST, path, body).await?;
         Results::check(&answer, self.plan.results).map_err(str::to_owned)
+    }
+
+    /// Counts events by what became of them.
+    fn sent(&mut self, sent: Option<Sent>) -> Result<(), String> {
+        self.tally.events.add(&sent.ok_or("the answer does not tell what became of the events")?);
+        Ok(())
     }
 
     async fn send(&mut self, method: Method, path: &str, body: String) -> Result<Bytes, String> {

@@ -3,9 +3,12 @@
 //! With a rate the loop is open: requests are due at fixed times whatever the service does, and a latency is counted
 //! from the time a request was due, so that a service that stalls cannot hide the requests it held up. Without a rate
 //! each connection sends its next request when it has its answer.
+//!
+//! Where events are sent, the load ends when all are decided, and what was accepted is held against that.
 
 mod drive;
 mod error;
+mod events;
 mod generator;
 mod operation;
 mod pace;
@@ -21,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 use crate::client::Client;
 
 pub use error::Error;
-pub use report::{Latency, Report};
+pub use report::{EventAges, EventReport, Latency, Report};
 pub use workload::Workload;
 
 use process::CpuTime;
@@ -57,17 +60,26 @@ pub async fn run(workload: &Workload, options: &Options, progress: impl Fn(Durat
     if mix.needs_tenant_keys() {
         prepare::make_keys(&mut tenants, &options.client).await?;
     }
+    let before = if mix.sends_events() { Some(events::before(&options.client, &tenants).await?) } else { None };
     let cpu = CpuTime::of(options);
     let plan = Arc::new(drive::Plan {
         tenants,
         mix,
         generator: workload.facts.clone(),
         results: workload.rules.len(),
+        batch: workload.batch,
         duration: options.duration,
         pace: options.rate.map(|rate| pace::Pace::new(rate, options.duration)),
     });
     let outcome = drive::drive(&plan, options, progress).await?;
+    let decided = match &before {
+        Some(before) => {
+            let accepted = outcome.tally.events.accepted;
+            Some(events::after(&options.client, &plan.tenants, before, accepted, outcome.began).await?)
+        }
+        None => None,
+    };
     let spent = cpu.and_then(|cpu| cpu.spent());
     prepare::delete_keys(&plan.tenants, &options.client).await?;
-    Ok(Report::new(workload, options, outcome, spent))
+    Ok(Report::new(workload, options, outcome, decided.as_ref(), spent))
 }

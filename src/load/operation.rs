@@ -17,15 +17,21 @@ pub(super) enum Operation {
     EvaluateWithTenantKey,
     /// The first page of a tenant's rules.
     ListRules,
+    /// An event.
+    SendEvent,
+    /// A batch of events.
+    SendEvents,
     /// Whether the process is up.
     Health,
 }
 
-const NAMES: [(&str, Operation); 5] = [
+const NAMES: [(&str, Operation); 7] = [
     ("evaluate", Operation::Evaluate),
     ("evaluateByPath", Operation::EvaluateByPath),
     ("evaluateWithTenantKey", Operation::EvaluateWithTenantKey),
     ("listRules", Operation::ListRules),
+    ("sendEvent", Operation::SendEvent),
+    ("sendEvents", Operation::SendEvents),
     ("health", Operation::Health),
 ];
 
@@ -68,6 +74,11 @@ impl Mix {
     /// Whether it has requests with a tenant's key.
     pub fn needs_tenant_keys(&self) -> bool {
         self.cumulative.iter().any(|(_, operation)| *operation == Operation::EvaluateWithTenantKey)
+    }
+
+    /// Whether it sends events.
+    pub fn sends_events(&self) -> bool {
+        self.cumulative.iter().any(|(_, operation)| matches!(operation, Operation::SendEvent | Operation::SendEvents))
     }
 
     /// An operation, as often as its share says.

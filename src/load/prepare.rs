@@ -18,6 +18,8 @@ pub(super) struct Tenant {
     pub rules_path: String,
     /// Where it asks for decisions.
     pub evaluate_path: String,
+    /// Where it sends events.
+    pub events_path: String,
     /// A key of its own, if the mix needs one.
     pub key: Option<Key>,
 }
@@ -86,7 +88,13 @@ async fn tenant(client: &Client, name: &str) -> Result<Tenant, Error> {
         accepted("creating a tenant", &created)?.json::<Named>()?.id
     };
     let path = |resource: &str| format!("/api/v1/tenants/{id}/{resource}");
-    Ok(Tenant { rules_path: path("rules"), evaluate_path: path("evaluate"), key: None, id })
+    Ok(Tenant {
+        rules_path: path("rules"),
+        evaluate_path: path("evaluate"),
+        events_path: path("events"),
+        key: None,
+        id,
+    })
 }
 
 /// Makes a key for each tenant. [`delete_keys`] deletes them again, so that loads can be repeated: a tenant has few keys.
@@ -136,7 +144,8 @@ async fn attempt(client: &Client, tenant: &Tenant, workload: &Workload) -> Resul
     })
 }
 
-fn accepted<'a>(doing: &str, response: &'a Response) -> Result<&'a Response, Error> {
+/// The answer, if it is a good one.
+pub(super) fn accepted<'a>(doing: &str, response: &'a Response) -> Result<&'a Response, Error> {
     if response.is_success() {
         return Ok(response);
     }

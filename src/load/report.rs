@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::{Options, Workload, drive::LoadOutcome};
+use super::{
+    Options, Workload,
+    drive::LoadOutcome,
+    events::{Decided, Sent, age_ms},
+};
 
 /// What a load found.
 #[derive(Debug, Clone, Serialize)]
@@ -34,12 +38,49 @@ pub struct Report {
     pub errors: BTreeMap<String, u64>,
     /// Requests that were due and never sent, since the service was too far behind.
     pub not_sent: u64,
+    /// What became of events, if any were sent.
+    pub events: Option<EventReport>,
     /// Bytes of request bodies.
     pub bytes_sent: u64,
     /// Bytes of response bodies.
     pub bytes_received: u64,
-    /// Processor time of the service for each request, if it runs on this machine.
+    /// Processor time of the service for each request, if it runs on this machine; until all events are decided.
     pub server_cpu_us_per_request: Option<f64>,
+}
+
+/// What became of events.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventReport {
+    /// Answered 202 and stored.
+    pub accepted: u64,
+    /// Of these, each second of the load.
+    pub accepted_per_second: f64,
+    /// Not stored although the request was answered well, by the error's code.
+    pub refused: BTreeMap<String, u64>,
+    /// Decided once the queues were empty.
+    pub decided: i64,
+    /// Of these, each second from the begin of the load until the last was decided.
+    pub decided_per_second: f64,
+    /// Given up.
+    pub dead_letters: i64,
+    /// Accepted, and neither decided nor given up.
+    pub lost: i64,
+    /// Until all were decided, from the begin of the load on.
+    pub decided_after_seconds: f64,
+    /// How old they were when they were decided, as the node that is asked counts them; `None` if it shows no metrics.
+    pub age_ms: Option<EventAges>,
+}
+
+/// From accepted to decided, in milliseconds, read from a histogram.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct EventAges {
+    /// Half were at most this.
+    pub p50: f64,
+    /// 95 of 100 were.
+    pub p95: f64,
+    /// 99 of 100 were.
+    pub p99: f64,
 }
 
 /// Times until the answer, in milliseconds.
@@ -58,8 +99,15 @@ pub struct Latency {
 }
 
 impl Report {
-    pub(super) fn new(workload: &Workload, options: &Options, outcome: LoadOutcome, cpu: Option<Duration>) -> Self {
-        let LoadOutcome { tally, elapsed, missed } = outcome;
+    pub(super) fn new(
+        workload: &Workload,
+        options: &Options,
+        outcome: LoadOutcome,
+        decided: Option<&Decided>,
+        cpu: Option<Duration>,
+    ) -> Self {
+        let LoadOutcome { tally, elapsed, missed, .. } = outcome;
+        let events = decided.map(|decided| EventReport::new(&tally.events, decided, elapsed));
         let requests = tally.latency.len();
         let quantile = |at: f64| millis(tally.latency.value_at_quantile(at));
         let latency_ms = Latency {
@@ -84,15 +132,17 @@ impl Report {
             latency_ms,
             errors: tally.errors,
             not_sent: missed,
+            events,
             bytes_sent: tally.bytes_sent,
             bytes_received: tally.bytes_received,
             server_cpu_us_per_request: cpu.filter(|_| sent > 0).map(|cpu| cpu.as_secs_f64() * 1e6 / number(sent)),
         }
     }
 
-    /// Whether at least one request was sent and all succeeded.
+    /// Whether at least one request was sent and all succeeded, and all events were decided.
     pub fn is_clean(&self) -> bool {
-        self.requests > 0 && self.errors.is_empty() && self.not_sent == 0
+        let are_decided = self.events.as_ref().is_none_or(EventReport::is_clean);
+        self.requests > 0 && self.errors.is_empty() && self.not_sent == 0 && are_decided
     }
 }
 
@@ -107,6 +157,9 @@ impl fmt::Display for Report {
         writeln!(f, "requests     {} in {:.1} s, {:.0}/s", self.requests, self.seconds, self.requests_per_second)?;
         writeln!(f, "latency ms   p50 {p50:.2}  p95 {p95:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2}")?;
         writeln!(f, "bytes        {} sent, {} received", self.bytes_sent, self.bytes_received)?;
+        if let Some(events) = &self.events {
+            events.fmt(f)?;
+        }
         match self.server_cpu_us_per_request {
             Some(cpu) => writeln!(f, "server CPU   {cpu:.1} µs a request")?,
             None => writeln!(f, "server CPU   unknown: the service is on another machine, or belongs to another user")?,
@@ -122,6 +175,52 @@ impl fmt::Display for Report {
             write!(f, "\n  {:>9}  never sent: the service was too far behind", self.not_sent)?;
         }
         Ok(())
+    }
+}
+
+impl EventReport {
+    fn new(sent: &Sent, decided: &Decided, elapsed: Duration) -> Self {
+        let age = |share| age_ms(&decided.ages, share);
+        let ages = || Some(EventAges { p50: age(0.5)?, p95: age(0.95)?, p99: age(0.99)? });
+        let count = u64::try_from(decided.decided).unwrap_or(0);
+        Self {
+            accepted: sent.accepted,
+            accepted_per_second: number(sent.accepted) / elapsed.as_secs_f64(),
+            refused: sent.refused.clone(),
+            decided: decided.decided,
+            decided_per_second: number(count) / decided.after.as_secs_f64(),
+            dead_letters: decided.dead_letters,
+            lost: decided.lost,
+            decided_after_seconds: decided.after.as_secs_f64(),
+            age_ms: ages(),
+        }
+    }
+
+    /// Whether all events were accepted, and all of these decided.
+    fn is_clean(&self) -> bool {
+        self.accepted > 0 && self.refused.is_empty() && self.dead_letters == 0 && self.lost == 0
+    }
+}
+
+impl fmt::Display for EventReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { accepted, accepted_per_second, decided, decided_per_second, dead_letters, lost, .. } = self;
+        let refused: u64 = self.refused.values().sum();
+        writeln!(f, "accepted     {accepted} events, {accepted_per_second:.0}/s; {refused} refused")?;
+        for (what, count) in &self.refused {
+            writeln!(f, "  {count:>9}  {what}")?;
+        }
+        let after = self.decided_after_seconds;
+        writeln!(
+            f,
+            "decided      {decided} in {after:.1} s, {decided_per_second:.0}/s; {dead_letters} dead, {lost} lost"
+        )?;
+        match self.age_ms {
+            Some(EventAges { p50, p95, p99 }) => {
+                writeln!(f, "age ms       p50 {p50:.1}  p95 {p95:.1}  p99 {p99:.1}, from accepted to decided")
+            }
+            None => writeln!(f, "age ms       unknown: no metrics at this address, or older than they tell"),
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use hdrhistogram::{Histogram, errors::CreationError};
 use serde::{Deserialize, de::IgnoredAny};
 
+use super::events::Sent;
+
 /// The longest latency that is recorded as such, in microseconds; longer ones count as this.
 const LATENCY_MAX_US: u64 = 300_000_000;
 
@@ -15,6 +17,8 @@ pub(super) struct Tally {
     pub latency: Histogram<u64>,
     /// Requests that did not succeed, by what happened.
     pub errors: BTreeMap<String, u64>,
+    /// What became of events.
+    pub events: Sent,
     /// Bytes of bodies sent.
     pub bytes_sent: u64,
     /// Bytes of bodies received.
@@ -24,7 +28,7 @@ pub(super) struct Tally {
 impl Tally {
     pub fn new() -> Result<Self, CreationError> {
         let latency = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3)?;
-        Ok(Self { latency, errors: BTreeMap::new(), bytes_sent: 0, bytes_received: 0 })
+        Ok(Self { latency, errors: BTreeMap::new(), events: Sent::default(), bytes_sent: 0, bytes_received: 0 })
     }
 
     /// Counts a request, by its outcome.
@@ -48,6 +52,7 @@ impl Tally {
         for (what, count) in &other.errors {
             *self.errors.entry(what.clone()).or_default() += count;
         }
+        self.events.add(&other.events);
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
     }

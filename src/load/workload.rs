@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{Error, generator::Generator, operation::Mix};
+use crate::config::limits::EVENT_BATCH_MAX;
 
+/// Events of a batch, if the file does not say.
+const BATCH: usize = 500;
 /// The mix that every workload has.
 const DECISIONS: &str = "evaluate";
 
@@ -21,6 +24,8 @@ pub struct Workload {
     pub(super) schema: Value,
     pub(super) rules: Vec<Rule>,
     pub(super) facts: Generator,
+    /// Events of a batch.
+    pub(super) batch: usize,
     mixes: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
@@ -37,6 +42,7 @@ struct File {
     schema: Value,
     rules: Vec<Rule>,
     facts: Map<String, Value>,
+    batch: Option<usize>,
     #[serde(default)]
     mix: BTreeMap<String, BTreeMap<String, f64>>,
 }
@@ -55,11 +61,15 @@ impl Workload {
         if file.tenants == 0 {
             return Err(Error::Invalid("it has no tenants".to_owned()));
         }
+        let batch = file.batch.unwrap_or(BATCH);
+        if !(1..=EVENT_BATCH_MAX).contains(&batch) {
+            return Err(Error::Invalid(format!("`batch` is {batch}; it must be from 1 to {EVENT_BATCH_MAX}")));
+        }
         let facts = Generator::parse(&file.facts)?;
         for (name, shares) in &file.mix {
             Mix::parse(name, shares)?;
         }
-        Ok(Self { name, tenants: file.tenants, schema: file.schema, rules: file.rules, facts, mixes: file.mix })
+        Ok(Self { name, tenants: file.tenants, schema: file.schema, rules: file.rules, facts, batch, mixes: file.mix })
     }
 
     /// The mix of this name. Every workload has one named `evaluate`.
@@ -88,8 +98,22 @@ mod tests {
     use super::*;
 
     fn shipped() -> Workload {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/workloads/ten_rules.json");
+        named("ten_rules")
+    }
+
+    fn named(name: &str) -> Workload {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/workloads/{name}.json"));
         Workload::read(&path).unwrap()
+    }
+
+    #[test]
+    fn the_workload_of_events_sends_events_in_each_of_its_mixes() {
+        let workload = named("events");
+        assert_eq!((workload.tenants, workload.rules.len(), workload.batch), (5, 10, 500));
+        for mix in ["single", "batch"] {
+            assert!(workload.mix(mix).unwrap().sends_events(), "{mix}");
+        }
+        assert!(!shipped().mix("load").unwrap().sends_events());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{Directory, TestDatabase};
 
 const KEY: &str = "an-operator-key-for-tests";
+const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/workloads/events.json");
 const WORKLOAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/workloads/ten_rules.json");
 
 /// The binary, with nothing set but what programs and temporary files need.
@@ -115,6 +116,19 @@ async fn a_service_is_started_asked_put_under_load_and_stopped() {
         assert!(report["latencyMs"]["max"].as_f64().unwrap() >= report["latencyMs"]["p50"].as_f64().unwrap());
         assert!(report["serverCpuUsPerRequest"].is_number(), "{report:#}");
         assert_eq!(report["errors"], serde_json::json!({}));
+    }
+    let load_events = ["load", "--workload", EVENTS, "--url", &url, "--duration", "1", "--json"];
+    for (mix, rate) in [("single", &at_100[..]), ("batch", &[])] {
+        let mut command = tenet(&[&load_events[..], &["--mix", mix], rate].concat());
+        command.env("TENET_OPERATOR_KEY", KEY);
+        let (code, stdout, stderr) = ended(command);
+        assert_eq!(code, Some(0), "{stdout}{stderr}");
+        let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        let (events, batch) = (&report["events"], if rate.is_empty() { 500 } else { 1 });
+        assert_eq!(events["accepted"].as_u64().unwrap(), batch * report["requests"].as_u64().unwrap(), "{report:#}");
+        assert_eq!(events["decided"], events["accepted"], "{report:#}");
+        assert_eq!((&events["lost"], &events["refused"]), (&0.into(), &serde_json::json!({})), "{report:#}");
+        assert!(events["ageMs"]["p99"].as_f64().unwrap() > 0.0, "{report:#}");
     }
     let (code, _, stderr) = ended(tenet(&load));
     assert_eq!(code, Some(1), "without the key the service refuses: {stderr}");
