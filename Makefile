@@ -62,6 +62,20 @@ events-proof: rust ## Kill nodes and the database KILLS= (200) times while EVENT
 	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
 	TENET_PROOF_EVENTS=$(EVENTS) TENET_PROOF_KILLS=$(KILLS) cargo test --test it ingest::ledger -- --nocapture
 
+.PHONY: events-faults
+events-faults: rust ## Put events to five faults, to poison and to idle times, at the full size of each (10 minutes)
+	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
+	TENET_PROOFS=full cargo test --test it -- ingest::recovery ingest::poison ingest::idle --nocapture --test-threads 1
+
+# How many events wait, and for how many seconds a snapshot is held open, in `make bench-events`.
+BACKLOG ?= 50000
+HELD ?= 30
+
+.PHONY: bench-events
+bench-events: rust ## Measure events beside plain inserts, and with a snapshot held open for HELD= seconds (BACKLOG=1000000 HELD=600 in full)
+	@scripts/get-postgres
+	cargo bench --bench actors -- events held --backlog $(BACKLOG) --held $(HELD)
+
 .PHONY: bench-actors
 bench-actors: rust ## Measure the actors: each figure beside its baseline, drawn to docs/pictures/actors.svg (ARGS='http batch' for parts)
 	@scripts/get-postgres

@@ -38,11 +38,21 @@ pub enum Rules {
     Many(usize),
 }
 
+/// How much there is of what takes long.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Tenants of the figures about many in memory.
+    pub residents: usize,
+    /// Events that wait while a snapshot is held open.
+    pub backlog: u64,
+    /// For how long it is.
+    pub held_seconds: u64,
+}
+
 /// A server for databases.
 pub struct Bed {
     pub runtime: Runtime,
-    /// Tenants of the figures about many in memory.
-    pub residents: usize,
+    pub sizes: Sizes,
     made: AtomicUsize,
     // Dropped in this order: the files go after the server.
     cluster: Cluster,
@@ -65,13 +75,22 @@ pub struct Database {
 }
 
 impl Bed {
-    pub fn make(residents: usize) -> Self {
-        let data_dir = std::env::temp_dir().join(format!("tenet-bench-{}", std::process::id()));
+    pub fn make(sizes: Sizes) -> Self {
+        Self::start("tenet-bench", Purpose::Throwaway, sizes)
+    }
+
+    /// A server that writes to disk what it commits, as one in production.
+    pub fn durable(&self) -> Self {
+        Self::start("tenet-bench-durable", Purpose::Persistent, self.sizes)
+    }
+
+    fn start(name: &str, purpose: Purpose, sizes: Sizes) -> Self {
+        let data_dir = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
         let directory = Directory(data_dir.clone());
-        let options = ClusterOptions { data_dir, purpose: Purpose::Throwaway, binaries: None };
+        let options = ClusterOptions { data_dir, purpose, binaries: None };
         let cluster = Cluster::start(&options).unwrap();
         let runtime = Runtime::new().unwrap();
-        Self { runtime, residents, made: AtomicUsize::new(0), cluster, _directory: directory }
+        Self { runtime, sizes, made: AtomicUsize::new(0), cluster, _directory: directory }
     }
 
     /// A new database with so many tenants.

@@ -204,7 +204,7 @@ pub fn handed_over(bed: &Bed, report: &mut Report) {
 /// What it costs to ask again and again, with many tenants in memory and no change.
 pub fn reconcile(bed: &Bed, report: &mut Report) {
     const SECONDS: u64 = 70;
-    let database = bed.database(bed.residents, Rules::Alike);
+    let database = bed.database(bed.sizes.residents, Rules::Alike);
     let (running, client) = serve(bed, &database.url);
     bed.runtime.block_on(async {
         stream::iter(&database.tenants).for_each_concurrent(32, |tenant| evaluate(&client, *tenant, None)).await;
@@ -213,7 +213,7 @@ pub fn reconcile(bed: &Bed, report: &mut Report) {
         tokio::time::sleep(Duration::from_secs(SECONDS)).await;
         let share = (cpu(running.id()) - before).as_secs_f64() / SECONDS as f64 * 100.0;
         // Long enough for one full comparison, which comes every minute.
-        let what = format!("a node with {} tenants and nothing to do", bed.residents);
+        let what = format!("a node with {} tenants and nothing to do", bed.sizes.residents);
         report.figure(&what, share, "% of a core", "aimed at 1 or less");
         let bytes = process::memory_bytes(running.id());
         report.figure("  memory of the node", bytes / 1e9, "GB", "");

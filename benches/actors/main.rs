@@ -1,7 +1,8 @@
 //! What the actors cost and give, each figure beside its baseline in one run.
 //!
 //! `cargo bench --bench actors [PART…]`; `--plot FILE` draws the ratios, `--residents N` has fewer than 100,000 tenants in
-//! memory. A private PostgreSQL is started for it, in a temporary directory. What must be measured in a process of its own
+//! memory. `--backlog N` and `--held SECONDS` set how many events wait, and for how long a snapshot is held open, in the
+//! part `held`. A private PostgreSQL is started for it, in a temporary directory. What must be measured in a process of its own
 //! (memory, processor time) runs this program again. `--child bed N alike` keeps a database with tenants for a profiler to
 //! run `--child resident URL N` against.
 #![allow(
@@ -17,6 +18,8 @@ mod bed;
 mod by_hand;
 mod changes;
 mod decisions;
+mod events;
+mod held;
 mod http;
 mod plot;
 mod process;
@@ -24,13 +27,13 @@ mod report;
 mod residents;
 mod routes;
 
-use bed::Bed;
+use bed::{Bed, Sizes};
 use report::Report;
 
 /// A part of the bench.
 type Part = fn(&Bed, &mut Report);
 
-const PARTS: [(&str, Part); 16] = [
+const PARTS: [(&str, Part); 18] = [
     ("decide", decisions::decide),
     ("actors", residents::actors),
     ("cold", residents::cold),
@@ -47,6 +50,8 @@ const PARTS: [(&str, Part); 16] = [
     ("keys", access::keys),
     ("isolation", access::isolation),
     ("audit", access::audit),
+    ("events", events::events),
+    ("held", held::held),
 ];
 
 fn main() {
@@ -60,12 +65,15 @@ fn main() {
         Some(arguments.remove(at))
     };
     let plot = option("--plot");
+    let number = |text: Option<String>, otherwise| text.map_or(otherwise, |text| text.parse().unwrap());
+    let backlog = number(option("--backlog"), held::BACKLOG);
+    let held_seconds = number(option("--held"), held::SECONDS);
     let residents = option("--residents").map_or(residents::RESIDENTS, |count| count.parse().unwrap());
     for wanted in &arguments {
         let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
         assert!(names.contains(&wanted.as_str()), "no part `{wanted}`; there are {}", names.join(", "));
     }
-    let bed = Bed::make(residents);
+    let bed = Bed::make(Sizes { residents, backlog, held_seconds });
     let mut report = Report::new();
     for (name, part) in PARTS {
         if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {

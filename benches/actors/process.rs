@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     access,
-    bed::{Bed, Rules},
+    bed::{Bed, Rules, Sizes},
     by_hand, residents,
 };
 
@@ -34,7 +34,7 @@ pub fn run(arguments: &[String]) {
 
 /// A database with tenants, until nothing more comes in.
 fn keep_bed(tenants: usize, rules: Rules) {
-    let bed = Bed::make(tenants);
+    let bed = Bed::make(Sizes { residents: tenants, backlog: 0, held_seconds: 0 });
     println!("{}", bed.database(tenants, rules).url);
     let _ = std::io::stdin().read_line(&mut String::new());
 }

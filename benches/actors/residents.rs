@@ -117,11 +117,11 @@ pub fn cold(bed: &Bed, report: &mut Report) {
 
 /// What 100,000 tenants take, and how fast they come.
 pub fn memory(bed: &Bed, report: &mut Report) {
-    let count = bed.residents.to_string();
+    let count = bed.sizes.residents.to_string();
     let bare = measured(&["bare", &count])[0];
     report.figure(&format!("{count} bare actors, each"), bare, "bytes", "the baseline");
     for (rules, what) in [(Rules::Alike, "the same ten rules"), (Rules::Distinct, "ten rules of their own")] {
-        let database = bed.database(bed.residents, rules);
+        let database = bed.database(bed.sizes.residents, rules);
         let found = measured(&["resident", &database.url, &count]);
         let [each, all, a_second, own_us, server_us] = found[..] else { panic!("{found:?}") };
         if rules == Rules::Alike {
