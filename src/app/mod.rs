@@ -22,7 +22,7 @@ use crate::{
     config::Settings,
     engine::{Engine, EngineOptions},
     http::{self, HttpOptions, Part, Readiness, Rooms, Stop, Stopper},
-    ingest::{self, AppendOptions, Ingest, IngestOptions},
+    ingest::{self, AppendOptions, BeforeDeciding, Ingest, IngestOptions},
     store::{self, Observer, Store, StoreOptions},
 };
 
@@ -225,6 +225,7 @@ fn ingest_options(settings: &Settings) -> IngestOptions {
         lease: events.lease,
         idle_stop: events.consumer_idle_stop,
         clock_margin: TimeDelta::seconds(60),
+        before_deciding: BeforeDeciding::default(),
     }
 }
 

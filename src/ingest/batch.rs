@@ -2,8 +2,10 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    fmt,
     hash::{DefaultHasher, Hash, Hasher},
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,6 +26,32 @@ use crate::{
 const BATCH_EVENTS_MAX: usize = 200;
 /// How long a batch is decided before it is settled.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
+
+/// What is done with the facts of an event before they are decided: nothing, and in proofs of what happens when deciding
+/// fails, something that does.
+#[derive(Clone, Default)]
+pub struct BeforeDeciding(Option<Arc<Act>>);
+
+type Act = dyn Fn(&str) + Send + Sync;
+
+impl BeforeDeciding {
+    /// Does `what`.
+    pub fn new(what: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(what)))
+    }
+
+    fn run(&self, facts: &str) {
+        if let Some(what) = &self.0 {
+            what(facts);
+        }
+    }
+}
+
+impl fmt::Debug for BeforeDeciding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "something" } else { "nothing" })
+    }
+}
 
 /// Splits events over `workers`: those with one ordering key go to one worker, in their order; the others in turns.
 pub fn split(events: Vec<QueuedEvent>, workers: usize) -> Vec<VecDeque<QueuedEvent>> {
@@ -53,6 +81,7 @@ pub fn split(events: Vec<QueuedEvent>, workers: usize) -> Vec<VecDeque<QueuedEve
 /// Decides events from the front of `events`, as many as are settled together. Those whose ordering key is among
 /// `waiting` wait behind the event of that key which is to be tried again; a key whose event fails joins them.
 pub fn decide(
+    before: &BeforeDeciding,
     engine: &Engine,
     served: &Served,
     events: &mut VecDeque<QueuedEvent>,
@@ -67,7 +96,7 @@ pub fn decide(
         let (attempts, outcome) = if is_behind {
             (event.attempts, behind())
         } else {
-            (event.attempts + 1, decide_one(engine, served, &event, jitter_permille))
+            (event.attempts + 1, decide_one(before, engine, served, &event, jitter_permille))
         };
         if let (EventOutcome::Retry { .. }, Some(key)) = (&outcome, &event.ordering_key) {
             waiting.insert(key.clone());
@@ -87,8 +116,17 @@ fn behind() -> EventOutcome {
     }
 }
 
-fn decide_one(engine: &Engine, served: &Served, event: &QueuedEvent, jitter_permille: u16) -> EventOutcome {
-    let attempt = AssertUnwindSafe(|| outcome(engine, served, event));
+fn decide_one(
+    before: &BeforeDeciding,
+    engine: &Engine,
+    served: &Served,
+    event: &QueuedEvent,
+    jitter_permille: u16,
+) -> EventOutcome {
+    let attempt = AssertUnwindSafe(|| {
+        before.run(&event.facts);
+        outcome(engine, served, event)
+    });
     catch_unwind(attempt).unwrap_or_else(|_| failed(EventFailure::Panic, event.attempts + 1, jitter_permille))
 }
 

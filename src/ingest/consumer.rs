@@ -374,9 +374,10 @@ impl Worker {
         let mut has_retries = false;
         while !share.is_empty() {
             let (engine, jitter, set) = (shared.engine.clone(), super::jitter_permille(), served.clone());
+            let before = shared.options.before_deciding.clone();
             // Off the threads that wait for answers of the database: a batch may take its 20 ms.
             let decided = tokio::task::spawn_blocking(move || {
-                let settled = batch::decide(&engine, &set, &mut share, &mut waiting, jitter);
+                let settled = batch::decide(&before, &engine, &set, &mut share, &mut waiting, jitter);
                 (settled, share, waiting)
             });
             let settled;

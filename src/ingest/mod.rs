@@ -41,13 +41,14 @@ use crate::{
 
 pub use self::{
     appender::AppendOptions,
+    batch::BeforeDeciding,
     error::Error,
     metrics::Metrics,
     progress::{ConsumerState, View as ConsumerView},
 };
 
 /// How events are stored and consumed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct IngestOptions {
     /// How they are stored.
     pub append: AppendOptions,
@@ -57,6 +58,8 @@ pub struct IngestOptions {
     pub idle_stop: Duration,
     /// How far the database's clock may be ahead of this node's.
     pub clock_margin: TimeDelta,
+    /// What is done before an event is decided.
+    pub before_deciding: BeforeDeciding,
 }
 
 /// What all parts share.

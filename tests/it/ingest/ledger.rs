@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tenet::client::Client;
 
-use super::tenant;
+use super::{post, tenant};
 use crate::support::{PrivateServer, TestProcess, proof_size};
 
 /// Who send, each with an ordering key of its own.
@@ -43,14 +43,6 @@ fn key(sender: usize, number: usize) -> String {
 fn batch(sender: usize, from: usize, to: usize) -> Value {
     let event = |number: usize| json!({"facts": {"n": number}, "idempotencyKey": key(sender, number), "orderingKey": format!("sender {sender}")});
     json!({"events": (from..to).map(event).collect::<Vec<_>>()})
-}
-
-/// The ids and statuses of a batch; `None` if it has to be sent again.
-async fn post(client: &Client, path: &str, batch: &Value) -> Option<Vec<(String, String)>> {
-    let answer = client.post_json(path, batch).await.ok().filter(|answer| answer.status == 202)?;
-    let answer: Value = answer.json().ok()?;
-    let text = |item: &Value, name: &str| item[name].as_str().map(str::to_owned);
-    answer["items"].as_array()?.iter().map(|item| Some((text(item, "id")?, text(item, "status")?))).collect()
 }
 
 /// Sends `count` events in order, batch after batch, each until it is answered.

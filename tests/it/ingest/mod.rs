@@ -1,7 +1,10 @@
 //! What is promised of an event that was accepted, put to the proof by faults from outside.
 
 mod careful;
+mod idle;
 mod ledger;
+mod poison;
+mod recovery;
 mod redrives;
 mod signals;
 mod takeover;
@@ -31,6 +34,14 @@ async fn send(client: &Client, tenant: &str, n: i64) -> Option<String> {
     let answer = client.post_json(&format!("/api/v1/tenants/{tenant}/events"), &event).await.ok()?;
     let id = answer.json::<Value>().ok()?["id"].as_str().map(str::to_owned);
     id.filter(|_| answer.status == 202)
+}
+
+/// The ids and statuses of a batch; `None` if it has to be sent again.
+async fn post(client: &Client, path: &str, batch: &Value) -> Option<Vec<(String, String)>> {
+    let answer = client.post_json(path, batch).await.ok().filter(|answer| answer.status == 202)?;
+    let answer: Value = answer.json().ok()?;
+    let text = |item: &Value, name: &str| item[name].as_str().map(str::to_owned);
+    answer["items"].as_array()?.iter().map(|item| Some((text(item, "id")?, text(item, "status")?))).collect()
 }
 
 /// What has become of an event.

@@ -106,6 +106,16 @@ impl TestProcess {
         rustix::process::kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end; answers its exit code, `None` if a signal ended it.
     pub async fn end(&mut self) -> Option<i32> {
         let status = tokio::time::timeout(END_MAX, self.child.wait()).await;
