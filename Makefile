@@ -62,10 +62,13 @@ events-proof: rust ## Kill nodes and the database KILLS= (200) times while EVENT
 	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
 	TENET_PROOF_EVENTS=$(EVENTS) TENET_PROOF_KILLS=$(KILLS) cargo test --test it ingest::ledger -- --nocapture
 
+# How many tenants send one event each in `make events-faults`.
+TENANTS ?= 10000
+
 .PHONY: events-faults
-events-faults: rust ## Put events to five faults, to poison and to idle times, at the full size of each (10 minutes)
+events-faults: rust ## Put events to five faults, to poison and to idle times, at the full size of each, with TENANTS= (10,000) tenants
 	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
-	TENET_PROOFS=full cargo test --test it -- ingest::recovery ingest::poison ingest::idle --nocapture --test-threads 1
+	TENET_PROOFS=full TENET_PROOF_TENANTS=$(TENANTS) cargo test --test it -- ingest::recovery ingest::poison ingest::idle --nocapture --test-threads 1
 
 # How many events wait, and for how many seconds a snapshot is held open, in `make bench-events`.
 BACKLOG ?= 50000

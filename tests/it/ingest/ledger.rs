@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tenet::client::Client;
 
-use super::{post, tenant};
+use super::{post, size, tenant};
 use crate::support::{PrivateServer, TestProcess, proof_size};
 
 /// Who send, each with an ordering key of its own.
@@ -27,11 +27,6 @@ const BATCH: usize = 20;
 const SETTINGS: [(&str, &str); 2] = [("TENET_EVENT_LEASE", "3s"), ("TENET_LOG", "warn")];
 /// How long the rest may take once nobody is killed any more.
 const DRAIN_MAX: Duration = Duration::from_secs(120);
-
-/// A number of the environment, for a proof that is larger than a test.
-fn size(variable: &str, otherwise: usize) -> usize {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
 
 /// What was answered 202: ids by key.
 type Ledger = Arc<Mutex<BTreeMap<String, String>>>;

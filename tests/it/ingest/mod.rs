@@ -44,6 +44,11 @@ async fn post(client: &Client, path: &str, batch: &Value) -> Option<Vec<(String,
     answer["items"].as_array()?.iter().map(|item| Some((text(item, "id")?, text(item, "status")?))).collect()
 }
 
+/// A number of the environment, for a proof that is larger than a test.
+fn size(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
 /// What has become of an event.
 async fn state(client: &Client, tenant: &str, id: &str) -> String {
     let answer = client.get(&format!("/api/v1/tenants/{tenant}/events/{id}")).await.unwrap();

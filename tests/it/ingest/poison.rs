@@ -192,7 +192,7 @@ async fn an_event_that_ends_each_process_is_given_up_and_costs_no_other_an_attem
         bed.send(other, &json!({"n": n}).to_string()).await;
     }
     let (began, mut deaths) = (Instant::now(), 0);
-    let bound = seconds(proof_size(90, 240));
+    let bound = seconds(proof_size(90, 400));
     while bed.count("select count(*) from dead_letters").await == 0 {
         let mut node = bed.node_with_traps();
         let ended = async {

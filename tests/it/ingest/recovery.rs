@@ -198,7 +198,7 @@ async fn send_steadily(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_decided_as_before_soon_after_each_of_five_faults() {
-    let steady = Duration::from_secs(u64::try_from(proof_size(2, 60)).unwrap());
+    let steady = Duration::from_secs(u64::try_from(proof_size(2, 20)).unwrap());
     let mut bed = Bed::start().await;
     let first = bed.nodes.lock().unwrap()[0].clone();
     let tenant = tenant(&first, "acme").await;
