@@ -27,6 +27,10 @@ struct Backlog {
     pending: u64,
     /// How many this node has accepted since.
     accepted: u64,
+    /// How many this node is about to store.
+    reserved: u64,
+    /// Whether they have been counted at all.
+    is_counted: bool,
     /// How many are decided each second, as far as is known.
     decided_per_second: u64,
 }
@@ -35,21 +39,26 @@ struct Backlog {
 #[derive(Debug, Default)]
 pub struct Backlogs(DashMap<TenantId, Backlog>);
 
-/// How many more events a tenant may have.
-#[derive(Debug, Clone, Copy)]
-pub struct Room {
-    pending: u64,
+/// Places for events that are about to be stored. Given back when it is dropped.
+#[derive(Debug)]
+pub struct Reservation<'a> {
+    backlogs: &'a Backlogs,
+    tenant: TenantId,
     limit: u64,
+    /// For how many there was room.
+    granted: u64,
+    /// How many there were, with those that others had reserved.
+    pending: u64,
     decided_per_second: u64,
 }
 
-impl Room {
-    /// How many more may be accepted.
-    pub fn left(&self) -> u64 {
-        self.limit.saturating_sub(self.pending)
+impl Reservation<'_> {
+    /// For how many events there is room.
+    pub fn granted(&self) -> u64 {
+        self.granted
     }
 
-    /// Why no more are accepted.
+    /// Why there is room for no more.
     pub fn refusal(&self) -> Error {
         let excess = self.pending.saturating_sub(self.limit - self.limit / 10);
         let seconds = excess.div_ceil(self.decided_per_second.max(1));
@@ -58,11 +67,26 @@ impl Room {
             retry_after: seconds.clamp(*RETRY_SECONDS.start(), *RETRY_SECONDS.end()),
         }
     }
+
+    /// So many of them have been stored, as events that were not known before.
+    pub fn stored(self, events: u64) {
+        if let Some(mut entry) = self.backlogs.0.get_mut(&self.tenant) {
+            entry.accepted += events;
+        }
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if let Some(mut entry) = self.backlogs.0.get_mut(&self.tenant) {
+            entry.reserved = entry.reserved.saturating_sub(self.granted);
+        }
+    }
 }
 
 impl Backlogs {
-    /// How many more events a tenant may have, of `limit`.
-    pub async fn room(&self, shared: &Shared, scope: TenantScope, limit: u64) -> Room {
+    /// Reserves room for up to `wanted` events of a tenant that may have `limit`.
+    pub async fn reserve(&self, shared: &Shared, scope: TenantScope, limit: u64, wanted: u64) -> Reservation<'_> {
         if let Some(before) = self.due(scope.id()) {
             let began = Instant::now();
             let position = shared.owner.position(scope.id());
@@ -72,15 +96,21 @@ impl Backlogs {
                 self.counted(scope.id(), before, pending, began);
             }
         }
-        let known = self.0.get(&scope.id()).map(|backlog| *backlog);
-        Room {
-            pending: known.map_or(0, |known| known.pending + known.accepted),
-            limit,
-            decided_per_second: known.map_or(0, |known| known.decided_per_second),
-        }
+        self.take(scope.id(), limit, wanted)
     }
 
-    /// What was known, if it is time to count; others go on with that meanwhile.
+    fn take(&self, tenant: TenantId, limit: u64, wanted: u64) -> Reservation<'_> {
+        let (mut granted, mut pending, mut decided_per_second) = (wanted, 0, 0);
+        if let Some(mut entry) = self.0.get_mut(&tenant) {
+            pending = entry.pending + entry.accepted + entry.reserved;
+            granted = wanted.min(limit.saturating_sub(pending));
+            decided_per_second = entry.decided_per_second;
+            entry.reserved += granted;
+        }
+        Reservation { backlogs: self, tenant, limit, granted, pending, decided_per_second }
+    }
+
+    /// What was known, if it is time to count; others go on with that meanwhile, but for the first time.
     fn due(&self, tenant: TenantId) -> Option<Backlog> {
         let now = Instant::now();
         if self.0.len() >= TENANTS_MAX && !self.0.contains_key(&tenant) {
@@ -89,10 +119,18 @@ impl Backlogs {
         let mut is_due = false;
         let mut entry = self.0.entry(tenant).or_insert_with(|| {
             is_due = true;
-            Backlog { counted_at: now, count_at: now, pending: 0, accepted: 0, decided_per_second: 100 }
+            Backlog {
+                counted_at: now,
+                count_at: now,
+                pending: 0,
+                accepted: 0,
+                reserved: 0,
+                is_counted: false,
+                decided_per_second: 100,
+            }
         });
         let before = *entry;
-        if !is_due && entry.count_at > now {
+        if !is_due && entry.is_counted && entry.count_at > now {
             return None;
         }
         entry.count_at = now + COUNT_INTERVAL;
@@ -107,17 +145,11 @@ impl Backlogs {
             entry.decided_per_second = (decided / seconds).max(1);
         }
         entry.pending = pending;
+        entry.is_counted = true;
         // What was accepted while it was counted may be counted twice, until the next time.
         entry.accepted = entry.accepted.saturating_sub(before.accepted);
         entry.counted_at = began;
         entry.count_at = Instant::now() + COUNT_INTERVAL.max(began.elapsed() * COUNT_SHARE);
-    }
-
-    /// This node has stored events of the tenant.
-    pub fn accepted(&self, tenant: TenantId, events: u64) {
-        if let Some(mut entry) = self.0.get_mut(&tenant) {
-            entry.accepted += events;
-        }
     }
 }
 
@@ -125,9 +157,29 @@ impl Backlogs {
 mod tests {
     use super::*;
 
+    fn reservation(backlogs: &Backlogs, pending: u64, decided_per_second: u64) -> Reservation<'_> {
+        Reservation { backlogs, tenant: TenantId::generate(), limit: 1_000, granted: 0, pending, decided_per_second }
+    }
+
+    #[test]
+    fn those_who_send_at_once_share_what_room_there_is() {
+        let (backlogs, tenant) = (Backlogs::default(), TenantId::generate());
+        let before = backlogs.due(tenant).unwrap();
+        assert!(backlogs.due(tenant).is_some(), "nobody knows how many there are, until they are counted");
+        backlogs.counted(tenant, before, 40, Instant::now());
+        let (one, other) = (backlogs.take(tenant, 100, 50), backlogs.take(tenant, 100, 50));
+        assert_eq!((one.granted(), other.granted()), (50, 10));
+        // Forty of them were duplicates.
+        one.stored(10);
+        assert_eq!(backlogs.take(tenant, 100, 50).granted(), 40);
+        drop(other);
+        assert_eq!(backlogs.take(tenant, 100, 60).granted(), 50);
+    }
+
     #[test]
     fn a_full_tenant_is_told_when_a_tenth_is_free() {
-        let after = |pending, decided_per_second| match (Room { pending, limit: 1_000, decided_per_second }).refusal() {
+        let backlogs = Backlogs::default();
+        let after = |pending, decided_per_second| match reservation(&backlogs, pending, decided_per_second).refusal() {
             Error::BacklogFull { retry_after, .. } => retry_after,
             error => panic!("{error}"),
         };
@@ -144,11 +196,11 @@ mod tests {
         let before = backlogs.due(tenant).unwrap();
         backlogs.counted(tenant, before, 5, Instant::now());
         assert!(backlogs.due(tenant).is_none());
-        backlogs.accepted(tenant, 7);
+        backlogs.take(tenant, 100, 7).stored(7);
         let known = |backlogs: &Backlogs| backlogs.0.get(&tenant).map(|b| (b.pending, b.accepted)).unwrap();
         assert_eq!(known(&backlogs), (5, 7));
         let before = *backlogs.0.get(&tenant).unwrap();
-        backlogs.accepted(tenant, 1);
+        backlogs.take(tenant, 100, 1).stored(1);
         backlogs.counted(tenant, before, 2, Instant::now() + Duration::from_secs(2));
         assert_eq!(known(&backlogs), (2, 1));
         assert_eq!(backlogs.0.get(&tenant).unwrap().decided_per_second, 5);

@@ -28,7 +28,7 @@ use tokio::{
 
 use self::{
     appender::Appender,
-    backlog::Backlogs,
+    backlog::{Backlogs, Reservation},
     owner::Owner,
     queue::{Queue, Settler},
 };
@@ -135,19 +135,21 @@ impl Ingest {
         drafts: Vec<EventDraft>,
     ) -> Result<Vec<Result<Accepted, Error>>, Error> {
         let served = self.served(scope).await?;
-        let room = match &served {
+        let refusals: Vec<_> = drafts.iter().map(|draft| self.refusal(served.as_ref(), draft)).collect();
+        let wanted = refusals.iter().filter(|refusal| refusal.is_none()).count();
+        let reserved = match &served {
             Some(served) => {
                 let limit = served.set.tenant().quota(Quota::EventBacklog);
-                Some(self.shared.backlogs.room(&self.shared, scope, limit).await)
+                Some(self.shared.backlogs.reserve(&self.shared, scope, limit, wanted as u64).await)
             }
             None => None,
         };
-        let left = room.map_or(usize::MAX, |room| usize::try_from(room.left()).unwrap_or(usize::MAX));
+        let left = reserved.as_ref().map_or(u64::MAX, Reservation::granted);
         let mut answers: Vec<Option<Result<Accepted, Error>>> = Vec::with_capacity(drafts.len());
-        let mut events = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            let full = || room.filter(|_| events.len() >= left).map(|room| room.refusal());
-            match self.refusal(served.as_ref(), &draft).or_else(full) {
+        let mut events = Vec::with_capacity(wanted);
+        for (draft, refusal) in drafts.into_iter().zip(refusals) {
+            let full = || reserved.as_ref().filter(|_| events.len() as u64 >= left).map(Reservation::refusal);
+            match refusal.or_else(full) {
                 Some(error) => answers.push(Some(Err(error))),
                 None => {
                     answers.push(None);
@@ -158,8 +160,10 @@ impl Ingest {
         let mut stored =
             if events.is_empty() { Vec::new() } else { self.shared.queue.append(events).await? }.into_iter();
         let new = stored.as_slice().iter().filter(|answer| matches!(answer, Ok(Accepted::New(_)))).count();
+        if let Some(reserved) = reserved {
+            reserved.stored(new as u64);
+        }
         if new > 0 {
-            self.shared.backlogs.accepted(scope.id(), new as u64);
             self.shared.owner.stored(scope.id());
         }
         let answer = |answer: Option<_>| match answer.or_else(|| stored.next()) {

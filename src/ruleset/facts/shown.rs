@@ -19,12 +19,16 @@ impl Layout {
 }
 
 impl Layout {
-    /// Puts a mask in the place of every sensitive value in `facts`, written flat or under the names of objects.
+    /// Puts a mask in the place of every sensitive value in `facts`, written flat or under the names of objects. A key that
+    /// could be either is taken for both, which shows less.
     pub fn mask(&self, facts: &mut Value) {
         let Value::Object(given) = facts else { return };
-        let is_wrapped =
-            given.len() == 1 && given.iter().all(|(key, value)| value.is_object() && self.is_wrapped_by(key));
-        mask_fields(self.only().filter(|_| !is_wrapped).unwrap_or(&self.objects), given);
+        for (name, value) in given {
+            let flat = self.only().and_then(|shape| shape.find(name));
+            if let Some((_, node)) = flat.or_else(|| self.objects.find(name)) {
+                mask_value(node, value);
+            }
+        }
     }
 }
 
@@ -94,6 +98,9 @@ mod tests {
         layout.mask(&mut nested);
         assert_eq!(flat, expected);
         assert_eq!(nested, json!({ "facts": expected }));
+        let mut both = json!({"facts": {"tax": "x"}, "tax": "y", "other": 1});
+        layout.mask(&mut both);
+        assert_eq!(both, json!({"facts": {"tax": MASK}, "tax": MASK, "other": 1}));
     }
 
     #[test]

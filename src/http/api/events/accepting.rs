@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{Accepted, EventDraft, EventId, TenantScope},
-    http::door::{AppState, Error},
+    http::door::{AppState, Error, body},
     ingest, json,
 };
 
@@ -29,6 +29,7 @@ pub struct EventBody<'a> {
     #[schema(min_length = 1, max_length = 255)]
     idempotency_key: Option<String>,
     /// When it occurred.
+    #[serde(default, deserialize_with = "body::read_time")]
     occurred_at: Option<DateTime<Utc>>,
     /// Events with the same key are decided in the order accepted.
     #[schema(min_length = 1, max_length = 255)]

@@ -31,6 +31,8 @@ use crate::{
     json,
 };
 
+const KEY_HEADER: &str = "Idempotency-Key";
+
 /// Events to be accepted. A bad one spoils no other.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object with `events`")]
@@ -101,12 +103,15 @@ pub async fn send(
     Ok(response)
 }
 
+/// The idempotency key in the header, if there is one.
 fn header_key(request: &HttpRequest) -> Result<Option<String>, Error> {
-    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
-    let text = value.to_str().map_err(|_| {
-        let message = "the header must be printable ASCII";
-        Error::invalid_one(Detail::new("invalid_character", message).at("Idempotency-Key"))
-    })?;
+    let invalid = |code, message: &str| Error::invalid_one(Detail::new(code, message).at(KEY_HEADER));
+    let mut values = request.headers().get_all("idempotency-key");
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(invalid("repeated", "the header must be given only once"));
+    }
+    let text = value.to_str().map_err(|_| invalid("invalid_character", "the header must be printable ASCII"))?;
     Ok(Some(text.to_owned()))
 }
 
@@ -126,6 +131,10 @@ pub async fn send_many(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
+    if header_key(&request)?.is_some() {
+        let message = "the header is for a single event; give each event of a batch its own `idempotencyKey`";
+        return Err(Error::invalid_one(Detail::new("not_applicable", message).at(KEY_HEADER)));
+    }
     match &*body::media_type(&request)? {
         JSON => document(&state, tenant, &request, payload.into_inner()).await,
         NDJSON => {

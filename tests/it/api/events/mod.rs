@@ -185,6 +185,12 @@ async fn a_key_makes_sending_again_harmless() {
     let both = problem(&post("other", &event).await, 422);
     assert_eq!(mistakes(&both), [("contradiction".to_owned(), "idempotencyKey".to_owned())]);
     problem(&post("", &json!({"facts": {"age": 30}})).await, 422);
+    let keys = [("idempotency-key", "k"), ("idempotency-key", "l")];
+    let twice = send(&events.app.client, Method::POST, &events.path("events"), &keys, &event).await;
+    assert_eq!(mistakes(&problem(&twice, 422)), [("repeated".to_owned(), "Idempotency-Key".to_owned())]);
+    let many = json!({"events": [{"facts": {"age": 30}}]});
+    let of_many = send(&events.app.client, Method::POST, &events.path("events/batch"), &keys[..1], &many).await;
+    assert_eq!(mistakes(&problem(&of_many, 422)), [("not_applicable".to_owned(), "Idempotency-Key".to_owned())]);
     assert_eq!(events.get("events/stats").await["total"], 1);
     events.app.stop().await;
 }
