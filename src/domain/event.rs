@@ -33,6 +33,8 @@ pub struct EventDraft {
     pub idempotency_key: Option<String>,
     /// When it occurred, if its sender says so.
     pub occurred_at: Option<DateTime<Utc>>,
+    /// Whether it is decided as of when it occurred.
+    pub at_occurrence: bool,
     /// Events with the same one take effect in the order accepted.
     pub ordering_key: Option<String>,
 }
@@ -54,6 +56,9 @@ impl EventDraft {
             } else if at > now + EVENT_AHEAD_MAX {
                 details.push(Detail::new("too_far_ahead", "more than 24 hours ahead").at("occurredAt"));
             }
+        } else if self.at_occurrence {
+            let message = "the event has no `occurredAt`; send it, or leave out `at`";
+            details.push(Detail::new("invalid_value", message).at("at"));
         }
         details
     }
@@ -65,7 +70,10 @@ impl EventDraft {
         let facts = serde_json::from_str::<Value>(self.facts.get())
             .map_or_else(|_| self.facts.get().to_owned(), |facts| facts.to_string());
         let occurred_at = self.occurred_at.map(|at| at.timestamp_micros().to_string());
-        for part in [Some(&facts), self.kind.as_ref(), occurred_at.as_ref(), self.ordering_key.as_ref()] {
+        let always = [Some(&facts), self.kind.as_ref(), occurred_at.as_ref(), self.ordering_key.as_ref()];
+        // Only where it is so: keys that were stored before there was a choice still know their events.
+        let at = self.at_occurrence.then(|| "occurredAt".to_owned());
+        for part in always.into_iter().chain(at.as_ref().map(Some)) {
             // With its length, and apart from nothing at all, so that no two bodies are hashed alike.
             hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
             hash.update(part.map_or("", |part| part.as_str()));
@@ -207,6 +215,8 @@ pub struct QueuedEvent {
     pub kind: Option<String>,
     /// Events with the same one are decided one after the other.
     pub ordering_key: Option<String>,
+    /// The time that its rules read as `now`; the current time if `None`.
+    pub at: Option<DateTime<Utc>>,
     /// Its facts, as JSON.
     pub facts: String,
     /// How often it was tried before.
@@ -220,6 +230,8 @@ pub struct QueuedEvent {
 pub enum EventOutcome {
     /// It is decided.
     Decided {
+        /// The time that the rules read as `now`.
+        evaluated_at: DateTime<Utc>,
         /// The revision of the rule set.
         revision: Revision,
         /// The version of its schema.
@@ -282,6 +294,7 @@ mod tests {
             project: None,
             idempotency_key: None,
             occurred_at: None,
+            at_occurrence: false,
             ordering_key: None,
         }
     }
@@ -299,6 +312,8 @@ mod tests {
         };
         assert_ne!(with(Some("a"), None), with(None, Some("a")));
         assert_ne!(with(Some(""), None), with(None, None));
+        let occurred = EventDraft { occurred_at: Some(DateTime::UNIX_EPOCH), ..draft("{}") };
+        assert_ne!(occurred.digest(), EventDraft { at_occurrence: true, ..occurred.clone() }.digest());
     }
 
     #[test]
@@ -325,6 +340,11 @@ mod tests {
         );
         event = EventDraft { occurred_at: Some(now + TimeDelta::hours(25)), ..draft("{}") };
         assert_eq!(event.faults(now, TimeDelta::days(7))[0].code, "too_far_ahead");
+        event = EventDraft { at_occurrence: true, ..draft("{}") };
+        let faults = event.faults(now, TimeDelta::days(7));
+        assert_eq!((faults[0].code, faults[0].path.as_deref()), ("invalid_value", Some("at")));
+        event.occurred_at = Some(now);
+        assert!(event.faults(now, TimeDelta::days(7)).is_empty());
     }
 
     #[test]

@@ -147,7 +147,8 @@ fn outcome(engine: &Engine, served: &Served, event: &QueuedEvent) -> EventOutcom
     if let Some((failure, detail)) = unfit(served.set.tenant(), event, Utc::now()) {
         return EventOutcome::Dead { failure, detail, revision: Some(revision) };
     }
-    let ask = Ask { query: Query { returns: Return::Matched, ..Query::default() }, ..Ask::default() };
+    let query = Query { returns: Return::Matched, ..Query::default() };
+    let ask = Ask { query, at: event.at, ..Ask::default() };
     // Events have a quota of their own in the place of that of requests.
     let decided = match engine.decide(served, &ask, Submission { facts: &event.facts, bytes: 0, depth: 1 }) {
         Ok(decided) => decided,
@@ -171,6 +172,7 @@ fn outcome(engine: &Engine, served: &Served, event: &QueuedEvent) -> EventOutcom
         }
     }
     EventOutcome::Decided {
+        evaluated_at: decided.evaluated_at,
         revision,
         schema_version: served.set.schema_version().unwrap_or(SchemaVersion(0)),
         matched,

@@ -27,6 +27,7 @@ struct Columns {
     types: Vec<Option<String>>,
     projects: Vec<Option<String>>,
     occurred: Vec<Option<DateTime<Utc>>>,
+    at_occurrences: Vec<bool>,
     ordering_keys: Vec<Option<String>>,
     facts: Vec<String>,
 }
@@ -47,6 +48,7 @@ impl Columns {
         self.types.push(draft.kind.clone());
         self.projects.push(draft.project.clone());
         self.occurred.push(draft.occurred_at);
+        self.at_occurrences.push(draft.at_occurrence);
         self.ordering_keys.push(draft.ordering_key.clone());
         self.facts.push(draft.facts.get().to_owned());
     }
@@ -63,7 +65,8 @@ impl Store {
         let mut columns = Columns::default();
         order.iter().filter_map(|&place| events.get(place)).for_each(|event| columns.push(event));
         let query = sqlx::query_as::<_, (Option<Uuid>, String)>(
-            "select id, status from tenet_events_append($1, $2, $3, $4, $5, $6, $7, $8, $9, make_interval(secs => $10))",
+            "select id, status
+             from tenet_events_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, make_interval(secs => $11))",
         )
         .bind(columns.tenants)
         .bind(columns.counts)
@@ -72,6 +75,7 @@ impl Store {
         .bind(columns.types)
         .bind(columns.projects)
         .bind(columns.occurred)
+        .bind(columns.at_occurrences)
         .bind(columns.ordering_keys)
         .bind(columns.facts)
         .bind(key_window.as_seconds_f64());

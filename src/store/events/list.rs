@@ -63,6 +63,10 @@ pub struct StoredEvent {
     pub ordering_key: Option<String>,
     /// The version of the schema that it was decided with.
     pub schema_version: Option<i32>,
+    /// Whether it is decided as of when it occurred.
+    pub at_occurrence: bool,
+    /// The time that the rules read as `now`, if that was recorded.
+    pub evaluated_at: Option<DateTime<Utc>>,
     /// The errors of rules.
     pub errors: Value,
     /// When it was decided.
@@ -102,6 +106,8 @@ impl FromRow<'_, PgRow> for StoredEvent {
             facts: row.try_get("facts")?,
             ordering_key: row.try_get("ordering_key")?,
             schema_version: row.try_get("schema_version")?,
+            at_occurrence: row.try_get("at_occurrence")?,
+            evaluated_at: row.try_get("evaluated_at")?,
             errors: row.try_get::<Option<Value>, _>("errors")?.unwrap_or_else(|| Value::Array(Vec::new())),
             decided_at: row.try_get("decided_at")?,
         })
@@ -165,7 +171,8 @@ impl Store {
     pub async fn event(&self, scope: TenantScope, id: EventId) -> Result<Option<StoredEvent>, Error> {
         let (lower, upper) = around(id);
         let sql = format!(
-            "select {COLUMNS}, e.facts::text as facts, e.ordering_key, d.schema_version, d.errors, d.decided_at
+            "select {COLUMNS}, e.facts::text as facts, e.ordering_key, e.at_occurrence, d.schema_version, d.errors,
+                d.evaluated_at, d.decided_at
              from events e {JOINS} where e.tenant_id = $1 and e.id >= $2 and e.id < $3 and e.id = $4"
         );
         let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))

@@ -49,6 +49,7 @@ impl FromRow<'_, PgRow> for QueuedRow {
             id: EventId(row.try_get("id")?),
             kind: row.try_get("type")?,
             ordering_key: row.try_get("ordering_key")?,
+            at: row.try_get("at")?,
             facts: row.try_get("facts")?,
             attempts: row.try_get::<i16, _>("attempts")?.try_into().unwrap_or_default(),
             is_suspect: row.try_get("is_suspect")?,
@@ -70,7 +71,8 @@ impl Store {
     ) -> Result<Found, Error> {
         let mut tx = TenantTx::read(&self.events, &self.role, scope).await?;
         let query = sqlx::query_as(
-            "select e.id, e.type, e.ordering_key, e.facts::text as facts, 0::smallint as attempts, false as is_suspect, $5 and (
+            "select e.id, e.type, e.ordering_key, case when e.at_occurrence then e.occurred_at end as at,
+                e.facts::text as facts, 0::smallint as attempts, false as is_suspect, $5 and (
                 exists (select from decisions d
                     where d.tenant_id = $1 and d.id = e.id and d.id > $2 and d.id < $3)
                 or exists (select from event_retries r where r.tenant_id = $1 and r.event_id = e.id)
@@ -96,8 +98,8 @@ impl Store {
         let mut tx = TenantTx::read(&self.events, &self.role, scope).await?;
         // Few rows at any time; each is then one look-up among the events.
         let query = sqlx::query_as(
-            "select e.id, e.type, r.ordering_key, e.facts::text as facts, r.attempt as attempts,
-                r.reason = 'crashed' as is_suspect, false as is_settled
+            "select e.id, e.type, r.ordering_key, case when e.at_occurrence then e.occurred_at end as at,
+                e.facts::text as facts, r.attempt as attempts, r.reason = 'crashed' as is_suspect, false as is_settled
              from (
                 select * from event_retries r
                 where r.tenant_id = $1 and r.not_before <= now() and (r.ordering_key is null or not exists (

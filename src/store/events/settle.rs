@@ -1,7 +1,7 @@
 //! What comes of events, written in one transaction a batch: decisions, attempts to come, dead letters. An event has its
 //! effect once because its decision has a primary key; whatever else an owner believes does not matter.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::{
@@ -44,6 +44,7 @@ struct Decisions {
     matched: Vec<String>,
     errors: Vec<String>,
     costs: Vec<i64>,
+    evaluated_at: Vec<DateTime<Utc>>,
 }
 
 #[derive(Default)]
@@ -79,7 +80,7 @@ impl Columns {
         let Settlement { id, kind, ordering_key, attempts, outcome } = settlement;
         let attempts = i16::try_from(attempts).unwrap_or(i16::MAX);
         match outcome {
-            EventOutcome::Decided { revision, schema_version, matched, errors, cost } => {
+            EventOutcome::Decided { evaluated_at, revision, schema_version, matched, errors, cost } => {
                 let to = &mut self.decisions;
                 to.ids.push(id.0);
                 to.types.push(kind);
@@ -90,6 +91,7 @@ impl Columns {
                 to.matched.push(format!("{{{}}}", rules.join(",")));
                 to.errors.push(errors.to_string());
                 to.costs.push(i64::try_from(cost).unwrap_or(i64::MAX));
+                to.evaluated_at.push(evaluated_at);
             }
             EventOutcome::Retry { failure, detail, after } => {
                 let to = &mut self.retries;
@@ -116,10 +118,12 @@ impl Columns {
 /// Decisions, attempts to come and dead letters of a batch, in one statement: each event that is still there has one of
 /// them, and a decision that was made before stays.
 const SETTLE: &str = "with decided as (
-        insert into decisions (tenant_id, id, event_type, revision, schema_version, matched, errors, cost)
-        select $1, d.id, d.type, d.revision, d.schema_version, d.matched::uuid[], d.errors::jsonb, d.cost
-        from unnest($2::uuid[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[], $8::bigint[])
-            as d (id, type, revision, schema_version, matched, errors, cost)
+        insert into decisions (tenant_id, id, event_type, revision, schema_version, matched, errors, cost,
+            evaluated_at)
+        select $1, d.id, d.type, d.revision, d.schema_version, d.matched::uuid[], d.errors::jsonb, d.cost, d.evaluated_at
+        from unnest($2::uuid[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[], $8::bigint[],
+            $23::timestamptz[])
+            as d (id, type, revision, schema_version, matched, errors, cost, evaluated_at)
         where exists (select from events e
             where e.tenant_id = $1 and e.id = d.id and e.id between $21 and $22)
         on conflict do nothing returning id
@@ -187,6 +191,7 @@ impl Store {
             .bind(dead.revisions)
             .bind(first.0)
             .bind(last.0)
+            .bind(decisions.evaluated_at)
             .persistent(false);
         let (decided, retried, dead) = tx.optional(OPERATION, query).await?.unwrap_or_default();
         tx.commit(OPERATION).await?;

@@ -89,6 +89,7 @@ impl Bed {
             project: None,
             idempotency_key: None,
             occurred_at: None,
+            at_occurrence: false,
             ordering_key: None,
         };
         let event = NewEvent { scope: scope(tenant), draft };

@@ -31,6 +31,7 @@ fn event(tenant: TenantId, facts: &serde_json::Value, key: Option<&str>) -> NewE
             project: None,
             idempotency_key: key.map(str::to_owned),
             occurred_at: None,
+            at_occurrence: false,
             ordering_key: None,
         },
     }
@@ -54,6 +55,7 @@ async fn read(store: &Store, tenant: TenantId, position: EventId, behind: Behind
 
 fn decided(id: EventId, rule: RuleId) -> Settlement {
     let outcome = EventOutcome::Decided {
+        evaluated_at: Utc::now(),
         revision: Revision(3),
         schema_version: SchemaVersion(1),
         matched: vec![rule],

@@ -11,6 +11,14 @@ use crate::{
     ingest, json,
 };
 
+/// As of when an event is decided, if not as of the moment at which it is.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", expecting = "`occurredAt`")]
+pub enum EventTime {
+    /// As of when it occurred.
+    OccurredAt,
+}
+
 /// An event to be accepted.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object with `facts`")]
@@ -31,6 +39,9 @@ pub struct EventBody<'a> {
     /// When it occurred.
     #[serde(default, deserialize_with = "body::read_time")]
     occurred_at: Option<DateTime<Utc>>,
+    /// `occurredAt`: rules read that time as `now`; the time at which they decide if it is omitted.
+    #[schema(inline)]
+    at: Option<EventTime>,
     /// Events with the same key are decided in the order accepted.
     #[schema(min_length = 1, max_length = 255)]
     ordering_key: Option<String>,
@@ -45,6 +56,7 @@ pub fn read(text: &[u8], path: &str) -> Result<EventDraft, json::Error> {
         project: body.project,
         idempotency_key: body.idempotency_key,
         occurred_at: body.occurred_at,
+        at_occurrence: matches!(body.at, Some(EventTime::OccurredAt)),
         ordering_key: body.ordering_key,
     })
 }

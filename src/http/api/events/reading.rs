@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::accepting::EventTime;
 use crate::{
     domain::{AuditAction, EventId, EventState, Quota, Revision, RuleId, TenantScope},
     engine::Served,
@@ -57,6 +58,9 @@ pub struct EventAnswer {
     event: EventItem,
     /// Its facts; sensitive values are masked.
     facts: Value,
+    /// `occurredAt` if rules read that time as `now`.
+    #[schema(required = true, inline)]
+    at: Option<EventTime>,
     /// Its ordering key.
     #[schema(required = true)]
     ordering_key: Option<String>,
@@ -71,11 +75,14 @@ pub struct EventAnswer {
 pub struct EventDecision {
     /// The version of the schema.
     schema_version: i32,
+    /// The time of the decision, which rules read as `now`; `null` if it was not recorded.
+    #[schema(required = true)]
+    evaluated_at: Option<DateTime<Utc>>,
     /// Ids of the rules that matched.
     matched_rules: Vec<RuleId>,
     /// Errors of rules.
     errors: Value,
-    /// When it was decided.
+    /// When the decision was stored.
     decided_at: DateTime<Utc>,
 }
 
@@ -222,13 +229,15 @@ pub async fn show(
     let decision = match (event.schema_version, event.decided_at) {
         (Some(schema_version), Some(decided_at)) => Some(EventDecision {
             schema_version,
+            evaluated_at: event.evaluated_at,
             matched_rules: event.line.matched.clone(),
             errors: event.errors,
             decided_at,
         }),
         _ => None,
     };
-    let answer = EventAnswer { event: event.line.into(), facts, ordering_key: event.ordering_key, decision };
+    let at = event.at_occurrence.then_some(EventTime::OccurredAt);
+    let answer = EventAnswer { event: event.line.into(), facts, at, ordering_key: event.ordering_key, decision };
     response::plain(StatusCode::OK, &answer)
 }
 

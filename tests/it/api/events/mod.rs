@@ -4,6 +4,7 @@ mod concurrency;
 mod dead_letters;
 mod redrives;
 mod stream;
+mod times;
 
 use std::time::{Duration, Instant};
 
