@@ -239,7 +239,12 @@ impl Ingest {
         self.shared.owner.position(scope.id())
     }
 
-    /// Looks at the tenant's queue at once: something may have come back to it, or it was paused.
+    /// The tenant's queue was paused: its consumer here begins nothing more.
+    pub fn pause(&self, scope: TenantScope) {
+        self.shared.owner.pause(scope.id());
+    }
+
+    /// Looks at the tenant's queue at once: something may have come back to it, or it may go on.
     pub fn wake(&self, scope: TenantScope) {
         self.shared.owner.stored(scope.id());
         self.shared.owner.look();

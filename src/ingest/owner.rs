@@ -85,7 +85,7 @@ impl Owner {
     }
 
     /// A tenant's queue is to be given back.
-    fn pause(&self, tenant: TenantId) {
+    pub fn pause(&self, tenant: TenantId) {
         if let Some(running) = self.running.get(&tenant) {
             running.progress.pause();
             running.wake.notify_one();

@@ -16,7 +16,8 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConsumerAnswer {
-    /// `absent`, `acquiring`, `running`, `draining` or `paused`.
+    /// `absent`: nothing is to be decided; `acquiring`: a node asks for the queue; `running`; `draining`: it was paused
+    /// and finishes what it has begun; `paused`.
     #[schema(example = "running")]
     state: &'static str,
     /// The node that consumes.
@@ -56,7 +57,8 @@ async fn consumer_of(state: &AppState, tenant: TenantScope) -> Result<HttpRespon
     let owner = row.as_ref().and_then(|row| row.owner);
     let state = match &here {
         Some(view) => view.state.name(),
-        None if is_paused => "paused",
+        None if is_paused && owner.is_none() => "paused",
+        None if is_paused => ConsumerState::Draining.name(),
         None if owner.is_some() => ConsumerState::Running.name(),
         None => ConsumerState::Absent.name(),
     };
@@ -117,6 +119,10 @@ async fn set_paused(
     let action = if paused { AuditAction::ConsumerPause } else { AuditAction::ConsumerResume };
     state.note(tenant, author, action, "consumer", None).await?;
     state.store.pause_queue(tenant, paused).await?;
-    state.ingest.wake(tenant);
+    if paused {
+        state.ingest.pause(tenant);
+    } else {
+        state.ingest.wake(tenant);
+    }
     consumer_of(state, tenant).await
 }

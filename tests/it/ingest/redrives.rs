@@ -60,6 +60,8 @@ async fn a_redrive_is_carried_on_after_its_node_is_killed() {
     tenant.post(&client, "events", &json!({"facts": {"n": 0}})).await;
     within(SOON, "running", async || tenant.get(&client, "consumer").await["state"] == "running").await;
     tenant.consumer(&client, "pause").await;
+    // Until it has ended it may decide what comes.
+    within(SOON, "paused", async || tenant.get(&client, "consumer").await["state"] == "paused").await;
     let events: Vec<_> = (1..=count).map(|n| json!({"facts": {"n": n, "tax": "x"}})).collect();
     tenant.post(&client, "events/batch", &json!({ "events": events })).await;
     tenant.set_schema(&client, "int").await;

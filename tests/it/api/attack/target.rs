@@ -197,6 +197,11 @@ impl Target {
     /// Two events, which are not decided yet.
     async fn send_what_the_next_schema_refuses(&mut self, operator: &Client) {
         body(&send(operator, Method::POST, &self.path("consumer/pause"), &[], &Value::Null).await, 200);
+        // Until it has ended it may decide what comes.
+        within(Duration::from_secs(20), "paused", async || {
+            body(&operator.get(&self.path("consumer")).await.unwrap(), 200)["state"] == "paused"
+        })
+        .await;
         for _ in 0..2 {
             let facts = json!({"facts": {self.canary: {"later": self.canary}}, "orderingKey": self.canary});
             let answer = operator.post_json(&self.path("events"), &facts).await.unwrap();

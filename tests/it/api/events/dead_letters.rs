@@ -17,7 +17,7 @@ impl Events {
 #[tokio::test]
 async fn an_event_that_is_too_large_by_now_is_given_up_and_decided_once_it_may_be() {
     let events = Events::start().await;
-    body(&events.post("consumer/pause", &Value::Null).await, 200);
+    events.pause().await;
     let id = events.send(&json!({"facts": {"age": 30, "tax": "x".repeat(2_000)}})).await;
     let small = events.send(&json!({"facts": {"age": 30}})).await;
     events.set_quota("eventBytes", 1_000).await;
@@ -41,8 +41,7 @@ async fn an_event_that_waited_for_longer_than_events_are_kept_is_given_up() {
     events.set_quota("eventRetentionDays", 1).await;
     let recent = events.send(&json!({"facts": {"age": 30}})).await;
     events.is_soon(&recent, "decided").await;
-    body(&events.post("consumer/pause", &Value::Null).await, 200);
-    events.consumer_is_soon("paused").await;
+    events.pause().await;
     // As if it had been accepted a day ago and never decided.
     let mut owner = PgConnection::connect(events.app.database_url()).await.unwrap();
     let id: String = sqlx::query_scalar(

@@ -63,6 +63,12 @@ impl Events {
         self.get(&path).await
     }
 
+    /// Pauses the consumer; until it has ended it may decide what comes.
+    async fn pause(&self) {
+        body(&self.post("consumer/pause", &Value::Null).await, 200);
+        self.consumer_is_soon("paused").await;
+    }
+
     /// Changes the type of a fact that no rule reads.
     async fn set_tax(&self, kind: &str) {
         let definition = json!({"facts": {"age": "int", "tax": {"type": kind, "sensitive": true}}});
@@ -72,9 +78,7 @@ impl Events {
 
     /// So many events of this type that were given up, since a schema refused them; the schema takes them by now.
     async fn dead(&self, kind: &str, count: usize) -> Vec<String> {
-        body(&self.post("consumer/pause", &Value::Null).await, 200);
-        // Until it has ended it may decide what comes.
-        self.consumer_is_soon("paused").await;
+        self.pause().await;
         let event = |n| json!({"facts": {"age": n, "tax": "secret-2"}, "type": kind});
         let batch = json!({"events": (0..count).map(event).collect::<Vec<_>>()});
         let answer = body(&self.post("events/batch", &batch).await, 202);
@@ -377,7 +381,7 @@ async fn a_tenant_has_no_more_undecided_events_than_its_quota() {
     let quotas = json!({"quotas": {"eventBacklog": 5}});
     let tenant = format!("/api/v1/tenants/{}", events.tenant);
     body(&events.app.client.patch_json(&tenant, &quotas).await.unwrap(), 200);
-    body(&events.post("consumer/pause", &Value::Null).await, 200);
+    events.pause().await;
     let batch = json!({"events": vec![json!({"facts": {"age": 1}}); 7]});
     let answer = body(&events.post("events/batch", &batch).await, 202);
     assert_eq!((&answer["accepted"], &answer["refused"]), (&json!(5), &json!(2)), "{answer}");

@@ -73,7 +73,7 @@ async fn an_event_has_the_time_that_it_asks_to_be_decided_as_of() {
 async fn a_dead_letter_that_is_redriven_is_decided_as_of_when_its_event_occurred() {
     let events = Events::start().await;
     let past = events.rule_of_the_past().await;
-    body(&events.post("consumer/pause", &Value::Null).await, 200);
+    events.pause().await;
     let occurred = long_ago();
     let event = json!({"facts": {"age": 1, "tax": "x"}, "occurredAt": occurred, "at": "occurredAt"});
     let id = events.send(&event).await;
