@@ -1,7 +1,7 @@
 drop function if exists tenet_drop_event_partition(timestamptz, timestamptz);
 drop function if exists tenet_make_event_partition(integer);
-drop function if exists tenet_events_append(uuid[], integer[], uuid[], bytea[], text[], text[], timestamptz[], text[],
-    text[], interval);
+drop function if exists tenet_events_append(uuid[], integer[], uuid[], bytea[], text[], text[], timestamptz[], boolean[],
+    text[], text[], interval);
 drop function if exists tenet_stop_settling(uuid);
 drop function if exists tenet_share_settling(uuid);
 drop function if exists tenet_lock_events(uuid);

@@ -17,6 +17,8 @@ create table if not exists events (
     type text,
     project text,
     occurred_at timestamptz,
+    -- Whether the rules read the time at which it occurred as `now`, and not the time at which it is decided.
+    at_occurrence boolean not null default false,
     ordering_key text,
     -- The first 16 bytes of the idempotency key's SHA-256.
     key uuid,
@@ -35,6 +37,8 @@ create table if not exists decisions (
     matched uuid[] not null default '{}',
     errors jsonb not null default '[]',
     cost bigint not null default 0,
+    -- What the rules read as `now`.
+    evaluated_at timestamptz not null,
     decided_at timestamptz not null default now(),
     constraint decisions_pkey primary key (tenant_id, id)
 ) partition by range (id);
@@ -147,7 +151,7 @@ $$;
 -- and what became of it: accepted, duplicate, conflict (same key, other body), or no_tenant.
 create or replace function tenet_events_append(
     tenants uuid[], counts integer[], keys uuid[], digests bytea[], types text[], projects text[],
-    occurred timestamptz[], ordering_keys text[], facts text[], key_window interval
+    occurred timestamptz[], at_occurrences boolean[], ordering_keys text[], facts text[], key_window interval
 ) returns table (id uuid, status text)
 language plpgsql security invoker set search_path from current as $$
 declare
@@ -242,11 +246,11 @@ begin
             insert into event_keys (tenant_id, key, at, digest, event_id)
             select tenant, keys[first - 1 + p.place], now(), digests[first - 1 + p.place], p.id
             from unnest(new_ids, new_places) as p (id, place) where keys[first - 1 + p.place] is not null;
-            insert into events (tenant_id, id, type, project, occurred_at, ordering_key, key, facts)
-            select tenant, p.id, g.type, g.project, g.occurred_at, g.ordering_key, g.key, g.facts::json
-            from unnest(types[first:final], projects[first:final], occurred[first:final], ordering_keys[first:final],
-                keys[first:final], facts[first:final])
-                with ordinality as g (type, project, occurred_at, ordering_key, key, facts, place)
+            insert into events (tenant_id, id, type, project, occurred_at, at_occurrence, ordering_key, key, facts)
+            select tenant, p.id, g.type, g.project, g.occurred_at, g.at_occurrence, g.ordering_key, g.key, g.facts::json
+            from unnest(types[first:final], projects[first:final], occurred[first:final], at_occurrences[first:final],
+                ordering_keys[first:final], keys[first:final], facts[first:final])
+                with ordinality as g (type, project, occurred_at, at_occurrence, ordering_key, key, facts, place)
             join unnest(new_ids, new_places) as p (id, place) on p.place = g.place
             order by g.place;
             if is_pending is not true then

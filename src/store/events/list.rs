@@ -65,7 +65,7 @@ pub struct StoredEvent {
     pub schema_version: Option<i32>,
     /// Whether it is decided as of when it occurred.
     pub at_occurrence: bool,
-    /// The time that the rules read as `now`, if that was recorded.
+    /// The time that the rules read as `now`.
     pub evaluated_at: Option<DateTime<Utc>>,
     /// The errors of rules.
     pub errors: Value,

@@ -75,9 +75,8 @@ pub struct EventAnswer {
 pub struct EventDecision {
     /// The version of the schema.
     schema_version: i32,
-    /// The time of the decision, which rules read as `now`; `null` if it was not recorded.
-    #[schema(required = true)]
-    evaluated_at: Option<DateTime<Utc>>,
+    /// The time of the decision, which rules read as `now`.
+    evaluated_at: DateTime<Utc>,
     /// Ids of the rules that matched.
     matched_rules: Vec<RuleId>,
     /// Errors of rules.
@@ -226,10 +225,10 @@ pub async fn show(
         Some(served) => served.set.mask_facts(&mut facts),
         None => facts = Value::Null,
     }
-    let decision = match (event.schema_version, event.decided_at) {
-        (Some(schema_version), Some(decided_at)) => Some(EventDecision {
+    let decision = match (event.schema_version, event.evaluated_at, event.decided_at) {
+        (Some(schema_version), Some(evaluated_at), Some(decided_at)) => Some(EventDecision {
             schema_version,
-            evaluated_at: event.evaluated_at,
+            evaluated_at,
             matched_rules: event.line.matched.clone(),
             errors: event.errors,
             decided_at,

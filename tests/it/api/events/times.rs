@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
 
 use super::{Events, body, mistakes, problem};
 
@@ -85,26 +84,5 @@ async fn a_dead_letter_that_is_redriven_is_decided_as_of_when_its_event_occurred
     let shown = events.is_soon(&id, "decided").await;
     assert_eq!(shown["matchedRules"], json!([past]), "{shown}");
     assert_eq!(time(&shown["decision"]["evaluatedAt"]), occurred, "{shown}");
-    events.app.stop().await;
-}
-
-#[tokio::test]
-async fn a_node_of_an_earlier_version_stores_events_as_before() {
-    let events = Events::start().await;
-    let past = events.rule_of_the_past().await;
-    let mut owner = PgConnection::connect(events.app.database_url()).await.unwrap();
-    let (id, status): (String, String) = sqlx::query_as(
-        "select id::text, status from tenet_events_append(array[$1::uuid], array[1], array[null::uuid], array[''::bytea],
-            array[null::text], array[null::text], array[$2::timestamptz], array[null::text], array['{\"age\": 30}'],
-            interval '7 days')",
-    )
-    .bind(&events.tenant)
-    .bind(long_ago())
-    .fetch_one(&mut owner)
-    .await
-    .unwrap();
-    assert_eq!(status, "accepted");
-    let shown = events.is_soon(&id, "decided").await;
-    assert_eq!((&shown["matchedRules"], &shown["at"]), (&json!([events.rule]), &Value::Null), "not {past}: {shown}");
     events.app.stop().await;
 }
