@@ -52,10 +52,8 @@ struct Inner {
     /// Its sub-expressions that others may have too.
     shareables: Option<Box<Shareables>>,
     sensitive: Option<Box<Sensitive>>,
-    /// Which values it may have, if only some.
+    /// Which values it may have, if only some; of a condition nobody asks.
     allowed: Allowed,
-    /// What it says and cannot mean.
-    doubts: Box<[Detail]>,
     /// Whether a pattern in it reads otherwise in other dialects.
     has_pattern_notes: bool,
     /// What the straight-line code costs, which is paid for before it runs.
@@ -110,10 +108,9 @@ impl Program {
 
     fn plan(env: &Env, source: &str, is_condition: bool, mut checked: Checked) -> Self {
         let sensitive = env.has_sensitive().then(|| Box::new(Sensitive::of(env, &checked)));
-        let lint::Found { mut mistakes, allowed } = lint::lint(env, source, &checked);
+        let allowed = if is_condition { Allowed::default() } else { lint::allowed(env, source, &checked) };
         let has_pattern_notes = has_pattern_notes(&checked);
         plan::fold(&mut checked);
-        lint::failures(source, &checked, &mut mistakes);
         let locals = checked.locals();
         let units = cost::of_block(&checked);
         let (estimate, size) = estimate::estimate(&checked, locals, env.limits().cost_max);
@@ -134,7 +131,6 @@ impl Program {
                 shareables,
                 sensitive,
                 allowed,
-                doubts: mistakes.into_iter().map(|mistake| mistake.detail(source)).collect(),
                 has_pattern_notes,
                 units,
                 root,
@@ -171,14 +167,15 @@ impl Program {
         self.inner.sensitive.as_ref().is_some_and(|sensitive| sensitive.is_whole())
     }
 
-    /// Which values it may have, if only some: those of the enumerations that they come from.
+    /// Which values it may have, if only some: those of the enumerations that they come from. Known of what is not a
+    /// condition.
     pub fn allowed(&self) -> &Allowed {
         &self.inner.allowed
     }
 
-    /// What it says and cannot mean: comparisons that never change, literals that always fail. It runs all the same.
-    pub fn doubts(&self) -> &[Detail] {
-        &self.inner.doubts
+    /// Whether it is this very program, and not one that was compiled anew.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// Its sub-expressions that others may have too.

@@ -216,7 +216,8 @@ fn derived_fields(verdict: &mut Verdict, file: &RuleFile, snapshot: &mut Snapsho
         });
     }
     let set = RuleSet::compile(snapshot, None);
-    for broken in set.broken().iter().chain(set.doubtful()).chain(set.costly()) {
+    let doubtful: Vec<_> = set.doubtful(|_| true).collect();
+    for broken in set.broken().iter().chain(&doubtful).chain(set.costly()) {
         let Some(path) = paths.get(&broken.subject.id()) else { continue };
         let own = broken.details.iter().filter(|detail| detail.code != "derived_field_broken");
         verdict.details.extend(own.map(|detail| detail.clone().at(format!("{path}.expression"))));

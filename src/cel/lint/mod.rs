@@ -20,19 +20,16 @@ use super::{
 pub(super) use compare::absence_hint;
 pub(super) use failures::failures;
 
-/// What was found in an expression.
-pub(super) struct Found {
-    pub(super) mistakes: Vec<Mistake>,
-    /// The possible values of the whole expression, as far as they come from what it reads.
-    pub(super) allowed: Allowed,
+/// The comparisons of a checked expression that never change, before anything in it is computed.
+pub(super) fn comparisons(env: &Env, source: &str, checked: &Checked) -> Vec<Mistake> {
+    let mut lint = Lint::new(env, source);
+    lint.visit(checked);
+    lint.mistakes
 }
 
-/// Looks at a checked expression, before anything in it is computed.
-pub(super) fn lint(env: &Env, source: &str, checked: &Checked) -> Found {
-    let mut lint = Lint { env, source, locals: HashMap::new(), mistakes: Vec::new() };
-    let allowed = lint.visit(checked);
-    let allowed = if reads_nothing(checked) { Allowed::default() } else { allowed };
-    Found { mistakes: lint.mistakes, allowed }
+/// The possible values of a checked expression, as far as they come from what it reads.
+pub(super) fn allowed(env: &Env, source: &str, checked: &Checked) -> Allowed {
+    if reads_nothing(checked) { Allowed::default() } else { Lint::new(env, source).visit(checked) }
 }
 
 struct Lint<'a> {
@@ -43,7 +40,11 @@ struct Lint<'a> {
     mistakes: Vec<Mistake>,
 }
 
-impl Lint<'_> {
+impl<'a> Lint<'a> {
+    fn new(env: &'a Env, source: &'a str) -> Self {
+        Self { env, source, locals: HashMap::new(), mistakes: Vec::new() }
+    }
+
     fn note(&mut self, mistake: Mistake) {
         self.mistakes.push(mistake);
     }

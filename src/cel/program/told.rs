@@ -5,6 +5,7 @@ use super::{Program, check};
 use crate::{
     cel::{
         estimate::{self, Bound, Expected},
+        lint,
         other_names::other_names,
         parse::Range,
         pattern_notes::pattern_notes,
@@ -33,6 +34,16 @@ impl Program {
     pub fn place_of(&self, wanted: &str) -> Option<Span> {
         let checked = check(&self.inner.env, &self.inner.source).ok()?;
         find(&self.inner.env, &checked, wanted).map(|range| range.span(&self.inner.source))
+    }
+
+    /// What it says and cannot mean: comparisons that never change, literals that always fail. It runs all the same.
+    pub fn doubts(&self) -> Vec<Detail> {
+        let (env, source) = (&self.inner.env, &*self.inner.source);
+        let Ok(mut checked) = check(env, source) else { return Vec::new() };
+        let mut mistakes = lint::comparisons(env, source, &checked);
+        plan::fold(&mut checked);
+        lint::failures(source, &checked, &mut mistakes);
+        mistakes.into_iter().map(|mistake| mistake.detail(source)).collect()
     }
 
     /// What is worth knowing of the functions that it calls, and of its patterns. Slow: for messages.

@@ -48,12 +48,14 @@ pub(super) fn settle(
     let set = RuleSet::compile(&draft.after, Some(&before));
     let report = set.report();
     let checks = check_inactive(&draft, &set);
-    draft.details.extend(written_errors(&draft.written, &set, &checks));
+    let written: HashSet<Uuid> = draft.written.iter().map(|written| written.target.id()).collect();
+    let unfit_now = unfit(&set, &before, &written);
+    draft.details.extend(written_errors(&draft.written, &unfit_now, &checks));
     if !draft.details.is_empty() {
         draft.details.truncate(limits::DETAILS_MAX);
         return Err(Refusal::Invalid(draft.details));
     }
-    let (set, deactivated) = deactivate_broken(&mut draft.after, set, &before, options.on_broken)?;
+    let (set, deactivated) = deactivate_broken(&mut draft.after, (set, unfit_now), &before, options.on_broken)?;
     quotas::check_compiled(&draft.after, &set, &before).map_err(Refusal::QuotaExceeded)?;
     if draft.schema_action.is_some() || snapshot.derived_fields != draft.after.derived_fields {
         infer_types(&mut draft.after, &set, &checks);
@@ -100,9 +102,10 @@ fn check_inactive(draft: &Draft, set: &RuleSet) -> HashMap<Uuid, CheckReport> {
 }
 
 /// What does not compile, what cannot mean what it says, and what can cost more than it may. All but the first run, and
-/// are not written or made so.
-fn unfit(set: &RuleSet) -> Vec<Broken> {
-    let mut unfit: Vec<Broken> = set.broken().iter().chain(set.doubtful()).cloned().collect();
+/// are not written or made so. Of what is as it was, only the `written` is judged by its meaning.
+fn unfit(set: &RuleSet, before: &RuleSet, written: &HashSet<Uuid>) -> Vec<Broken> {
+    let mut unfit = set.broken().to_vec();
+    unfit.extend(set.doubtful_since(before, |id| written.contains(&id)));
     for costly in set.costly() {
         match unfit.iter_mut().find(|known| known.subject.id() == costly.subject.id()) {
             Some(known) => known.details.extend_from_slice(&costly.details),
@@ -113,12 +116,12 @@ fn unfit(set: &RuleSet) -> Vec<Broken> {
 }
 
 /// Everything wrong with the expressions that a change writes, each at its place in the input.
-fn written_errors(written: &[Written], set: &RuleSet, checks: &HashMap<Uuid, CheckReport>) -> Vec<Detail> {
-    let broken: HashMap<Uuid, Vec<Detail>> =
-        unfit(set).into_iter().map(|broken| (broken.subject.id(), broken.details)).collect();
+fn written_errors(written: &[Written], unfit: &[Broken], checks: &HashMap<Uuid, CheckReport>) -> Vec<Detail> {
+    let broken: HashMap<Uuid, &[Detail]> =
+        unfit.iter().map(|broken| (broken.subject.id(), broken.details.as_slice())).collect();
     let details_of = |id: Uuid| match checks.get(&id) {
         Some(report) => report.details.as_slice(),
-        None => broken.get(&id).map(Vec::as_slice).unwrap_or_default(),
+        None => broken.get(&id).copied().unwrap_or_default(),
     };
     let at_place = |written: &'_ Written| {
         let path = written.path.clone();
@@ -148,24 +151,27 @@ fn warnings(draft: &Draft, set: &RuleSet, checks: &HashMap<Uuid, CheckReport>) -
 /// Refuses what the change breaks, or deactivates it, and what that breaks in turn, until nothing more breaks.
 fn deactivate_broken(
     after: &mut Snapshot,
-    mut set: RuleSet,
+    (mut set, mut unfit_now): (RuleSet, Vec<Broken>),
     before: &RuleSet,
     on_broken: OnBroken,
 ) -> Result<(RuleSet, Vec<Broken>), Refusal> {
-    let known: HashSet<Uuid> = unfit(before).iter().map(|broken| broken.subject.id()).collect();
+    let mut known: HashSet<Uuid> =
+        before.broken().iter().chain(before.costly()).map(|broken| broken.subject.id()).collect();
     let mut deactivated: Vec<Broken> = Vec::new();
     loop {
-        let newly: Vec<Broken> =
-            unfit(&set).into_iter().filter(|broken| !known.contains(&broken.subject.id())).collect();
-        if newly.is_empty() {
+        let found: HashSet<Uuid> = unfit_now.iter().map(|broken| broken.subject.id()).collect();
+        known.extend(before.doubtful(|id| found.contains(&id)).map(|broken| broken.subject.id()));
+        unfit_now.retain(|broken| !known.contains(&broken.subject.id()));
+        if unfit_now.is_empty() {
             return Ok((set, deactivated));
         }
         if on_broken == OnBroken::Refuse {
-            return Err(Refusal::Breaks(newly));
+            return Err(Refusal::Breaks(unfit_now));
         }
-        deactivate(after, &newly);
-        deactivated.extend(newly);
+        deactivate(after, &unfit_now);
+        deactivated.append(&mut unfit_now);
         set = RuleSet::compile(after, Some(&set));
+        unfit_now = unfit(&set, before, &HashSet::new());
     }
 }
 

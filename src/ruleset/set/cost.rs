@@ -157,7 +157,7 @@ pub(super) enum Named<'a> {
 }
 
 impl Named<'_> {
-    fn id(&self) -> Uuid {
+    pub(super) fn id(&self) -> Uuid {
         match self {
             Self::Rule(id, _) => id.0,
             Self::DerivedField(id, _) => id.0,

@@ -48,8 +48,6 @@ pub struct RuleSet {
     broken: Box<[Broken]>,
     /// What is usable, and can cost more than it may.
     costly: Box<[Broken]>,
-    /// What is usable, and cannot mean what it says.
-    doubtful: Box<[Broken]>,
     report: CompileReport,
 }
 
@@ -202,7 +200,7 @@ impl RuleSet {
     fn judged(&self, compiled: &Compiled) -> Vec<Detail> {
         let derived = &self.contents.derived;
         let mut details = derived.unusable(compiled);
-        details.extend_from_slice(compiled.program.doubts());
+        details.extend(compiled.program.doubts());
         details.extend(cost::too_high(compiled, derived));
         details
     }

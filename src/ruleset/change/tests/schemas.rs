@@ -100,16 +100,22 @@ fn a_word_that_rules_name_is_not_removed_from_an_enumeration() {
     };
     let without = Change::PutSchema(definition(&words(&["free", "pro"])));
     let more = Change::PutSchema(definition(&words(&["free", "pro", "old", "new"])));
+    let typo = || snapshot().rule("typo", "facts.plan == 'odl'");
+    let again = RuleDraft { tags: vec!["t".to_owned()], ..rule("typo", "facts.plan == 'odl'") };
     let known = |rule: RuleDraft| Change::CreateRule(rule);
     check(vec![
         (snapshot(), without.clone(), &refusing(), "breaks r d"),
         (snapshot(), without.clone(), &deactivating(), {
             "+schema 2, ~field plan, ~rule r off, ~rule d off, log update 2/4"
         }),
-        (snapshot(), more, &refusing(), "+schema 2, ~field plan, log update 0/4"),
+        (snapshot(), more.clone(), &refusing(), "+schema 2, ~field plan, log update 0/4"),
         (snapshot(), known(rule("x", "facts.plan == 'odl'")), &refusing(), "invalid expression"),
         // What was stored before it was looked at is not the change's doing.
-        (snapshot().rule("typo", "facts.plan == 'odl'"), known(rule("x", "true")), &refusing(), "+rule x"),
+        (typo(), known(rule("x", "true")), &refusing(), "+rule x"),
+        (typo(), more, &refusing(), "+schema 2, ~field plan, log update 0/5"),
+        (typo(), without.clone(), &refusing(), "breaks r d"),
+        // Where the whole rule is written, it is, even if the expression stays the same.
+        (typo(), Change::ReplaceRule(rule_id(4), again), &refusing(), "invalid expression"),
     ]);
     let Err(Refusal::Breaks(broken)) = apply(&snapshot(), None, &without, &refusing()) else { panic!() };
     assert_eq!(broken[0].details[0].code, "not_in_enum");
