@@ -198,9 +198,9 @@ fn unfit(tenant: &Tenant, event: &QueuedEvent, now: DateTime<Utc>) -> Option<(Ev
 
 /// What a dead letter says of facts that were refused.
 fn refusal(error: &engine::Error) -> Value {
-    let details: &[Detail] = match error {
-        engine::Error::Invalid(details) => details,
-        _ => &[],
+    let (message, details): (_, &[Detail]) = match error {
+        engine::Error::Invalid(details) => ("the schema refuses the facts".to_owned(), details),
+        error => (error.to_string(), &[]),
     };
-    json!({ "code": error.code(), "message": error.to_string(), "errors": details })
+    json!({ "code": error.code(), "message": message, "errors": details })
 }

@@ -99,12 +99,18 @@ mod tests {
         _change: Option<i64>,
         #[serde(rename = "share")]
         _share: Option<f64>,
+        #[serde(rename = "parts")]
+        _parts: Option<Vec<u8>>,
+        #[serde(rename = "on")]
+        _on: Option<bool>,
     }
 
     #[test]
     fn what_is_expected_is_said_without_the_names_of_rust() {
         for (text, code, message) in [
             (r#"{"count":"5"}"#, "wrong_type", "invalid type: string \"5\", expected a whole number from 0 on"),
+            (r#"{"parts":"5"}"#, "wrong_type", "invalid type: string \"5\", expected a list"),
+            (r#"{"on":"yes"}"#, "wrong_type", "invalid type: string \"yes\", expected `true` or `false`"),
             (r#"{"count":1.5}"#, "wrong_type", "invalid type: floating point `1.5`, expected a whole number from 0 on"),
             (r#"{"count":-1}"#, "invalid_value", "invalid value: integer `-1`, expected a whole number from 0 on"),
             (r#"{"count":256}"#, "invalid_value", "invalid value: integer `256`, expected a whole number from 0 on"),

@@ -16,15 +16,17 @@ use crate::{
         query::Query,
         response,
     },
+    json::present,
 };
 
 /// Workers to be set.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct ConcurrencyBody {
-    /// Workers that decide the tenant's events at once, no more than its quota `workers`.
-    #[schema(minimum = 1, maximum = 100, example = 5)]
-    workers: u64,
+    /// Workers that decide the tenant's events at once, no more than its quota `workers`; `null` restores the default.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(required = true, value_type = Option<u64>, minimum = 1, maximum = 100, example = 5)]
+    workers: Option<Option<u64>>,
 }
 
 impl Document for ConcurrencyBody {}
@@ -76,12 +78,14 @@ pub async fn set(
     IfMatch(if_match): IfMatch,
     Body(body): Body<ConcurrencyBody>,
 ) -> Result<HttpResponse, Error> {
-    let workers = u16::try_from(body.workers).ok().filter(|workers| (1..=WORKERS_MAX).contains(workers));
-    let Some(workers) = workers else {
-        let message = format!("must be a whole number from 1 to {WORKERS_MAX}");
-        return Err(Error::invalid_one(Detail::new("invalid_value", message).at("workers")));
+    let refuse = |code, message| Error::invalid_one(Detail::new(code, message).at("workers"));
+    let given = body.workers.ok_or_else(|| refuse("missing_field", "missing field `workers`".to_owned()))?;
+    let in_range = |workers| u16::try_from(workers).ok().filter(|workers| (1..=WORKERS_MAX).contains(workers));
+    let out_of_range = || {
+        refuse("invalid_value", format!("must be a whole number from 1 to {WORKERS_MAX}, or `null` for the default"))
     };
-    let patch = TenantPatch { workers: Some(Some(workers)), ..TenantPatch::default() };
+    let workers = given.map(|workers| in_range(workers).ok_or_else(out_of_range)).transpose()?;
+    let patch = TenantPatch { workers: Some(workers), ..TenantPatch::default() };
     let options = ChangeOptions { if_match, author, ..ChangeOptions::default() };
     let changed = state.engine.change(tenant, Change::Tenant(patch), options).await?;
     response::ok(changed.revision, &ConcurrencyAnswer::from(&changed.applied.after.tenant))

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    domain::{AuditAction, EventFailure, EventId, Revision, TenantScope},
+    domain::{AuditAction, EventFailure, EventId, Revision, TenantScope, quote::element_path},
     error::Detail,
     http::door::{
         AppState, Error,
@@ -38,7 +38,7 @@ pub struct DeadLetterItem {
     /// What is said about it.
     #[schema(value_type = Object)]
     detail: Value,
-    /// How often it was tried.
+    /// How often it was tried and failed.
     attempts: i16,
     /// When it failed first.
     first_failed_at: DateTime<Utc>,
@@ -178,22 +178,25 @@ pub fn filter(event_ids: Option<Vec<String>>, filter: Option<LetterFilterBody>) 
             refuse("too_many", &format!("a call names at most {EVENTS_NAMED_MAX} events"), "eventIds")
         }
         (Some(ids), None) => {
-            // What is not an id is not the id of a dead letter either.
-            let events = ids.iter().filter_map(|id| id.parse().ok()).collect();
+            let event = |(index, id): (usize, &String)| {
+                let message = "must be the id of an event, such as `019eb52e-4bd0-7f0d-a59a-64d3b4e0a1c7`";
+                id.parse()
+                    .map_err(|_| Detail::new("invalid_value", message.to_owned()).at(element_path("eventIds", index)))
+            };
+            let events = ids.iter().enumerate().map(event).collect::<Result<_, _>>().map_err(Error::invalid_one)?;
             Ok(LetterFilter { events: Some(events), status, ..LetterFilter::default() })
         }
-        (None, Some(body)) => {
-            let reason = match body.reason.as_deref() {
-                None => None,
-                Some(name) => match EventFailure::named(name) {
-                    Some(reason) => Some(reason),
-                    None => return refuse("invalid_value", "this is not a reason", "filter.reason"),
-                },
-            };
-            let LetterFilterBody { r#type: kind, from, to, .. } = body;
+        (None, Some(LetterFilterBody { reason, r#type: kind, from, to })) => {
+            let reason = reason.map(|name| failure_named(&name)).transpose().map_err(Error::invalid_one)?;
             Ok(LetterFilter { reason, kind, from, to, status, ..LetterFilter::default() })
         }
     }
+}
+
+fn failure_named(name: &str) -> Result<EventFailure, Detail> {
+    let names = || EventFailure::ALL.map(|failure| format!("`{failure}`")).join(", ");
+    let detail = || Detail::new("unknown_value", format!("must be one of {}", names())).at("filter.reason");
+    EventFailure::named(name).ok_or_else(detail)
 }
 
 /// Lists dead letters, the newest event first.
@@ -239,9 +242,17 @@ pub async fn show(
 }
 
 /// What a dry run answers.
-pub async fn matched(state: &AppState, tenant: TenantScope, filter: &LetterFilter) -> Result<HttpResponse, Error> {
+pub async fn matched(
+    state: &AppState,
+    tenant: TenantScope,
+    filter: &LetterFilter,
+    expected: Option<i64>,
+) -> Result<HttpResponse, Error> {
     state.tenant(tenant).await?;
     let counts = state.store.count_dead_letters(tenant, filter).await?;
+    if expected.is_some_and(|expected| expected != counts.matched) {
+        return Err(Error::other_number_matches(counts.matched));
+    }
     let by_reason = counts.by_reason.into_iter().map(|(reason, count)| (reason, json!(count))).collect();
     let answer = MatchedLetters { matched: counts.matched, by_reason, sample: counts.sample };
     response::plain(StatusCode::OK, &answer)
@@ -262,7 +273,7 @@ pub async fn discard(
 ) -> Result<HttpResponse, Error> {
     let filter = filter(body.event_ids, body.filter)?;
     if body.dry_run == Some(true) {
-        return matched(&state, tenant, &filter).await;
+        return matched(&state, tenant, &filter, body.expected).await;
     }
     let discarded = match state.store.discard_dead_letters(tenant, &filter, body.expected).await? {
         Ok(discarded) => discarded,

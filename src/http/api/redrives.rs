@@ -119,7 +119,7 @@ pub async fn create(
     let named = filter(body.event_ids, body.filter)?;
     let filter = LetterFilter { redriven_below: redrivable().redriven_below, ..named };
     if body.dry_run == Some(true) {
-        return matched(&state, tenant, &filter).await;
+        return matched(&state, tenant, &filter, None).await;
     }
     let order = RedriveOrder { filter, max, rate_per_second: i32::try_from(rate).unwrap_or(i32::MAX) };
     let redrive = state.ingest.redrive(tenant, &order, &author).await?.ok_or_else(Error::tenant_not_found)?;

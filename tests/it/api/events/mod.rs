@@ -352,8 +352,11 @@ async fn dead_letters_are_listed_redriven_and_discarded() {
     let letter = events.get(&format!("dead-letters/{}", ids[0])).await;
     assert_eq!((&letter["status"], &letter["redrives"]), (&json!("redriven"), &json!(1)));
 
-    let wrong = problem(&events.post("dead-letters/discard", &json!({"filter": {}, "expected": 3})).await, 409);
-    assert_eq!(wrong["matched"], 2);
+    for dry in [false, true] {
+        let document = json!({"filter": {}, "expected": 3, "dryRun": dry});
+        let wrong = problem(&events.post("dead-letters/discard", &document).await, 409);
+        assert_eq!(wrong["matched"], 2);
+    }
     assert_eq!(events.get("events/stats").await["deadLetters"], 2, "nothing was done");
     let done = body(&events.post("dead-letters/discard", &json!({"filter": {}, "expected": 2})).await, 200);
     assert_eq!(done["discarded"], 2);
@@ -367,6 +370,11 @@ async fn dead_letters_are_listed_redriven_and_discarded() {
     ] {
         problem(&events.post("dead-letters/redrive", &wrong).await, 422);
     }
+    let wrong = json!({"eventIds": [ids[0], "x"]});
+    let wrong = problem(&events.post("dead-letters/redrive", &wrong).await, 422);
+    assert_eq!(mistakes(&wrong), [("invalid_value".to_owned(), "eventIds[1]".to_owned())], "{wrong}");
+    let wrong = problem(&events.post("dead-letters/discard", &json!({"filter": {"reason": "x"}})).await, 422);
+    assert!(wrong["errors"][0]["message"].as_str().unwrap().contains("`facts_invalid`, `schema_missing`"), "{wrong}");
     problem(&events.app.client.get(&events.path(&format!("dead-letters/{NOBODY}"))).await.unwrap(), 404);
     let audit = events.get("audit?limit=50").await.to_string();
     for action in ["consumer.pause", "consumer.resume", "dead_letters.redrive", "dead_letters.discard"] {
