@@ -19,6 +19,8 @@ pub mod ruleset;
 pub mod client;
 pub mod cluster;
 pub mod store;
+#[cfg(feature = "rabbitmq")]
+pub mod broker;
 // Life.
 pub mod auth;
 pub mod engine;

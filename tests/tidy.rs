@@ -17,9 +17,10 @@ use std::{
 };
 
 /// Crates and parts of the standard library that belong to some modules alone.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("sqlx", &["store"]),
     ("ractor", &["engine"]),
+    ("lapin", &["broker"]),
     ("actix_web", &["http"]),
     ("matchit", &["http"]),
     ("utoipa", &["http"]),
@@ -369,9 +370,10 @@ fn a_crate_is_named_only_in_the_modules_it_belongs_to() {
 /// Who may make the right to reach a tenant's data ([`tenet::domain::TenantScope`]), and how: from a caller that was
 /// authenticated, or for the service itself with one of the reasons in `System`. The field is private, so that there
 /// is no third way.
-const SCOPES: [(&str, &str); 7] = [
+const SCOPES: [(&str, &str); 8] = [
     ("cli", "System::Command"),
     ("auth", "System::Credentials"),
+    ("broker", "TenantScope::of_message"),
     ("engine", "System::Loader"),
     ("http", "TenantScope::of_principal"),
     ("ingest", "System::Consumer"),

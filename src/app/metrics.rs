@@ -10,6 +10,8 @@ pub(super) struct Metrics {
     pub auth: auth::Metrics,
     pub engine: engine::Metrics,
     pub ingest: ingest::Metrics,
+    #[cfg(feature = "rabbitmq")]
+    pub broker: crate::broker::Metrics,
     pub http: http::Metrics,
 }
 
@@ -22,6 +24,8 @@ impl Metrics {
             auth: auth::Metrics::register(&mut registry),
             engine: engine::Metrics::register(&mut registry),
             ingest: ingest::Metrics::register(&mut registry),
+            #[cfg(feature = "rabbitmq")]
+            broker: crate::broker::Metrics::register(&mut registry),
             store: store::Metrics::register(&mut registry),
             registry,
         }
@@ -89,6 +93,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "rabbitmq")]
     fn the_documentation_lists_every_metric_and_no_other() {
         let text = Metrics::register(1).registry.encode(MetricsFormat::OpenMetrics).unwrap();
         let help = |line: &str| {

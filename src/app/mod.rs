@@ -1,6 +1,7 @@
 //! The whole service: store, engine and doors, started in this order and stopped in reverse.
 
 mod metrics;
+mod queue;
 
 use std::{
     net::SocketAddr,
@@ -16,7 +17,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use self::metrics::Metrics;
+use self::{metrics::Metrics, queue::Queue};
 use crate::{
     auth::{Auth, AuthOptions},
     config::Settings,
@@ -43,6 +44,7 @@ pub struct App {
     engine: Engine,
     ingest: Ingest,
     consuming: ingest::Running,
+    queue: Queue,
     store: Store,
     stop_deadline: Duration,
     stop_delay: Duration,
@@ -73,8 +75,18 @@ impl App {
         let mut registry = metrics.registry;
         registry.before_scrape(measure(metrics.store, store.clone(), engine.clone()));
         let node = engine.node();
-        let (ingest, consuming) =
-            Ingest::start(store.clone(), engine.clone(), metrics.ingest, node, ingest_options(&settings));
+        #[cfg(feature = "rabbitmq")]
+        let queue = Queue::start(&settings, metrics.broker);
+        #[cfg(not(feature = "rabbitmq"))]
+        let queue = Queue::start();
+        let (ingest, consuming) = Ingest::start(
+            store.clone(),
+            engine.clone(),
+            metrics.ingest,
+            node,
+            ingest_options(&settings),
+            queue.place(),
+        );
         let stop_deadline = settings.http.shutdown_deadline;
         let stop_delay = settings.http.shutdown_delay.min(stop_deadline / 2);
         let server = http::bind(
@@ -97,6 +109,7 @@ impl App {
             engine,
             ingest,
             consuming,
+            queue,
             store,
             stop_deadline,
             stop_delay,
@@ -170,6 +183,7 @@ impl App {
         }
         let rest = async {
             self.ingest.stop(self.consuming).await;
+            self.queue.stop().await;
             self.engine.stop().await;
             self.store.close().await;
         };

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::{Secret, Settings, jwt};
+use super::{Secret, Settings, jwt, queue};
 
 /// Characters of an operator key at least: at 16 random characters guessing is hopeless even without a limit on tries.
 const OPERATOR_KEY_CHARS_MIN: usize = 16;
@@ -42,6 +42,7 @@ pub(super) fn contradictions(settings: &Settings, purpose: Purpose) -> Vec<Strin
     mistakes.extend(role_form(&settings.database.role));
     mistakes.extend(filter_form(&settings.telemetry.log_filter));
     mistakes.extend(orders(settings));
+    mistakes.extend(queue::contradictions(&settings.events));
     mistakes
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{ByteSize, JwtSettings, LogFormat, Secret};
+use super::{ByteSize, JwtSettings, LogFormat, QueueKind, Secret};
 
 /// Everything that can be set.
 #[derive(Clone, Default)]
@@ -186,8 +186,14 @@ impl Default for DatabaseSettings {
 }
 
 /// How events are stored and consumed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EventSettings {
+    /// Where they wait until they are decided.
+    pub queue: QueueKind,
+    /// How RabbitMQ is reached.
+    pub rabbitmq_url: Option<Secret>,
+    /// Whether it may be reached over a network without TLS.
+    pub plaintext: bool,
     /// How long the first event of a statement waits for others.
     pub flush_interval: Duration,
     /// How long a queue stays with a node that does not renew its lease.
@@ -203,6 +209,9 @@ impl Default for EventSettings {
         Self {
             flush_interval: Duration::from_millis(2),
             lease: Duration::from_secs(15),
+            queue: QueueKind::Postgres,
+            rabbitmq_url: None,
+            plaintext: false,
             consumer_idle_stop: Duration::from_secs(30),
             key_window: Duration::from_secs(7 * 24 * 60 * 60),
         }
@@ -226,7 +235,7 @@ impl Default for TelemetrySettings {
     fn default() -> Self {
         Self {
             log_format: LogFormat::Pretty,
-            log_filter: "info,actix_server=warn,actix_http=off,sqlx=error".to_owned(),
+            log_filter: "info,actix_server=warn,actix_http=off,sqlx=error,lapin=off".to_owned(),
             access_log: false,
             metrics_tenants_max: 50,
         }

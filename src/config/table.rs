@@ -307,6 +307,22 @@ pub const SETTINGS: &[Setting] = &[
         100..=600_000
     ),
     setting!(
+        "TENET_QUEUE",
+        events.queue,
+        "Where events wait until they are decided: `postgres` or `rabbitmq`. It must be the same on every node."
+    ),
+    setting!(
+        "TENET_RABBITMQ_URL",
+        events.rabbitmq_url,
+        "RabbitMQ for `TENET_QUEUE=rabbitmq`, such as `amqps://user:password@host/vhost`.",
+        secret
+    ),
+    setting!(
+        "TENET_QUEUE_PLAINTEXT",
+        events.plaintext,
+        "Whether a RabbitMQ on another machine may be reached without TLS: `on` or `off`."
+    ),
+    setting!(
         "TENET_EVENT_FLUSH_INTERVAL",
         events.flush_interval,
         "How long the first event of a statement waits for others that are stored with it.",

@@ -43,6 +43,30 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where events wait until they are decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueKind {
+    /// In PostgreSQL.
+    Postgres,
+    /// In RabbitMQ.
+    RabbitMq,
+}
+
+impl Value for QueueKind {
+    const EXPECTS: &'static str = "`postgres` or `rabbitmq`";
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Postgres, Self::RabbitMq].into_iter().find(|kind| kind.show() == text)
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Postgres => "postgres".to_owned(),
+            Self::RabbitMq => "rabbitmq".to_owned(),
+        }
+    }
+}
+
 impl Value for SocketAddr {
     const EXPECTS: &'static str = "an IP address and a port, such as `127.0.0.1:8080`";
 

@@ -172,14 +172,26 @@ pub enum EventFailure {
     Panic,
     /// The process ended while deciding it, several times.
     Crashed,
+    /// What was in the queue is no event of the tenant.
+    Undecodable,
+    /// Its idempotency key is another event's.
+    KeyConflict,
     /// An event before it with the same ordering key is to be tried again. No reason to give it up.
     Behind,
 }
 
 impl EventFailure {
     /// All for which an event is given up.
-    pub const ALL: [Self; 6] =
-        [Self::FactsInvalid, Self::SchemaMissing, Self::TooLarge, Self::Expired, Self::Panic, Self::Crashed];
+    pub const ALL: [Self; 8] = [
+        Self::FactsInvalid,
+        Self::SchemaMissing,
+        Self::TooLarge,
+        Self::Expired,
+        Self::Panic,
+        Self::Crashed,
+        Self::Undecodable,
+        Self::KeyConflict,
+    ];
 
     /// What it is called outside.
     pub fn name(self) -> &'static str {
@@ -190,6 +202,8 @@ impl EventFailure {
             Self::Expired => "expired",
             Self::Panic => "panic",
             Self::Crashed => "crashed",
+            Self::Undecodable => "undecodable",
+            Self::KeyConflict => "key_conflict",
             Self::Behind => "behind",
         }
     }

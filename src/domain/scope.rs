@@ -37,6 +37,11 @@ impl TenantScope {
         principal.tenant().is_none_or(|own| own == tenant).then_some(Self { tenant })
     }
 
+    /// The scope of a message in `queue`'s queue that says that it is `message`'s; `None` if these are not the same.
+    pub fn of_message(queue: TenantId, message: TenantId) -> Option<Self> {
+        (queue == message).then_some(Self { tenant: queue })
+    }
+
     /// The scope of `tenant` for the service itself. The reason is for the reader.
     pub fn of_system(_: System, tenant: TenantId) -> Self {
         Self { tenant }
@@ -69,6 +74,13 @@ mod tests {
             assert_eq!(TenantScope::of_principal(&bound, own).map(TenantScope::id), Some(own));
             assert_eq!(TenantScope::of_principal(&bound, other), None);
         }
+    }
+
+    #[test]
+    fn a_message_gets_the_scope_of_its_queue_alone() {
+        let [queue, other] = [TenantId::generate(), TenantId::generate()];
+        assert_eq!(TenantScope::of_message(queue, queue).map(TenantScope::id), Some(queue));
+        assert_eq!(TenantScope::of_message(queue, other), None);
     }
 
     #[test]

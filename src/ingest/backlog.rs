@@ -60,12 +60,7 @@ impl Reservation<'_> {
 
     /// Why there is room for no more.
     pub fn refusal(&self) -> Error {
-        let excess = self.pending.saturating_sub(self.limit - self.limit / 10);
-        let seconds = excess.div_ceil(self.decided_per_second.max(1));
-        Error::BacklogFull {
-            exceeded: QuotaExceeded { quota: Quota::EventBacklog, limit: self.limit, used: self.pending },
-            retry_after: seconds.clamp(*RETRY_SECONDS.start(), *RETRY_SECONDS.end()),
-        }
+        full(self.pending, self.limit, self.decided_per_second)
     }
 
     /// So many of them have been stored, as events that were not known before.
@@ -82,6 +77,22 @@ impl Drop for Reservation<'_> {
             entry.reserved = entry.reserved.saturating_sub(self.granted);
         }
     }
+}
+
+/// Why a tenant that may have `limit` undecided events, and has `pending`, may send no more.
+fn full(pending: u64, limit: u64, decided_per_second: u64) -> Error {
+    let excess = pending.saturating_sub(limit - limit / 10);
+    let seconds = excess.div_ceil(decided_per_second.max(1));
+    Error::BacklogFull {
+        exceeded: QuotaExceeded { quota: Quota::EventBacklog, limit, used: pending },
+        retry_after: seconds.clamp(*RETRY_SECONDS.start(), *RETRY_SECONDS.end()),
+    }
+}
+
+/// Why a queue that holds `limit` events takes no more; how fast they are decided is not known.
+#[cfg(feature = "rabbitmq")]
+pub fn full_queue(limit: u64) -> Error {
+    full(limit, limit, 100)
 }
 
 impl Backlogs {

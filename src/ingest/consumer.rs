@@ -20,7 +20,8 @@ use tracing::{info, warn};
 use super::{
     Shared, batch,
     progress::{Failure, Progress},
-    queue::{Settler, Source},
+    queue::{Settler, Source, SourceError},
+    worker::Worker,
 };
 use crate::{
     config::limits::{EVENTS_READ_MAX, RETRIES_READ_MAX},
@@ -77,7 +78,7 @@ struct Held {
 }
 
 /// Why a step could not be done.
-enum Hindrance {
+pub enum Hindrance {
     /// It may pass.
     Passing(String),
     /// It ends the consumer.
@@ -88,6 +89,18 @@ impl From<store::Error> for Hindrance {
     fn from(error: store::Error) -> Self {
         warn!(error = &error as &dyn std::error::Error, "events cannot be read or settled now");
         Self::Passing(format!("events cannot be read or settled now: {error}"))
+    }
+}
+
+impl From<SourceError> for Hindrance {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Store(error) => error.into(),
+            error => {
+                warn!(error = &error as &dyn std::error::Error, "a queue is opened again");
+                Self::Final(Ended::Stopped)
+            }
+        }
     }
 }
 
@@ -127,16 +140,24 @@ impl Consumer {
                 return Ended::NotTaken;
             }
         };
-        info!(tenant = %self.scope, crashes = lease.crashes, "consuming events");
-        let mut held = Held {
-            lease,
-            source: queue.open(&self.shared, lease, taken_at),
-            waiting: HashSet::new(),
-            retries_at: Some(Instant::now()),
-            careful: if lease.crashes >= CRASHES_CAREFUL { EVENTS_READ_MAX } else { 0 },
-        };
         self.progress.begin(lease);
-        let ended = self.consume(&mut held).await;
+        let ended = match queue.open(&self.shared, self.scope, lease, taken_at, &self.wake).await {
+            Ok(source) => {
+                info!(tenant = %self.scope, crashes = lease.crashes, "consuming events");
+                let careful = if lease.crashes >= CRASHES_CAREFUL { EVENTS_READ_MAX } else { 0 };
+                let (waiting, retries_at) = (HashSet::new(), Some(Instant::now()));
+                let mut held = Held { lease, source, waiting, retries_at, careful };
+                let ended = self.consume(&mut held).await;
+                if ended != Ended::Idle {
+                    held.source.give_back().await;
+                }
+                ended
+            }
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "a queue cannot be opened now");
+                Ended::Stopped
+            }
+        };
         if ended != Ended::Idle {
             let queue = self.progress.held(self.scope.id());
             if let Some(queue) = queue
@@ -152,18 +173,24 @@ impl Consumer {
 
     async fn consume(&mut self, held: &mut Held) -> Ended {
         let (mut idle_since, mut look, mut retry) = (Instant::now(), LOOK_FIRST, RETRY_FIRST);
+        let mut hindered_since = None;
         loop {
             if *self.stop.borrow() || self.progress.is_over() {
                 return Ended::Stopped;
             }
             match self.step(held).await {
                 Ok(true) => {
-                    (idle_since, look, retry) = (Instant::now(), LOOK_FIRST, RETRY_FIRST);
+                    (idle_since, look, retry, hindered_since) = (Instant::now(), LOOK_FIRST, RETRY_FIRST, None);
                 }
                 Ok(false) => {
-                    retry = RETRY_FIRST;
-                    if idle_since.elapsed() >= self.shared.options.idle_stop && self.finish(held).await {
-                        return Ended::Idle;
+                    (retry, hindered_since) = (RETRY_FIRST, None);
+                    if idle_since.elapsed() >= self.shared.options.idle_stop {
+                        if held.source.close().await && self.finish(held).await {
+                            return Ended::Idle;
+                        }
+                        if held.source.keeps_events() {
+                            return Ended::Stopped;
+                        }
                     }
                     let due_in = held.retries_at.map_or(look, |at| at.saturating_duration_since(Instant::now()));
                     self.pause(look.min(due_in.max(LOOK_FIRST))).await;
@@ -172,6 +199,11 @@ impl Consumer {
                 Err(Hindrance::Final(ended)) => return ended,
                 Err(Hindrance::Passing(message)) => {
                     self.progress.failed(Failure { at: Utc::now(), message });
+                    let since = *hindered_since.get_or_insert_with(Instant::now);
+                    // By now the lease may be that of a node which is not hindered.
+                    if held.source.keeps_events() && since.elapsed() >= self.shared.options.lease {
+                        return Ended::Stopped;
+                    }
                     held.source.doubt(self.shared.options.clock_margin);
                     self.pause_for_good(retry).await;
                     retry = (retry * 2).min(RETRY_LAST);
@@ -198,7 +230,12 @@ impl Consumer {
     async fn finish(&self, held: &Held) -> bool {
         let Some(queue) = self.progress.held(self.scope.id()) else { return false };
         debug_assert_eq!(queue.token, held.lease.token);
-        self.shared.store.finish_queue(self.scope, self.shared.node, queue, Utc::now()).await.unwrap_or(false)
+        let finished = self.shared.store.finish_queue(self.scope, self.shared.node, queue, Utc::now()).await;
+        let is_finished = finished.unwrap_or(false);
+        if is_finished {
+            self.shared.queue.finished(self.scope.id()).await;
+        }
+        is_finished
     }
 
     /// Decides and settles what there is; answers whether there was anything.
@@ -352,39 +389,5 @@ impl Consumer {
 
     fn worker(&self, settler: &Settler) -> Worker {
         Worker { shared: self.shared.clone(), scope: self.scope, settler: settler.clone() }
-    }
-}
-
-/// Who decides and settles a share of a consumer's events.
-struct Worker {
-    shared: Arc<Shared>,
-    scope: TenantScope,
-    settler: Settler,
-}
-
-impl Worker {
-    /// Decides a share, batch by batch, and settles each. Answers whether any event is to be tried again.
-    async fn work(
-        self,
-        served: Served,
-        mut share: VecDeque<QueuedEvent>,
-        mut waiting: HashSet<String>,
-    ) -> Result<bool, Hindrance> {
-        let Self { shared, scope, settler } = self;
-        let mut has_retries = false;
-        while !share.is_empty() {
-            let (engine, jitter, set) = (shared.engine.clone(), super::jitter_permille(), served.clone());
-            let before = shared.options.before_deciding.clone();
-            // Off the threads that wait for answers of the database: a batch may take its 20 ms.
-            let decided = tokio::task::spawn_blocking(move || {
-                let settled = batch::decide(&before, &engine, &set, &mut share, &mut waiting, jitter);
-                (settled, share, waiting)
-            });
-            let settled;
-            (settled, share, waiting) =
-                decided.await.map_err(|error| Hindrance::Passing(format!("a worker ended: {error}")))?;
-            has_retries |= shared.settle(scope, &settler, settled).await?.retried > 0;
-        }
-        Ok(has_retries)
     }
 }

@@ -31,10 +31,10 @@ pub enum Error {
     },
     /// The events cannot be stored now.
     #[error("events cannot be stored now")]
-    Unavailable(Arc<store::Error>),
+    Unavailable(Arc<dyn std::error::Error + Send + Sync>),
     /// They are stored, or they are not.
     #[error("the connection broke while the event was being stored; send it again with the same idempotency key")]
-    OutcomeUnknown(Arc<store::Error>),
+    OutcomeUnknown(Arc<dyn std::error::Error + Send + Sync>),
     /// What the engine says of the tenant.
     #[error(transparent)]
     Engine(Arc<engine::Error>),

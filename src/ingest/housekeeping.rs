@@ -94,6 +94,11 @@ fn days_max() -> i64 {
 
 async fn forget_deleted(shared: &Shared) -> Result<(), store::Error> {
     for tenant in shared.store.deleted_tenants_with_events().await? {
+        // Its rows tell that there is something left to delete.
+        if !shared.queue.delete(tenant).await {
+            warn!(%tenant, "the queue of a deleted tenant cannot be deleted now");
+            continue;
+        }
         shared.store.delete_all_events(TenantScope::of_system(System::Consumer, tenant), Utc::now()).await?;
         info!(%tenant, "deleted the events of a deleted tenant");
         sleep(PAUSE).await;

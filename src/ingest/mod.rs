@@ -9,6 +9,8 @@
 mod appender;
 mod backlog;
 mod batch;
+#[cfg(feature = "rabbitmq")]
+mod brokered;
 mod consumer;
 mod error;
 mod housekeeping;
@@ -17,6 +19,7 @@ mod owner;
 mod progress;
 mod queue;
 mod signals;
+mod worker;
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,6 +65,16 @@ pub struct IngestOptions {
     pub before_deciding: BeforeDeciding,
 }
 
+/// Where events wait until they are decided.
+#[derive(Debug)]
+pub enum Place {
+    /// In the database.
+    Postgres,
+    /// In RabbitMQ.
+    #[cfg(feature = "rabbitmq")]
+    RabbitMq(crate::broker::Broker),
+}
+
 /// What all parts share.
 #[derive(Debug)]
 struct Shared {
@@ -96,8 +109,13 @@ impl Ingest {
         metrics: Metrics,
         node: NodeId,
         options: IngestOptions,
+        place: Place,
     ) -> (Self, Running) {
-        let queue = Queue::Log(Appender::start(store.clone(), metrics.clone(), options.append));
+        let queue = match place {
+            Place::Postgres => Queue::Log(Appender::start(store.clone(), metrics.clone(), options.append)),
+            #[cfg(feature = "rabbitmq")]
+            Place::RabbitMq(broker) => Queue::Brokered(brokered::Brokered::new(broker)),
+        };
         let shared = Arc::new(Shared {
             store,
             engine,
@@ -110,12 +128,13 @@ impl Ingest {
             tenant_deleted: Notify::new(),
         });
         let (stop, stopped) = watch::channel(false);
-        let running = vec![
+        let mut running = vec![
             owner::start(shared.clone(), stopped.clone()),
             tokio::spawn(signals::tell(shared.clone(), stopped.clone())),
             tokio::spawn(signals::hear(shared.clone(), stopped.clone())),
-            tokio::spawn(housekeeping::run(shared.clone(), stopped)),
+            tokio::spawn(housekeeping::run(shared.clone(), stopped.clone())),
         ];
+        running.extend(shared.queue.start(&shared, &stopped));
         (Self { shared, stop: Arc::new(stop) }, Running(running))
     }
 
@@ -137,12 +156,13 @@ impl Ingest {
         let served = self.served(scope).await?;
         let refusals: Vec<_> = drafts.iter().map(|draft| self.refusal(served.as_ref(), draft)).collect();
         let wanted = refusals.iter().filter(|refusal| refusal.is_none()).count();
-        let reserved = match &served {
-            Some(served) => {
-                let limit = served.set.tenant().quota(Quota::EventBacklog);
+        let limit = served.as_ref().map(|served| served.set.tenant().quota(Quota::EventBacklog));
+        let reserved = match (&self.shared.queue, limit) {
+            (Queue::Log(_), Some(limit)) => {
                 Some(self.shared.backlogs.reserve(&self.shared, scope, limit, wanted as u64).await)
             }
-            None => None,
+            // Another queue knows by itself when it is full.
+            _ => None,
         };
         let left = reserved.as_ref().map_or(u64::MAX, Reservation::granted);
         let mut answers: Vec<Option<Result<Accepted, Error>>> = Vec::with_capacity(drafts.len());
@@ -158,12 +178,13 @@ impl Ingest {
             }
         }
         let mut stored =
-            if events.is_empty() { Vec::new() } else { self.shared.queue.append(events).await? }.into_iter();
+            if events.is_empty() { Vec::new() } else { self.shared.queue.append(events, limit).await? }.into_iter();
         let new = stored.as_slice().iter().filter(|answer| matches!(answer, Ok(Accepted::New(_)))).count();
         if let Some(reserved) = reserved {
             reserved.stored(new as u64);
         }
-        if new > 0 {
+        // Another queue tells by itself that it has something.
+        if new > 0 && matches!(self.shared.queue, Queue::Log(_)) {
             self.shared.owner.stored(scope.id());
         }
         let answer = |answer: Option<_>| match answer.or_else(|| stored.next()) {

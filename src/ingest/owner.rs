@@ -99,6 +99,12 @@ impl Owner {
         }
     }
 
+    /// Whether a tenant's consumer runs here.
+    #[cfg(feature = "rabbitmq")]
+    pub fn is_running(&self, tenant: TenantId) -> bool {
+        self.running.contains_key(&tenant)
+    }
+
     /// How many consumers run here.
     pub fn len(&self) -> usize {
         self.running.len()
@@ -151,6 +157,9 @@ async fn look_at_queues(
     consumers: &mut JoinSet<(TenantId, Ended)>,
     tasks: &mut HashMap<tokio::task::Id, TenantId>,
 ) {
+    if !shared.queue.is_ready() {
+        return;
+    }
     let room = CONSUMERS_MAX.saturating_sub(shared.owner.len());
     let found = match shared.store.look_at_queues(shared.node, u32::try_from(room).unwrap_or(u32::MAX)).await {
         Ok(found) => found,

@@ -93,7 +93,9 @@ impl Progress {
 
     /// Everything up to here is settled.
     pub fn reached(&self, position: EventId) {
-        self.inner().position = Some(position);
+        let mut inner = self.inner();
+        // Messages come in the order of their queue, which need not be that of their ids.
+        inner.position = inner.position.max(Some(position));
     }
 
     pub fn in_flight(&self, events: usize) {

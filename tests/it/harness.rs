@@ -1,7 +1,8 @@
-//! What the tests rely on: databases that are apart, and gone afterwards.
+//! What the tests rely on: databases that are apart and gone afterwards, and servers that end with their tests.
 
 use std::{
     env, fs,
+    net::TcpStream,
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -10,7 +11,7 @@ use std::{
 
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{Directory, Run, TestDatabase};
+use crate::support::{Directory, PrivateBroker, Run, TestDatabase};
 
 async fn exists(through: &TestDatabase, name: &str) -> bool {
     let mut connection = PgConnection::connect(through.url()).await.unwrap();
@@ -79,7 +80,7 @@ async fn many_databases_can_be_made_at_once() {
 const RUN: &str = "TENET_TEST_RUN";
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         thread::sleep(Duration::from_millis(20));
@@ -108,4 +109,29 @@ fn a_run_is_cleared_up_when_its_last_process_is_killed() {
     wait_until("the keeper has cleared up", || directory.path().join("cleared").exists());
     wait_until("nothing is left", || !run.exists());
     fs::remove_file(Path::new(env!("CARGO_TARGET_TMPDIR")).join("run.lock")).unwrap();
+}
+
+#[tokio::test]
+async fn a_private_broker_ends_with_the_process_that_started_it() {
+    if let Some(directory) = env::var_os(RUN) {
+        let broker = PrivateBroker::start().await;
+        let written = Path::new(&directory).join("written");
+        fs::write(&written, broker.addresses().join(" ")).unwrap();
+        fs::rename(written, Path::new(&directory).join("addresses")).unwrap();
+        thread::sleep(Duration::from_secs(300));
+    }
+    let directory = Directory::new();
+    let mut process = Command::new(env::current_exe().unwrap());
+    process.args(["--exact", "harness::a_private_broker_ends_with_the_process_that_started_it"]);
+    process.env(RUN, directory.path()).env("TMPDIR", directory.path()).stdout(Stdio::null());
+    let mut process = process.spawn().unwrap();
+    let addresses = directory.path().join("addresses");
+    wait_until("the broker runs", || addresses.exists());
+    let addresses = fs::read_to_string(addresses).unwrap();
+    let answers = |address: &str| TcpStream::connect(address).is_ok();
+    assert!(addresses.split(' ').all(answers), "{addresses}");
+
+    process.kill().unwrap();
+    process.wait().unwrap();
+    wait_until("nobody answers", || !addresses.split(' ').any(answers));
 }

@@ -32,7 +32,7 @@ pub struct DeadLetterItem {
     /// Its type.
     #[schema(required = true)]
     r#type: Option<String>,
-    /// Why: `facts_invalid`, `schema_missing`, `too_large`, `expired`, `panic` or `crashed`.
+    /// Why: `facts_invalid`, `schema_missing`, `too_large`, `expired`, `panic`, `crashed`, `undecodable` or `key_conflict`.
     #[schema(example = "facts_invalid")]
     reason: String,
     /// What is said about it.

@@ -11,6 +11,7 @@ mod partitions;
 mod queue;
 mod read;
 mod redrives;
+mod receive;
 mod settle;
 mod stats;
 
@@ -19,6 +20,7 @@ pub use dead_letters::{DeadLetter, LetterCounts, LetterFilter, LetterStatus};
 pub use list::{EventFilter, EventLine, StoredEvent};
 pub use queue::{HeldQueue, Lease, QueueStatus, SeenQueue};
 pub use read::{Behind, Found, Waiting};
+pub use receive::{Received, ReceivedEvent};
 pub use redrives::{Redrive, RedriveOrder, redrivable};
 pub use settle::{Settled, Settlement};
 pub use stats::EventStats;

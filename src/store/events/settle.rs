@@ -155,46 +155,60 @@ const SETTLE: &str = "with decided as (
      )
      select (select count(*) from decided), (select count(*) from retried), (select count(*) from dead)";
 
+const OPERATION: &str = "settle events";
+
 impl Store {
     /// Writes what came of a batch. An event that was deleted meanwhile has no effect: whoever deletes takes the same
     /// lock for itself alone.
     pub async fn settle_events(&self, scope: TenantScope, settlements: Vec<Settlement>) -> Result<Settled, Error> {
-        const OPERATION: &str = "settle events";
-        let ids = || settlements.iter().map(|settlement| settlement.id);
-        let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(Settled::default()) };
-        let mut columns = Columns::default();
-        settlements.into_iter().for_each(|settlement| columns.push(settlement));
-        let Columns { decisions, retries, dead } = columns;
+        if settlements.is_empty() {
+            return Ok(Settled::default());
+        }
         let mut tx = TenantTx::write(&self.events, &self.role, scope).await?;
-        let tenant = scope.id().0;
-        tx.execute(OPERATION, sqlx::query("select tenet_share_settling($1)").bind(tenant)).await?;
-        let query = sqlx::query_as(SETTLE)
-            .bind(tenant)
-            .bind(decisions.ids)
-            .bind(decisions.types)
-            .bind(decisions.revisions)
-            .bind(decisions.schema_versions)
-            .bind(decisions.matched)
-            .bind(decisions.errors)
-            .bind(decisions.costs)
-            .bind(retries.ids)
-            .bind(retries.attempts)
-            .bind(retries.waits)
-            .bind(retries.reasons)
-            .bind(retries.details)
-            .bind(retries.keys)
-            .bind(dead.ids)
-            .bind(dead.types)
-            .bind(dead.attempts)
-            .bind(dead.reasons)
-            .bind(dead.details)
-            .bind(dead.revisions)
-            .bind(first.0)
-            .bind(last.0)
-            .bind(decisions.evaluated_at)
-            .persistent(false);
-        let (decided, retried, dead) = tx.optional(OPERATION, query).await?.unwrap_or_default();
+        let settled = settle(&mut tx, scope, settlements).await?;
         tx.commit(OPERATION).await?;
-        Ok(Settled { decided, retried, dead })
+        Ok(settled)
     }
+}
+
+/// Writes what came of events within a transaction.
+pub(super) async fn settle(
+    tx: &mut TenantTx,
+    scope: TenantScope,
+    settlements: Vec<Settlement>,
+) -> Result<Settled, Error> {
+    let ids = || settlements.iter().map(|settlement| settlement.id);
+    let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(Settled::default()) };
+    let mut columns = Columns::default();
+    settlements.into_iter().for_each(|settlement| columns.push(settlement));
+    let Columns { decisions, retries, dead } = columns;
+    let tenant = scope.id().0;
+    tx.execute(OPERATION, sqlx::query("select tenet_share_settling($1)").bind(tenant)).await?;
+    let query = sqlx::query_as(SETTLE)
+        .bind(tenant)
+        .bind(decisions.ids)
+        .bind(decisions.types)
+        .bind(decisions.revisions)
+        .bind(decisions.schema_versions)
+        .bind(decisions.matched)
+        .bind(decisions.errors)
+        .bind(decisions.costs)
+        .bind(retries.ids)
+        .bind(retries.attempts)
+        .bind(retries.waits)
+        .bind(retries.reasons)
+        .bind(retries.details)
+        .bind(retries.keys)
+        .bind(dead.ids)
+        .bind(dead.types)
+        .bind(dead.attempts)
+        .bind(dead.reasons)
+        .bind(dead.details)
+        .bind(dead.revisions)
+        .bind(first.0)
+        .bind(last.0)
+        .bind(decisions.evaluated_at)
+        .persistent(false);
+    let (decided, retried, dead) = tx.optional(OPERATION, query).await?.unwrap_or_default();
+    Ok(Settled { decided, retried, dead })
 }

@@ -1,5 +1,7 @@
 //! What is promised of an event that was accepted, put to the proof by faults from outside.
 
+#[cfg(feature = "rabbitmq")]
+mod broker;
 mod careful;
 mod idle;
 mod ledger;
@@ -7,6 +9,7 @@ mod poison;
 mod recovery;
 mod redrives;
 mod signals;
+mod seam;
 mod takeover;
 mod workers;
 

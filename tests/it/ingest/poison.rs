@@ -11,7 +11,7 @@ use serde_json::{json, value::RawValue};
 use sqlx::{Connection, PgConnection};
 use tenet::{
     domain::{Accepted, EventDraft, EventId, TenantId},
-    ingest::{AppendOptions, BeforeDeciding, Ingest, IngestOptions, Metrics},
+    ingest::{AppendOptions, BeforeDeciding, Ingest, IngestOptions, Metrics, Place},
     store::NewEvent,
     telemetry::MetricRegistry,
 };
@@ -50,7 +50,7 @@ async fn a_node_with_traps() {
     };
     let metrics = Metrics::register(&mut MetricRegistry::new());
     let id = node.engine.node();
-    let _ingest = Ingest::start(node.store.clone(), node.engine.clone(), metrics, id, options);
+    let _ingest = Ingest::start(node.store.clone(), node.engine.clone(), metrics, id, options, Place::Postgres);
     std::future::pending::<()>().await;
 }
 

@@ -5,6 +5,8 @@
 //! private cluster that the first process of a run starts and that ends after the last.
 
 mod app;
+#[cfg_attr(not(feature = "rabbitmq"), allow(dead_code, reason = "few tests are left that use it"))]
+mod broker;
 #[cfg(feature = "containers")]
 mod container;
 mod conversation;
@@ -20,6 +22,8 @@ mod run;
 mod server;
 
 pub use app::{OPERATOR_KEY, TestApp};
+#[cfg_attr(not(feature = "rabbitmq"), allow(unused_imports, reason = "few tests are left that use it"))]
+pub use broker::{PrivateBroker, broker};
 pub use conversation::{converse, read_until, send_line};
 pub use database::TestDatabase;
 pub use directory::Directory;

@@ -92,7 +92,7 @@ pub fn rule(name: &str, expression: &str) -> RuleDraft {
 }
 
 /// Waits until `condition` holds; fails after `bound`.
-pub async fn within<F: Future<Output = bool>>(bound: Duration, what: &str, mut condition: impl FnMut() -> F) {
+pub async fn within(bound: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !condition().await {
         assert!(began.elapsed() < bound, "{what}: not within {bound:?}");

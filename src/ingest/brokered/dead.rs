@@ -1,0 +1,91 @@
+//! What the broker has delivered too often, as when a process crashes again and again. Most of it is innocent: it was
+//! only in the same hands. So it is stored, to be tried one event at a time, and only what fails then is given up.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
+use tracing::{error, info, warn};
+
+use super::{Brokered, undecodable};
+use crate::{
+    broker::{self, Delivered, Deliveries},
+    domain::{EventFailure, EventOutcome, System, TenantScope},
+    ingest::Shared,
+    store::{self, ReceivedEvent},
+};
+
+/// How long it waits for a message before it looks whether it is still connected.
+const WAIT: Duration = Duration::from_secs(1);
+/// How long it waits after a failure.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Takes in dead messages until it is stopped. Of all nodes the broker chooses one at a time.
+pub async fn drain(queue: Brokered, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        let drained = tokio::select! {
+            drained = drain_connected(&queue, &shared) => drained,
+            _ = stop.changed() => return,
+        };
+        let wait = match drained {
+            Ok(()) | Err(broker::Error::NotConnected) => WAIT,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "dead messages cannot be taken in now");
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = sleep(wait) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+async fn drain_connected(queue: &Brokered, shared: &Shared) -> Result<(), broker::Error> {
+    let wake = Arc::<Notify>::default();
+    let deliveries = queue.broker.consume_dead(wake.clone()).await?;
+    while deliveries.is_open() {
+        for delivered in deliveries.take() {
+            store(queue, shared, &deliveries, delivered).await?;
+        }
+        let _ = timeout(WAIT, wake.notified()).await;
+    }
+    Ok(())
+}
+
+/// Stores a dead message, however long that takes.
+async fn store(
+    queue: &Brokered,
+    shared: &Shared,
+    deliveries: &Deliveries,
+    delivered: Delivered,
+) -> Result<(), broker::Error> {
+    match delivered.tenant {
+        Some(tenant) => {
+            let scope = TenantScope::of_system(System::Consumer, tenant);
+            while let Err(error) = receive(shared, scope, &delivered).await {
+                warn!(error = &error as &dyn std::error::Error, "a dead message cannot be stored now");
+                sleep(RETRY).await;
+            }
+            info!(%tenant, "a message was delivered too often; its event is tried by itself");
+            queue.announced.add(tenant);
+        }
+        None => error!("a dead message does not tell which tenant it belongs to, and is dropped"),
+    }
+    deliveries.acknowledge(&[delivered.tag]).await
+}
+
+async fn receive(shared: &Shared, scope: TenantScope, delivered: &Delivered) -> Result<(), store::Error> {
+    let event = match &delivered.message {
+        Ok(message) => {
+            let detail = "the broker delivered it too often".to_owned();
+            let outcome = EventOutcome::Retry { failure: EventFailure::Crashed, detail, after: TimeDelta::zero() };
+            ReceivedEvent { id: message.id, draft: message.draft.clone(), attempts: 0, outcome }
+        }
+        Err(why) => undecodable(why),
+    };
+    shared.store.receive_events(scope, vec![event], shared.options.append.key_window).await.map(drop)
+}

@@ -1,0 +1,198 @@
+//! Events that waited elsewhere: stored and settled in one transaction, once they are decided. Until then the database
+//! knows nothing of them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::{
+    domain::{EventDraft, EventFailure, EventId, EventOutcome, TenantId, TenantScope},
+    store::{Error, Settled, Settlement, Store, tx::TenantTx},
+};
+
+/// An event that was decided, and what came of it.
+#[derive(Debug, Clone)]
+pub struct ReceivedEvent {
+    /// Its id, made when it was accepted.
+    pub id: EventId,
+    /// What was sent.
+    pub draft: EventDraft,
+    /// How often it has been tried by now.
+    pub attempts: u16,
+    /// What came of it, if nobody was first.
+    pub outcome: EventOutcome,
+}
+
+/// What became of events that were received.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// What they changed.
+    pub settled: Settled,
+    /// Those that were stored with their idempotency keys.
+    pub stored: Vec<EventId>,
+    /// Those whose idempotency key another event has: that one is decided, and these are not.
+    pub duplicates: u64,
+    /// Those whose idempotency key is that of another event with another body: they are dead letters.
+    pub conflicts: u64,
+}
+
+/// Stores events under the tenant's lock, but for those that are there and those whose key is another's. Answers what
+/// is with each. An event in conflict is stored without its key, so that its dead letter has something to tell.
+const RECEIVE: &str = "with given as materialized (
+        select g.* from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[],
+            $13::bool[], $8::text[], $9::text[]) with ordinality
+            as g (id, key, digest, type, project, occurred_at, at_occurrence, ordering_key, facts, place)
+        where exists (select from tenants where id = $1)
+     ), there as materialized (
+        select id from events where tenant_id = $1 and id = any ($2) and id between $10 and $11
+     ), known as materialized (
+        select key, digest, event_id from event_keys where tenant_id = $1 and key = any ($3) and at >= $12
+     ), fresh as materialized (
+        select g.*, row_number() over (partition by g.key order by g.place) as nth
+        from given g where g.id not in (select id from there)
+     ), judged as materialized (
+        select f.*, case
+            when f.key is null or (k.key is null and f.nth = 1) then 'accepted'
+            when coalesce(k.digest, first.digest) = f.digest then 'duplicate'
+            else 'conflict' end as status, coalesce(k.event_id, first.id) as first_id
+        from fresh f left join known k on k.key = f.key left join fresh first on first.key = f.key and first.nth = 1
+     ), keys as (
+        insert into event_keys (tenant_id, key, at, digest, event_id)
+        select $1, key, now(), digest, id from judged where status = 'accepted' and key is not null
+     ), stored as (
+        insert into events (tenant_id, id, type, project, occurred_at, at_occurrence, ordering_key, key, facts)
+        select $1, id, type, project, occurred_at, at_occurrence, ordering_key, key, facts::json
+        from judged where status <> 'duplicate' order by place
+     )
+     select id, status, first_id from judged
+     union all select id, 'there', null from there";
+
+/// The columns of many events, a list each.
+#[derive(Default)]
+struct Columns {
+    ids: Vec<Uuid>,
+    keys: Vec<Option<Uuid>>,
+    digests: Vec<Vec<u8>>,
+    types: Vec<Option<String>>,
+    projects: Vec<Option<String>>,
+    occurred: Vec<Option<DateTime<Utc>>>,
+    at_occurrences: Vec<bool>,
+    ordering_keys: Vec<Option<String>>,
+    facts: Vec<String>,
+}
+
+impl Columns {
+    fn push(&mut self, event: &ReceivedEvent) {
+        let draft = &event.draft;
+        self.ids.push(event.id.0);
+        self.keys.push(draft.key());
+        self.digests.push(draft.digest().to_vec());
+        self.types.push(draft.kind.clone());
+        self.projects.push(draft.project.clone());
+        self.occurred.push(draft.occurred_at);
+        self.at_occurrences.push(draft.at_occurrence);
+        self.ordering_keys.push(draft.ordering_key.clone());
+        self.facts.push(draft.facts.get().to_owned());
+    }
+}
+
+impl Store {
+    /// Stores events of one tenant, each with what came of it, in one transaction. One that is there already, or whose
+    /// idempotency key counts for another, has no effect. A key counts for `key_window`.
+    pub async fn receive_events(
+        &self,
+        scope: TenantScope,
+        events: Vec<ReceivedEvent>,
+        key_window: TimeDelta,
+    ) -> Result<Received, Error> {
+        const OPERATION: &str = "receive events";
+        let ids = || events.iter().map(|event| event.id);
+        let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(Received::default()) };
+        let mut columns = Columns::default();
+        events.iter().for_each(|event| columns.push(event));
+        let tenant = scope.id().0;
+        let mut tx = TenantTx::write(&self.events, &self.role, scope).await?;
+        // A statement of its own: what follows sees what others stored under the lock.
+        tx.execute(OPERATION, sqlx::query("select tenet_lock_events($1)").bind(tenant)).await?;
+        let query = sqlx::query_as(RECEIVE)
+            .bind(tenant)
+            .bind(columns.ids)
+            .bind(columns.keys)
+            .bind(columns.digests)
+            .bind(columns.types)
+            .bind(columns.projects)
+            .bind(columns.occurred)
+            .bind(columns.ordering_keys)
+            .bind(columns.facts)
+            .bind(first.0)
+            .bind(last.0)
+            .bind(Utc::now() - key_window)
+            .bind(columns.at_occurrences)
+            .persistent(false);
+        let rows: Vec<(Uuid, String, Option<Uuid>)> = tx.all(OPERATION, query).await?;
+        let (mut received, settlements) = judge(events, &rows);
+        received.settled = super::settle::settle(&mut tx, scope, settlements).await?;
+        tx.commit(OPERATION).await?;
+        Ok(received)
+    }
+
+    /// Notes that queues may have something to decide.
+    pub async fn mark_queues(&self, tenants: &[TenantId]) -> Result<(), Error> {
+        const OPERATION: &str = "mark queues";
+        let query = sqlx::query(
+            "insert into event_queues as q (tenant_id, pending_since, position)
+             select t, now(), tenet_event_floor(now()) from unnest($1::uuid[]) as t
+             where not exists (select from event_queues q where q.tenant_id = t and q.pending_since is not null)
+             order by t
+             on conflict (tenant_id) do update set pending_since = coalesce(q.pending_since, excluded.pending_since)",
+        )
+        .bind(tenants.iter().map(|tenant| tenant.0).collect::<Vec<_>>());
+        let mut connection = self.events.acquire(OPERATION).await?;
+        self.events.observer().timed(OPERATION, query.execute(&mut *connection)).await.map(drop)
+    }
+
+    /// Active tenants after `after`, in order of id.
+    pub async fn active_tenants(&self, after: TenantId, limit: i64) -> Result<Vec<TenantId>, Error> {
+        const OPERATION: &str = "list active tenants";
+        let query =
+            sqlx::query_scalar("select id from tenants where id > $1 and status = 'active' order by id limit $2")
+                .bind(after.0)
+                .bind(limit);
+        let mut connection = self.events.acquire(OPERATION).await?;
+        let ids: Vec<Uuid> = self.events.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
+        Ok(ids.into_iter().map(TenantId).collect())
+    }
+}
+
+/// What is to be settled of events, as they were found.
+fn judge(events: Vec<ReceivedEvent>, rows: &[(Uuid, String, Option<Uuid>)]) -> (Received, Vec<Settlement>) {
+    let mut received = Received::default();
+    let mut settlements = Vec::with_capacity(events.len());
+    for event in events {
+        let row = rows.iter().find(|(id, ..)| *id == event.id.0);
+        let outcome = match row.map(|(_, status, first)| (status.as_str(), first)) {
+            Some(("accepted", _)) => event.outcome,
+            Some(("conflict", first)) => EventOutcome::Dead {
+                failure: EventFailure::KeyConflict,
+                detail: serde_json::json!({
+                    "message": "another event was accepted under this idempotency key",
+                    "eventId": first,
+                }),
+                revision: None,
+            },
+            Some(("duplicate", _)) => {
+                received.duplicates += 1;
+                continue;
+            }
+            // It was received before, or there is no such tenant any more.
+            Some(_) | None => continue,
+        };
+        if outcome.death() == Some(EventFailure::KeyConflict) {
+            received.conflicts += 1;
+        } else {
+            received.stored.push(event.id);
+        }
+        let EventDraft { kind, ordering_key, .. } = event.draft;
+        settlements.push(Settlement { id: event.id, kind, ordering_key, attempts: event.attempts, outcome });
+    }
+    (received, settlements)
+}

@@ -1,0 +1,249 @@
+//! What happens to events when the broker, or the database behind it, is not there, and to messages that are no events.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties,
+    options::{
+        BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        QueueDeclareOptions,
+    },
+    types::FieldTable,
+};
+use serde_json::{Value, json};
+use tenet::{
+    client::{Client, Method},
+    config::{QueueKind, Secret, Settings},
+};
+
+use super::{send, state, tenant};
+use crate::support::{PrivateBroker, PrivateServer, TestApp, TestDatabase, TestProcess, broker, within};
+
+const SOON: Duration = Duration::from_secs(60);
+/// The two seconds that the broker may take to answer, and what a busy machine adds.
+const REFUSED_MAX: Duration = Duration::from_secs(10);
+/// Older than any queue that was seen to be lost with a killed broker of one node (RabbitMQ 3.10; `docs/events.md`).
+const QUEUE_OLD: Duration = Duration::from_secs(8);
+
+async fn app(url: &str) -> TestApp {
+    let settings = |settings: &mut Settings| {
+        settings.events.queue = QueueKind::RabbitMq;
+        settings.events.rabbitmq_url = Some(Secret::new(url));
+    };
+    TestApp::builder().settings(settings).start().await
+}
+
+/// Sends an event once it is taken.
+async fn sent(client: &Client, tenant: &str, n: i64) -> String {
+    let mut id = None;
+    within(SOON, "accepted", async || {
+        id = send(client, tenant, n).await;
+        id.is_some()
+    })
+    .await;
+    id.unwrap()
+}
+
+async fn is_soon(client: &Client, tenant: &str, id: &str, expected: &str) {
+    within(SOON, expected, async || state(client, tenant, id).await == expected).await;
+}
+
+async fn set_paused(client: &Client, tenant: &str, what: &str) {
+    let path = format!("/api/v1/tenants/{tenant}/consumer/{what}");
+    assert_eq!(client.request(Method::POST, &path, &[], Vec::new()).await.unwrap().status, 200);
+}
+
+/// Sends an event that is refused; answers the code and how long that took.
+async fn refused(client: &Client, tenant: &str) -> (u16, String, Duration) {
+    let began = Instant::now();
+    let path = format!("/api/v1/tenants/{tenant}/events");
+    let answer = client.post_json(&path, &json!({"facts": {"n": 1}})).await.unwrap();
+    let code = answer.json::<Value>().unwrap()["code"].as_str().unwrap_or_default().to_owned();
+    (answer.status, code, began.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_broker_events_are_refused_at_once_and_taken_again_when_it_is_back() {
+    let mut broker = PrivateBroker::start().await;
+    let app = app(&broker.url()).await;
+    let tenant = tenant(&app.client, "acme").await;
+    let mut ids = vec![sent(&app.client, &tenant, 0).await];
+    set_paused(&app.client, &tenant, "pause").await;
+    for n in 1..20 {
+        ids.push(sent(&app.client, &tenant, n).await);
+    }
+    // Hanging, then gone, then back with what it had confirmed.
+    broker.freeze(true);
+    let (status, code, took) = refused(&app.client, &tenant).await;
+    assert_eq!((status, &*code), (503, "queue_unavailable"));
+    assert!(took < REFUSED_MAX, "{took:?}");
+    broker.freeze(false);
+    ids.push(sent(&app.client, &tenant, 20).await);
+    tokio::time::sleep(QUEUE_OLD).await;
+    broker.kill();
+    let (status, code, took) = refused(&app.client, &tenant).await;
+    assert_eq!(status, 503, "{code}");
+    assert!(took < REFUSED_MAX, "{took:?}");
+    let decided =
+        app.client.post_json("/api/v1/evaluate", &json!({"tenantId": tenant, "facts": {"n": 2}})).await.unwrap();
+    assert_eq!(decided.status, 200, "decisions need no broker");
+    assert_eq!(app.client.get("/readyz").await.unwrap().status, 200);
+    set_paused(&app.client, &tenant, "resume").await;
+    broker.start_again().await;
+    ids.push(sent(&app.client, &tenant, 21).await);
+    for id in &ids {
+        is_soon(&app.client, &tenant, id, "decided").await;
+    }
+    let letters = app.client.get(&format!("/api/v1/tenants/{tenant}/dead-letters")).await.unwrap();
+    assert_eq!(letters.json::<Value>().unwrap()["items"], json!([]));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_database_events_are_taken_and_decided_once_it_is_back() {
+    let (url, _broker) = broker().await;
+    let mut server = PrivateServer::start_durable().await;
+    let settings = [("TENET_QUEUE", "rabbitmq"), ("TENET_RABBITMQ_URL", &url), ("TENET_EVENT_LEASE", "3s")];
+    let (_process, client) = TestProcess::serve_with(server.url(), &settings).await;
+    let tenant = tenant(&client, "acme").await;
+    let mut ids = vec![sent(&client, &tenant, 0).await];
+    is_soon(&client, &tenant, &ids[0], "decided").await;
+    server.stop().await;
+    for n in 1..50 {
+        ids.push(sent(&client, &tenant, n).await);
+    }
+    // Longer than the lease: the messages are let go of, and no attempt is used up.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    server.start_again().await;
+    for id in &ids {
+        is_soon(&client, &tenant, id, "decided").await;
+    }
+    let listed = client.get(&format!("/api/v1/tenants/{tenant}/events?limit=200")).await.unwrap();
+    let listed: Value = listed.json().unwrap();
+    assert_eq!(listed["items"].as_array().unwrap().len(), ids.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_takes_no_more_until_it_is_worked_off() {
+    let (url, _broker) = broker().await;
+    let app = app(&url).await;
+    let tenant = tenant(&app.client, "acme").await;
+    let path = format!("/api/v1/tenants/{tenant}");
+    let quotas = json!({"quotas": {"eventBacklog": 20}});
+    assert_eq!(app.client.patch_json(&path, &quotas).await.unwrap().status, 200);
+    sent(&app.client, &tenant, 0).await;
+    set_paused(&app.client, &tenant, "pause").await;
+    let mut full = None;
+    for _ in 0..200 {
+        let answer = app.client.post_json(&format!("{path}/events"), &json!({"facts": {"n": 1}})).await.unwrap();
+        if answer.status == 429 {
+            full = Some(answer);
+            break;
+        }
+    }
+    let full = full.expect("a queue of 20 is full before 200");
+    assert_eq!(full.json::<Value>().unwrap()["code"], "backlog_full");
+    assert!((1..=300).contains(&full.header("retry-after").unwrap().parse::<u64>().unwrap()));
+    set_paused(&app.client, &tenant, "resume").await;
+    let id = sent(&app.client, &tenant, 2).await;
+    is_soon(&app.client, &tenant, &id, "decided").await;
+    app.stop().await;
+}
+
+/// Who writes to the broker beside Tenet.
+async fn stranger(url: &str) -> (Connection, Channel) {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    (connection, channel)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_no_event_of_the_tenant_becomes_a_dead_letter() {
+    let (url, _broker) = broker().await;
+    let app = app(&url).await;
+    let [tenant, other] = [tenant(&app.client, "acme").await, tenant(&app.client, "other").await];
+    sent(&app.client, &tenant, 0).await;
+    let (_connection, channel) = stranger(&url).await;
+    let foreign = json!({"tenant": other, "id": uuid::Uuid::now_v7(), "facts": {"n": 2}});
+    for body in [b"\xff\x00".to_vec(), b"{}".to_vec(), serde_json::to_vec(&foreign).unwrap()] {
+        let queue = format!("tenet.events.{tenant}");
+        let (options, none) = (BasicPublishOptions::default(), BasicProperties::default());
+        channel.basic_publish("".into(), queue.into(), options, &body, none).await.unwrap().await.unwrap();
+    }
+    let letters = async || {
+        let path = format!("/api/v1/tenants/{tenant}/dead-letters?reason=undecodable");
+        app.client.get(&path).await.unwrap().json::<Value>().unwrap()["items"].as_array().unwrap().clone()
+    };
+    within(SOON, "three dead letters", async || letters().await.len() == 3).await;
+    let told = serde_json::to_string(&letters().await).unwrap();
+    assert!(told.contains("another tenant") && told.contains("not an event"), "{told}");
+    let id = sent(&app.client, &tenant, 1).await;
+    is_soon(&app.client, &tenant, &id, "decided").await;
+    let of_other = app.client.get(&format!("/api/v1/tenants/{other}/events")).await.unwrap();
+    assert_eq!(of_other.json::<Value>().unwrap()["items"], json!([]));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_broker_delivered_too_often_is_tried_by_itself_and_decided() {
+    let broker = PrivateBroker::start().await;
+    let app = app(&broker.url()).await;
+    let tenant = tenant(&app.client, "acme").await;
+    let first = sent(&app.client, &tenant, 0).await;
+    is_soon(&app.client, &tenant, &first, "decided").await;
+    set_paused(&app.client, &tenant, "pause").await;
+    within(SOON, "paused", async || {
+        let consumer = app.client.get(&format!("/api/v1/tenants/{tenant}/consumer")).await.unwrap();
+        consumer.json::<Value>().unwrap()["state"] == "paused"
+    })
+    .await;
+    let ids = [sent(&app.client, &tenant, 1).await, sent(&app.client, &tenant, 2).await];
+    let (_connection, channel) = stranger(&broker.url()).await;
+    // The first comes back until the broker gives it up, the second once less than that would take.
+    let queue = format!("tenet.events.{tenant}");
+    channel.basic_qos(1, BasicQosOptions::default()).await.unwrap();
+    let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+    let mut messages = channel.basic_consume(queue.into(), "stranger".into(), options, none).await.unwrap();
+    let mut returned = 0;
+    while returned < 5 {
+        let message = messages.next().await.unwrap().unwrap();
+        returned += usize::from(message.data.windows(36).any(|bytes| bytes == ids[1].as_bytes()));
+        message.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await.unwrap();
+    }
+    channel.close(200, "done".into()).await.unwrap();
+    set_paused(&app.client, &tenant, "resume").await;
+    for id in &ids {
+        is_soon(&app.client, &tenant, id, "decided").await;
+    }
+    let letters = app.client.get(&format!("/api/v1/tenants/{tenant}/dead-letters")).await.unwrap();
+    assert_eq!(letters.json::<Value>().unwrap()["items"], json!([]));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_nobody_was_told_of_is_found() {
+    let (url, _broker) = broker().await;
+    let database = TestDatabase::fresh().await;
+    let settings = [("TENET_QUEUE", "rabbitmq"), ("TENET_RABBITMQ_URL", &*url), ("TENET_CONSUMER_IDLE_STOP", "200ms")];
+    let (_process, client) = TestProcess::serve_with(database.url(), &settings).await;
+    let tenant = tenant(&client, "acme").await;
+    let first = sent(&client, &tenant, 0).await;
+    is_soon(&client, &tenant, &first, "decided").await;
+    within(SOON, "no consumer", async || {
+        let consumer = client.get(&format!("/api/v1/tenants/{tenant}/consumer")).await.unwrap();
+        consumer.json::<Value>().unwrap()["state"] == "absent"
+    })
+    .await;
+    // As a node does that is killed before it tells.
+    let (_connection, channel) = stranger(&url).await;
+    let id = uuid::Uuid::now_v7().to_string();
+    let body = serde_json::to_vec(&json!({"tenant": tenant, "id": id, "facts": {"n": 2}})).unwrap();
+    let queue = format!("tenet.events.{tenant}");
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.clone().into(), passive, FieldTable::default()).await.unwrap();
+    let (options, none) = (BasicPublishOptions::default(), BasicProperties::default());
+    channel.basic_publish("".into(), queue.into(), options, &body, none).await.unwrap().await.unwrap();
+    within(Duration::from_secs(120), "found", async || state(&client, &tenant, &id).await == "decided").await;
+}
