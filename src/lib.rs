@@ -15,6 +15,7 @@ pub mod telemetry;
 pub mod cel;
 // Thought: pure and synchronous.
 pub mod ruleset;
+pub mod admission;
 // Memory, and what else is reached over a connection.
 pub mod client;
 pub mod cluster;

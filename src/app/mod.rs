@@ -21,7 +21,7 @@ use self::{metrics::Metrics, queue::Queue};
 use crate::{
     auth::{Auth, AuthOptions},
     config::Settings,
-    engine::{Engine, EngineOptions},
+    engine::{Engine, EngineOptions, GateOptions},
     http::{self, HttpOptions, Part, Readiness, Rooms, Stop, Stopper},
     ingest::{self, AppendOptions, BeforeDeciding, Ingest, IngestOptions},
     store::{self, Observer, Store, StoreOptions},
@@ -90,7 +90,7 @@ impl App {
         let stop_deadline = settings.http.shutdown_deadline;
         let stop_delay = settings.http.shutdown_delay.min(stop_deadline / 2);
         let server = http::bind(
-            HttpOptions::from(&settings.http),
+            HttpOptions::from(&settings),
             Rooms { auth, engine: engine.clone(), ingest: ingest.clone(), store: store.clone() },
             metrics.http,
             registry,
@@ -252,6 +252,10 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         reconcile_interval: engine.reconcile_interval,
         stale_after: engine.stale_after,
         min_revision_wait: engine.min_revision_wait,
+        gate: GateOptions {
+            is_limiting: engine.rate_limits.unwrap_or(true),
+            in_hand_max: engine.concurrent_requests_max,
+        },
         ..EngineOptions::default()
     }
 }

@@ -43,6 +43,8 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     let mut settings = Settings::read(&sources, Purpose::Develop)?;
     // There is no balancer to warn, and the person who stops it is waiting.
     settings.http.shutdown_delay = Duration::ZERO;
+    // Nobody is to be kept from trying things.
+    settings.engine.rate_limits.get_or_insert(false);
     telemetry::start_logging(&settings.telemetry)?;
     // Before there is a runtime: the server must not be the child of a thread that may end before we do.
     let cluster = match settings.database.url {

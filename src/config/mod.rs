@@ -26,4 +26,4 @@ pub use secret::Secret;
 pub use settings::{DatabaseSettings, EngineSettings, EventSettings, HttpSettings, Settings, TelemetrySettings};
 pub use sources::{Mistakes, Sources};
 pub use table::{SETTINGS, Setting};
-pub use value::{ByteSize, LogFormat, QueueKind};
+pub use value::{ByteSize, LogFormat, QueueKind, TierName};

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{ByteSize, JwtSettings, LogFormat, QueueKind, Secret};
+use super::{ByteSize, JwtSettings, LogFormat, QueueKind, Secret, TierName};
 
 /// Everything that can be set.
 #[derive(Clone, Default)]
@@ -117,6 +117,12 @@ pub struct EngineSettings {
     pub reconcile_interval: Duration,
     /// How long the database may be silent before answers say `stale`.
     pub stale_after: Duration,
+    /// Whether tenants' rates and numbers of requests in hand are limited; `None`: yes, but for development.
+    pub rate_limits: Option<bool>,
+    /// Requests in hand at once.
+    pub concurrent_requests_max: usize,
+    /// The tier of a new tenant that names none.
+    pub default_tier: TierName,
 }
 
 /// Logs and metrics.
@@ -227,6 +233,9 @@ impl Default for EngineSettings {
             resident_bytes_max: ByteSize(8 << 30),
             reconcile_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(2),
+            rate_limits: None,
+            concurrent_requests_max: 2_000,
+            default_tier: TierName::default(),
         }
     }
 }

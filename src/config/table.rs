@@ -307,6 +307,18 @@ pub const SETTINGS: &[Setting] = &[
         100..=600_000
     ),
     setting!(
+        "TENET_RATE_LIMITS",
+        engine.rate_limits,
+        "Whether the quotas `requestsPerMinute`, `eventsPerMinute` and `concurrentRequests` are enforced. If not set, `on` in `tenet serve` and `off` in `tenet dev`."
+    ),
+    setting!(
+        "TENET_CONCURRENT_REQUESTS_MAX",
+        engine.concurrent_requests_max,
+        "Requests that a node handles at once, of all tenants; further ones are answered 503. Tenants of the tier `free` together take at most 40 % of it, those of `pro` 70 %.",
+        1..=1_000_000
+    ),
+    setting!("TENET_DEFAULT_TIER", engine.default_tier, "Tier of a new tenant whose creator names none."),
+    setting!(
         "TENET_QUEUE",
         events.queue,
         "Where events wait until they are decided: `postgres` or `rabbitmq`. It must be the same on every node."

@@ -67,6 +67,28 @@ impl Value for QueueKind {
     }
 }
 
+/// The name of a tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TierName(pub &'static str);
+
+impl Default for TierName {
+    fn default() -> Self {
+        Self("free")
+    }
+}
+
+impl Value for TierName {
+    const EXPECTS: &'static str = "`free`, `pro` or `enterprise`";
+
+    fn parse(text: &str) -> Option<Self> {
+        ["free", "pro", "enterprise"].into_iter().find(|name| *name == text).map(Self)
+    }
+
+    fn show(&self) -> String {
+        self.0.to_owned()
+    }
+}
+
 impl Value for SocketAddr {
     const EXPECTS: &'static str = "an IP address and a port, such as `127.0.0.1:8080`";
 
@@ -212,6 +234,18 @@ impl Value for bool {
 
     fn show(&self) -> String {
         if *self { "on".to_owned() } else { "off".to_owned() }
+    }
+}
+
+impl Value for Option<bool> {
+    const EXPECTS: &'static str = bool::EXPECTS;
+
+    fn parse(text: &str) -> Option<Self> {
+        bool::parse(text).map(Some)
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(String::new, Value::show)
     }
 }
 

@@ -36,6 +36,12 @@ pub enum Quota {
     EventRetentionDays,
     /// Workers that decide events at once.
     Workers,
+    /// Requests in a minute.
+    RequestsPerMinute,
+    /// Events in a minute.
+    EventsPerMinute,
+    /// Requests in hand at once on a node.
+    ConcurrentRequests,
 }
 
 /// Limits that an operator has set for a tenant instead of its tier's.
@@ -59,7 +65,7 @@ pub struct QuotaExceeded {
 
 impl Quota {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Rules,
         Self::DerivedFields,
         Self::SchemaBytes,
@@ -71,6 +77,9 @@ impl Quota {
         Self::EventBacklog,
         Self::EventRetentionDays,
         Self::Workers,
+        Self::RequestsPerMinute,
+        Self::EventsPerMinute,
+        Self::ConcurrentRequests,
     ];
 
     /// The table: what each tier may use, and what an operator can grant at most.
@@ -89,6 +98,9 @@ impl Quota {
             Self::EventBacklog =>  [10_000,    100_000,   1_000_000,  10_000_000],
             Self::EventRetentionDays => [7,    30,        90,         90],
             Self::Workers =>       [2,         4,         8,          100],
+            Self::RequestsPerMinute => [100,   1_000,     10_000_000, 10_000_000],
+            Self::EventsPerMinute => [6_000,   60_000,    100_000_000, 100_000_000],
+            Self::ConcurrentRequests => [10,   30,        60,         1_000],
         }
     }
 
@@ -106,6 +118,9 @@ impl Quota {
             Self::EventBacklog => "eventBacklog",
             Self::EventRetentionDays => "eventRetentionDays",
             Self::Workers => "workers",
+            Self::RequestsPerMinute => "requestsPerMinute",
+            Self::EventsPerMinute => "eventsPerMinute",
+            Self::ConcurrentRequests => "concurrentRequests",
         }
     }
 
@@ -128,6 +143,11 @@ impl Quota {
     pub fn grant_max(self) -> u64 {
         let [.., most] = self.row();
         most
+    }
+
+    /// Whether a limit is none: the largest grant of a rate is not looked at.
+    pub fn is_unlimited(self, limit: u64) -> bool {
+        matches!(self, Self::RequestsPerMinute | Self::EventsPerMinute) && limit >= self.grant_max()
     }
 
     /// Whether `used` is within `limit`.

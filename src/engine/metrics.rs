@@ -37,6 +37,13 @@ pub struct Metrics {
     mailbox_messages: Gauge,
     tenant_mailbox_messages: Gauge,
     tenant_mailbox_messages_max: Gauge,
+    admissions: Family<AdmissionLabels, Counter>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AdmissionLabels {
+    tier: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -96,6 +103,12 @@ impl Metrics {
             evictions: registry.counter("evictions", "Rule sets removed from memory because there were too many"),
             restarts: registry.counter("actor_restarts", "Restarts of tenant actors that failed"),
             quarantines: registry.counter("quarantines", "Tenants quarantined because their actor failed too often"),
+            admissions: registry.register(
+                "admission",
+                "Requests of tenants, by what the gate said: admitted, or refused for the rate, the number in hand, or the \
+                 node's load",
+                Family::default(),
+            ),
             rule_errors: registry.register("rule_errors", error_help, Family::default()),
             evaluation_seconds: registry.register_with_unit("evaluation", evaluation_help, Unit::Seconds, evaluation),
             load_seconds: registry.register_with_unit(
@@ -124,6 +137,11 @@ impl Metrics {
                 Gauge::default(),
             ),
         }
+    }
+
+    /// Counts what the gate says of the requests of a tier.
+    pub fn admission(&self, tier: &'static str, outcome: &'static str) -> Counter {
+        self.admissions.get_or_create(&AdmissionLabels { tier, outcome }).clone()
     }
 
     /// A decision was made in `took`: of `evaluated` rules, `matched` matched.

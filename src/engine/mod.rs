@@ -31,11 +31,12 @@ pub use self::{
         attempt::Attempt,
         changes::{Changed, Checked},
         decide::{Ask, Decided, Submission},
+        gate::{Permit, RateRefused, Refused, TenantStanding, TierStanding},
         resolve::Served,
         runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
     },
     metrics::{Departure, Metrics},
-    options::{Compiler, EngineOptions},
+    options::{Compiler, EngineOptions, GateOptions},
     resident::{
         Failure, LastLoad,
         live_set::{LiveSet, Used},

@@ -22,6 +22,8 @@ pub struct EngineOptions {
     pub stale_after: Duration,
     /// How long an evaluation waits for the revision it asks for.
     pub min_revision_wait: Duration,
+    /// What is admitted at once.
+    pub gate: GateOptions,
     /// What makes rule sets of what is stored.
     pub compiler: Compiler,
 }
@@ -35,8 +37,24 @@ impl Default for EngineOptions {
             reconcile_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(2),
             min_revision_wait: Duration::from_millis(500),
+            gate: GateOptions::default(),
             compiler: Compiler::default(),
         }
+    }
+}
+
+/// What this node admits.
+#[derive(Debug, Clone, Copy)]
+pub struct GateOptions {
+    /// Whether tenants have rates and numbers in hand at all.
+    pub is_limiting: bool,
+    /// Requests in hand at once on this node.
+    pub in_hand_max: usize,
+}
+
+impl Default for GateOptions {
+    fn default() -> Self {
+        Self { is_limiting: true, in_hand_max: 2_000 }
     }
 }
 

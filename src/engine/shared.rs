@@ -1,7 +1,7 @@
 //! What all actors and tasks of one engine share.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -43,6 +43,8 @@ pub struct Shared {
     pub freshness: Freshness,
     /// Who calls; it is told of tenants that changed.
     pub auth: Auth,
+    /// How many nodes serve the database, as far as is known.
+    pub live_nodes: AtomicU64,
     /// Loads that may be under way at once.
     pub loads: Semaphore,
     /// Whether the supervisor has been asked to sweep.
@@ -60,6 +62,7 @@ impl Shared {
             auth,
             registry: Registry::new(clock),
             clock,
+            live_nodes: AtomicU64::new(1),
             loads: Semaphore::new(limits::LOADS_MAX),
             sweep_throttle: SweepThrottle::default(),
             supervisor: OnceLock::new(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     domain::{EventId, Quota, QuotaExceeded},
-    engine,
+    engine::{self, RateRefused},
     error::{Detail, ErrorKind},
     json, store,
 };
@@ -29,6 +29,9 @@ pub enum Error {
         /// Seconds after which there is likely room.
         retry_after: u64,
     },
+    /// The tenant has sent as many events as it may for now.
+    #[error("the tenant may send {} events in a minute, and has sent them", .0.limit)]
+    RateLimited(RateRefused),
     /// The events cannot be stored now.
     #[error("events cannot be stored now")]
     Unavailable(Arc<dyn std::error::Error + Send + Sync>),
@@ -51,7 +54,7 @@ impl Error {
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::QuotaExceeded(exceeded) if exceeded.quota == Quota::EventBytes => ErrorKind::TooLarge,
             Self::QuotaExceeded(_) => ErrorKind::Unacceptable,
-            Self::BacklogFull { .. } => ErrorKind::Busy,
+            Self::BacklogFull { .. } | Self::RateLimited(_) => ErrorKind::Busy,
             Self::Unavailable(_) | Self::OutcomeUnknown(_) | Self::Stopping => ErrorKind::Unavailable,
             Self::Engine(error) => error.kind(),
         }
@@ -76,6 +79,7 @@ impl Error {
             Self::Conflict(_) => "idempotency_conflict",
             Self::QuotaExceeded(_) => "quota_exceeded",
             Self::BacklogFull { .. } => "backlog_full",
+            Self::RateLimited(_) => "rate_limited",
             Self::Unavailable(_) => "queue_unavailable",
             Self::OutcomeUnknown(_) => "outcome_unknown",
             Self::Engine(error) => error.code(),

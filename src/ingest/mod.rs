@@ -27,6 +27,7 @@ use chrono::{TimeDelta, Utc};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
+    time::{Instant, sleep_until},
 };
 
 use self::{
@@ -36,6 +37,7 @@ use self::{
     queue::{Queue, Settler},
 };
 use crate::{
+    admission::Standing,
     domain::{Accepted, Author, EventDraft, EventId, EventOutcome, NodeId, Quota, TenantScope},
     engine::{Engine, Served},
     error::Detail,
@@ -164,12 +166,18 @@ impl Ingest {
             // Another queue knows by itself when it is full.
             _ => None,
         };
-        let left = reserved.as_ref().map_or(u64::MAX, Reservation::granted);
+        let room = reserved.as_ref().map_or(u64::MAX, Reservation::granted);
+        let (left, limited) = match &served {
+            Some(served) => self.shared.engine.admit_events(served.set.tenant(), room.min(wanted as u64)),
+            None => (room, None),
+        };
         let mut answers: Vec<Option<Result<Accepted, Error>>> = Vec::with_capacity(drafts.len());
         let mut events = Vec::with_capacity(wanted);
         for (draft, refusal) in drafts.into_iter().zip(refusals) {
-            let full = || reserved.as_ref().filter(|_| events.len() as u64 >= left).map(Reservation::refusal);
-            match refusal.or_else(full) {
+            let is_over = events.len() as u64 >= left;
+            let limited = || limited.filter(|_| is_over).map(Error::RateLimited);
+            let full = || reserved.as_ref().filter(|_| is_over).map(Reservation::refusal);
+            match refusal.or_else(limited).or_else(full) {
                 Some(error) => answers.push(Some(Err(error))),
                 None => {
                     answers.push(None);
@@ -207,6 +215,22 @@ impl Ingest {
     /// Whether the tenant may send events at all.
     pub async fn admits(&self, scope: TenantScope) -> Result<(), Error> {
         self.served(scope).await.map(drop)
+    }
+
+    /// How many events the tenant may send now. If that is none, waits until it is one, at most so long.
+    pub async fn room(&self, scope: TenantScope, wait_max: Duration) -> Result<u64, Error> {
+        let until = Instant::now() + wait_max;
+        loop {
+            let served = self.served(scope).await?;
+            let standing = served.and_then(|served| self.shared.engine.events_left(served.set.tenant()));
+            match standing {
+                None => return Ok(u64::MAX),
+                Some(Standing { left: 0, reset }) if Instant::now() < until => {
+                    sleep_until((Instant::now() + reset).min(until)).await;
+                }
+                Some(Standing { left, .. }) => return Ok(left.max(1)),
+            }
+        }
     }
 
     /// What the tenant's events are checked with. A tenant whose rules cannot be loaded now is known to exist, or not, when

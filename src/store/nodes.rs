@@ -30,16 +30,19 @@ impl FromRow<'_, PgRow> for NodeRow {
 }
 
 impl Store {
-    /// Writes a node's row, on the database's clock, and removes those of nodes that have fallen silent.
-    pub async fn heartbeat(&self, id: NodeId, host: &str, version: &str, vitals: Vitals) -> Result<(), Error> {
+    /// Writes a node's row, on the database's clock, and removes those of nodes that have fallen silent; answers how many
+    /// live, this one among them.
+    pub async fn heartbeat(&self, id: NodeId, host: &str, version: &str, vitals: Vitals) -> Result<u64, Error> {
         const OPERATION: &str = "heartbeat";
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let query = sqlx::query(
+        let query = sqlx::query_scalar(
             "with silent as (delete from nodes where id <> $1 and heartbeat_at < now() - $8 * interval '1 second')
              insert into nodes (id, host, version, resident_tenants, memory_bytes, lag_ms, synchronised_ago_ms)
              values ($1, $2, $3, $4, $5, $6, $7)
              on conflict (id) do update set heartbeat_at = now(), resident_tenants = $4, memory_bytes = $5,
-                lag_ms = $6, synchronised_ago_ms = $7",
+                lag_ms = $6, synchronised_ago_ms = $7
+             returning (select count(*) from nodes n where n.id <> $1
+                and n.heartbeat_at >= now() - $8 * interval '1 second') + 1",
         )
         .bind(id.0)
         .bind(host)
@@ -50,7 +53,8 @@ impl Store {
         .bind(number(vitals.synchronised_ago_ms))
         .bind(NODE_SILENCE_MAX.as_secs_f64());
         let mut connection = self.loads.acquire(OPERATION).await?;
-        self.loads.observer().timed(OPERATION, query.execute(&mut *connection)).await.map(drop)
+        let live: i64 = self.loads.observer().timed(OPERATION, query.fetch_one(&mut *connection)).await?;
+        Ok(u64::try_from(live).unwrap_or(1))
     }
 
     /// The nodes that live, the longest-serving first.

@@ -50,20 +50,7 @@ fn quotas(stored: &Value) -> QuotaOverrides {
 }
 
 fn tier(text: &str) -> Result<Tier, sqlx::Error> {
-    match text {
-        "free" => Ok(Tier::Free),
-        "pro" => Ok(Tier::Pro),
-        "enterprise" => Ok(Tier::Enterprise),
-        _ => Err(sqlx::Error::Decode(format!("unknown tier `{text}`").into())),
-    }
-}
-
-fn tier_text(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Free => "free",
-        Tier::Pro => "pro",
-        Tier::Enterprise => "enterprise",
-    }
+    Tier::named(text).ok_or_else(|| sqlx::Error::Decode(format!("unknown tier `{text}`").into()))
 }
 
 fn status(text: &str) -> Result<TenantStatus, sqlx::Error> {
@@ -94,7 +81,7 @@ impl Store {
         )
         .bind(id.0)
         .bind(draft.name.as_str())
-        .bind(tier_text(draft.tier));
+        .bind(draft.tier.name());
         let inserted = tx.optional(OPERATION, query).await.map_err(|error| named(error, &draft.name))?;
         let TenantRow(tenant) = inserted.ok_or_else(|| Error::of(OPERATION, sqlx::Error::RowNotFound))?;
         let made = about(AuditAction::TenantCreate, None, Some(tenant.settings()));
@@ -253,7 +240,7 @@ pub(super) async fn update(tx: &mut TenantTx, patch: &TenantPatch) -> Result<(),
     )
     .bind(tx.tenant.0)
     .bind(patch.name.as_ref().map(Name::as_str))
-    .bind(patch.tier.map(tier_text))
+    .bind(patch.tier.map(Tier::name))
     .bind(patch.status.map(status_text))
     .bind(patch.pinned)
     .bind(patch.idle_stop_seconds.is_some())

@@ -1,6 +1,9 @@
 //! This node's row among the nodes: written again every few seconds, so that others see that it lives and how it does.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
@@ -22,10 +25,12 @@ pub async fn beat(shared: Arc<Shared>, id: NodeId) {
     loop {
         ticks.tick().await;
         let written = shared.store.heartbeat(id, &host, env!("CARGO_PKG_VERSION"), vitals(&shared)).await;
-        if let Err(error) = &written
-            && told
-        {
-            warn!(error = error as &dyn std::error::Error, "cannot tell the database that this node lives");
+        match &written {
+            Ok(live) => shared.live_nodes.store((*live).max(1), Ordering::Relaxed),
+            Err(error) if told => {
+                warn!(error = error as &dyn std::error::Error, "cannot tell the database that this node lives");
+            }
+            Err(_) => {}
         }
         told = written.is_ok();
     }

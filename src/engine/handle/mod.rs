@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod changes;
 pub mod decide;
+pub mod gate;
 pub mod attempt;
 pub mod resolve;
 pub mod runtime;
@@ -18,7 +19,7 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use self::write_lock::WriteLocks;
+use self::{gate::Gate, write_lock::WriteLocks};
 use crate::{
     auth::Auth,
     config::limits,
@@ -48,6 +49,7 @@ pub struct Engine {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
+    pub(super) gate: Arc<Gate>,
     node: NodeId,
     supervisor: ActorRef<SupervisorMsg>,
     write_locks: WriteLocks,
@@ -102,7 +104,8 @@ impl Engine {
         });
         let waiting = Arc::new(Semaphore::new(limits::LOAD_WAITERS_MAX));
         let write_locks = WriteLocks::default();
-        let inner = Inner { shared, node, supervisor, write_locks, waiting, failed, pinned_loaded, watcher };
+        let gate = Arc::new(Gate::new(shared.options.gate, &shared.metrics));
+        let inner = Inner { gate, shared, node, supervisor, write_locks, waiting, failed, pinned_loaded, watcher };
         Ok(Self { inner: Arc::new(inner) })
     }
 

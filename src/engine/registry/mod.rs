@@ -16,7 +16,7 @@ use ractor::{ActorId, ActorRef};
 
 pub use self::seat::{Room, Seat};
 use crate::{
-    domain::{Revision, TenantId},
+    domain::{Revision, Tenant, TenantId},
     engine::{
         clock::{Clock, millis},
         message::{self, CountedMsg, HintHold, TenantMsg},
@@ -105,6 +105,13 @@ impl Registry {
         // First the time: a set that is published in between makes it too early, not too late.
         let behind_since_ms = entry.resident.hints.behind_since_ms();
         Some(Serving { set: entry.set.clone()?, behind_since_ms })
+    }
+
+    /// What `read` makes of the settings of a tenant in memory. No use of it.
+    #[inline]
+    pub fn settings<T>(&self, tenant: TenantId, read: impl FnOnce(&Tenant) -> T) -> Option<T> {
+        let entry = self.entries.get(&tenant)?;
+        entry.set.as_ref().map(|set| read(set.tenant()))
     }
 
     /// Decisions of `tenant` are made with `set` from now on, if `resident` is still what is known of it. Answers

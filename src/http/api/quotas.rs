@@ -27,10 +27,14 @@ pub struct QuotaItem {
     quota: Quota,
     /// How much it may use.
     limit: u64,
+    /// Whether it may use as much as it likes: the limit is the largest that can be granted. Left out where it may not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    unlimited: bool,
     /// How much its tier may use.
     tier_limit: u64,
-    /// How much it uses; `null` for what each request has of its own, and for `compiledBytes` where the tenant is not
-    /// in the memory of this node.
+    /// How much it uses: of the last minute for rates, and at this moment for requests in hand, both on this node. `null`
+    /// for what each request has of its own, and for `compiledBytes` where the tenant is not in the memory of this node.
     #[schema(required = true)]
     used: Option<u64>,
 }
@@ -83,6 +87,18 @@ pub struct QuotasPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     workers: Option<Option<u64>>,
+    /// The limit of `requestsPerMinute`; `null` restores the tier's limit.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    requests_per_minute: Option<Option<u64>>,
+    /// The limit of `eventsPerMinute`; `null` restores the tier's limit.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    events_per_minute: Option<Option<u64>>,
+    /// The limit of `concurrentRequests`; `null` restores the tier's limit.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    concurrent_requests: Option<Option<u64>>,
 }
 
 impl QuotasPatchBody {
@@ -100,6 +116,9 @@ impl QuotasPatchBody {
             (Quota::EventBacklog, self.event_backlog),
             (Quota::EventRetentionDays, self.event_retention_days),
             (Quota::Workers, self.workers),
+            (Quota::RequestsPerMinute, self.requests_per_minute),
+            (Quota::EventsPerMinute, self.events_per_minute),
+            (Quota::ConcurrentRequests, self.concurrent_requests),
         ];
         let patch: QuotaPatch = given.into_iter().filter_map(|(quota, limit)| Some((quota, limit?))).collect();
         let beyond = |(quota, limit): (&Quota, &Option<u64>)| {
@@ -121,11 +140,18 @@ impl QuotasPatchBody {
 pub async fn show(state: Data<AppState>, TenantPath(scope): TenantPath, _: Query<()>) -> Result<HttpResponse, Error> {
     let snapshot = state.store.snapshot(scope).await?.ok_or_else(Error::tenant_not_found)?;
     let compiled = state.engine.runtime(scope).await?.resident.map(|resident| resident.memory_bytes);
-    let item = |quota: Quota| QuotaItem {
-        quota,
-        limit: snapshot.tenant.quota(quota),
-        tier_limit: quota.of_tier(snapshot.tenant.tier),
-        used: if quota == Quota::CompiledBytes { compiled } else { ruleset::used(&snapshot, quota) },
+    let standing = state.engine.standing(&snapshot.tenant);
+    let item = |quota: Quota| {
+        let limit = snapshot.tenant.quota(quota);
+        let used = match quota {
+            Quota::CompiledBytes => compiled,
+            Quota::RequestsPerMinute => standing.requests,
+            Quota::EventsPerMinute => standing.events,
+            Quota::ConcurrentRequests => Some(standing.in_hand),
+            quota => ruleset::used(&snapshot, quota),
+        };
+        let tier_limit = quota.of_tier(snapshot.tenant.tier);
+        QuotaItem { quota, limit, unlimited: quota.is_unlimited(limit), tier_limit, used }
     };
     response::plain(StatusCode::OK, &QuotasBody { items: Quota::ALL.map(item).into() })
 }

@@ -33,10 +33,10 @@ pub struct TenantBody {
     /// Its name, unique among all tenants.
     #[schema(min_length = 1, max_length = 255, example = "acme-corp")]
     name: String,
-    /// Its tier; `free` if it is omitted.
-    #[serde(default)]
-    #[schema(inline = false, required = false)]
-    tier: Tier,
+    /// Its tier; the service's `TENET_DEFAULT_TIER` if it is omitted.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    tier: Option<Tier>,
 }
 
 /// The parts of a tenant to change; what is omitted stays as it is.
@@ -153,7 +153,8 @@ pub async fn create(
     Body(body): Body<TenantBody>,
 ) -> Result<HttpResponse, Error> {
     let name = Name::parse(&body.name, "name").map_err(Error::invalid_one)?;
-    let tenant = state.engine.create_tenant(&TenantDraft { name, tier: body.tier }, &author).await?;
+    let tier = body.tier.unwrap_or(state.options.default_tier);
+    let tenant = state.engine.create_tenant(&TenantDraft { name, tier }, &author).await?;
     let location = format!("/api/v1/tenants/{}", tenant.id);
     response::created(location, tenant.revision, &TenantItem::from(tenant))
 }

@@ -3,6 +3,7 @@
 //! The body is problem details (RFC 9457). It is written by `middleware.rs`, which knows the request's id. Causes from
 //! inside are logged and never sent to the client.
 
+mod admission;
 mod events;
 
 use std::{fmt, time::Duration};

@@ -22,6 +22,7 @@ use tracing::Instrument;
 use super::{
     AppState, Error, Metrics,
     error::PROBLEM_JSON,
+    gate,
     payload_hold::{self, HeldPayload},
     request_id::{self, REQUEST_ID},
     router::RoutePattern,
@@ -71,6 +72,7 @@ pub async fn surround<B: MessageBody + 'static>(
         // The caller's next request opens a new connection, which the balancer sends to another node.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
+    gate::tell(&mut response);
     protect(&state, response.headers_mut());
     count(&state, &response, begun);
     log_access(&response, &id, begun);

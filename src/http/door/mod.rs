@@ -18,6 +18,7 @@ pub mod response;
 mod request_id;
 pub mod auth;
 pub mod path;
+mod gate;
 pub mod router;
 mod payload_hold;
 mod middleware;

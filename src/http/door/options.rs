@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::hosts::Hosts;
-use crate::config::HttpSettings;
+use crate::{config::Settings, domain::Tier};
 
 /// The options of the HTTP server.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct HttpOptions {
     pub hosts: Hosts,
     /// Origins of the web pages that may call.
     pub cors_origins: Vec<String>,
+    /// The tier of a new tenant that names none.
+    pub default_tier: Tier,
     /// Limits of sizes and times.
     pub limits: HttpLimits,
 }
@@ -78,9 +80,11 @@ impl Default for HttpLimits {
     }
 }
 
-impl From<&HttpSettings> for HttpOptions {
-    fn from(settings: &HttpSettings) -> Self {
+impl From<&Settings> for HttpOptions {
+    fn from(all: &Settings) -> Self {
+        let settings = &all.http;
         Self {
+            default_tier: Tier::named(all.engine.default_tier.0).unwrap_or_default(),
             listen: settings.listen,
             workers: (settings.workers > 0).then_some(settings.workers),
             admin_listen: settings.admin_listen,

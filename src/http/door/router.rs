@@ -11,7 +11,7 @@ use actix_web::{
 use futures_util::future::LocalBoxFuture;
 use matchit::InsertError;
 
-use super::{Error, auth};
+use super::{Error, auth, gate};
 use crate::domain::Permission;
 
 /// The pattern of the path that a request was routed by. Metrics are kept by it.
@@ -61,7 +61,10 @@ impl Router {
         let (request, payload) = request.into_parts();
         // Whoever is refused makes no room for the handler's state.
         let response = match auth::admit(&request, route.permission).await {
-            Ok(()) => (route.respond)(request.clone(), payload).await,
+            Ok(()) => match gate::admit(&request, route.permission) {
+                Ok(permit) => gate::hold((route.respond)(request.clone(), payload).await, permit),
+                Err(error) => HttpResponse::from_error(error),
+            },
             Err(error) => HttpResponse::from_error(error),
         };
         ServiceResponse::new(request, response)

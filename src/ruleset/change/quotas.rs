@@ -28,7 +28,10 @@ pub fn used(snapshot: &Snapshot, quota: Quota) -> Option<u64> {
         | Quota::BatchItems
         | Quota::EventBytes
         | Quota::EventBacklog
-        | Quota::EventRetentionDays => return None,
+        | Quota::EventRetentionDays
+        | Quota::RequestsPerMinute
+        | Quota::EventsPerMinute
+        | Quota::ConcurrentRequests => return None,
     };
     Some(used as u64)
 }

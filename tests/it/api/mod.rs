@@ -1,5 +1,6 @@
 //! The REST API over a socket, laid out like its URLs.
 
+mod admission;
 mod api_keys;
 mod attack;
 mod auth;

@@ -47,6 +47,8 @@ impl TestApp {
         // Whoever attacks in a test does it from one address.
         settings.http.auth_failures_per_address = 1_000_000_000;
         settings.http.auth_failures_per_key = 1_000_000_000;
+        // Tests send more in a minute than a free tenant may.
+        settings.engine.rate_limits = Some(false);
         TestAppBuilder { settings }
     }
 

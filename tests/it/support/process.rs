@@ -66,6 +66,7 @@ impl TestProcess {
             ("TENET_OPERATOR_KEY", OPERATOR_KEY),
             ("TENET_LISTEN", &listen),
             ("TENET_SHUTDOWN_DELAY", "0ms"),
+            ("TENET_RATE_LIMITS", "off"),
         ];
         variables.extend(more);
         let mut process = Self::run(&["serve"], &variables);

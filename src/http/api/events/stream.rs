@@ -56,8 +56,8 @@ struct Accepting {
 impl Respond for Accepting {
     async fn respond(&mut self, incoming: &mut Incoming, answers: &mut Answers) -> Result<(), Error> {
         let (mut drafts, mut bytes) = (Vec::new(), 0);
-        let mut end = Ok(());
-        while drafts.len() < APPEND_EVENTS_MAX && bytes < APPEND_BYTES_MAX {
+        let (mut end, mut room) = (Ok(()), APPEND_EVENTS_MAX);
+        while drafts.len() < room && bytes < APPEND_BYTES_MAX {
             let draft = match incoming.next().await {
                 Ok(Some(Line::Text(line))) => read(&line, "").map_err(Error::from),
                 Ok(Some(Line::TooLong(error))) => Err(error),
@@ -70,6 +70,12 @@ impl Respond for Accepting {
             };
             bytes += draft.as_ref().map_or(0, |draft| draft.facts.get().len());
             drafts.push(draft);
+            if drafts.len() == 1 {
+                // A sender that is faster than the tenant may be waits, and is refused only if that takes too long.
+                let wait_max = self.state.options.limits.idle_read_deadline;
+                let left = self.state.ingest.room(self.scope, wait_max).await?;
+                room = usize::try_from(left).unwrap_or(room).min(room);
+            }
         }
         for accepted in accept(&self.state, self.scope, drafts, |_, error| error).await? {
             answers.write(|writer| match accepted {

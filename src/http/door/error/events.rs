@@ -14,6 +14,7 @@ impl From<ingest::Error> for Error {
             ingest::Error::BacklogFull { retry_after, .. } => {
                 Self::new(kind, code, error.to_string()).retry_after(*retry_after)
             }
+            ingest::Error::RateLimited(rate) => (*rate).into(),
             ingest::Error::Unavailable(cause) | ingest::Error::OutcomeUnknown(cause) => {
                 Self { cause: Some(chain(&**cause)), ..Self::new(kind, code, error.to_string()) }
             }

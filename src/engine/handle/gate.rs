@@ -1,0 +1,349 @@
+//! The gate: whether a tenant's request is admitted now. Its state leaves memory by itself once it says nothing any more.
+//!
+//! What a tenant may ask for is in its rule set. Of a tenant that is not in memory it is read from the database in the
+//! background: a request never waits for it, and what was taken meanwhile is counted afterwards.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use dashmap::DashMap;
+use foldhash::quality::RandomState;
+
+use super::Engine;
+use crate::{
+    admission::{Grant, Limits, Rate, Shares, Standing},
+    domain::{Quota, Tenant, TenantId, TenantScope, Tier},
+    engine::{metrics::Metrics, options::GateOptions},
+    telemetry::Counter,
+};
+
+/// How long what was read of a tenant that is not in memory is believed.
+const LIMITS_AGE_MAX: Duration = Duration::from_secs(2);
+/// From so many places on, those that say nothing any more are looked for.
+const PLACES_MIN: usize = 1_024;
+
+/// What is admitted, and what is in hand.
+#[derive(Debug)]
+pub struct Gate {
+    began: Instant,
+    options: GateOptions,
+    places: DashMap<TenantId, Arc<Place>, RandomState>,
+    /// How many places there are when they are looked through again.
+    sweep_at: AtomicUsize,
+    in_hand: AtomicUsize,
+    tiers: [Counts; 3],
+}
+
+/// What is counted of a tier.
+#[derive(Debug)]
+struct Counts {
+    in_hand: AtomicUsize,
+    admitted: Counter,
+    /// For the rate, the number in hand, the node's load.
+    refused: [Counter; 3],
+}
+
+/// What the gate knows of a tenant.
+#[derive(Debug, Default)]
+struct Place {
+    /// The states of its rates.
+    requests: AtomicU64,
+    events: AtomicU64,
+    in_hand: AtomicUsize,
+    /// Requests that were admitted before it was known how many may be.
+    uncounted: AtomicU64,
+    known: Mutex<Option<(Limits, Instant)>>,
+    is_asking: AtomicBool,
+}
+
+/// Why a request is not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The tenant has used up its rate.
+    Rate(RateRefused),
+    /// The tenant, or its tier, has as many requests in hand as it may.
+    InHand {
+        /// How many that are.
+        limit: u64,
+    },
+    /// The node has.
+    Overloaded,
+}
+
+/// A rate that is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateRefused {
+    /// Which.
+    pub quota: Quota,
+    /// How many in a minute it allows.
+    pub limit: u64,
+    /// When the next one can be admitted.
+    pub wait: Duration,
+}
+
+/// A request in hand, until it is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    place: Option<Arc<Place>>,
+    tier: Option<Tier>,
+    rate: Option<(Rate, Standing)>,
+}
+
+/// What a tenant uses at this moment, on this node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TenantStanding {
+    /// Requests of its rate that are used up.
+    pub requests: Option<u64>,
+    /// The same of events.
+    pub events: Option<u64>,
+    /// Requests in hand.
+    pub in_hand: u64,
+}
+
+/// What a tier uses at this moment, on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TierStanding {
+    /// Requests in hand.
+    pub in_hand: usize,
+    /// How many there may be.
+    pub in_hand_max: usize,
+    /// Requests that were refused: for the rate, the number in hand, and the node's load.
+    pub refused: [u64; 3],
+}
+
+impl Gate {
+    /// One that has admitted nothing yet.
+    pub fn new(options: GateOptions, metrics: &Metrics) -> Self {
+        let counts = |tier: Tier| Counts {
+            in_hand: AtomicUsize::new(0),
+            admitted: metrics.admission(tier.name(), "admitted"),
+            refused: ["rate", "concurrency", "pressure"].map(|outcome| metrics.admission(tier.name(), outcome)),
+        };
+        Self {
+            began: Instant::now(),
+            options,
+            places: DashMap::default(),
+            sweep_at: AtomicUsize::new(PLACES_MIN),
+            in_hand: AtomicUsize::new(0),
+            tiers: Tier::ALL.map(counts),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn place(&self, tenant: TenantId) -> Arc<Place> {
+        if let Some(place) = self.places.get(&tenant) {
+            return Arc::clone(&place);
+        }
+        let place = Arc::clone(&self.places.entry(tenant).or_default());
+        if self.places.len() >= self.sweep_at.load(Ordering::Relaxed) {
+            let now = self.now();
+            self.places.retain(|_, place| Arc::strong_count(place) > 1 || !place.is_idle(now));
+            self.sweep_at.store((self.places.len() * 2).max(PLACES_MIN), Ordering::Relaxed);
+        }
+        place
+    }
+
+    fn refuse(&self, tier: Option<Tier>, refused: Refused) -> Refused {
+        let kind = match refused {
+            Refused::Rate(_) => 0,
+            Refused::InHand { .. } => 1,
+            Refused::Overloaded => 2,
+        };
+        let counts = tier.and_then(|tier| self.counts(tier));
+        if let Some(count) = counts.and_then(|counts| counts.refused.get(kind)) {
+            count.inc();
+        }
+        refused
+    }
+
+    fn counts(&self, tier: Tier) -> Option<&Counts> {
+        self.tiers.get(tier as usize)
+    }
+}
+
+impl Place {
+    fn known(&self) -> MutexGuard<'_, Option<(Limits, Instant)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether forgetting it changes nothing.
+    fn is_idle(&self, now: u64) -> bool {
+        let is_past = |state: &AtomicU64| state.load(Ordering::Relaxed) <= now;
+        is_past(&self.requests) && is_past(&self.events) && self.in_hand.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// Takes up to `wanted` of a rate.
+fn take(state: &AtomicU64, rate: Rate, now: u64, wanted: u64) -> Grant {
+    let mut before = state.load(Ordering::Relaxed);
+    loop {
+        let grant = rate.take(before, now, wanted);
+        match state.compare_exchange_weak(before, grant.state, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return grant,
+            Err(other) => before = other,
+        }
+    }
+}
+
+/// Counts one more, if there are not `most` already.
+fn enter(count: &AtomicUsize, most: usize) -> bool {
+    let one_more = |count: usize| (count < most).then_some(count + 1);
+    count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+}
+
+impl Permit {
+    /// How the tenant's rate stands after this request, if it has one.
+    pub fn rate(&self) -> Option<(Rate, Standing)> {
+        self.rate
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.gate.in_hand.fetch_sub(1, Ordering::Relaxed);
+        if let Some(counts) = self.tier.and_then(|tier| self.gate.counts(tier)) {
+            counts.in_hand.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(place) = &self.place {
+            place.in_hand.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Engine {
+    /// Admits a request: of a tenant within its rate and number in hand, and of anybody within the node's.
+    pub fn admit(&self, tenant: Option<TenantScope>) -> Result<Permit, Refused> {
+        let gate = &self.inner.gate;
+        if !enter(&gate.in_hand, gate.options.in_hand_max) {
+            return Err(gate.refuse(None, Refused::Overloaded));
+        }
+        let mut permit = Permit { gate: Arc::clone(gate), place: None, tier: None, rate: None };
+        if let Some(scope) = tenant.filter(|_| gate.options.is_limiting) {
+            self.admit_tenant(scope, &mut permit)?;
+        }
+        Ok(permit)
+    }
+
+    /// Counts a tenant's request in `permit`, which gives back what it counts.
+    fn admit_tenant(&self, scope: TenantScope, permit: &mut Permit) -> Result<(), Refused> {
+        let gate = &self.inner.gate;
+        let place = gate.place(scope.id());
+        let limits = self.limits(scope, &place);
+        let most = limits.map_or(usize::MAX, |limits| usize::try_from(limits.in_hand).unwrap_or(usize::MAX));
+        if !enter(&place.in_hand, most) {
+            let limit = most as u64;
+            return Err(gate.refuse(limits.map(|limits| limits.tier), Refused::InHand { limit }));
+        }
+        permit.place = Some(Arc::clone(&place));
+        let Some(limits) = limits else {
+            place.uncounted.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        };
+        let of_tier = Shares(gate.options.in_hand_max).of_tier(limits.tier);
+        if gate.counts(limits.tier).is_some_and(|counts| !enter(&counts.in_hand, of_tier)) {
+            return Err(gate.refuse(Some(limits.tier), Refused::Overloaded));
+        }
+        permit.tier = Some(limits.tier);
+        let Some(rate) = limits.requests else {
+            self.admitted(limits.tier);
+            return Ok(());
+        };
+        let now = gate.now();
+        let uncounted = place.uncounted.swap(0, Ordering::Relaxed);
+        if uncounted > 0 {
+            take(&place.requests, rate, now, uncounted);
+        }
+        let Grant { granted, state, wait } = take(&place.requests, rate, now, 1);
+        if granted == 0 {
+            let refused = RateRefused { quota: Quota::RequestsPerMinute, limit: rate.quota(), wait };
+            return Err(gate.refuse(Some(limits.tier), Refused::Rate(refused)));
+        }
+        permit.rate = Some((rate, rate.standing(state, now)));
+        self.admitted(limits.tier);
+        Ok(())
+    }
+
+    fn admitted(&self, tier: Tier) {
+        if let Some(counts) = self.inner.gate.counts(tier) {
+            counts.admitted.inc();
+        }
+    }
+
+    /// Takes up to `wanted` events of the tenant's rate; answers how many, and why not all.
+    pub fn admit_events(&self, tenant: &Tenant, wanted: u64) -> (u64, Option<RateRefused>) {
+        let gate = &self.inner.gate;
+        let Some(rate) = self.part(tenant).events.filter(|_| gate.options.is_limiting) else { return (wanted, None) };
+        let Grant { granted, wait, .. } = take(&gate.place(tenant.id).events, rate, gate.now(), wanted);
+        let refused = || RateRefused { quota: Quota::EventsPerMinute, limit: rate.quota(), wait };
+        (granted, (granted < wanted).then(refused))
+    }
+
+    /// How many events the tenant may send now; `None`: as many as it likes.
+    pub fn events_left(&self, tenant: &Tenant) -> Option<Standing> {
+        let gate = &self.inner.gate;
+        let rate = self.part(tenant).events.filter(|_| gate.options.is_limiting)?;
+        let state = gate.places.get(&tenant.id).map_or(0, |place| place.events.load(Ordering::Relaxed));
+        Some(rate.standing(state, gate.now()))
+    }
+
+    /// What a tenant uses on this node.
+    pub fn standing(&self, tenant: &Tenant) -> TenantStanding {
+        let gate = &self.inner.gate;
+        let Some(place) = gate.places.get(&tenant.id) else { return TenantStanding::default() };
+        let (limits, now) = (self.part(tenant), gate.now());
+        let used = |rate: Option<Rate>, state: &AtomicU64| {
+            let rate = rate.filter(|_| gate.options.is_limiting)?;
+            Some(rate.limit() - rate.standing(state.load(Ordering::Relaxed), now).left)
+        };
+        TenantStanding {
+            requests: used(limits.requests, &place.requests),
+            events: used(limits.events, &place.events),
+            in_hand: place.in_hand.load(Ordering::Relaxed) as u64,
+        }
+    }
+
+    /// What the tiers use on this node.
+    pub fn tier_standing(&self, tier: Tier) -> TierStanding {
+        let gate = &self.inner.gate;
+        let counts = gate.counts(tier);
+        TierStanding {
+            in_hand: counts.map_or(0, |counts| counts.in_hand.load(Ordering::Relaxed)),
+            in_hand_max: Shares(gate.options.in_hand_max).of_tier(tier),
+            refused: counts
+                .map_or([0; 3], |counts| [0, 1, 2].map(|kind| counts.refused.get(kind).map_or(0, Counter::get))),
+        }
+    }
+
+    /// This node's part of what a tenant may ask for.
+    fn part(&self, tenant: &Tenant) -> Limits {
+        Limits::of(tenant).shared_by(self.inner.shared.live_nodes.load(Ordering::Relaxed))
+    }
+
+    /// What a tenant may ask for: as its rule set says, or as was last read. `None`: that is not known yet.
+    fn limits(&self, scope: TenantScope, place: &Arc<Place>) -> Option<Limits> {
+        if let Some(limits) = self.inner.shared.registry.settings(scope.id(), |tenant| self.part(tenant)) {
+            return Some(limits);
+        }
+        let known = *place.known();
+        if known.is_none_or(|(_, at)| at.elapsed() > LIMITS_AGE_MAX) && !place.is_asking.swap(true, Ordering::Relaxed) {
+            let (engine, place) = (self.clone(), Arc::clone(place));
+            tokio::spawn(async move {
+                // A tenant that does not exist, or a database that does not answer, is answered for by the request itself.
+                if let Ok(Some(tenant)) = engine.inner.shared.store.tenant(scope).await {
+                    *place.known() = Some((engine.part(&tenant), Instant::now()));
+                }
+                place.is_asking.store(false, Ordering::Relaxed);
+            });
+        }
+        known.map(|(limits, _)| limits)
+    }
+}

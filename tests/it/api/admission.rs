@@ -1,0 +1,315 @@
+//! What a tenant may ask for in a minute and at once, and what it is told when that is too much.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tenet::client::{Client, Method, Response};
+use tokio::net::TcpStream;
+
+use crate::{
+    api::{body, mistakes, problem},
+    support::{TestApp, TestProcess, converse, read_until, send_line, within},
+};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A service that limits, with a tenant whose schema has `age`.
+struct Limited {
+    app: TestApp,
+}
+
+/// A tenant of it, with a key that may do everything.
+struct Caller {
+    tenant: String,
+    key: String,
+    client: Client,
+}
+
+impl Limited {
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut tenet::config::Settings)) -> Self {
+        let app = TestApp::builder()
+            .settings(|settings| {
+                settings.engine.rate_limits = Some(true);
+                change(settings);
+            })
+            .start()
+            .await;
+        Self { app }
+    }
+
+    async fn tenant(&self, name: &str, tier: &str) -> Caller {
+        let draft = json!({"name": name, "tier": tier});
+        let made = body(&self.app.client.post_json("/api/v1/tenants", &draft).await.unwrap(), 201);
+        let tenant = made["id"].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/tenants/{tenant}");
+        let schema = json!({"definition": {"facts": {"age": "int"}}});
+        body(&self.app.client.post_json(&format!("{path}/schema"), &schema).await.unwrap(), 201);
+        let scopes = json!({"name": "k", "scopes": ["evaluate", "ingest", "read", "write", "admin"]});
+        let made = body(&self.app.client.post_json(&format!("{path}/api-keys"), &scopes).await.unwrap(), 201);
+        let key = made["key"].as_str().unwrap().to_owned();
+        let client =
+            Client::new(self.app.client.url()).unwrap().with_key(Some(tenet::config::Secret::new(key.clone())));
+        Caller { tenant, key, client }
+    }
+
+    async fn set_quota(&self, caller: &Caller, quotas: Value) {
+        let path = format!("/api/v1/tenants/{}", caller.tenant);
+        body(&self.app.client.patch_json(&path, &json!({"quotas": quotas})).await.unwrap(), 200);
+    }
+}
+
+impl Caller {
+    fn path(&self, rest: &str) -> String {
+        format!("/api/v1/tenants/{}/{rest}", self.tenant)
+    }
+
+    async fn evaluate(&self) -> Response {
+        self.client.post_json(&self.path("evaluate"), &json!({"facts": {"age": 1}})).await.unwrap()
+    }
+
+    async fn quota(&self, client: &Client, name: &str) -> Value {
+        let quotas = body(&client.get(&self.path("quotas")).await.unwrap(), 200);
+        quotas["items"].as_array().unwrap().iter().find(|item| item["quota"] == name).unwrap().clone()
+    }
+}
+
+/// How many of so many requests are answered; the others are refused for their rate.
+async fn answered(caller: &Caller, requests: usize) -> usize {
+    let mut answered = 0;
+    for _ in 0..requests {
+        let answer = caller.evaluate().await;
+        if answer.status == 200 {
+            answered += 1;
+        } else {
+            assert_eq!(problem(&answer, 429)["code"], "rate_limited");
+        }
+    }
+    answered
+}
+
+#[tokio::test]
+async fn a_free_tenant_has_a_hundred_requests_in_a_minute_and_an_enterprise_tenant_as_many_as_it_likes() {
+    let limited = Limited::start().await;
+    let (free, enterprise) = (limited.tenant("free", "free").await, limited.tenant("large", "enterprise").await);
+    let began = Instant::now();
+    let answered_free = answered(&free, 110).await;
+    let earned = began.elapsed().as_secs_f64() * 100.0 / 60.0;
+    assert!((100..=110).contains(&answered_free) && answered_free as f64 <= 101.0 + earned, "{answered_free}");
+    assert_eq!(answered(&enterprise, 120).await, 120);
+    // The rest of the service is there for an operator all the same, also where it is about this tenant.
+    for _ in 0..5 {
+        let path = free.path("evaluate");
+        body(&limited.app.client.post_json(&path, &json!({"facts": {"age": 1}})).await.unwrap(), 200);
+    }
+    let shown = enterprise.quota(&enterprise.client, "requestsPerMinute").await;
+    assert_eq!((&shown["unlimited"], &shown["used"]), (&json!(true), &Value::Null), "{shown}");
+    let shown = free.quota(&limited.app.client, "requestsPerMinute").await;
+    assert_eq!((&shown["unlimited"], &shown["limit"]), (&Value::Null, &json!(100)), "{shown}");
+    assert!(shown["used"].as_u64().unwrap() >= 90, "{shown}");
+    let metrics = limited.app.client.get("/metrics").await.unwrap().text();
+    let refused = format!("tenet_admission_total{{tier=\"free\",outcome=\"rate\"}} {}", 110 - answered_free);
+    assert!(metrics.contains(&refused), "{refused}\n{metrics}");
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_says_how_the_rate_stands_and_a_refusal_when_to_come_again() {
+    let limited = Limited::start().await;
+    let caller = limited.tenant("acme", "free").await;
+    limited.set_quota(&caller, json!({"requestsPerMinute": 3})).await;
+    // It is in memory from here on.
+    body(&limited.app.client.post_json(&caller.path("evaluate"), &json!({"facts": {}})).await.unwrap(), 200);
+    let first = caller.evaluate().await;
+    assert_eq!(first.header("ratelimit-policy"), Some("\"requests\";q=3;w=60"));
+    assert_eq!(first.header("ratelimit"), Some("\"requests\";r=2;t=20"));
+    // Whatever the request is, and whether it succeeds or not.
+    assert_eq!(caller.client.get(&caller.path("rules")).await.unwrap().status, 200);
+    assert_eq!(caller.client.get(&caller.path("rules/nothing")).await.unwrap().status, 404);
+    let refused = caller.evaluate().await;
+    let told = problem(&refused, 429);
+    assert_eq!(
+        (&told["code"], &told["quota"], &told["limit"]),
+        (&json!("rate_limited"), &json!("requestsPerMinute"), &json!(3))
+    );
+    assert!(told["detail"].as_str().unwrap().contains("ask an operator"), "{told}");
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((15..=20).contains(&wait), "{wait}");
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"requests\";q=3;w=60"));
+    assert_eq!(refused.header("ratelimit"), Some(format!("\"requests\";r=0;t={wait}").as_str()));
+    // A changed quota holds at once.
+    limited.set_quota(&caller, json!({"requestsPerMinute": 6_000})).await;
+    within(SOON, "as many as the new quota allows", async || caller.evaluate().await.status == 200).await;
+    let operator = limited.app.client.get(&caller.path("rules")).await.unwrap();
+    assert_eq!(
+        (operator.header("ratelimit"), limited.app.client.get("/readyz").await.unwrap().header("ratelimit")),
+        (None, None)
+    );
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_not_in_memory_is_limited_too() {
+    let limited = Limited::with(|settings| settings.engine.idle_stop = Duration::from_secs(1)).await;
+    let caller = limited.tenant("acme", "free").await;
+    limited.set_quota(&caller, json!({"requestsPerMinute": 20})).await;
+    let runtime = caller.path("runtime");
+    within(SOON, "it left memory", async || {
+        body(&limited.app.client.get(&runtime).await.unwrap(), 200)["resident"].is_null()
+    })
+    .await;
+    let mut refused = 0;
+    for _ in 0..60 {
+        refused += usize::from(caller.client.get(&caller.path("rules")).await.unwrap().status == 429);
+    }
+    assert!((30..=45).contains(&refused), "{refused}");
+    limited.app.stop().await;
+}
+
+/// Begins a request whose body does not come.
+async fn hold(limited: &Limited, caller: &Caller) -> TcpStream {
+    let (host, port) = limited.app.client.address();
+    let mut socket = TcpStream::connect((host, port)).await.unwrap();
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         content-length: 20\r\n\r\n",
+        caller.path("evaluate"),
+        caller.key
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut socket, head.as_bytes()).await.unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn a_tenant_has_no_more_requests_in_hand_than_its_quota_and_those_that_go_away_make_room() {
+    let limited = Limited::start().await;
+    let (caller, other) = (limited.tenant("acme", "pro").await, limited.tenant("other", "pro").await);
+    limited.set_quota(&caller, json!({"concurrentRequests": 2})).await;
+    let in_hand = async || caller.quota(&limited.app.client, "concurrentRequests").await["used"].clone();
+    let held = [hold(&limited, &caller).await, hold(&limited, &caller).await];
+    within(SOON, "both are in hand", async || in_hand().await == 2).await;
+    let refused = caller.evaluate().await;
+    let told = problem(&refused, 429);
+    let expected = (json!("too_many_requests_in_hand"), json!("concurrentRequests"), json!(2));
+    assert_eq!((&told["code"], &told["quota"], &told["limit"]), (&expected.0, &expected.1, &expected.2));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(other.evaluate().await.status, 200);
+    drop(held);
+    within(SOON, "they make room", async || in_hand().await == 0).await;
+    assert_eq!(caller.evaluate().await.status, 200);
+
+    // A stream is in hand until it ends.
+    let mut stream = converse(&limited.app, &caller.tenant, "evaluate/batch", &caller.key).await;
+    send_line(&mut stream, r#"{"facts":{"age":25}}"#).await;
+    read_until(&mut stream, &mut String::new(), "results").await;
+    assert_eq!(in_hand().await, 1);
+    drop(stream);
+    within(SOON, "the stream has ended", async || in_hand().await == 0).await;
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_has_no_more_requests_in_hand_than_its_setting() {
+    let limited = Limited::with(|settings| settings.engine.concurrent_requests_max = 1).await;
+    let caller = limited.tenant("acme", "enterprise").await;
+    let (mut held, mut answer) = (hold(&limited, &caller).await, caller.evaluate().await);
+    let began = Instant::now();
+    while answer.status != 503 {
+        assert!(began.elapsed() < SOON, "it is never in hand: {}", answer.status);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        answer = caller.evaluate().await;
+        if answer.status != 503 {
+            // The other request was in hand when this one came.
+            held = hold(&limited, &caller).await;
+        }
+    }
+    assert_eq!(problem(&answer, 503)["code"], "overloaded");
+    assert!((1..=5).contains(&answer.header("retry-after").unwrap().parse().unwrap()));
+    assert_eq!(limited.app.client.get("/healthz").await.unwrap().status, 200, "probes are not counted");
+    drop(held);
+    within(SOON, "there is room", async || caller.evaluate().await.status == 200).await;
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn events_have_a_rate_of_their_own() {
+    let limited = Limited::start().await;
+    let caller = limited.tenant("acme", "pro").await;
+    limited.set_quota(&caller, json!({"eventsPerMinute": 5})).await;
+    let event = json!({"facts": {"age": 1}});
+    let batch = json!({"events": [event, event, {"facts": {"age": "x"}}, event, event, event, event, event]});
+    let answer = body(&caller.client.post_json(&caller.path("events/batch"), &batch).await.unwrap(), 202);
+    assert_eq!((&answer["accepted"], &answer["refused"]), (&json!(5), &json!(3)), "{answer}");
+    let codes: Vec<_> = answer["items"].as_array().unwrap().iter().map(|item| item["error"]["code"].clone()).collect();
+    assert_eq!(
+        (&codes[2], &codes[5], &codes[6]),
+        (&json!("invalid"), &Value::Null, &json!("rate_limited")),
+        "{answer}"
+    );
+    let refused = caller.client.post_json(&caller.path("events"), &event).await.unwrap();
+    let told = problem(&refused, 429);
+    assert_eq!(
+        (&told["code"], &told["quota"], &told["limit"]),
+        (&json!("rate_limited"), &json!("eventsPerMinute"), &json!(5))
+    );
+    assert!((1..=12).contains(&refused.header("retry-after").unwrap().parse().unwrap()), "{told}");
+
+    // A stream waits for its rate.
+    let sender = limited.tenant("sender", "pro").await;
+    limited.set_quota(&sender, json!({"eventsPerMinute": 60})).await;
+    let lines = format!("{event}\n").repeat(62);
+    let (path, headers) = (sender.path("events/batch"), [("content-type", "application/x-ndjson")]);
+    let began = Instant::now();
+    let answer = sender.client.request(Method::POST, &path, &headers, lines.into_bytes()).await.unwrap();
+    assert_eq!(answer.text().matches("\"accepted\"").count(), 62, "{}", answer.text());
+    assert!(began.elapsed() >= Duration::from_millis(1_900), "{:?}", began.elapsed());
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn rates_that_are_none_are_refused_and_new_tenants_have_the_tier_of_the_setting() {
+    let limited = Limited::with(|settings| settings.engine.default_tier = tenet::config::TierName("pro")).await;
+    let caller = limited.tenant("acme", "free").await;
+    let path = format!("/api/v1/tenants/{}", caller.tenant);
+    for wrong in [json!(0), json!(-1), json!(1.5), json!("unlimited"), json!(10_000_001)] {
+        let quotas = json!({"quotas": {"requestsPerMinute": wrong}});
+        let refused = problem(&limited.app.client.patch_json(&path, &quotas).await.unwrap(), 422);
+        assert_eq!(mistakes(&refused)[0].1, "quotas.requestsPerMinute", "{wrong}");
+    }
+    let made = limited.app.client.post_json("/api/v1/tenants", &json!({"name": "new"})).await.unwrap();
+    assert_eq!(body(&made, 201)["tier"], "pro");
+    let wrong = json!({"name": "x", "tier": null});
+    problem(&limited.app.client.post_json("/api/v1/tenants", &wrong).await.unwrap(), 422);
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn nodes_share_a_rate() {
+    let limited = Limited::start().await;
+    let caller = limited.tenant("acme", "free").await;
+    let settings = [("TENET_RATE_LIMITS", "on")];
+    let (_node, other) = TestProcess::serve_with(limited.app.database_url(), &settings).await;
+    let other = other.with_key(Some(tenet::config::Secret::new(caller.key.clone())));
+    let evaluate = async |client: &Client| {
+        let answer = client.post_json(&caller.path("evaluate"), &json!({"facts": {"age": 1}})).await.unwrap();
+        (answer.status, answer.header("ratelimit").unwrap_or_default().to_owned())
+    };
+    // A node learns of another with its next heartbeat.
+    within(SOON, "half of a hundred each", async || {
+        let (_, rate) =
+            evaluate(&limited.app.client.clone().with_key(Some(tenet::config::Secret::new(caller.key.clone())))).await;
+        let left = rate.split(['=', ';']).nth(2).and_then(|left| left.parse::<u64>().ok());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        left.is_some_and(|left| left < 50)
+    })
+    .await;
+    let mut answered = 0;
+    for _ in 0..110 {
+        answered += usize::from(evaluate(&other).await.0 == 200);
+    }
+    assert!((45..=60).contains(&answered), "{answered}");
+    limited.app.stop().await;
+}
