@@ -24,7 +24,7 @@ else
 RUN_TESTS := cargo test --profile $(PROFILE)
 endif
 
-# Without it, the tests of events that wait in a broker fail and say so; all others run.
+# Without them, the tests of events that wait in a broker fail and say so; all others run.
 GET_RABBITMQ := scripts/get-rabbitmq || true
 
 .PHONY: help
@@ -66,7 +66,7 @@ QUEUE ?= postgres
 LEDGER := $(if $(filter rabbitmq,$(QUEUE)),nothing_that_the_broker_held,nothing_accepted)
 
 .PHONY: events-proof
-events-proof: rust ## Kill nodes and the database KILLS= (200) times while EVENTS= (100,000) events are sent (QUEUE=rabbitmq: the broker, too)
+events-proof: rust ## Kill nodes and the database KILLS= (200) times while EVENTS= (100,000) events are sent (QUEUE=rabbitmq: the broker and Redis, too)
 	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
 	@$(if $(filter rabbitmq,$(QUEUE)),scripts/get-rabbitmq,true)
 	TENET_PROOF_EVENTS=$(EVENTS) TENET_PROOF_KILLS=$(KILLS) cargo test --test it ingest::ledger::$(LEDGER) -- --nocapture

@@ -22,6 +22,8 @@ pub mod cluster;
 pub mod store;
 #[cfg(feature = "rabbitmq")]
 pub mod broker;
+#[cfg(feature = "rabbitmq")]
+pub mod shared;
 // Life.
 pub mod auth;
 pub mod engine;

@@ -17,10 +17,11 @@ use std::{
 };
 
 /// Crates and parts of the standard library that belong to some modules alone.
-const CRATES: [(&str, &[&str]); 13] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("sqlx", &["store"]),
     ("ractor", &["engine"]),
     ("lapin", &["broker"]),
+    ("redis", &["shared"]),
     ("actix_web", &["http"]),
     ("matchit", &["http"]),
     ("utoipa", &["http"]),

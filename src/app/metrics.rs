@@ -12,6 +12,8 @@ pub(super) struct Metrics {
     pub ingest: ingest::Metrics,
     #[cfg(feature = "rabbitmq")]
     pub broker: crate::broker::Metrics,
+    #[cfg(feature = "rabbitmq")]
+    pub shared: crate::shared::Metrics,
     pub http: http::Metrics,
 }
 
@@ -26,6 +28,8 @@ impl Metrics {
             ingest: ingest::Metrics::register(&mut registry),
             #[cfg(feature = "rabbitmq")]
             broker: crate::broker::Metrics::register(&mut registry),
+            #[cfg(feature = "rabbitmq")]
+            shared: crate::shared::Metrics::register(&mut registry),
             store: store::Metrics::register(&mut registry),
             registry,
         }

@@ -76,7 +76,7 @@ impl App {
         registry.before_scrape(measure(metrics.store, store.clone(), engine.clone()));
         let node = engine.node();
         #[cfg(feature = "rabbitmq")]
-        let queue = Queue::start(&settings, metrics.broker);
+        let queue = Queue::start(&settings, metrics.broker, metrics.shared)?;
         #[cfg(not(feature = "rabbitmq"))]
         let queue = Queue::start();
         let (ingest, consuming) = Ingest::start(

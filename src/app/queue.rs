@@ -3,22 +3,40 @@
 use crate::ingest::Place;
 #[cfg(feature = "rabbitmq")]
 use crate::{
-    broker::{Broker, Keeping, Metrics},
-    config::{QueueKind, Settings},
+    broker::{self, Broker, Keeping},
+    config::{EventSettings, QueueKind, Settings},
+    shared::{self, SharedKeys},
 };
 
 /// What is kept of the queue while the service runs.
 pub(super) struct Queue {
     #[cfg(feature = "rabbitmq")]
-    broker: Option<(Broker, Keeping)>,
+    brokered: Option<Brokered>,
+}
+
+/// The broker, and what goes with it.
+#[cfg(feature = "rabbitmq")]
+struct Brokered {
+    broker: Broker,
+    keeping: Keeping,
+    keys: SharedKeys,
 }
 
 impl Queue {
     /// Begins to connect, if there is something to connect to.
     #[cfg(feature = "rabbitmq")]
-    pub fn start(settings: &Settings, metrics: Metrics) -> Self {
-        let url = settings.events.rabbitmq_url.as_ref().filter(|_| settings.events.queue == QueueKind::RabbitMq);
-        Self { broker: url.map(|url| Broker::start(url, metrics)) }
+    pub fn start(
+        settings: &Settings,
+        of_broker: broker::Metrics,
+        of_shared: shared::Metrics,
+    ) -> Result<Self, shared::UrlError> {
+        let events = &settings.events;
+        let Some(url) = events.rabbitmq_url.as_ref().filter(|_| events.queue == QueueKind::RabbitMq) else {
+            return Ok(Self { brokered: None });
+        };
+        let keys = shared_keys(events, of_shared)?;
+        let (broker, keeping) = Broker::start(url, of_broker);
+        Ok(Self { brokered: Some(Brokered { broker, keeping, keys }) })
     }
 
     /// The database is connected already.
@@ -30,8 +48,8 @@ impl Queue {
     /// Where events wait.
     pub fn place(&self) -> Place {
         #[cfg(feature = "rabbitmq")]
-        if let Some((broker, _)) = &self.broker {
-            return Place::RabbitMq(broker.clone());
+        if let Some(Brokered { broker, keys, .. }) = &self.brokered {
+            return Place::RabbitMq(broker.clone(), keys.clone());
         }
         Place::Postgres
     }
@@ -39,8 +57,19 @@ impl Queue {
     /// Closes what was connected.
     pub async fn stop(self) {
         #[cfg(feature = "rabbitmq")]
-        if let Some((_, keeping)) = self.broker {
-            keeping.stop().await;
+        if let Some(brokered) = self.brokered {
+            brokered.keeping.stop().await;
         }
     }
+}
+
+#[cfg(feature = "redis")]
+fn shared_keys(events: &EventSettings, metrics: shared::Metrics) -> Result<SharedKeys, shared::UrlError> {
+    events.redis_url.as_ref().map_or_else(|| Ok(SharedKeys::default()), |url| SharedKeys::connect(url, metrics))
+}
+
+/// The settings ask for none: they were checked.
+#[cfg(all(feature = "rabbitmq", not(feature = "redis")))]
+fn shared_keys(_: &EventSettings, _: shared::Metrics) -> Result<SharedKeys, shared::UrlError> {
+    Ok(SharedKeys::default())
 }

@@ -22,14 +22,31 @@ pub(super) fn contradictions(events: &EventSettings) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let url = events.rabbitmq_url.as_ref();
-    mistakes.extend(url.and_then(|url| mistake_in("TENET_RABBITMQ_URL", url, events.plaintext)));
+    if events.redis_url.is_some() && !cfg!(feature = "redis") {
+        mistakes.push(
+            "`TENET_REDIS_URL` is set, but this program was built without the feature `redis`; build it with, or leave \
+             the setting out"
+                .to_owned(),
+        );
+    }
+    if events.redis_url.is_some() && !is_rabbitmq {
+        mistakes.push(
+            "`TENET_REDIS_URL` is set, but `TENET_QUEUE` is `postgres`, which finds duplicates by itself; leave it out"
+                .to_owned(),
+        );
+    }
+    let urls = [
+        ("TENET_RABBITMQ_URL", &events.rabbitmq_url, ["amqp", "amqps"]),
+        ("TENET_REDIS_URL", &events.redis_url, ["redis", "rediss"]),
+    ];
+    for (variable, url, schemes) in urls {
+        mistakes.extend(url.as_ref().and_then(|url| mistake_in(variable, url, schemes, events.plaintext)));
+    }
     mistakes
 }
 
-/// What is wrong with a URL.
-fn mistake_in(variable: &str, url: &Secret, plaintext: bool) -> Option<String> {
-    let (plain, secure) = ("amqp", "amqps");
+/// What is wrong with a URL whose scheme is the first without TLS, and the second with.
+fn mistake_in(variable: &str, url: &Secret, [plain, secure]: [&str; 2], plaintext: bool) -> Option<String> {
     let Some((scheme, rest)) = url.expose().split_once("://") else {
         return Some(format!("`{variable}` is not a URL; it must begin with `{secure}://`"));
     };
@@ -63,14 +80,14 @@ mod tests {
     use super::*;
     use crate::config::Settings;
 
-    fn mistakes(queue: QueueKind, rabbitmq: Option<&str>, plaintext: bool) -> Vec<String> {
-        let rabbitmq_url = rabbitmq.map(Secret::new);
-        contradictions(&EventSettings { queue, rabbitmq_url, plaintext, ..Settings::default().events })
+    fn mistakes(queue: QueueKind, rabbitmq: Option<&str>, redis: Option<&str>, plaintext: bool) -> Vec<String> {
+        let (rabbitmq_url, redis_url) = (rabbitmq.map(Secret::new), redis.map(Secret::new));
+        contradictions(&EventSettings { queue, rabbitmq_url, redis_url, plaintext, ..Settings::default().events })
     }
 
     #[test]
     fn a_broker_beyond_this_machine_needs_tls_unless_said_otherwise() {
-        let of_url = |url: &str, plaintext| mistakes(QueueKind::RabbitMq, Some(url), plaintext).len();
+        let of_url = |url: &str, plaintext| mistakes(QueueKind::RabbitMq, Some(url), None, plaintext).len();
         for fits in
             ["amqps://u:p@broker.example.org/v", "amqp://localhost", "amqp://u:p@127.0.0.1:5672/%2f", "amqp://[::1]:1"]
         {
@@ -82,11 +99,14 @@ mod tests {
             assert_eq!(of_url(wrong, false), 1, "{wrong}");
         }
         assert_eq!(of_url("amqp://broker.example.org", true), 0);
+        let redis = |url| mistakes(QueueKind::RabbitMq, Some("amqp://localhost"), Some(url), false).len();
+        assert_eq!((redis("redis://cache"), redis("rediss://cache"), redis("redis://127.0.0.1:1/0")), (1, 0, 0));
     }
 
     #[test]
     fn what_belongs_together_is_asked_for_together() {
-        assert!(mistakes(QueueKind::Postgres, None, false).is_empty());
-        assert!(mistakes(QueueKind::RabbitMq, None, false)[0].contains("TENET_RABBITMQ_URL"));
+        assert!(mistakes(QueueKind::Postgres, None, None, false).is_empty());
+        assert!(mistakes(QueueKind::RabbitMq, None, None, false)[0].contains("TENET_RABBITMQ_URL"));
+        assert!(mistakes(QueueKind::Postgres, None, Some("redis://localhost"), false)[0].contains("TENET_QUEUE"));
     }
 }

@@ -198,7 +198,9 @@ pub struct EventSettings {
     pub queue: QueueKind,
     /// How RabbitMQ is reached.
     pub rabbitmq_url: Option<Secret>,
-    /// Whether it may be reached over a network without TLS.
+    /// How the Redis is reached that remembers idempotency keys.
+    pub redis_url: Option<Secret>,
+    /// Whether both may be reached over a network without TLS.
     pub plaintext: bool,
     /// How long the first event of a statement waits for others.
     pub flush_interval: Duration,
@@ -217,6 +219,7 @@ impl Default for EventSettings {
             lease: Duration::from_secs(15),
             queue: QueueKind::Postgres,
             rabbitmq_url: None,
+            redis_url: None,
             plaintext: false,
             consumer_idle_stop: Duration::from_secs(30),
             key_window: Duration::from_secs(7 * 24 * 60 * 60),

@@ -330,9 +330,15 @@ pub const SETTINGS: &[Setting] = &[
         secret
     ),
     setting!(
+        "TENET_REDIS_URL",
+        events.redis_url,
+        "Redis that remembers idempotency keys for `TENET_QUEUE=rabbitmq`, such as `rediss://user:password@host:6379/0`.",
+        secret
+    ),
+    setting!(
         "TENET_QUEUE_PLAINTEXT",
         events.plaintext,
-        "Whether a RabbitMQ on another machine may be reached without TLS: `on` or `off`."
+        "Whether a RabbitMQ or Redis on another machine may be reached without TLS: `on` or `off`."
     ),
     setting!(
         "TENET_EVENT_FLUSH_INTERVAL",

@@ -43,7 +43,7 @@ impl Metrics {
         let accepted_help = "Events sent, by what became of them: `accepted`, `duplicate`, or the code of the error";
         let append_help = "Time that a statement took to store events";
         let batch_help = "Events that a statement stored at once";
-        let settled_help = "Events settled, by what came of them: `decided`, `retried` or `dead`";
+        let settled_help = "Events settled, by what came of them: `decided`, `retried`, `dead` or `duplicate`";
         let age_help = "Time from an event's acceptance to its decision";
         let consumers_help = "Tenants whose events this node consumes";
         let workers_help = "Workers of these consumers, as of their last batches";

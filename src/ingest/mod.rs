@@ -72,9 +72,9 @@ pub struct IngestOptions {
 pub enum Place {
     /// In the database.
     Postgres,
-    /// In RabbitMQ.
+    /// In RabbitMQ, with the idempotency keys that nodes share.
     #[cfg(feature = "rabbitmq")]
-    RabbitMq(crate::broker::Broker),
+    RabbitMq(crate::broker::Broker, crate::shared::SharedKeys),
 }
 
 /// What all parts share.
@@ -116,7 +116,7 @@ impl Ingest {
         let queue = match place {
             Place::Postgres => Queue::Log(Appender::start(store.clone(), metrics.clone(), options.append)),
             #[cfg(feature = "rabbitmq")]
-            Place::RabbitMq(broker) => Queue::Brokered(brokered::Brokered::new(broker)),
+            Place::RabbitMq(broker, keys) => Queue::Brokered(brokered::Brokered::new(broker, keys)),
         };
         let shared = Arc::new(Shared {
             store,

@@ -36,9 +36,9 @@ pub use compatibility::SchemaMismatch;
 pub use cursor::{ChangeCursor, DatabaseHistory, LoggedChange, Moment, Poll};
 pub use error::Error;
 pub use events::{
-    Behind, DeadLetter, EventFilter, EventLine, EventStats, Found, HeldQueue, Lease, LetterCounts, LetterFilter,
-    LetterStatus, NewEvent, QueueStatus, Received, ReceivedEvent, Redrive, RedriveOrder, SeenQueue, Settled,
-    Settlement, StoredEvent, Waiting, floor as event_id_floor, redrivable,
+    Behind, DeadLetter, Duplicate, EventFilter, EventLine, EventStats, Found, HeldQueue, Lease, LetterCounts,
+    LetterFilter, LetterStatus, NewEvent, QueueStatus, Received, ReceivedEvent, Redrive, RedriveOrder, SeenQueue,
+    Settled, Settlement, StoredEvent, Waiting, floor as event_id_floor, redrivable,
 };
 pub use listener::{EventListener, Heard, Listener};
 pub use metrics::Metrics;

@@ -17,6 +17,7 @@ use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
 };
+use uuid::Uuid;
 
 use self::announce::Announced;
 use super::{Error, Shared, backlog::full_queue, queue};
@@ -24,6 +25,7 @@ use crate::{
     broker::{self, Broker, Message, Undecodable},
     domain::{Accepted, EventDraft, EventFailure, EventId, EventOutcome, Quota, TenantId, TenantScope},
     engine,
+    shared::{KeyOwner, SharedKeys},
     store::{NewEvent, ReceivedEvent},
 };
 
@@ -33,12 +35,14 @@ pub use self::source::{Hand, Waiting};
 #[derive(Debug, Clone)]
 pub struct Brokered {
     broker: Broker,
+    /// Keys of events that are stored, as far as nodes know at once.
+    keys: SharedKeys,
     announced: Arc<Announced>,
 }
 
 impl Brokered {
-    pub fn new(broker: Broker) -> Self {
-        Self { broker, announced: Arc::default() }
+    pub fn new(broker: Broker, keys: SharedKeys) -> Self {
+        Self { broker, keys, announced: Arc::default() }
     }
 
     /// Whether it can be consumed now.
@@ -55,17 +59,43 @@ impl Brokered {
         ]
     }
 
-    /// Publishes events of one tenant, whose queue holds `limit` events if it is new.
+    /// Publishes events of one tenant, whose queue holds `limit` events if it is new; but for those whose idempotency key
+    /// is known.
     pub async fn append(
         &self,
         events: Vec<NewEvent>,
         limit: Option<u64>,
     ) -> Result<Vec<Result<Accepted, Error>>, Error> {
-        let Some(tenant) = events.first().map(|event| event.scope.id()) else { return Ok(Vec::new()) };
-        let messages: Vec<Message> = events
-            .into_iter()
-            .map(|NewEvent { scope, draft }| Message { scope, id: EventId::generate(), draft })
-            .collect();
+        let known = self.known(&events).await;
+        let unknown = events.into_iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(event, _)| event);
+        let messages: Vec<Message> =
+            unknown.map(|NewEvent { scope, draft }| Message { scope, id: EventId::generate(), draft }).collect();
+        let mut published = self.publish(messages, limit).await?.into_iter();
+        Ok(known.into_iter().filter_map(|known| known.map(Ok).or_else(|| published.next())).collect())
+    }
+
+    /// What is known of each event by its idempotency key.
+    async fn known(&self, events: &[NewEvent]) -> Vec<Option<Accepted>> {
+        let nothing = || events.iter().map(|_| None).collect();
+        let Some(scope) = events.first().map(|event| event.scope).filter(|_| self.keys.are_used()) else {
+            return nothing();
+        };
+        let keys: Vec<Option<Uuid>> = events.iter().map(|event| event.draft.key()).collect();
+        let asked: Vec<Uuid> = keys.iter().flatten().copied().collect();
+        let owners = self.keys.look_up(scope, &asked).await;
+        if owners.is_empty() {
+            return nothing();
+        }
+        let of_event = |(event, key): (&NewEvent, Option<Uuid>)| {
+            let KeyOwner { id, digest } = *owners.get(&key?)?;
+            let is_same = digest == event.draft.digest();
+            Some(if is_same { Accepted::Duplicate(id) } else { Accepted::Conflict(id) })
+        };
+        events.iter().zip(keys).map(of_event).collect()
+    }
+
+    async fn publish(&self, messages: Vec<Message>, limit: Option<u64>) -> Result<Vec<Result<Accepted, Error>>, Error> {
+        let Some(tenant) = messages.first().map(|message| message.scope.id()) else { return Ok(Vec::new()) };
         let ids: Vec<EventId> = messages.iter().map(|message| message.id).collect();
         let answers = self.broker.publish(messages, limit).await.map_err(|error| refusal(error, limit))?;
         if answers.iter().any(Result::is_ok) {
@@ -103,7 +133,7 @@ impl Brokered {
         wake: Arc<Notify>,
     ) -> Result<Waiting, OpenError> {
         let deliveries = self.broker.consume(scope.id(), limit, wake).await.map_err(OpenError::Broker)?;
-        Ok(Waiting::new(log, deliveries))
+        Ok(Waiting::new(log, deliveries, self.keys.clone()))
     }
 
     /// A queue was given back because there was nothing in it. Whatever came since is announced again.

@@ -6,9 +6,12 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
+use chrono::TimeDelta;
 use tracing::debug;
+use uuid::Uuid;
 
 use super::undecodable;
 use crate::{
@@ -18,7 +21,8 @@ use crate::{
         Shared,
         queue::{Log, SourceError},
     },
-    store::{self, Found, ReceivedEvent, Settled, Settlement},
+    shared::{KeyOwner, SharedKeys},
+    store::{self, Duplicate, Found, Received, ReceivedEvent, Settled, Settlement},
 };
 
 /// From so many deliveries on, a message may have ended the processes that had it.
@@ -37,6 +41,7 @@ pub struct Waiting {
 #[derive(Debug)]
 pub struct Hand {
     deliveries: Deliveries,
+    keys: SharedKeys,
     held: Mutex<Held>,
 }
 
@@ -59,8 +64,8 @@ struct Taken {
 }
 
 impl Waiting {
-    pub fn new(log: Log, deliveries: Deliveries) -> Self {
-        let hand = Hand { deliveries, held: Mutex::default() };
+    pub fn new(log: Log, deliveries: Deliveries, keys: SharedKeys) -> Self {
+        let hand = Hand { deliveries, keys, held: Mutex::default() };
         Self { log, is_log_over: false, hand: Arc::new(hand) }
     }
 
@@ -179,23 +184,28 @@ impl Hand {
         Ok(())
     }
 
+    /// The events that nobody has. Of those with one idempotency key the first is settled before others are handed out:
+    /// workers would settle them in whatever order.
     fn hand_out(&self) -> Vec<QueuedEvent> {
         let mut held = self.held();
-        let next = held.messages.values_mut().filter(|taken| !taken.is_out);
-        next.map(|taken| {
-            taken.is_out = true;
-            let draft = &taken.message.draft;
-            QueuedEvent {
-                id: taken.message.id,
+        let (mut keys, mut events) = (HashSet::new(), Vec::new());
+        for Taken { message: Message { id, draft, .. }, is_suspect, is_out } in held.messages.values_mut() {
+            let is_first = draft.idempotency_key.as_deref().is_none_or(|key| keys.insert(key));
+            if *is_out || !is_first {
+                continue;
+            }
+            *is_out = true;
+            events.push(QueuedEvent {
+                id: *id,
                 kind: draft.kind.clone(),
                 ordering_key: draft.ordering_key.clone(),
                 at: draft.occurred_at.filter(|_| draft.at_occurrence),
                 facts: draft.facts.get().to_owned(),
                 attempts: 0,
-                is_suspect: taken.is_suspect,
-            }
-        })
-        .collect()
+                is_suspect: *is_suspect,
+            });
+        }
+        events
     }
 
     /// Stores what is in hand with what came of it, and settles the rest where it is.
@@ -221,8 +231,11 @@ impl Hand {
             return Ok(settled);
         }
         let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
-        let received = shared.store.receive_events(scope, events, shared.options.append.key_window).await?;
-        shared.metrics.settled("duplicate", received.duplicates);
+        let (keys, began) = (self.keys_of(&events), Instant::now());
+        let window = shared.options.append.key_window;
+        let received = shared.store.receive_events(scope, events, window).await?;
+        self.keys.remember(scope, &learnt(keys, &received, window, began)).await;
+        shared.metrics.settled("duplicate", received.duplicates.len() as u64);
         for _ in 0..received.conflicts {
             shared.metrics.dead_letter(EventFailure::KeyConflict.name());
         }
@@ -239,10 +252,39 @@ impl Hand {
         Ok(settled)
     }
 
+    /// The idempotency keys of events, if nodes share them.
+    fn keys_of(&self, events: &[ReceivedEvent]) -> HashMap<EventId, (Uuid, [u8; 32])> {
+        if !self.keys.are_used() {
+            return HashMap::new();
+        }
+        let key = |event: &ReceivedEvent| Some((event.id, (event.draft.key()?, event.draft.digest())));
+        events.iter().filter_map(key).collect()
+    }
+
     /// What is not acknowledged is delivered again, and is then found to be there.
     async fn acknowledge(&self, tags: &[u64]) {
         if let Err(error) = self.deliveries.acknowledge(tags).await {
             debug!(error = &error as &dyn std::error::Error, "messages could not be acknowledged");
         }
     }
+}
+
+/// Which events keys belong to by now, and for how long: counted from when they began to be stored, so that nobody knows
+/// them for longer than the database does.
+fn learnt(
+    keys: HashMap<EventId, (Uuid, [u8; 32])>,
+    received: &Received,
+    window: TimeDelta,
+    began: Instant,
+) -> Vec<(Uuid, KeyOwner, Duration)> {
+    let window = window.to_std().unwrap_or_default();
+    let stored = received.stored.iter().map(|id| (*id, *id, window));
+    let of_duplicate = |duplicate: &Duplicate| duplicate.first.map(|(first, time)| (duplicate.id, first, time));
+    let known = received.duplicates.iter().filter_map(of_duplicate);
+    let owner = |(id, first, time): (EventId, EventId, Duration)| {
+        let (key, digest) = *keys.get(&id)?;
+        let time = time.checked_sub(began.elapsed()).filter(|time| !time.is_zero())?;
+        Some((key, KeyOwner { id: first, digest }, time))
+    };
+    stored.chain(known).filter_map(owner).collect()
 }

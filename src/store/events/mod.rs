@@ -20,7 +20,7 @@ pub use dead_letters::{DeadLetter, LetterCounts, LetterFilter, LetterStatus};
 pub use list::{EventFilter, EventLine, StoredEvent};
 pub use queue::{HeldQueue, Lease, QueueStatus, SeenQueue};
 pub use read::{Behind, Found, Waiting};
-pub use receive::{Received, ReceivedEvent};
+pub use receive::{Duplicate, Received, ReceivedEvent};
 pub use redrives::{Redrive, RedriveOrder, redrivable};
 pub use settle::{Settled, Settlement};
 pub use stats::EventStats;

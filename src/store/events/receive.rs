@@ -1,6 +1,8 @@
 //! Events that waited elsewhere: stored and settled in one transaction, once they are decided. Until then the database
 //! knows nothing of them.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -30,9 +32,18 @@ pub struct Received {
     /// Those that were stored with their idempotency keys.
     pub stored: Vec<EventId>,
     /// Those whose idempotency key another event has: that one is decided, and these are not.
-    pub duplicates: u64,
+    pub duplicates: Vec<Duplicate>,
     /// Those whose idempotency key is that of another event with another body: they are dead letters.
     pub conflicts: u64,
+}
+
+/// An event whose idempotency key another one has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Duplicate {
+    /// Its id.
+    pub id: EventId,
+    /// That of the other, and for how long the key still counts; `None` if it is among the same events.
+    pub first: Option<(EventId, Duration)>,
 }
 
 /// Stores events under the tenant's lock, but for those that are there and those whose key is another's. Answers what
@@ -45,7 +56,7 @@ const RECEIVE: &str = "with given as materialized (
      ), there as materialized (
         select id from events where tenant_id = $1 and id = any ($2) and id between $10 and $11
      ), known as materialized (
-        select key, digest, event_id from event_keys where tenant_id = $1 and key = any ($3) and at >= $12
+        select key, digest, event_id, at from event_keys where tenant_id = $1 and key = any ($3) and at >= $12
      ), fresh as materialized (
         select g.*, row_number() over (partition by g.key order by g.place) as nth
         from given g where g.id not in (select id from there)
@@ -53,7 +64,8 @@ const RECEIVE: &str = "with given as materialized (
         select f.*, case
             when f.key is null or (k.key is null and f.nth = 1) then 'accepted'
             when coalesce(k.digest, first.digest) = f.digest then 'duplicate'
-            else 'conflict' end as status, coalesce(k.event_id, first.id) as first_id
+            else 'conflict' end as status, coalesce(k.event_id, first.id) as first_id,
+            extract(epoch from k.at - $12)::float8 as seconds
         from fresh f left join known k on k.key = f.key left join fresh first on first.key = f.key and first.nth = 1
      ), keys as (
         insert into event_keys (tenant_id, key, at, digest, event_id)
@@ -63,8 +75,11 @@ const RECEIVE: &str = "with given as materialized (
         select $1, id, type, project, occurred_at, at_occurrence, ordering_key, key, facts::json
         from judged where status <> 'duplicate' order by place
      )
-     select id, status, first_id from judged
-     union all select id, 'there', null from there";
+     select id, status, first_id, seconds from judged
+     union all select id, 'there', null, null from there";
+
+/// An event, what is with it, the first event with its idempotency key, and the seconds for which the key still counts.
+type Judgement = (Uuid, String, Option<Uuid>, Option<f64>);
 
 /// The columns of many events, a list each.
 #[derive(Default)]
@@ -128,7 +143,7 @@ impl Store {
             .bind(Utc::now() - key_window)
             .bind(columns.at_occurrences)
             .persistent(false);
-        let rows: Vec<(Uuid, String, Option<Uuid>)> = tx.all(OPERATION, query).await?;
+        let rows: Vec<Judgement> = tx.all(OPERATION, query).await?;
         let (mut received, settlements) = judge(events, &rows);
         received.settled = super::settle::settle(&mut tx, scope, settlements).await?;
         tx.commit(OPERATION).await?;
@@ -164,14 +179,14 @@ impl Store {
 }
 
 /// What is to be settled of events, as they were found.
-fn judge(events: Vec<ReceivedEvent>, rows: &[(Uuid, String, Option<Uuid>)]) -> (Received, Vec<Settlement>) {
+fn judge(events: Vec<ReceivedEvent>, rows: &[Judgement]) -> (Received, Vec<Settlement>) {
     let mut received = Received::default();
     let mut settlements = Vec::with_capacity(events.len());
     for event in events {
         let row = rows.iter().find(|(id, ..)| *id == event.id.0);
-        let outcome = match row.map(|(_, status, first)| (status.as_str(), first)) {
-            Some(("accepted", _)) => event.outcome,
-            Some(("conflict", first)) => EventOutcome::Dead {
+        let outcome = match row.map(|(_, status, first, seconds)| (status.as_str(), first, seconds)) {
+            Some(("accepted", ..)) => event.outcome,
+            Some(("conflict", first, _)) => EventOutcome::Dead {
                 failure: EventFailure::KeyConflict,
                 detail: serde_json::json!({
                     "message": "another event was accepted under this idempotency key",
@@ -179,8 +194,10 @@ fn judge(events: Vec<ReceivedEvent>, rows: &[(Uuid, String, Option<Uuid>)]) -> (
                 }),
                 revision: None,
             },
-            Some(("duplicate", _)) => {
-                received.duplicates += 1;
+            Some(("duplicate", first, seconds)) => {
+                let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                let first = first.map(EventId).zip(time);
+                received.duplicates.push(Duplicate { id: event.id, first });
                 continue;
             }
             // It was received before, or there is no such tenant any more.

@@ -20,16 +20,22 @@ use tenet::{
 use super::{send, state, tenant};
 use crate::support::{PrivateBroker, PrivateServer, TestApp, TestDatabase, TestProcess, broker, within};
 
-const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(60);
 /// The two seconds that the broker may take to answer, and what a busy machine adds.
 const REFUSED_MAX: Duration = Duration::from_secs(10);
 /// Older than any queue that was seen to be lost with a killed broker of one node (RabbitMQ 3.10; `docs/events.md`).
 const QUEUE_OLD: Duration = Duration::from_secs(8);
 
-async fn app(url: &str) -> TestApp {
+pub async fn app(url: &str) -> TestApp {
+    app_with(url, |_| {}).await
+}
+
+/// The same with more settings.
+pub async fn app_with(url: &str, more: impl FnOnce(&mut Settings)) -> TestApp {
     let settings = |settings: &mut Settings| {
         settings.events.queue = QueueKind::RabbitMq;
         settings.events.rabbitmq_url = Some(Secret::new(url));
+        more(settings);
     };
     TestApp::builder().settings(settings).start().await
 }
@@ -45,11 +51,11 @@ async fn sent(client: &Client, tenant: &str, n: i64) -> String {
     id.unwrap()
 }
 
-async fn is_soon(client: &Client, tenant: &str, id: &str, expected: &str) {
+pub async fn is_soon(client: &Client, tenant: &str, id: &str, expected: &str) {
     within(SOON, expected, async || state(client, tenant, id).await == expected).await;
 }
 
-async fn set_paused(client: &Client, tenant: &str, what: &str) {
+pub async fn set_paused(client: &Client, tenant: &str, what: &str) {
     let path = format!("/api/v1/tenants/{tenant}/consumer/{what}");
     assert_eq!(client.request(Method::POST, &path, &[], Vec::new()).await.unwrap().status, 200);
 }

@@ -1,5 +1,5 @@
 //! A ledger of all events that were answered 202, against what was decided: nothing is lost and nothing has its effect
-//! twice while nodes, the database and the broker are killed.
+//! twice while nodes, the database, the broker and Redis are killed.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use sqlx::{Connection, PgConnection};
 use tenet::client::Client;
 
 use super::{post, size, tenant};
-use crate::support::{PrivateBroker, PrivateServer, TestProcess, proof_size};
+use crate::support::{PrivateBroker, PrivateRedis, PrivateServer, TestProcess, proof_size};
 
 /// Who send, each with an ordering key of its own.
 const SENDERS: usize = 4;
@@ -85,25 +85,38 @@ struct Kills {
     nodes: usize,
     databases: usize,
     brokers: usize,
+    redis: usize,
 }
 
 impl Kills {
     fn all(&self) -> usize {
-        self.nodes + self.databases + self.brokers
+        self.nodes + self.databases + self.brokers + self.redis
     }
 }
 
-/// What is killed: two nodes, their database, and their broker if they have one.
+/// Who is killed next.
+#[derive(Clone, Copy)]
+enum Victim {
+    Node,
+    Database,
+    Broker,
+    Redis,
+}
+
+/// In turns; without a broker, nodes are killed in its place.
+const TURNS: [Victim; 4] = [Victim::Node, Victim::Database, Victim::Redis, Victim::Broker];
+
+/// What is killed: two nodes, their database, and their broker with its Redis if they have one.
 struct World {
     server: PrivateServer,
-    broker: Option<PrivateBroker>,
+    broker: Option<(PrivateBroker, PrivateRedis)>,
     running: Vec<TestProcess>,
     nodes: Arc<Mutex<Vec<Client>>>,
     kills: Kills,
 }
 
 impl World {
-    async fn start(broker: Option<PrivateBroker>) -> Self {
+    async fn start(broker: Option<(PrivateBroker, PrivateRedis)>) -> Self {
         let server = PrivateServer::start_durable().await;
         let nodes = Arc::default();
         let mut world = Self { server, broker, running: Vec::new(), nodes, kills: Kills::default() };
@@ -116,10 +129,10 @@ impl World {
     }
 
     async fn node(&self) -> (TestProcess, Client) {
-        let url = self.broker.as_ref().map(PrivateBroker::url);
+        let urls = self.broker.as_ref().map(|(broker, redis)| (broker.url(), redis.url()));
         let mut settings = SETTINGS.to_vec();
-        if let Some(url) = &url {
-            settings.extend([("TENET_QUEUE", "rabbitmq"), ("TENET_RABBITMQ_URL", url)]);
+        if let Some((broker, redis)) = &urls {
+            settings.extend([("TENET_QUEUE", "rabbitmq"), ("TENET_RABBITMQ_URL", broker), ("TENET_REDIS_URL", redis)]);
         }
         TestProcess::serve_with(self.server.url(), &settings).await
     }
@@ -143,18 +156,26 @@ impl World {
         let began = Instant::now();
         while self.kills.all() < least || !sent.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            match self.kills.all() % 3 {
-                0 => self.kill_node().await,
-                1 => {
+            match TURNS[self.kills.all() % TURNS.len()] {
+                Victim::Node => self.kill_node().await,
+                Victim::Database => {
                     crash_database(self.server.url()).await;
                     self.kills.databases += 1;
                 }
-                _ => match &mut self.broker {
-                    Some(broker) => {
+                Victim::Broker => match &mut self.broker {
+                    Some((broker, _)) => {
                         tokio::time::sleep(QUEUE_OLD.saturating_sub(began.elapsed())).await;
                         broker.kill();
                         broker.start_again().await;
                         self.kills.brokers += 1;
+                    }
+                    None => self.kill_node().await,
+                },
+                Victim::Redis => match &mut self.broker {
+                    Some((_, redis)) => {
+                        redis.kill();
+                        redis.start_again().await;
+                        self.kills.redis += 1;
                     }
                     None => self.kill_node().await,
                 },
@@ -173,11 +194,11 @@ async fn nothing_accepted_is_lost_or_has_its_effect_twice_while_everything_is_ki
 #[cfg(feature = "rabbitmq")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_the_broker_held_is_lost_or_has_its_effect_twice_while_everything_is_killed() {
-    let sizes = (size("TENET_PROOF_EVENTS", proof_size(1_200, 6_000)), size("TENET_PROOF_KILLS", proof_size(3, 9)));
-    prove(Some(PrivateBroker::start().await), sizes).await;
+    let sizes = (size("TENET_PROOF_EVENTS", proof_size(1_200, 6_000)), size("TENET_PROOF_KILLS", proof_size(4, 12)));
+    prove(Some((PrivateBroker::start().await, PrivateRedis::start().await)), sizes).await;
 }
 
-async fn prove(broker: Option<PrivateBroker>, (events, kills_least): (usize, usize)) {
+async fn prove(broker: Option<(PrivateBroker, PrivateRedis)>, (events, kills_least): (usize, usize)) {
     let events = events / SENDERS;
     let mut world = World::start(broker).await;
     let (nodes, ledger) = (world.nodes.clone(), Ledger::default());
@@ -200,21 +221,28 @@ async fn prove(broker: Option<PrivateBroker>, (events, kills_least): (usize, usi
     let ledger = ledger.lock().unwrap().clone();
     assert_eq!(ledger.len(), events * SENDERS);
     let mut owner = drained(world.server.url(), ledger.len()).await;
+    let stored = check(&mut owner, &ledger, world.broker.is_some()).await;
+    send_again(&world, &path, events, &stored).await;
     check(&mut owner, &ledger, world.broker.is_some()).await;
-    send_again(&world, &path, events, &ledger).await;
+    // By now Redis knows again what it had lost.
+    let known = send_again(&world, &path, events, &stored).await;
+    assert!(known > 0, "nothing is known when it is sent again");
     check(&mut owner, &ledger, world.broker.is_some()).await;
     println!(
-        "{} events, {} nodes, {} databases and {} brokers killed, 0 lost, 0 twice, in {:?}",
+        "{} events, {} nodes, {} databases, {} brokers and {} Redis killed, 0 lost, 0 twice, {known} known when sent again, in {:?}",
         ledger.len(),
         world.kills.nodes,
         world.kills.databases,
         world.kills.brokers,
+        world.kills.redis,
         began.elapsed()
     );
 }
 
-/// Whatever is sent again is known: at once to the database, and to the broker's consumer when it is decided.
-async fn send_again(world: &World, path: &str, events: usize, ledger: &BTreeMap<String, String>) {
+/// Whatever is sent again is known: at once to the database, and to the broker's consumer when it is decided, unless Redis
+/// knows it. Answers how many were known at once.
+async fn send_again(world: &World, path: &str, events: usize, stored: &BTreeMap<String, String>) -> usize {
+    let mut known = 0;
     let client = world.nodes.lock().unwrap()[0].clone();
     for sender in 0..SENDERS {
         for from in (0..events).step_by(1_000) {
@@ -225,14 +253,19 @@ async fn send_again(world: &World, path: &str, events: usize, ledger: &BTreeMap<
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             };
-            for (number, (id, status)) in (from..to).zip(items).filter(|_| world.broker.is_none()) {
-                assert_eq!((&*status, &id), ("duplicate", &ledger[&key(sender, number)]), "{number}");
+            for (number, (id, status)) in (from..to).zip(items) {
+                if status == "duplicate" {
+                    assert_eq!(id, stored[&key(sender, number)], "{number}");
+                    known += 1;
+                } else {
+                    assert!(world.broker.is_some(), "{number} is {status}");
+                }
             }
         }
     }
     if world.broker.is_some() {
         // Decided after all of these.
-        let last = json!({"facts": {"n": 0}, "orderingKey": "sender 9", "idempotencyKey": "last"});
+        let last = json!({"facts": {"n": 0}, "orderingKey": "sender 9"});
         let path = path.trim_end_matches("/batch");
         let answer = client.post_json(path, &last).await.unwrap();
         let id = answer.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
@@ -244,6 +277,7 @@ async fn send_again(world: &World, path: &str, events: usize, ledger: &BTreeMap<
         let gone = client.delete(&format!("{path}/{id}")).await.unwrap();
         assert_eq!(gone.status, 204);
     }
+    known
 }
 
 /// Waits until all is decided; answers a connection of the owner's.
@@ -262,8 +296,9 @@ async fn drained(url: &str, events: usize) -> PgConnection {
     }
 }
 
-/// The broker does not know keys: of two events with one key the first is stored, whichever was answered.
-async fn check(owner: &mut PgConnection, ledger: &BTreeMap<String, String>, by_key: bool) {
+/// The ids that are stored, by key. The broker does not know keys: of two events with one key the first is stored, whichever
+/// was answered.
+async fn check(owner: &mut PgConnection, ledger: &BTreeMap<String, String>, by_key: bool) -> BTreeMap<String, String> {
     let stored: Vec<(String, String, i64, bool)> = sqlx::query_as(
         "select e.id::text, e.ordering_key, (e.facts->>'n')::bigint, cardinality(d.matched) = 1
          from events e join decisions d using (tenant_id, id) order by e.id",
@@ -303,4 +338,5 @@ async fn check(owner: &mut PgConnection, ledger: &BTreeMap<String, String>, by_k
     .await
     .unwrap();
     assert_eq!(disordered, [""; 0], "events of one ordering key take effect in their order");
+    stored_ids
 }

@@ -10,6 +10,8 @@ mod recovery;
 mod redrives;
 mod signals;
 mod seam;
+#[cfg(feature = "redis")]
+mod shared;
 mod takeover;
 mod workers;
 

@@ -1,23 +1,22 @@
-//! A RabbitMQ of one test's own, which it may kill. Its programs come from `scripts/get-rabbitmq`.
+//! A RabbitMQ and a Redis of one test's own, which it may kill. Their programs come from `scripts/get-rabbitmq`.
 
 use std::{
-    fs::{self, File},
+    fs,
     net::TcpStream,
-    os::unix::process::CommandExt,
     path::Path,
-    process::{Child, ChildStdin, Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 
-use super::{Directory, free_address};
+use super::{Directory, free_address, lifeline::Process};
 
 /// Where packages put the server's own script: the one in the path changes the user.
 const RABBITMQ: [&str; 3] = ["/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/usr/local/sbin"];
 /// Many times what it takes, on a machine that is busy with other tests.
 const START_MAX: Duration = Duration::from_secs(120);
-/// What a test without it says.
+/// What a test without them says.
 const MISSING: &str = "run `scripts/get-rabbitmq`, which says what to install";
 
 /// A private RabbitMQ; gone when dropped.
@@ -29,46 +28,6 @@ pub struct PrivateBroker {
     address: String,
     distribution: String,
     names: String,
-}
-
-/// A process and what it started; killed when dropped, and when the test's process ends however that be.
-struct Process {
-    child: Child,
-    _lifeline: ChildStdin,
-}
-
-/// Argument: a group of processes. Ends them when nobody holds the other end of its input any more.
-const KEEPER: &str = r#"read -r _; kill -s KILL -- "-$1" 2>/dev/null"#;
-
-impl Process {
-    fn start(command: &mut Command, log: &Path) -> Self {
-        let log = File::options().create(true).append(true).open(log).unwrap();
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
-        let child = command.spawn();
-        let child = child.unwrap_or_else(|error| panic!("{:?}: {error}; {MISSING}", command.get_program()));
-        Self { _lifeline: lifeline(child.id()), child }
-    }
-
-    fn signal(&self, signal: Signal) {
-        let group = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        let _ = rustix::process::kill_process_group(group, signal);
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-        let _ = self.child.wait();
-    }
-}
-
-/// What keeps a group of processes alive while this process holds it.
-fn lifeline(group: u32) -> ChildStdin {
-    let mut keeper = Command::new("/bin/sh");
-    keeper.args(["-c", KEEPER, "tenet-test-keeper", &group.to_string()]);
-    // A group of its own: a runner that ends a test ends all of the test's group.
-    keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    keeper.spawn().unwrap().stdin.take().unwrap()
 }
 
 impl PrivateBroker {
@@ -84,7 +43,7 @@ impl PrivateBroker {
         // It would be started by the server, and stay behind.
         let mut epmd = Command::new("epmd");
         epmd.args(["-port", port(&names)]).env("ERL_EPMD_ADDRESS", "127.0.0.1");
-        let epmd = Process::start(&mut epmd, &path.join("epmd.log"));
+        let epmd = Process::start(&mut epmd, &path.join("epmd.log"), MISSING);
         let mut broker = Self { server: None, _epmd: epmd, directory, address, distribution, names };
         broker.start_again().await;
         broker
@@ -126,7 +85,7 @@ impl PrivateBroker {
             .env("RABBITMQ_MNESIA_BASE", path.join("data"))
             .env("RABBITMQ_LOG_BASE", path.join("log"))
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1");
-        self.server = Some(Process::start(&mut command, &path.join("server.log")));
+        self.server = Some(Process::start(&mut command, &path.join("server.log"), MISSING));
         self.listens().await;
     }
 
@@ -159,6 +118,61 @@ pub async fn broker() -> (String, Option<PrivateBroker>) {
         _ => {
             let broker = PrivateBroker::start().await;
             (broker.url(), Some(broker))
+        }
+    }
+}
+
+/// A private Redis; gone when dropped.
+pub struct PrivateRedis {
+    server: Option<Process>,
+    directory: Directory,
+    address: String,
+}
+
+impl PrivateRedis {
+    pub async fn start() -> Self {
+        let mut redis = Self { server: None, directory: Directory::new(), address: free_address() };
+        redis.start_again().await;
+        redis
+    }
+
+    /// How to connect to it.
+    pub fn url(&self) -> String {
+        format!("redis://{}/0", self.address)
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts it again, empty.
+    pub async fn start_again(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", port(&self.address), "--save", "", "--appendonly", "no"]);
+        command.arg("--dir").arg(self.directory.path());
+        self.server = Some(Process::start(&mut command, &self.directory.path().join("redis.log"), MISSING));
+        let began = Instant::now();
+        while TcpStream::connect(&self.address).is_err() {
+            assert!(began.elapsed() < START_MAX, "Redis does not start");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Stops its process without ending it, or lets it go on.
+    pub fn freeze(&self, frozen: bool) {
+        let signal = if frozen { Signal::STOP } else { Signal::CONT };
+        self.server.iter().for_each(|server| server.signal(signal));
+    }
+}
+
+/// How to connect to a Redis that the tests of one may share: that of `TEST_REDIS_URL`, or a private one.
+pub async fn redis() -> (String, Option<PrivateRedis>) {
+    match std::env::var("TEST_REDIS_URL") {
+        Ok(url) if !url.is_empty() => (url, None),
+        _ => {
+            let redis = PrivateRedis::start().await;
+            (redis.url(), Some(redis))
         }
     }
 }

@@ -5,7 +5,7 @@
 //! private cluster that the first process of a run starts and that ends after the last.
 
 mod app;
-#[cfg_attr(not(feature = "rabbitmq"), allow(dead_code, reason = "few tests are left that use it"))]
+#[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "few tests are left that use it"))]
 mod broker;
 #[cfg(feature = "containers")]
 mod container;
@@ -14,6 +14,7 @@ mod database;
 mod directory;
 mod faults;
 mod issuer;
+mod lifeline;
 mod node;
 mod private;
 mod process;
@@ -22,8 +23,8 @@ mod run;
 mod server;
 
 pub use app::{OPERATOR_KEY, TestApp};
-#[cfg_attr(not(feature = "rabbitmq"), allow(unused_imports, reason = "few tests are left that use it"))]
-pub use broker::{PrivateBroker, broker};
+#[cfg_attr(not(feature = "redis"), allow(unused_imports, reason = "few tests are left that use it"))]
+pub use broker::{PrivateBroker, PrivateRedis, broker, redis};
 pub use conversation::{converse, read_until, send_line};
 pub use database::TestDatabase;
 pub use directory::Directory;
