@@ -1,6 +1,7 @@
 //! The whole service: store, engine and doors, started in this order and stopped in reverse.
 
 mod metrics;
+mod place;
 mod queue;
 
 use std::{
@@ -61,13 +62,7 @@ impl App {
         readiness.arrived(Part::Database);
         store.check_schema().await.context("cannot serve this database")?;
         readiness.arrived(Part::Migrations);
-        if settings.http.keys_stored && settings.http.operator_key.is_none() && store.operator_keys().await?.is_empty()
-        {
-            anyhow::bail!(
-                "there is no operator key: set `TENET_OPERATOR_KEY` to a random key, \
-                 or create one with `tenet keys create --operator`"
-            );
-        }
+        check_operator_key(&settings, &store).await?;
         let auth = Auth::open(store.clone(), metrics.auth, AuthOptions::from(&settings))
             .await
             .context("cannot use `TENET_JWT_JWKS`")?;
@@ -75,6 +70,15 @@ impl App {
         let mut registry = metrics.registry;
         registry.before_scrape(measure(metrics.store, store.clone(), engine.clone()));
         let node = engine.node();
+        let change = place::Change {
+            settings: &settings,
+            store: &store,
+            engine: &engine,
+            ingest: &metrics.ingest,
+            #[cfg(feature = "rabbitmq")]
+            broker: &metrics.broker,
+        };
+        change.make().await?;
         #[cfg(feature = "rabbitmq")]
         let queue = Queue::start(&settings, metrics.broker, metrics.shared)?;
         #[cfg(not(feature = "rabbitmq"))]
@@ -204,6 +208,17 @@ async fn announce_listening(engine: Engine, readiness: Readiness) {
 async fn announce_pinned(engine: Engine, readiness: Readiness) {
     engine.pinned_loaded().await;
     readiness.arrived(Part::PinnedTenants);
+}
+
+/// Refuses to serve where no operator could call.
+async fn check_operator_key(settings: &Settings, store: &Store) -> anyhow::Result<()> {
+    if settings.http.keys_stored && settings.http.operator_key.is_none() && store.operator_keys().await?.is_empty() {
+        anyhow::bail!(
+            "there is no operator key: set `TENET_OPERATOR_KEY` to a random key, \
+             or create one with `tenet keys create --operator`"
+        );
+    }
+    Ok(())
 }
 
 /// Sets the gauges of connections and of tenants in memory.

@@ -33,6 +33,11 @@ impl Broker {
         }
     }
 
+    /// Counts the messages that were delivered too often and are not taken in yet.
+    pub async fn count_dead(&self) -> Result<u64, Error> {
+        Ok(u64::from(look_at(&*self.live()?, DEAD.to_owned()).await?.messages))
+    }
+
     /// Deletes a tenant's queue with what is in it.
     pub async fn delete(&self, tenant: TenantId) -> Result<(), Error> {
         let live = self.live()?;
@@ -65,9 +70,13 @@ impl Live {
 }
 
 pub(super) async fn look(live: &Live, tenant: TenantId) -> Result<QueueCounts, Error> {
+    look_at(live, queue_of(tenant)).await
+}
+
+async fn look_at(live: &Live, queue: String) -> Result<QueueCounts, Error> {
     let channel = live.channel().await?;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let queue = answered(channel.queue_declare(queue_of(tenant).into(), passive, FieldTable::default())).await?;
+    let queue = answered(channel.queue_declare(queue.into(), passive, FieldTable::default())).await?;
     Ok(QueueCounts { messages: queue.message_count(), consumers: queue.consumer_count() })
 }
 

@@ -24,6 +24,9 @@ pub(super) struct Flags {
     /// Apply the migrations that the database lacks, then serve
     #[arg(long)]
     migrate: bool,
+    /// After TENET_QUEUE was changed: decide the events that wait where it was before, then serve
+    #[arg(long)]
+    drain: bool,
 }
 
 /// Serves until a signal ends it.
@@ -32,6 +35,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
     let sources = Sources::of_process(listen.into_iter().collect(), flags.config.as_deref())?;
     let mut settings = Settings::read(&sources, Purpose::Serve)?;
     settings.http.keys_stored = true;
+    settings.events.drain = flags.drain;
     telemetry::start_logging(&settings.telemetry)?;
     block_on(async {
         if flags.migrate {

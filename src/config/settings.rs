@@ -202,6 +202,8 @@ pub struct EventSettings {
     pub redis_url: Option<Secret>,
     /// Whether both may be reached over a network without TLS.
     pub plaintext: bool,
+    /// Whether events that wait elsewhere are decided first. Not a setting: `tenet serve --drain` sets it.
+    pub drain: bool,
     /// How long the first event of a statement waits for others.
     pub flush_interval: Duration,
     /// How long a queue stays with a node that does not renew its lease.
@@ -221,6 +223,7 @@ impl Default for EventSettings {
             rabbitmq_url: None,
             redis_url: None,
             plaintext: false,
+            drain: false,
             consumer_idle_stop: Duration::from_secs(30),
             key_window: Duration::from_secs(7 * 24 * 60 * 60),
         }

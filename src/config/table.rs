@@ -321,7 +321,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(
         "TENET_QUEUE",
         events.queue,
-        "Where events wait until they are decided: `postgres` or `rabbitmq`. It must be the same on every node."
+        "Where events wait until they are decided: `postgres` or `rabbitmq`. It must be the same on every node; `tenet serve --drain` helps to change it."
     ),
     setting!(
         "TENET_RABBITMQ_URL",

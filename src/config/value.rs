@@ -52,18 +52,30 @@ pub enum QueueKind {
     RabbitMq,
 }
 
+impl QueueKind {
+    /// What it is called outside.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::RabbitMq => "rabbitmq",
+        }
+    }
+
+    /// The one that is called so.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Postgres, Self::RabbitMq].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 impl Value for QueueKind {
     const EXPECTS: &'static str = "`postgres` or `rabbitmq`";
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Postgres, Self::RabbitMq].into_iter().find(|kind| kind.show() == text)
+        Self::of_name(text)
     }
 
     fn show(&self) -> String {
-        match self {
-            Self::Postgres => "postgres".to_owned(),
-            Self::RabbitMq => "rabbitmq".to_owned(),
-        }
+        self.name().to_owned()
     }
 }
 

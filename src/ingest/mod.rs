@@ -68,7 +68,7 @@ pub struct IngestOptions {
 }
 
 /// Where events wait until they are decided.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Place {
     /// In the database.
     Postgres,

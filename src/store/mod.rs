@@ -38,7 +38,7 @@ pub use error::Error;
 pub use events::{
     Behind, DeadLetter, Duplicate, EventFilter, EventLine, EventStats, Found, HeldQueue, Lease, LetterCounts,
     LetterFilter, LetterStatus, NewEvent, QueueStatus, Received, ReceivedEvent, Redrive, RedriveOrder, SeenQueue,
-    Settled, Settlement, StoredEvent, Waiting, floor as event_id_floor, redrivable,
+    Settled, Settlement, StoredEvent, Waiting, WaitingTenant, floor as event_id_floor, redrivable,
 };
 pub use listener::{EventListener, Heard, Listener};
 pub use metrics::Metrics;

@@ -33,6 +33,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("redrives", "select, insert, update, delete"),
     ("event_day_counts", "select, insert, update, delete"),
     ("event_queues", "select, insert, update, delete"),
+    ("event_place", "select, update"),
 ];
 
 /// What the role may call of the owner's: these run with the owner's rights.

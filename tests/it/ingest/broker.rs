@@ -41,7 +41,7 @@ pub async fn app_with(url: &str, more: impl FnOnce(&mut Settings)) -> TestApp {
 }
 
 /// Sends an event once it is taken.
-async fn sent(client: &Client, tenant: &str, n: i64) -> String {
+pub async fn sent(client: &Client, tenant: &str, n: i64) -> String {
     let mut id = None;
     within(SOON, "accepted", async || {
         id = send(client, tenant, n).await;

@@ -5,6 +5,8 @@ mod broker;
 mod careful;
 mod idle;
 mod ledger;
+#[cfg(feature = "rabbitmq")]
+mod place;
 mod poison;
 mod recovery;
 mod redrives;

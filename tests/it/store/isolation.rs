@@ -136,6 +136,7 @@ async fn every_table_with_tenants_content_is_under_forced_row_level_security() {
     .unwrap();
     let expected = [
         "audit_heads",
+        "event_place",
         "event_queues",
         "installation",
         "nodes",
@@ -189,6 +190,7 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
         ("derived_fields", all),
         ("event_day_counts", all),
         ("event_keys", "delete insert select"),
+        ("event_place", "select update"),
         ("event_queues", all),
         ("event_retries", all),
         ("events", "delete insert select"),
