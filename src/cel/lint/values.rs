@@ -102,6 +102,27 @@ pub(super) fn inside(value_type: &Type) -> &Type {
     if let Type::Optional(inner) = value_type { inner } else { value_type }
 }
 
+/// Whether a function may be one that makes no values of its own.
+pub(super) fn passes_on(name: &str) -> bool {
+    matches!(
+        name,
+        "value"
+            | "optional.of"
+            | "optional.ofNonZeroValue"
+            | "or"
+            | "orValue"
+            | "first"
+            | "last"
+            | "_+_"
+            | "distinct"
+            | "unique"
+            | "sort"
+            | "reverse"
+            | "slice"
+            | "@sortByKeys"
+    )
+}
+
 /// What a call gives that makes no values of its own.
 fn passed_on(name: &str, node: &Checked, allowed: &[Allowed]) -> Allowed {
     let is_list = matches!(node.value_type, Type::List(_));
