@@ -51,6 +51,12 @@ pub enum Error {
         /// Why, for the log.
         source: Cause,
     },
+    /// There is no partition for the day of a row.
+    #[error("{operation}: there is no partition for the day of a row")]
+    NoPartition {
+        /// What was being done.
+        operation: &'static str,
+    },
     /// The connection broke while a change was being committed: it is made, or it is not.
     #[error("{operation}: the database did not say whether the change is made")]
     OutcomeUnknown {
@@ -85,7 +91,9 @@ impl Error {
             Self::TenantNameTaken(_) | Self::NameTaken(_) | Self::IdTaken { .. } => ErrorKind::Conflict,
             Self::Gone { .. } => ErrorKind::NotFound,
             Self::ValueRefused { .. } | Self::CursorInvalid => ErrorKind::Unacceptable,
-            Self::Locked { .. } | Self::Unavailable { .. } | Self::OutcomeUnknown { .. } => ErrorKind::Unavailable,
+            Self::Locked { .. } | Self::Unavailable { .. } | Self::NoPartition { .. } | Self::OutcomeUnknown { .. } => {
+                ErrorKind::Unavailable
+            }
             // An operator's mistake, not a passing one; requests meet it only if it is made while the service runs.
             Self::Schema(_) | Self::Role(_) | Self::Url(_) => ErrorKind::Unavailable,
             Self::Failed { .. } => ErrorKind::Internal,
@@ -102,7 +110,7 @@ impl Error {
             Self::ValueRefused { .. } => "value_refused",
             Self::CursorInvalid => "cursor_invalid",
             Self::Locked { .. } => "locked",
-            Self::Unavailable { .. } => "database_unavailable",
+            Self::Unavailable { .. } | Self::NoPartition { .. } => "database_unavailable",
             Self::OutcomeUnknown { .. } => "outcome_unknown",
             Self::Schema(_) => "database_not_migrated",
             Self::Role(_) | Self::Url(_) => "database_misconfigured",
@@ -127,9 +135,9 @@ impl Error {
             "23503" => Self::Gone { operation },
             // Lock not had in time; serialization failure; deadlock: all three pass when asked again.
             "55P03" | "40001" | "40P01" => Self::Locked { operation },
+            // Not the row's fault as a rule: it passes once somebody makes the partition.
+            "23514" if database.constraint().is_none() => Self::NoPartition { operation },
             // Characters and escapes that text and JSON cannot hold; too long; checks; too large for an index.
-            // No partition for the row: not the row's fault, and it passes once somebody makes one.
-            "23514" if database.constraint().is_none() => Self::Unavailable { operation, source: Cause(source) },
             "22021" | "22P05" | "22001" | "23514" | "54000" => Self::ValueRefused { operation, source: Cause(source) },
             _ if is_unavailable(database, &code) => Self::Unavailable { operation, source: Cause(source) },
             _ => Self::Failed { operation, source: Cause(source) },

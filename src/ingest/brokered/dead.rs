@@ -87,5 +87,5 @@ async fn receive(shared: &Shared, scope: TenantScope, delivered: &Delivered) -> 
         }
         Err(why) => undecodable(why),
     };
-    shared.store.receive_events(scope, vec![event], shared.options.append.key_window).await.map(drop)
+    super::receive(shared, scope, &[event]).await.map(drop)
 }

@@ -26,7 +26,7 @@ use crate::{
     domain::{Accepted, EventDraft, EventFailure, EventId, EventOutcome, Quota, TenantId, TenantScope},
     engine,
     shared::{KeyOwner, SharedKeys},
-    store::{NewEvent, ReceivedEvent},
+    store::{self, NewEvent, Received, ReceivedEvent},
 };
 
 pub use self::source::{Hand, Waiting};
@@ -167,6 +167,34 @@ fn refusal(error: broker::Error, limit: Option<u64>) -> Error {
         broker::Error::OutcomeUnknown(_) => Error::OutcomeUnknown(Arc::new(error)),
         error => Error::Unavailable(Arc::new(error)),
     }
+}
+
+/// Stores events with what came of them. Where the database refuses them for what one of them is, half by half, until that
+/// one stands alone and becomes a dead letter: it would be refused for ever, and hold up all that come after it.
+async fn receive(shared: &Shared, scope: TenantScope, events: &[ReceivedEvent]) -> Result<Received, store::Error> {
+    let window = shared.options.append.key_window;
+    let mut received = Received::default();
+    let mut left = vec![events];
+    while let Some(events) = left.pop() {
+        match shared.store.receive_events(scope, events, window).await {
+            Ok(part) => received.add(part),
+            Err(store::Error::ValueRefused { .. } | store::Error::NoPartition { .. }) if events.len() > 1 => {
+                let (first, second) = events.split_at(events.len() / 2);
+                left.extend([second, first]);
+            }
+            Err(error @ (store::Error::ValueRefused { .. } | store::Error::NoPartition { .. })) => {
+                let mut letter = undecodable(&Undecodable(format!("the event cannot be stored: {error}")));
+                // Its day is not there, and what it says can be kept all the same.
+                if let (store::Error::NoPartition { .. }, [event]) = (error, events) {
+                    letter.draft = event.draft.clone();
+                }
+                received.add(shared.store.receive_events(scope, &[letter], window).await?);
+                shared.metrics.dead_letter(EventFailure::Undecodable.name());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(received)
 }
 
 /// What is stored of a message that is no event: a dead letter.

@@ -177,7 +177,7 @@ impl Hand {
             return Ok(());
         }
         let count = events.len();
-        shared.store.receive_events(scope, events, shared.options.append.key_window).await?;
+        super::receive(shared, scope, &events).await?;
         (0..count).for_each(|_| shared.metrics.dead_letter(EventFailure::Undecodable.name()));
         self.held().undecodable.clear();
         self.acknowledge(&tags).await;
@@ -232,9 +232,8 @@ impl Hand {
         }
         let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
         let (keys, began) = (self.keys_of(&events), Instant::now());
-        let window = shared.options.append.key_window;
-        let received = shared.store.receive_events(scope, events, window).await?;
-        self.keys.remember(scope, &learnt(keys, &received, window, began)).await;
+        let received = super::receive(shared, scope, &events).await?;
+        self.keys.remember(scope, &learnt(keys, &received, shared.options.append.key_window, began)).await;
         shared.metrics.settled("duplicate", received.duplicates.len() as u64);
         for _ in 0..received.conflicts {
             shared.metrics.dead_letter(EventFailure::KeyConflict.name());

@@ -110,13 +110,26 @@ impl Columns {
     }
 }
 
+impl Received {
+    /// Adds what became of other events.
+    pub fn add(&mut self, other: Self) {
+        let Self { settled, stored, duplicates, conflicts } = other;
+        self.settled.decided += settled.decided;
+        self.settled.retried += settled.retried;
+        self.settled.dead += settled.dead;
+        self.stored.extend(stored);
+        self.duplicates.extend(duplicates);
+        self.conflicts += conflicts;
+    }
+}
+
 impl Store {
     /// Stores events of one tenant, each with what came of it, in one transaction. One that is there already, or whose
     /// idempotency key counts for another, has no effect. A key counts for `key_window`.
     pub async fn receive_events(
         &self,
         scope: TenantScope,
-        events: Vec<ReceivedEvent>,
+        events: &[ReceivedEvent],
         key_window: TimeDelta,
     ) -> Result<Received, Error> {
         const OPERATION: &str = "receive events";
@@ -179,13 +192,13 @@ impl Store {
 }
 
 /// What is to be settled of events, as they were found.
-fn judge(events: Vec<ReceivedEvent>, rows: &[Judgement]) -> (Received, Vec<Settlement>) {
+fn judge(events: &[ReceivedEvent], rows: &[Judgement]) -> (Received, Vec<Settlement>) {
     let mut received = Received::default();
     let mut settlements = Vec::with_capacity(events.len());
     for event in events {
         let row = rows.iter().find(|(id, ..)| *id == event.id.0);
         let outcome = match row.map(|(_, status, first, seconds)| (status.as_str(), first, seconds)) {
-            Some(("accepted", ..)) => event.outcome,
+            Some(("accepted", ..)) => event.outcome.clone(),
             Some(("conflict", first, _)) => EventOutcome::Dead {
                 failure: EventFailure::KeyConflict,
                 detail: serde_json::json!({
@@ -208,7 +221,8 @@ fn judge(events: Vec<ReceivedEvent>, rows: &[Judgement]) -> (Received, Vec<Settl
         } else {
             received.stored.push(event.id);
         }
-        let EventDraft { kind, ordering_key, .. } = event.draft;
+        let EventDraft { kind, ordering_key, .. } = &event.draft;
+        let (kind, ordering_key) = (kind.clone(), ordering_key.clone());
         settlements.push(Settlement { id: event.id, kind, ordering_key, attempts: event.attempts, outcome });
     }
     (received, settlements)

@@ -173,7 +173,12 @@ async fn a_message_that_is_no_event_of_the_tenant_becomes_a_dead_letter() {
     sent(&app.client, &tenant, 0).await;
     let (_connection, channel) = stranger(&url).await;
     let foreign = json!({"tenant": other, "id": uuid::Uuid::now_v7(), "facts": {"n": 2}});
-    for body in [b"\xff\x00".to_vec(), b"{}".to_vec(), serde_json::to_vec(&foreign).unwrap()] {
+    // Of a day before this database was made.
+    let old = uuid::Uuid::from_u128(uuid::Uuid::now_v7().as_u128() - ((5 * 86_400_000) << 80));
+    let old = json!({"tenant": tenant, "id": old, "facts": {"n": 2}});
+    let event = json!({"tenant": tenant, "id": uuid::Uuid::now_v7(), "facts": {"n": 2}});
+    let json = |document: &Value| serde_json::to_vec(document).unwrap();
+    for body in [b"\xff\x00".to_vec(), b"{}".to_vec(), json(&foreign), json(&old), json(&event)] {
         let queue = format!("tenet.events.{tenant}");
         let (options, none) = (BasicPublishOptions::default(), BasicProperties::default());
         channel.basic_publish("".into(), queue.into(), options, &body, none).await.unwrap().await.unwrap();
@@ -182,9 +187,17 @@ async fn a_message_that_is_no_event_of_the_tenant_becomes_a_dead_letter() {
         let path = format!("/api/v1/tenants/{tenant}/dead-letters?reason=undecodable");
         app.client.get(&path).await.unwrap().json::<Value>().unwrap()["items"].as_array().unwrap().clone()
     };
-    within(SOON, "three dead letters", async || letters().await.len() == 3).await;
+    within(SOON, "four dead letters", async || letters().await.len() == 4).await;
     let told = serde_json::to_string(&letters().await).unwrap();
-    assert!(told.contains("another tenant") && told.contains("not an event"), "{told}");
+    for reason in ["another tenant", "not an event", "cannot be stored"] {
+        assert!(told.contains(reason), "{reason}: {told}");
+    }
+    is_soon(&app.client, &tenant, event["id"].as_str().unwrap(), "decided").await;
+    let of_old = letters().await.into_iter().find(|letter| letter.to_string().contains("cannot be stored")).unwrap();
+    let redrive = json!({"eventIds": [of_old["eventId"]]});
+    let path = format!("/api/v1/tenants/{tenant}/dead-letters/redrive");
+    assert_eq!(app.client.post_json(&path, &redrive).await.unwrap().status, 202);
+    is_soon(&app.client, &tenant, of_old["eventId"].as_str().unwrap(), "decided").await;
     let id = sent(&app.client, &tenant, 1).await;
     is_soon(&app.client, &tenant, &id, "decided").await;
     let of_other = app.client.get(&format!("/api/v1/tenants/{other}/events")).await.unwrap();
