@@ -169,7 +169,7 @@ impl Change<'_> {
             }
             sleep(LOOK_INTERVAL).await;
         }
-        let place = Place::RabbitMq(broker.clone(), SharedKeys::default());
+        let place = Place::rabbitmq(broker.clone(), SharedKeys::default());
         Ok(Old { place, connected: Some((broker, keeping)) })
     }
 

@@ -49,7 +49,7 @@ impl Queue {
     pub fn place(&self) -> Place {
         #[cfg(feature = "rabbitmq")]
         if let Some(Brokered { broker, keys, .. }) = &self.brokered {
-            return Place::RabbitMq(broker.clone(), keys.clone());
+            return Place::rabbitmq(broker.clone(), keys.clone());
         }
         Place::Postgres
     }

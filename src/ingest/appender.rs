@@ -11,11 +11,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Error, Metrics};
+use super::{Error, Metrics, outside::Store};
 use crate::{
     config::limits::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, APPEND_TENANTS_MAX, APPENDER_QUEUE_MAX, APPENDS_IN_FLIGHT},
     domain::{Accepted, TenantScope},
-    store::{self, NewEvent, Store},
+    store::{self, NewEvent},
 };
 
 /// How events are stored.

@@ -1,10 +1,10 @@
 //! How many undecided events each tenant has, so that it has no more than it may: counted now and then, and since then
 //! by what this node accepts.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chrono::Utc;
 use dashmap::DashMap;
+use tokio::time::Instant;
 
 use super::{Error, Shared};
 use crate::domain::{Quota, QuotaExceeded, TenantId, TenantScope};
@@ -102,7 +102,8 @@ impl Backlogs {
             let began = Instant::now();
             let position = shared.owner.position(scope.id());
             // What cannot be counted cannot be stored either; who stores says so.
-            if let Ok(pending) = shared.store.count_pending(scope, position, limit.saturating_add(1), Utc::now()).await
+            if let Ok(pending) =
+                shared.store.count_pending(scope, position, limit.saturating_add(1), shared.now()).await
             {
                 self.counted(scope.id(), before, pending, began);
             }

@@ -6,24 +6,24 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use super::outside::{BATCH_EVENTS_MAX, Engine};
 use crate::{
     domain::{
         EventFailure, EventOutcome, QueuedEvent, Quota, QuotaExceeded, RuleId, SchemaVersion, Tenant, retry_after,
     },
-    engine::{self, Ask, Engine, Served, Submission},
+    engine::{self, Ask, Served, Submission},
     error::Detail,
     ruleset::{Query, Return, RuleReference},
     store::Settlement,
 };
 
-/// Events that are settled in one transaction at most.
-const BATCH_EVENTS_MAX: usize = 200;
 /// How long a batch is decided before it is settled.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
 
@@ -86,7 +86,7 @@ pub fn decide(
     served: &Served,
     events: &mut VecDeque<QueuedEvent>,
     waiting: &mut HashSet<String>,
-    jitter_permille: u16,
+    (now, jitter_permille): (DateTime<Utc>, u16),
 ) -> Vec<Settlement> {
     let begun = Instant::now();
     let mut settled = Vec::new();
@@ -96,7 +96,7 @@ pub fn decide(
         let (attempts, outcome) = if is_behind {
             (event.attempts, behind())
         } else {
-            (event.attempts + 1, decide_one(before, engine, served, &event, jitter_permille))
+            (event.attempts + 1, decide_one(before, engine, served, &event, (now, jitter_permille)))
         };
         if let (EventOutcome::Retry { .. }, Some(key)) = (&outcome, &event.ordering_key) {
             waiting.insert(key.clone());
@@ -121,11 +121,11 @@ fn decide_one(
     engine: &Engine,
     served: &Served,
     event: &QueuedEvent,
-    jitter_permille: u16,
+    (now, jitter_permille): (DateTime<Utc>, u16),
 ) -> EventOutcome {
     let attempt = AssertUnwindSafe(|| {
         before.run(&event.facts);
-        outcome(engine, served, event)
+        outcome(engine, served, event, now)
     });
     catch_unwind(attempt).unwrap_or_else(|_| failed(EventFailure::Panic, event.attempts + 1, jitter_permille))
 }
@@ -142,9 +142,9 @@ pub fn failed(failure: EventFailure, attempts: u16, jitter_permille: u16) -> Eve
     }
 }
 
-fn outcome(engine: &Engine, served: &Served, event: &QueuedEvent) -> EventOutcome {
+fn outcome(engine: &Engine, served: &Served, event: &QueuedEvent, now: DateTime<Utc>) -> EventOutcome {
     let revision = served.set.revision();
-    if let Some((failure, detail)) = unfit(served.set.tenant(), event, Utc::now()) {
+    if let Some((failure, detail)) = unfit(served.set.tenant(), event, now) {
         return EventOutcome::Dead { failure, detail, revision: Some(revision) };
     }
     let query = Query { returns: Return::Matched, ..Query::default() };

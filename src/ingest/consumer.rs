@@ -9,9 +9,8 @@ use std::{
     time::Duration,
 };
 
-use chrono::Utc;
 use tokio::{
-    sync::{Notify, watch},
+    sync::Notify,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
@@ -21,6 +20,7 @@ use super::{
     Shared, batch,
     progress::{Failure, Progress},
     queue::{Settler, Source, SourceError},
+    stop::Stop,
     worker::Worker,
 };
 use crate::{
@@ -62,7 +62,7 @@ pub struct Consumer {
     /// Rung when this node stored an event of the tenant.
     wake: Arc<Notify>,
     /// True once it is to end.
-    stop: watch::Receiver<bool>,
+    stop: Stop,
 }
 
 /// What is known of the queue while it is held.
@@ -123,7 +123,7 @@ impl Consumer {
         scope: TenantScope,
         progress: Arc<Progress>,
         wake: Arc<Notify>,
-        stop: watch::Receiver<bool>,
+        stop: Stop,
     ) -> Self {
         Self { shared, scope, progress, wake, stop }
     }
@@ -131,7 +131,7 @@ impl Consumer {
     /// Takes the queue, works, and gives it back.
     pub async fn run(mut self) -> Ended {
         let Shared { store, node, options, queue, .. } = &*self.shared;
-        let taken_at = Utc::now();
+        let taken_at = self.shared.now();
         let lease = match store.take_queue(self.scope, *node, options.lease).await {
             Ok(Some(lease)) => lease,
             Ok(None) => return Ended::NotTaken,
@@ -175,7 +175,7 @@ impl Consumer {
         let (mut idle_since, mut look, mut retry) = (Instant::now(), LOOK_FIRST, RETRY_FIRST);
         let mut hindered_since = None;
         loop {
-            if *self.stop.borrow() || self.progress.is_over() {
+            if self.stop.is_set() || self.progress.is_over() {
                 return Ended::Stopped;
             }
             match self.step(held).await {
@@ -198,13 +198,13 @@ impl Consumer {
                 }
                 Err(Hindrance::Final(ended)) => return ended,
                 Err(Hindrance::Passing(message)) => {
-                    self.progress.failed(Failure { at: Utc::now(), message });
+                    self.progress.failed(Failure { at: self.shared.now(), message });
                     let since = *hindered_since.get_or_insert_with(Instant::now);
                     // By now the lease may be that of a node which is not hindered.
                     if held.source.keeps_events() && since.elapsed() >= self.shared.options.lease {
                         return Ended::Stopped;
                     }
-                    held.source.doubt(self.shared.options.clock_margin);
+                    held.source.doubt(&self.shared);
                     self.pause_for_good(retry).await;
                     retry = (retry * 2).min(RETRY_LAST);
                 }
@@ -215,22 +215,23 @@ impl Consumer {
     /// Waits for the next event that is stored here, at most so long.
     async fn pause(&mut self, time: Duration) {
         tokio::select! {
+            biased;
             () = self.wake.notified() => {}
-            _ = self.stop.changed() => {}
+            () = self.stop.wait() => {}
             () = sleep(time) => {}
         }
     }
 
     /// Waits whatever is stored.
     async fn pause_for_good(&mut self, time: Duration) {
-        let _ = timeout(time, self.stop.changed()).await;
+        let _ = timeout(time, self.stop.wait()).await;
     }
 
     /// Gives back a queue with nothing left in it.
     async fn finish(&self, held: &Held) -> bool {
         let Some(queue) = self.progress.held(self.scope.id()) else { return false };
         debug_assert_eq!(queue.token, held.lease.token);
-        let finished = self.shared.store.finish_queue(self.scope, self.shared.node, queue, Utc::now()).await;
+        let finished = self.shared.store.finish_queue(self.scope, self.shared.node, queue, self.shared.now()).await;
         let is_finished = finished.unwrap_or(false);
         if is_finished {
             self.shared.queue.finished(self.scope.id()).await;
@@ -257,7 +258,7 @@ impl Consumer {
                 worked |= redriven > 0;
             }
             // Dead letters may be brought back at any time, on any node.
-            let due_in = next_at.map_or(RETRIES_LOOK, |at| (at - Utc::now()).to_std().unwrap_or_default());
+            let due_in = next_at.map_or(RETRIES_LOOK, |at| (at - self.shared.now()).to_std().unwrap_or_default());
             held.retries_at = Some(Instant::now() + due_in.min(RETRIES_LOOK));
         }
         let found = held.source.next(&self.shared, self.scope).await?;

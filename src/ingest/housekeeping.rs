@@ -4,14 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::Shared;
+use super::{Shared, stop::Stop};
 use crate::{
     domain::{Quota, System, TenantId, TenantScope},
     store,
@@ -30,17 +27,19 @@ const TENANTS_READ: i64 = 500;
 /// From so few days ahead on it is an alarm.
 const DAYS_AHEAD_MIN: i64 = 3;
 
-pub async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+pub async fn run(shared: Arc<Shared>, stop: Stop) {
     let mut retention_at = Instant::now() + INTERVAL;
-    while !*stop.borrow() {
+    while !stop.is_set() {
         let wait = tokio::select! {
+            biased;
             wait = keep_all(&shared, &mut retention_at) => wait,
-            _ = stop.changed() => return,
+            () = stop.wait() => return,
         };
         tokio::select! {
+            biased;
             () = sleep(wait) => {}
             () = shared.tenant_deleted.notified() => {}
-            _ = stop.changed() => {}
+            () = stop.wait() => {}
         }
     }
 }
@@ -63,7 +62,7 @@ async fn keep_all(shared: &Shared, retention_at: &mut Instant) -> Duration {
         wait = RETRY;
     }
     if *retention_at <= Instant::now() {
-        match delete_old(shared, Utc::now()).await {
+        match delete_old(shared, shared.now()).await {
             Ok(()) => *retention_at = Instant::now() + RETENTION_INTERVAL,
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "old events cannot be deleted now");
@@ -76,7 +75,7 @@ async fn keep_all(shared: &Shared, retention_at: &mut Instant) -> Duration {
 
 async fn keep_partitions(shared: &Shared) -> Result<(), store::Error> {
     let made = shared.store.make_event_partitions().await?;
-    let now = Utc::now();
+    let now = shared.now();
     let dropped = shared
         .store
         .drop_event_partitions(now - TimeDelta::days(days_max() + 1), now - shared.options.append.key_window)
@@ -99,7 +98,7 @@ async fn forget_deleted(shared: &Shared) -> Result<(), store::Error> {
             warn!(%tenant, "the queue of a deleted tenant cannot be deleted now");
             continue;
         }
-        shared.store.delete_all_events(TenantScope::of_system(System::Consumer, tenant), Utc::now()).await?;
+        shared.store.delete_all_events(TenantScope::of_system(System::Consumer, tenant), shared.now()).await?;
         info!(%tenant, "deleted the events of a deleted tenant");
         sleep(PAUSE).await;
     }

@@ -15,17 +15,19 @@ mod consumer;
 mod error;
 mod housekeeping;
 mod metrics;
+mod outside;
 mod owner;
 mod progress;
 mod queue;
 mod signals;
+mod stop;
 mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
-    sync::{Notify, watch},
+    sync::Notify,
     task::JoinHandle,
     time::{Instant, sleep_until},
 };
@@ -33,15 +35,17 @@ use tokio::{
 use self::{
     appender::Appender,
     backlog::{Backlogs, Reservation},
+    outside::{Engine, Store},
     owner::Owner,
     queue::{Queue, Settler},
+    stop::Stop,
 };
 use crate::{
     admission::Standing,
     domain::{Accepted, Author, EventDraft, EventId, EventOutcome, NodeId, Quota, TenantScope},
-    engine::{Engine, Served},
+    engine::Served,
     error::Detail,
-    store::{self, HeldQueue, NewEvent, Redrive, RedriveOrder, Settled, Settlement, Store},
+    store::{self, HeldQueue, NewEvent, Redrive, RedriveOrder, Settled, Settlement},
 };
 
 pub use self::{
@@ -74,7 +78,15 @@ pub enum Place {
     Postgres,
     /// In RabbitMQ, with the idempotency keys that nodes share.
     #[cfg(feature = "rabbitmq")]
-    RabbitMq(crate::broker::Broker, crate::shared::SharedKeys),
+    RabbitMq(outside::Broker, crate::shared::SharedKeys),
+}
+
+impl Place {
+    /// In RabbitMQ, with the idempotency keys that nodes share.
+    #[cfg(feature = "rabbitmq")]
+    pub fn rabbitmq(broker: impl Into<outside::Broker>, keys: crate::shared::SharedKeys) -> Self {
+        Self::RabbitMq(broker.into(), keys)
+    }
 }
 
 /// What all parts share.
@@ -96,7 +108,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub struct Ingest {
     shared: Arc<Shared>,
-    stop: Arc<watch::Sender<bool>>,
+    stop: Stop,
 }
 
 /// What runs in the background.
@@ -106,13 +118,14 @@ pub struct Running(Vec<JoinHandle<()>>);
 impl Ingest {
     /// Begins to store and to consume events.
     pub fn start(
-        store: Store,
-        engine: Engine,
+        store: impl Into<Store>,
+        engine: impl Into<Engine>,
         metrics: Metrics,
         node: NodeId,
         options: IngestOptions,
         place: Place,
     ) -> (Self, Running) {
+        let (store, engine) = (store.into(), engine.into());
         let queue = match place {
             Place::Postgres => Queue::Log(Appender::start(store.clone(), metrics.clone(), options.append)),
             #[cfg(feature = "rabbitmq")]
@@ -129,20 +142,20 @@ impl Ingest {
             backlogs: Backlogs::default(),
             tenant_deleted: Notify::new(),
         });
-        let (stop, stopped) = watch::channel(false);
+        let stop = Stop::default();
         let mut running = vec![
-            owner::start(shared.clone(), stopped.clone()),
-            tokio::spawn(signals::tell(shared.clone(), stopped.clone())),
-            tokio::spawn(signals::hear(shared.clone(), stopped.clone())),
-            tokio::spawn(housekeeping::run(shared.clone(), stopped.clone())),
+            owner::start(shared.clone(), stop.clone()),
+            tokio::spawn(signals::tell(shared.clone(), stop.clone())),
+            tokio::spawn(signals::hear(shared.clone(), stop.clone())),
+            tokio::spawn(housekeeping::run(shared.clone(), stop.clone())),
         ];
-        running.extend(shared.queue.start(&shared, &stopped));
-        (Self { shared, stop: Arc::new(stop) }, Running(running))
+        running.extend(shared.queue.start(&shared, &stop));
+        (Self { shared, stop }, Running(running))
     }
 
     /// Has all consumers finish what they have begun, and give their queues back.
     pub async fn stop(&self, running: Running) {
-        self.stop.send_replace(true);
+        self.stop.set();
         for task in running.0 {
             let _ = task.await;
         }
@@ -247,7 +260,7 @@ impl Ingest {
     fn refusal(&self, served: Option<&Served>, draft: &EventDraft) -> Option<Error> {
         let retention = served.map_or(90, |served| served.set.tenant().quota(Quota::EventRetentionDays));
         let retention = TimeDelta::days(i64::try_from(retention).unwrap_or(90));
-        let details: Vec<Detail> = draft.faults(Utc::now(), retention);
+        let details: Vec<Detail> = draft.faults(self.shared.now(), retention);
         if !details.is_empty() {
             return Some(Error::Invalid(details));
         }
@@ -302,6 +315,11 @@ impl Ingest {
 }
 
 impl Shared {
+    /// This node's time.
+    fn now(&self) -> DateTime<Utc> {
+        outside::now(&self.store)
+    }
+
     /// Writes what came of events, and counts it.
     async fn settle(
         &self,
@@ -309,7 +327,7 @@ impl Shared {
         settler: &Settler,
         settlements: Vec<Settlement>,
     ) -> Result<Settled, store::Error> {
-        let (now, events) = (Utc::now(), &self.metrics);
+        let (now, events) = (self.now(), &self.metrics);
         let is_decided = |s: &&Settlement| matches!(s.outcome, EventOutcome::Decided { .. });
         let age = |s: &Settlement| (now - s.id.received_at()).to_std().unwrap_or_default();
         let ages: Vec<Duration> = settlements.iter().filter(is_decided).map(age).collect();
@@ -330,10 +348,4 @@ impl Shared {
             Ok(false) => self.owner.lose(queue.tenant),
         }
     }
-}
-
-/// A number from 0 to 1000, another each time.
-fn jitter_permille() -> u16 {
-    // The low bits of a version 7 id are random.
-    u16::try_from(uuid::Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
 }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use dashmap::DashMap;
 use tokio::{
-    sync::{Notify, watch},
+    sync::Notify,
     task::{JoinHandle, JoinSet},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
@@ -19,6 +19,7 @@ use super::{
     consumer::{Consumer, Ended},
     progress::{Progress, View},
     signals::Signals,
+    stop::Stop,
 };
 use crate::{
     config::limits::CONSUMERS_MAX,
@@ -117,11 +118,11 @@ impl Owner {
 }
 
 /// Runs until it is stopped; then ends all consumers, each with what it has begun.
-pub fn start(shared: Arc<Shared>, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+pub fn start(shared: Arc<Shared>, stop: Stop) -> JoinHandle<()> {
     tokio::spawn(run(shared, stop))
 }
 
-async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+async fn run(shared: Arc<Shared>, stop: Stop) {
     let mut consumers: JoinSet<(TenantId, Ended)> = JoinSet::new();
     let mut tasks: HashMap<tokio::task::Id, TenantId> = HashMap::new();
     let mut look = interval(LOOK_INTERVAL);
@@ -129,9 +130,13 @@ async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let (mut is_rung, mut look_at) = (false, Instant::now());
     let mut renew = interval(shared.options.lease / 3);
     renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !*stop.borrow() {
+    while !stop.is_set() {
         tokio::select! {
-            _ = stop.changed() => {}
+            // In this order: when looking takes long, leases are renewed all the same.
+            biased;
+            () = stop.wait() => {}
+            _ = renew.tick() => renew_leases(&shared, Which::All).await,
+            Some(ended) = consumers.join_next_with_id() => forget(&shared, &mut tasks, ended),
             _ = look.tick() => {
                 look_at_queues(&shared, &stop, &mut consumers, &mut tasks).await;
                 renew_leases(&shared, Which::Moved).await;
@@ -141,8 +146,6 @@ async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
                 look_at_queues(&shared, &stop, &mut consumers, &mut tasks).await;
                 (is_rung, look_at) = (false, Instant::now() + LOOK_PAUSE);
             }
-            _ = renew.tick() => renew_leases(&shared, Which::All).await,
-            Some(ended) = consumers.join_next_with_id() => forget(&shared, &mut tasks, ended),
         }
     }
     while let Some(ended) = consumers.join_next_with_id().await {
@@ -153,7 +156,7 @@ async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
 /// Ends the consumers of paused queues, and starts those that are missing.
 async fn look_at_queues(
     shared: &Arc<Shared>,
-    stop: &watch::Receiver<bool>,
+    stop: &Stop,
     consumers: &mut JoinSet<(TenantId, Ended)>,
     tasks: &mut HashMap<tokio::task::Id, TenantId>,
 ) {
@@ -226,6 +229,7 @@ async fn renew_leases(shared: &Shared, which: Which) {
     if held.is_empty() {
         return;
     }
+    held.sort_by_key(|queue| queue.tenant);
     match shared.store.renew_queues(shared.node, &held, shared.options.lease).await {
         Ok(renewed) => {
             let lost = held.iter().filter(|queue| !renewed.contains(&queue.tenant));

@@ -11,14 +11,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinHandle,
-};
+use tokio::{sync::Notify, task::JoinHandle};
 
 #[cfg(feature = "rabbitmq")]
 use super::brokered::{Brokered, Hand, Waiting};
-use super::{Error, Shared, appender::Appender};
+use super::{Error, Shared, appender::Appender, stop::Stop};
 use crate::{
     config::limits::EVENTS_READ_MAX,
     domain::{Accepted, EventId, TenantId, TenantScope},
@@ -52,7 +49,7 @@ pub enum SourceError {
 
 impl Queue {
     /// What goes on in the background, until it is stopped.
-    pub fn start(&self, shared: &Arc<Shared>, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+    pub fn start(&self, shared: &Arc<Shared>, stop: &Stop) -> Vec<JoinHandle<()>> {
         match self {
             Self::Log(_) => Vec::new(),
             #[cfg(feature = "rabbitmq")]
@@ -155,11 +152,12 @@ impl Source {
     }
 
     /// Something failed: some of what was handed out may be settled.
-    pub fn doubt(&mut self, margin: TimeDelta) {
+    pub fn doubt(&mut self, shared: &Shared) {
+        let until = above(shared.now(), shared.options.clock_margin);
         match self {
-            Self::Log(log) => log.doubt(above(Utc::now(), margin)),
+            Self::Log(log) => log.doubt(until),
             #[cfg(feature = "rabbitmq")]
-            Self::Brokered(waiting) => waiting.doubt(above(Utc::now(), margin)),
+            Self::Brokered(waiting) => waiting.doubt(until),
         }
     }
 
@@ -214,7 +212,7 @@ impl Log {
     pub async fn next(&self, shared: &Shared, scope: TenantScope) -> Result<Found, store::Error> {
         let behind = if self.position < self.behind_until { Behind::AnotherOwner } else { Behind::Nobody };
         let limit = u32::try_from(EVENTS_READ_MAX).unwrap_or(u32::MAX);
-        shared.store.events_after(scope, self.position, behind, limit, Utc::now()).await
+        shared.store.events_after(scope, self.position, behind, limit, shared.now()).await
     }
 
     /// All rows up to here are settled.

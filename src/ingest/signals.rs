@@ -2,19 +2,16 @@
 //! moment. A signal may be lost; the owner looks by itself all the same.
 
 use std::{
-    collections::HashSet,
+    collections::BTreeSet,
     mem,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, watch},
-    time::sleep,
-};
+use tokio::{sync::Notify, time::sleep};
 use tracing::{debug, warn};
 
-use super::Shared;
+use super::{Shared, stop::Stop};
 use crate::domain::TenantId;
 
 /// How long tenants are gathered for one signal: meanwhile this node may have taken a queue that nobody had.
@@ -27,7 +24,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 /// Tenants with events that nobody was told of.
 #[derive(Debug, Default)]
 pub struct Signals {
-    untold: Mutex<HashSet<TenantId>>,
+    untold: Mutex<BTreeSet<TenantId>>,
     news: Notify,
 }
 
@@ -38,13 +35,13 @@ impl Signals {
         self.news.notify_one();
     }
 
-    fn take(&self) -> HashSet<TenantId> {
+    fn take(&self) -> BTreeSet<TenantId> {
         mem::take(&mut self.untold.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// Tells others of this node's events.
-pub async fn tell(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+pub async fn tell(shared: Arc<Shared>, stop: Stop) {
     let telling = async {
         loop {
             shared.owner.signals.news.notified().await;
@@ -61,13 +58,14 @@ pub async fn tell(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
         }
     };
     tokio::select! {
+        biased;
         () = telling => {}
-        _ = stop.wait_for(|stops| *stops) => {}
+        () = stop.wait() => {}
     }
 }
 
 /// Hears of other nodes' events.
-pub async fn hear(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+pub async fn hear(shared: Arc<Shared>, stop: Stop) {
     let hearing = async {
         let mut listener = shared.store.event_listener();
         loop {
@@ -81,7 +79,8 @@ pub async fn hear(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
         }
     };
     tokio::select! {
+        biased;
         () = hearing => {}
-        _ = stop.wait_for(|stops| *stops) => {}
+        () = stop.wait() => {}
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Shared, batch, consumer::Hindrance, queue::Settler};
+use super::{Shared, batch, consumer::Hindrance, outside, queue::Settler};
 use crate::{
     domain::{QueuedEvent, TenantScope},
     engine::Served,
@@ -29,11 +29,12 @@ impl Worker {
         let Self { shared, scope, settler } = self;
         let mut has_retries = false;
         while !share.is_empty() {
-            let (engine, jitter, set) = (shared.engine.clone(), super::jitter_permille(), served.clone());
+            let (engine, set) = (shared.engine.clone(), served.clone());
+            let moment = (shared.now(), outside::jitter_permille(&shared.store));
             let before = shared.options.before_deciding.clone();
             // Off the threads that wait for answers of the database: a batch may take its 20 ms.
-            let decided = tokio::task::spawn_blocking(move || {
-                let settled = batch::decide(&before, &engine, &set, &mut share, &mut waiting, jitter);
+            let decided = outside::work(move || {
+                let settled = batch::decide(&before, &engine, &set, &mut share, &mut waiting, moment);
                 (settled, share, waiting)
             });
             let settled;

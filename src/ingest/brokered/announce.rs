@@ -7,14 +7,17 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, watch},
+    sync::Notify,
     time::{Instant, sleep},
 };
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use super::Brokered;
-use crate::{domain::TenantId, ingest::Shared};
+use crate::{
+    domain::TenantId,
+    ingest::{Shared, stop::Stop},
+};
 
 /// How long the first tenant waits for others that are told with it.
 const TELL_INTERVAL: Duration = Duration::from_millis(50);
@@ -44,19 +47,20 @@ impl Announced {
 }
 
 /// Tells the database of queues that this node put something into.
-pub async fn tell(queue: Brokered, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+pub async fn tell(queue: Brokered, shared: Arc<Shared>, stop: Stop) {
     // Consumed here, and told when their time comes.
     let (mut later, mut later_at) = (BTreeSet::new(), Instant::now());
-    while !*stop.borrow() {
+    while !stop.is_set() {
         tokio::select! {
+            biased;
             () = queue.announced.news.notified() => sleep(TELL_INTERVAL).await,
             () = sleep(TELL_AGAIN), if !later.is_empty() => {}
-            _ = stop.changed() => {}
+            () = stop.wait() => {}
         }
         let (here, mut tenants): (BTreeSet<_>, BTreeSet<_>) =
             queue.announced.take().into_iter().partition(|tenant| shared.owner.is_running(*tenant));
         later.extend(here);
-        if *stop.borrow() || later_at.elapsed() >= TELL_AGAIN {
+        if stop.is_set() || later_at.elapsed() >= TELL_AGAIN {
             tenants.append(&mut later);
             later_at = Instant::now();
         }
@@ -76,9 +80,9 @@ pub async fn tell(queue: Brokered, shared: Arc<Shared>, mut stop: watch::Receive
 
 /// Looks for queues that have something in them and are consumed by nobody: whoever published it ended before it could
 /// tell. A moment for each tenant, so that a round takes half a minute.
-pub async fn look(queue: Brokered, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+pub async fn look(queue: Brokered, shared: Arc<Shared>, stop: Stop) {
     let mut pause = Duration::from_secs(1);
-    while !*stop.borrow() {
+    while !stop.is_set() {
         let (began, mut seen, mut after) = (Instant::now(), 0_u32, TenantId(Uuid::nil()));
         loop {
             let tenants = match shared.store.active_tenants(after, TENANTS_READ).await {
@@ -94,15 +98,17 @@ pub async fn look(queue: Brokered, shared: Arc<Shared>, mut stop: watch::Receive
                 seen += 1;
                 look_at(&queue, &shared, tenant).await;
                 tokio::select! {
+                    biased;
                     () = sleep(pause) => {}
-                    _ = stop.changed() => return,
+                    () = stop.wait() => return,
                 }
             }
         }
         pause = LOOK_TIME / seen.max(30);
         tokio::select! {
+            biased;
             () = sleep(LOOK_TIME.saturating_sub(began.elapsed())) => {}
-            _ = stop.changed() => {}
+            () = stop.wait() => {}
         }
     }
 }

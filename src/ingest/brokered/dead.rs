@@ -5,16 +5,16 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::{
-    sync::{Notify, watch},
+    sync::Notify,
     time::{sleep, timeout},
 };
 use tracing::{error, info, warn};
 
 use super::{Brokered, undecodable};
 use crate::{
-    broker::{self, Delivered, Deliveries},
+    broker::{self, Delivered},
     domain::{EventFailure, EventOutcome, System, TenantScope},
-    ingest::Shared,
+    ingest::{Shared, outside::Deliveries, stop::Stop},
     store::{self, ReceivedEvent},
 };
 
@@ -24,12 +24,13 @@ const WAIT: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Takes in dead messages until it is stopped. Of all nodes the broker chooses one at a time.
-pub async fn drain(queue: Brokered, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
-    while !*stop.borrow() {
+pub async fn drain(queue: Brokered, shared: Arc<Shared>, stop: Stop) {
+    while !stop.is_set() {
         let drained = tokio::select! {
-            drained = drain_connected(&queue, &shared) => drained,
-            _ = stop.changed() => return,
-        };
+        biased;
+               drained = drain_connected(&queue, &shared) => drained,
+               () = stop.wait() => return,
+           };
         let wait = match drained {
             Ok(()) | Err(broker::Error::NotConnected) => WAIT,
             Err(error) => {
@@ -38,8 +39,9 @@ pub async fn drain(queue: Brokered, shared: Arc<Shared>, mut stop: watch::Receiv
             }
         };
         tokio::select! {
+            biased;
             () = sleep(wait) => {}
-            _ = stop.changed() => {}
+            () = stop.wait() => {}
         }
     }
 }

@@ -13,16 +13,19 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use serde_json::{json, value::RawValue};
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinHandle,
-};
+use tokio::{sync::Notify, task::JoinHandle};
 use uuid::Uuid;
 
 use self::announce::Announced;
-use super::{Error, Shared, backlog::full_queue, queue};
+use super::{
+    Error, Shared,
+    backlog::full_queue,
+    outside::{self, Broker},
+    queue,
+    stop::Stop,
+};
 use crate::{
-    broker::{self, Broker, Message, Undecodable},
+    broker::{self, Message, Undecodable},
     domain::{Accepted, EventDraft, EventFailure, EventId, EventOutcome, Quota, TenantId, TenantScope},
     engine,
     shared::{KeyOwner, SharedKeys},
@@ -51,7 +54,7 @@ impl Brokered {
     }
 
     /// What goes on in the background.
-    pub fn start(&self, shared: &Arc<Shared>, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+    pub fn start(&self, shared: &Arc<Shared>, stop: &Stop) -> Vec<JoinHandle<()>> {
         vec![
             tokio::spawn(announce::tell(self.clone(), shared.clone(), stop.clone())),
             tokio::spawn(announce::look(self.clone(), shared.clone(), stop.clone())),
@@ -68,8 +71,9 @@ impl Brokered {
     ) -> Result<Vec<Result<Accepted, Error>>, Error> {
         let known = self.known(&events).await;
         let unknown = events.into_iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(event, _)| event);
-        let messages: Vec<Message> =
-            unknown.map(|NewEvent { scope, draft }| Message { scope, id: EventId::generate(), draft }).collect();
+        let messages: Vec<Message> = unknown
+            .map(|NewEvent { scope, draft }| Message { scope, id: outside::event_id(&self.broker), draft })
+            .collect();
         let mut published = self.publish(messages, limit).await?.into_iter();
         Ok(known.into_iter().filter_map(|known| known.map(Ok).or_else(|| published.next())).collect())
     }

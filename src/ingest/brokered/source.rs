@@ -15,10 +15,11 @@ use uuid::Uuid;
 
 use super::undecodable;
 use crate::{
-    broker::{Delivered, Deliveries, Message, Undecodable},
+    broker::{Delivered, Message, Undecodable},
     domain::{EventFailure, EventId, QueuedEvent, TenantScope},
     ingest::{
         Shared,
+        outside::Deliveries,
         queue::{Log, SourceError},
     },
     shared::{KeyOwner, SharedKeys},

@@ -1,0 +1,36 @@
+//! All that this module has from outside: the database, the engine, the broker, the time and chance.
+
+use chrono::{DateTime, Utc};
+use tokio::task::{JoinError, spawn_blocking};
+use uuid::Uuid;
+
+#[cfg(feature = "rabbitmq")]
+pub use crate::broker::{Broker, Deliveries};
+#[cfg(feature = "rabbitmq")]
+use crate::domain::EventId;
+pub use crate::{engine::Engine, store::Store};
+
+/// Events that are settled in one transaction at most.
+pub const BATCH_EVENTS_MAX: usize = 200;
+
+/// This node's time.
+pub fn now(_: &Store) -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// An id of this moment.
+#[cfg(feature = "rabbitmq")]
+pub fn event_id(_: &Broker) -> EventId {
+    EventId::generate()
+}
+
+/// A number from 0 to 1000, another each time.
+pub fn jitter_permille(_: &Store) -> u16 {
+    // The low bits of a version 7 id are random.
+    u16::try_from(Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
+}
+
+/// Works off the threads that wait for answers.
+pub async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    spawn_blocking(work).await
+}
