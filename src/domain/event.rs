@@ -278,6 +278,15 @@ pub enum EventOutcome {
 }
 
 impl EventOutcome {
+    /// What becomes of an event whose predecessor waits: no attempt of its own is used.
+    pub fn behind() -> Self {
+        Self::Retry {
+            failure: EventFailure::Behind,
+            detail: "an earlier event with the same ordering key is to be tried again".to_owned(),
+            after: TimeDelta::seconds(1),
+        }
+    }
+
     /// Why the event is given up, if it is.
     pub fn death(&self) -> Option<EventFailure> {
         match self {

@@ -94,7 +94,7 @@ pub fn decide(
         let Some(event) = events.pop_front() else { break };
         let is_behind = event.ordering_key.as_ref().is_some_and(|key| waiting.contains(key));
         let (attempts, outcome) = if is_behind {
-            (event.attempts, behind())
+            (event.attempts, EventOutcome::behind())
         } else {
             (event.attempts + 1, decide_one(before, engine, served, &event, (now, jitter_permille)))
         };
@@ -105,15 +105,6 @@ pub fn decide(
         settled.push(Settlement { id, kind, ordering_key, attempts, outcome });
     }
     settled
-}
-
-/// What becomes of an event whose predecessor waits: no attempt of its own is used.
-fn behind() -> EventOutcome {
-    EventOutcome::Retry {
-        failure: EventFailure::Behind,
-        detail: "an earlier event with the same ordering key is to be tried again".to_owned(),
-        after: TimeDelta::seconds(1),
-    }
 }
 
 fn decide_one(

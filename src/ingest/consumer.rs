@@ -3,11 +3,7 @@
 //! Its state is the function that it is in: `take` → `run` → `give_back` or `finish`. What belongs to the database or
 //! to this process uses up no event's attempts: then it waits, and does the same again.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::Notify,
@@ -25,8 +21,8 @@ use super::{
 };
 use crate::{
     config::limits::{EVENTS_READ_MAX, RETRIES_READ_MAX},
-    domain::{EVENT_ATTEMPTS_MAX, EventFailure, EventOutcome, QueuedEvent, TenantScope},
-    engine::{self, Served},
+    domain::{EventFailure, EventOutcome, QueuedEvent, TenantScope},
+    engine,
     store::{self, Lease, Settlement, Waiting},
 };
 
@@ -56,8 +52,8 @@ pub enum Ended {
 
 /// A consumer of one tenant's events.
 pub struct Consumer {
-    shared: Arc<Shared>,
-    scope: TenantScope,
+    pub shared: Arc<Shared>,
+    pub scope: TenantScope,
     progress: Arc<Progress>,
     /// Rung when this node stored an event of the tenant.
     wake: Arc<Notify>,
@@ -66,15 +62,15 @@ pub struct Consumer {
 }
 
 /// What is known of the queue while it is held.
-struct Held {
+pub struct Held {
     lease: Lease,
     source: Source,
     /// Ordering keys of events that wait to be tried again.
     waiting: HashSet<String>,
     /// When waiting events are to be looked at.
-    retries_at: Option<Instant>,
+    pub retries_at: Option<Instant>,
     /// How many events are still tried one at a time.
-    careful: usize,
+    pub careful: usize,
 }
 
 /// Why a step could not be done.
@@ -148,7 +144,7 @@ impl Consumer {
                 let (waiting, retries_at) = (HashSet::new(), Some(Instant::now()));
                 let mut held = Held { lease, source, waiting, retries_at, careful };
                 let ended = self.consume(&mut held).await;
-                if ended != Ended::Idle {
+                if ended != Ended::Idle && held.source.keeps_events() && self.is_sure_of_lease().await {
                     held.source.give_back().await;
                 }
                 ended
@@ -185,6 +181,9 @@ impl Consumer {
                 Ok(false) => {
                     (retry, hindered_since) = (RETRY_FIRST, None);
                     if idle_since.elapsed() >= self.shared.options.idle_stop {
+                        if held.source.keeps_events() && !self.is_sure_of_lease().await {
+                            return Ended::Stopped;
+                        }
                         if held.source.close().await && self.finish(held).await {
                             return Ended::Idle;
                         }
@@ -210,6 +209,15 @@ impl Consumer {
                 }
             }
         }
+    }
+
+    /// Whether the lease is this node's, and will be for a while. Whoever has it next may wait at the broker already, and
+    /// would get what comes later before what is given back in two steps: then it is better to close the channel, which
+    /// is one.
+    async fn is_sure_of_lease(&self) -> bool {
+        let Some(queue) = self.progress.held(self.scope.id()) else { return false };
+        let Shared { store, node, options, .. } = &*self.shared;
+        store.renew_queues(*node, &[queue], options.lease).await.is_ok_and(|renewed| !renewed.is_empty())
     }
 
     /// Waits for the next event that is stored here, at most so long.
@@ -263,6 +271,8 @@ impl Consumer {
         }
         let found = held.source.next(&self.shared, self.scope).await?;
         let Some(seen) = found.seen else { return Ok(worked) };
+        // Since it was asked what waits, an earlier owner may have settled something, or this one without hearing of it.
+        held.waiting.extend(found.waiting);
         let (settler, waiting) = (held.source.settler(), held.waiting.clone());
         self.process(held, &settler, found.events, waiting).await?;
         held.source.reached(seen);
@@ -325,48 +335,6 @@ impl Consumer {
         hindrance.map_or(Ok(()), Err)
     }
 
-    /// One event at a time, each noted before it is tried: one that the process does not survive is known by that.
-    async fn process_carefully(
-        &self,
-        held: &mut Held,
-        settler: &Settler,
-        served: &Served,
-        events: Vec<QueuedEvent>,
-        waiting: &mut HashSet<String>,
-    ) -> Result<(), Hindrance> {
-        for event in events {
-            held.careful = held.careful.saturating_sub(1);
-            held.retries_at = Some(Instant::now());
-            let is_behind = event.ordering_key.as_ref().is_some_and(|key| waiting.contains(key));
-            if !is_behind && self.mark(settler, &event).await? {
-                continue;
-            }
-            let key = event.ordering_key.clone();
-            let share = VecDeque::from([event]);
-            let has_retry = self.worker(settler).work(served.clone(), share, waiting.clone()).await?;
-            waiting.extend(key.filter(|_| has_retry));
-        }
-        Ok(())
-    }
-
-    /// Notes that an event is about to be tried; answers whether that was its last attempt, and it is dead.
-    async fn mark(&self, settler: &Settler, event: &QueuedEvent) -> Result<bool, Hindrance> {
-        // One that was brought back has used up its attempts, and is tried once more all the same.
-        let is_dead = event.is_suspect && event.attempts >= EVENT_ATTEMPTS_MAX;
-        let attempts = if is_dead { event.attempts } else { event.attempts + 1 };
-        // Its last attempt waits as long as the one before.
-        let noted = if is_dead { attempts } else { attempts.min(EVENT_ATTEMPTS_MAX - 1) };
-        let outcome = batch::failed(EventFailure::Crashed, noted, 0);
-        let (id, kind, ordering_key) = (event.id, event.kind.clone(), event.ordering_key.clone());
-        let mark = Settlement { id, kind, ordering_key, attempts, outcome };
-        if is_dead {
-            self.shared.settle(self.scope, settler, vec![mark]).await?;
-        } else {
-            settler.settle(&self.shared, self.scope, vec![mark]).await?;
-        }
-        Ok(is_dead)
-    }
-
     async fn refuse_all(
         &self,
         settler: &Settler,
@@ -388,7 +356,7 @@ impl Consumer {
         Ok(())
     }
 
-    fn worker(&self, settler: &Settler) -> Worker {
+    pub fn worker(&self, settler: &Settler) -> Worker {
         Worker { shared: self.shared.clone(), scope: self.scope, settler: settler.clone() }
     }
 }

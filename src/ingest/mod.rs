@@ -11,6 +11,7 @@ mod backlog;
 mod batch;
 #[cfg(feature = "rabbitmq")]
 mod brokered;
+mod careful;
 mod consumer;
 mod error;
 mod housekeeping;
@@ -35,6 +36,7 @@ use tokio::{
 use self::{
     appender::Appender,
     backlog::{Backlogs, Reservation},
+    careful::Marks,
     outside::{Engine, Store},
     owner::Owner,
     queue::{Queue, Settler},
@@ -100,6 +102,7 @@ struct Shared {
     queue: Queue,
     owner: Owner,
     backlogs: Backlogs,
+    marks: Marks,
     /// Rung when a tenant was deleted.
     tenant_deleted: Notify,
 }
@@ -140,6 +143,7 @@ impl Ingest {
             queue,
             owner: Owner::default(),
             backlogs: Backlogs::default(),
+            marks: Marks::default(),
             tenant_deleted: Notify::new(),
         });
         let stop = Stop::default();

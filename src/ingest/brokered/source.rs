@@ -52,7 +52,7 @@ struct Held {
     messages: BTreeMap<u64, Taken>,
     tags: HashMap<EventId, u64>,
     undecodable: Vec<(u64, Undecodable)>,
-    /// Events handed out that turned out to be another's duplicate, or to be there already.
+    /// Events handed out that turned out to be another's duplicate, to be there already, or to wait behind another.
     void: HashSet<EventId>,
 }
 
@@ -85,7 +85,7 @@ impl Waiting {
         self.hand.take_in().await;
         self.hand.bury(shared, scope).await?;
         let events = self.hand.hand_out();
-        Ok(Found { seen: events.iter().map(|event| event.id).max(), events })
+        Ok(Found { seen: events.iter().map(|event| event.id).max(), events, ..Found::default() })
     }
 
     pub fn reached(&mut self, seen: EventId) {

@@ -16,6 +16,8 @@ pub struct Found {
     pub events: Vec<QueuedEvent>,
     /// The last event that was looked at: none up to here is missing from `events`.
     pub seen: Option<EventId>,
+    /// Ordering keys of events that are left out because they wait to be tried again.
+    pub waiting: Vec<String>,
 }
 
 /// Whether events may have been settled by an owner that ended before it noted its position.
@@ -41,6 +43,7 @@ pub struct Waiting {
 struct QueuedRow {
     event: QueuedEvent,
     is_settled: bool,
+    is_waiting: bool,
 }
 
 impl FromRow<'_, PgRow> for QueuedRow {
@@ -54,7 +57,7 @@ impl FromRow<'_, PgRow> for QueuedRow {
             attempts: row.try_get::<i16, _>("attempts")?.try_into().unwrap_or_default(),
             is_suspect: row.try_get("is_suspect")?,
         };
-        Ok(Self { event, is_settled: row.try_get("is_settled")? })
+        Ok(Self { event, is_settled: row.try_get("is_settled")?, is_waiting: row.try_get("is_waiting")? })
     }
 }
 
@@ -75,8 +78,8 @@ impl Store {
                 e.facts::text as facts, 0::smallint as attempts, false as is_suspect, $5 and (
                 exists (select from decisions d
                     where d.tenant_id = $1 and d.id = e.id and d.id > $2 and d.id < $3)
-                or exists (select from event_retries r where r.tenant_id = $1 and r.event_id = e.id)
-                or exists (select from dead_letters l where l.tenant_id = $1 and l.event_id = e.id)) as is_settled
+                or exists (select from dead_letters l where l.tenant_id = $1 and l.event_id = e.id)) as is_settled,
+                $5 and exists (select from event_retries r where r.tenant_id = $1 and r.event_id = e.id) as is_waiting
              from events e where e.tenant_id = $1 and e.id > $2 and e.id < $3 order by e.id limit $4",
         )
         .bind(scope.id().0)
@@ -88,25 +91,33 @@ impl Store {
         let rows: Vec<QueuedRow> = tx.all("read events", query).await?;
         tx.end().await?;
         let seen = rows.last().map(|row| row.event.id);
-        let events = rows.into_iter().filter(|row| !row.is_settled).map(|row| row.event).collect();
-        Ok(Found { events, seen })
+        let mut found = Found { seen, ..Found::default() };
+        for QueuedRow { event, is_settled, is_waiting } in rows {
+            if is_waiting {
+                found.waiting.extend(event.ordering_key);
+            } else if !is_settled {
+                found.events.push(event);
+            }
+        }
+        Ok(found)
     }
 
-    /// Events whose time to be tried again has come, in order. Of one ordering key none is among them whose predecessor
-    /// still waits.
+    /// Events whose time to be tried again has come, in the order in which they began to wait. Of one ordering key none is
+    /// among them whose predecessor still waits.
     pub async fn due_events(&self, scope: TenantScope, limit: u32) -> Result<Vec<QueuedEvent>, Error> {
         let mut tx = TenantTx::read(&self.events, &self.role, scope).await?;
         // Few rows at any time; each is then one look-up among the events.
         let query = sqlx::query_as(
             "select e.id, e.type, r.ordering_key, case when e.at_occurrence then e.occurred_at end as at,
-                e.facts::text as facts, r.attempt as attempts, r.reason = 'crashed' as is_suspect, false as is_settled
+                e.facts::text as facts, r.attempt as attempts, r.reason = 'crashed' as is_suspect, false as is_settled,
+                false as is_waiting
              from (
                 select * from event_retries r
                 where r.tenant_id = $1 and r.not_before <= now() and (r.ordering_key is null or not exists (
                     select from event_retries b where b.tenant_id = $1 and b.ordering_key = r.ordering_key
-                        and b.event_id < r.event_id and b.not_before > now()))
-                order by r.event_id limit $2
-             ) r join events e on e.tenant_id = $1 and e.id = r.event_id order by e.id",
+                        and b.place < r.place and b.not_before > now()))
+                order by r.place limit $2
+             ) r join events e on e.tenant_id = $1 and e.id = r.event_id order by r.place",
         )
         .bind(scope.id().0)
         .bind(i64::from(limit));

@@ -29,7 +29,8 @@ pub struct ReceivedEvent {
 pub struct Received {
     /// What they changed.
     pub settled: Settled,
-    /// Those that were stored with their idempotency keys.
+    /// Those that were stored with what came of them. Others are there already, are another's duplicate or conflict, or
+    /// wait behind one with the same ordering key.
     pub stored: Vec<EventId>,
     /// Those whose idempotency key another event has: that one is decided, and these are not.
     pub duplicates: Vec<Duplicate>,
@@ -47,7 +48,8 @@ pub struct Duplicate {
 }
 
 /// Stores events under the tenant's lock, but for those that are there and those whose key is another's. Answers what
-/// is with each. An event in conflict is stored without its key, so that its dead letter has something to tell.
+/// is with each, and which of their ordering keys have events that wait to be tried again. An event in conflict is stored
+/// without its key, so that its dead letter has something to tell.
 const RECEIVE: &str = "with given as materialized (
         select g.* from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[],
             $13::bool[], $8::text[], $9::text[]) with ordinality
@@ -75,11 +77,14 @@ const RECEIVE: &str = "with given as materialized (
         select $1, id, type, project, occurred_at, at_occurrence, ordering_key, key, facts::json
         from judged where status <> 'duplicate' order by place
      )
-     select id, status, first_id, seconds from judged
-     union all select id, 'there', null, null from there";
+     select id, status, first_id, seconds, null from judged
+     union all select id, 'there', null, null, null from there
+     union all select null, 'waiting', null, null, k.key from (
+        select distinct ordering_key as key from event_retries where tenant_id = $1 and ordering_key = any ($8)) k";
 
-/// An event, what is with it, the first event with its idempotency key, and the seconds for which the key still counts.
-type Judgement = (Uuid, String, Option<Uuid>, Option<f64>);
+/// An event, what is with it, the first event with its idempotency key, and the seconds for which the key still counts; or
+/// an ordering key.
+type Judgement = (Option<Uuid>, String, Option<Uuid>, Option<f64>, Option<String>);
 
 /// The columns of many events, a list each.
 #[derive(Default)]
@@ -159,6 +164,13 @@ impl Store {
         let rows: Vec<Judgement> = tx.all(OPERATION, query).await?;
         let (mut received, settlements) = judge(events, &rows);
         received.settled = super::settle::settle(&mut tx, scope, settlements).await?;
+        if received.settled.retried > 0 {
+            // Whoever had the queue may have given it back meanwhile: nobody knew of these.
+            let query = sqlx::query(
+                "update event_queues set pending_since = now() where tenant_id = $1 and pending_since is null",
+            );
+            tx.execute(OPERATION, query.bind(tenant)).await?;
+        }
         tx.commit(OPERATION).await?;
         Ok(received)
     }
@@ -196,17 +208,27 @@ fn judge(events: &[ReceivedEvent], rows: &[Judgement]) -> (Received, Vec<Settlem
     let mut received = Received::default();
     let mut settlements = Vec::with_capacity(events.len());
     for event in events {
-        let row = rows.iter().find(|(id, ..)| *id == event.id.0);
-        let outcome = match row.map(|(_, status, first, seconds)| (status.as_str(), first, seconds)) {
-            Some(("accepted", ..)) => event.outcome.clone(),
-            Some(("conflict", first, _)) => EventOutcome::Dead {
-                failure: EventFailure::KeyConflict,
-                detail: serde_json::json!({
-                    "message": "another event was accepted under this idempotency key",
-                    "eventId": first,
-                }),
-                revision: None,
-            },
+        let row = rows.iter().find(|(id, ..)| *id == Some(event.id.0));
+        let (mut attempts, mut outcome) = (event.attempts, event.outcome.clone());
+        match row.map(|(_, status, first, seconds, _)| (status.as_str(), first, seconds)) {
+            Some(("accepted", ..)) if is_early(event, rows) => {
+                attempts -= 1;
+                if matches!(outcome, EventOutcome::Decided { .. }) {
+                    outcome = EventOutcome::behind();
+                }
+            }
+            Some(("accepted", ..)) => received.stored.push(event.id),
+            Some(("conflict", first, _)) => {
+                received.conflicts += 1;
+                outcome = EventOutcome::Dead {
+                    failure: EventFailure::KeyConflict,
+                    detail: serde_json::json!({
+                        "message": "another event was accepted under this idempotency key",
+                        "eventId": first,
+                    }),
+                    revision: None,
+                };
+            }
             Some(("duplicate", first, seconds)) => {
                 let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
                 let first = first.map(EventId).zip(time);
@@ -215,15 +237,21 @@ fn judge(events: &[ReceivedEvent], rows: &[Judgement]) -> (Received, Vec<Settlem
             }
             // It was received before, or there is no such tenant any more.
             Some(_) | None => continue,
-        };
-        if outcome.death() == Some(EventFailure::KeyConflict) {
-            received.conflicts += 1;
-        } else {
-            received.stored.push(event.id);
         }
         let EventDraft { kind, ordering_key, .. } = &event.draft;
         let (kind, ordering_key) = (kind.clone(), ordering_key.clone());
-        settlements.push(Settlement { id: event.id, kind, ordering_key, attempts: event.attempts, outcome });
+        settlements.push(Settlement { id: event.id, kind, ordering_key, attempts, outcome });
     }
     (received, settlements)
+}
+
+/// Whether an event was tried, or is about to be, though one before it with the same ordering key waits: whoever tried
+/// that one did not hear that it was noted.
+fn is_early(event: &ReceivedEvent, rows: &[Judgement]) -> bool {
+    let is_tried = match event.outcome {
+        EventOutcome::Decided { .. } | EventOutcome::Retry { failure: EventFailure::Crashed, .. } => event.attempts > 0,
+        EventOutcome::Retry { .. } | EventOutcome::Dead { .. } => false,
+    };
+    let key = event.draft.ordering_key.as_ref();
+    is_tried && key.is_some() && rows.iter().any(|(.., waiting)| waiting.as_ref() == key)
 }

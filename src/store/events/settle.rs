@@ -116,8 +116,11 @@ impl Columns {
 }
 
 /// Decisions, attempts to come and dead letters of a batch, in one statement: each event that is still there has one of
-/// them, and a decision that was made before stays.
-const SETTLE: &str = "with decided as (
+/// them. What another owner has decided or given up before stays so; of a dead letter, until it is brought back.
+const SETTLE: &str = "with given_up as materialized (
+        select array(select event_id from dead_letters where tenant_id = $1 and status <> 'redriven'
+            and (event_id = any ($2) or event_id = any ($9))) as ids
+     ), decided as (
         insert into decisions (tenant_id, id, event_type, revision, schema_version, matched, errors, cost,
             evaluated_at)
         select $1, d.id, d.type, d.revision, d.schema_version, d.matched::uuid[], d.errors::jsonb, d.cost, d.evaluated_at
@@ -126,6 +129,7 @@ const SETTLE: &str = "with decided as (
             as d (id, type, revision, schema_version, matched, errors, cost, evaluated_at)
         where exists (select from events e
             where e.tenant_id = $1 and e.id = d.id and e.id between $21 and $22)
+            and d.id <> all ((select ids from given_up)::uuid[])
         on conflict do nothing returning id
      ), settled as (
         delete from event_retries where tenant_id = $1 and (event_id = any ($2) or event_id = any ($15))
@@ -133,9 +137,13 @@ const SETTLE: &str = "with decided as (
         insert into event_retries as r (tenant_id, event_id, attempt, not_before, reason, detail, ordering_key)
         select $1, n.id, n.attempt, now() + make_interval(secs => n.wait), n.reason, n.detail, n.key
         from unnest($9::uuid[], $10::smallint[], $11::double precision[], $12::text[], $13::text[], $14::text[])
-            as n (id, attempt, wait, reason, detail, key)
+            with ordinality as n (id, attempt, wait, reason, detail, key, nth)
         where exists (select from events e
             where e.tenant_id = $1 and e.id = n.id and e.id between $21 and $22)
+            and n.id <> all ((select ids from given_up)::uuid[])
+            and not exists (select from decisions d
+                where d.tenant_id = $1 and d.id = n.id and d.id between $21 and $22)
+        order by n.nth
         on conflict (tenant_id, event_id) do update set attempt = greatest(r.attempt, excluded.attempt),
             not_before = excluded.not_before, reason = excluded.reason, detail = excluded.detail
         returning 1

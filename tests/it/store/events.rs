@@ -19,10 +19,10 @@ use uuid::Uuid;
 use super::{connect, psql, tenant};
 use crate::support::{TestDatabase, scope};
 
-const WINDOW: TimeDelta = TimeDelta::days(7);
-const START: EventId = EventId(Uuid::nil());
+pub const WINDOW: TimeDelta = TimeDelta::days(7);
+pub const START: EventId = EventId(Uuid::nil());
 
-fn event(tenant: TenantId, facts: &serde_json::Value, key: Option<&str>) -> NewEvent {
+pub fn event(tenant: TenantId, facts: &serde_json::Value, key: Option<&str>) -> NewEvent {
     NewEvent {
         scope: scope(tenant),
         draft: EventDraft {
@@ -37,11 +37,11 @@ fn event(tenant: TenantId, facts: &serde_json::Value, key: Option<&str>) -> NewE
     }
 }
 
-async fn append(store: &Store, tenant: TenantId, facts: &serde_json::Value, key: Option<&str>) -> Accepted {
+pub async fn append(store: &Store, tenant: TenantId, facts: &serde_json::Value, key: Option<&str>) -> Accepted {
     store.append_events(&[event(tenant, facts, key)], WINDOW).await.unwrap()[0]
 }
 
-fn id(accepted: Accepted) -> EventId {
+pub fn id(accepted: Accepted) -> EventId {
     match accepted {
         Accepted::New(id) | Accepted::Duplicate(id) | Accepted::Conflict(id) => id,
         Accepted::NoTenant => panic!("no tenant"),
@@ -53,7 +53,7 @@ async fn read(store: &Store, tenant: TenantId, position: EventId, behind: Behind
     found.events.iter().map(|event| event.id).collect()
 }
 
-fn decided(id: EventId, rule: RuleId) -> Settlement {
+pub fn decided(id: EventId, rule: RuleId) -> Settlement {
     let outcome = EventOutcome::Decided {
         evaluated_at: Utc::now(),
         revision: Revision(3),
@@ -65,7 +65,7 @@ fn decided(id: EventId, rule: RuleId) -> Settlement {
     Settlement { id, kind: Some("payment".to_owned()), ordering_key: None, attempts: 1, outcome }
 }
 
-fn dead(id: EventId) -> Settlement {
+pub fn dead(id: EventId) -> Settlement {
     let outcome = EventOutcome::Dead {
         failure: EventFailure::FactsInvalid,
         detail: json!({"message": "no"}),
@@ -74,7 +74,7 @@ fn dead(id: EventId) -> Settlement {
     Settlement { id, kind: Some("payment".to_owned()), ordering_key: None, attempts: 1, outcome }
 }
 
-fn retry(id: EventId, attempts: u16, after: TimeDelta, key: Option<&str>) -> Settlement {
+pub fn retry(id: EventId, attempts: u16, after: TimeDelta, key: Option<&str>) -> Settlement {
     let outcome = EventOutcome::Retry { failure: EventFailure::Panic, detail: "boom".to_owned(), after };
     Settlement { id, kind: None, ordering_key: key.map(str::to_owned), attempts, outcome }
 }

@@ -9,6 +9,7 @@ mod plans;
 mod revisions;
 mod role;
 mod rows;
+mod settling;
 
 use chrono::Utc;
 use sqlx::{Connection, PgConnection};

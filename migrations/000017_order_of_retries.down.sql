@@ -1,0 +1,1 @@
+alter table event_retries drop column if exists place;
