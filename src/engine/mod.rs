@@ -22,7 +22,7 @@ mod supervisor;
 mod follow;
 mod handle;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::{
     error::Error,

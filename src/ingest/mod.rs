@@ -22,6 +22,8 @@ mod progress;
 mod queue;
 mod signals;
 mod stop;
+#[cfg(all(test, feature = "rabbitmq"))]
+mod tests;
 mod worker;
 
 use std::{sync::Arc, time::Duration};

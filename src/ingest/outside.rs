@@ -1,36 +1,47 @@
 //! All that this module has from outside: the database, the engine, the broker, the time and chance.
+//!
+//! In the tests of this library they are those of a simulated world (`tests/simulation`), as types of `loom` are put in
+//! the place of those of the standard library. Whatever uses them is the same code.
 
-use chrono::{DateTime, Utc};
-use tokio::task::{JoinError, spawn_blocking};
-use uuid::Uuid;
+#[cfg(not(all(test, feature = "rabbitmq")))]
+pub use self::real::*;
+#[cfg(all(test, feature = "rabbitmq"))]
+pub use super::tests::simulation::outside::*;
 
-#[cfg(feature = "rabbitmq")]
-pub use crate::broker::{Broker, Deliveries};
-#[cfg(feature = "rabbitmq")]
-use crate::domain::EventId;
-pub use crate::{engine::Engine, store::Store};
+#[cfg(not(all(test, feature = "rabbitmq")))]
+mod real {
+    use chrono::{DateTime, Utc};
+    use tokio::task::{JoinError, spawn_blocking};
+    use uuid::Uuid;
 
-/// Events that are settled in one transaction at most.
-pub const BATCH_EVENTS_MAX: usize = 200;
+    #[cfg(feature = "rabbitmq")]
+    pub use crate::broker::{Broker, Deliveries};
+    #[cfg(feature = "rabbitmq")]
+    use crate::domain::EventId;
+    pub use crate::{engine::Engine, store::Store};
 
-/// This node's time.
-pub fn now(_: &Store) -> DateTime<Utc> {
-    Utc::now()
-}
+    /// Events that are settled in one transaction at most.
+    pub const BATCH_EVENTS_MAX: usize = 200;
 
-/// An id of this moment.
-#[cfg(feature = "rabbitmq")]
-pub fn event_id(_: &Broker) -> EventId {
-    EventId::generate()
-}
+    /// This node's time.
+    pub fn now(_: &Store) -> DateTime<Utc> {
+        Utc::now()
+    }
 
-/// A number from 0 to 1000, another each time.
-pub fn jitter_permille(_: &Store) -> u16 {
-    // The low bits of a version 7 id are random.
-    u16::try_from(Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
-}
+    /// An id of this moment.
+    #[cfg(feature = "rabbitmq")]
+    pub fn event_id(_: &Broker) -> EventId {
+        EventId::generate()
+    }
 
-/// Works off the threads that wait for answers.
-pub async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
-    spawn_blocking(work).await
+    /// A number from 0 to 1000, another each time.
+    pub fn jitter_permille(_: &Store) -> u16 {
+        // The low bits of a version 7 id are random.
+        u16::try_from(Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
+    }
+
+    /// Works off the threads that wait for answers.
+    pub async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+        spawn_blocking(work).await
+    }
 }

@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::Engine;
+#[cfg(test)]
+use crate::ruleset::RuleSet;
 use crate::{
     domain::{Quota, Revision, TenantId, TenantScope, TenantStatus},
     engine::{
@@ -28,6 +30,12 @@ pub struct Served {
 }
 
 impl Served {
+    /// A set that nobody else serves.
+    #[cfg(test)]
+    pub fn of(rules: RuleSet) -> Self {
+        Self { set: Arc::new(LiveSet::new(rules, Arc::default())), stale: false }
+    }
+
     /// Counts a decision made with the set.
     pub fn decided(&self, decision: &Decision<'_>, took: Duration) {
         self.set.decided(decision, took);

@@ -7,4 +7,4 @@
     reason = "a test that meets the unexpected must fail, and this is how"
 )]
 
-mod simulation;
+pub mod simulation;

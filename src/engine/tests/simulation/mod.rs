@@ -14,7 +14,7 @@ mod follow;
 mod history;
 mod node;
 mod plan;
-mod random;
+pub mod random;
 mod strategy;
 mod supervisor;
 mod tenant;
@@ -33,7 +33,7 @@ use self::{
 };
 
 /// As `proof_size` of the integration tests.
-fn proof_size(little: u64, full: u64) -> u64 {
+pub fn proof_size(little: u64, full: u64) -> u64 {
     if env::var_os("TENET_PROOFS").is_some_and(|size| size == "full") { full } else { little }
 }
 
@@ -41,8 +41,8 @@ fn violation(seed: u64, strategy: Strategy, scenario: Scenario) -> Option<Violat
     check(&World::new(seed, strategy, scenario).run(), scenario).err()
 }
 
-/// The first of the seeds whose run breaks what is promised.
-fn first_violation(seeds: u64, strategy: Strategy, scenario: Scenario) -> Option<(u64, Violation)> {
+/// The first of the seeds for which something is found, and what. Sought by as many threads as run at once.
+pub fn first_of<T>(seeds: u64, find: impl Fn(u64) -> Option<T> + Sync) -> Option<(u64, T)> {
     let (next, found) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -52,7 +52,7 @@ fn first_violation(seeds: u64, strategy: Strategy, scenario: Scenario) -> Option
                     if seed >= seeds.min(found.load(Ordering::Relaxed)) {
                         break;
                     }
-                    if violation(seed, strategy, scenario).is_some() {
+                    if find(seed).is_some() {
                         found.fetch_min(seed, Ordering::Relaxed);
                     }
                 }
@@ -60,7 +60,12 @@ fn first_violation(seeds: u64, strategy: Strategy, scenario: Scenario) -> Option
         }
     });
     let seed = found.into_inner();
-    (seed < u64::MAX).then(|| (seed, violation(seed, strategy, scenario).unwrap()))
+    (seed < u64::MAX).then(|| (seed, find(seed).unwrap()))
+}
+
+/// The first of the seeds whose run breaks what is promised.
+fn first_violation(seeds: u64, strategy: Strategy, scenario: Scenario) -> Option<(u64, Violation)> {
+    first_of(seeds, |seed| violation(seed, strategy, scenario))
 }
 
 #[track_caller]
