@@ -3,7 +3,8 @@
 use super::Rate;
 use crate::domain::{Quota, Tenant, Tier};
 
-/// Of a node's capacity, the percentage that each tier may have at most: the others find the rest free.
+/// Of a node's capacity, the percentage that each tier may have at most with those below it: the higher ones find the rest
+/// free.
 const TIER_PERCENT: [usize; 3] = [40, 70, 100];
 
 /// What one tenant may ask for.
@@ -17,6 +18,8 @@ pub struct Limits {
     pub events: Option<Rate>,
     /// Requests that are in hand at once.
     pub in_hand: u64,
+    /// Database connections at once.
+    pub connections: u64,
 }
 
 /// What the tiers may have of a node's capacity.
@@ -34,6 +37,7 @@ impl Limits {
             requests: rate(Quota::RequestsPerMinute),
             events: rate(Quota::EventsPerMinute),
             in_hand: tenant.quota(Quota::ConcurrentRequests),
+            connections: tenant.quota(Quota::DatabaseConnections),
         }
     }
 

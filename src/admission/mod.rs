@@ -1,10 +1,14 @@
-//! Whether a request is admitted: rates and numbers in hand, as arithmetic. No clock, no lock, no task: who asks keeps
-//! the state, and says what time it is.
+//! Whether a request is admitted: rates, shares and breakers, as arithmetic. No clock, no lock, no task: who asks keeps the
+//! state, and says what time it is.
 
+mod breaker;
+mod lanes;
 mod limits;
 mod rate;
 
 pub use self::{
+    breaker::{Breaker, BreakerState, BreakerStatus, Call, Outcome, SLOW},
+    lanes::{Entry, LaneStatus, Lanes, Ticket},
     limits::{Limits, Shares},
     rate::{Grant, Rate, Standing},
 };

@@ -225,6 +225,7 @@ async fn check_operator_key(settings: &Settings, store: &Store) -> anyhow::Resul
 fn measure(metrics: store::Metrics, store: Store, engine: Engine) -> impl Fn() + Send + Sync {
     move || {
         store.pool_status().into_iter().for_each(|status| metrics.pool(status));
+        metrics.tiers(store.guard());
         engine.take_census();
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn contradictions(settings: &Settings, purpose: Purpose) -> Vec<Strin
         Purpose::Look => return mistakes,
     }
     mistakes.extend(key_length(settings));
+    mistakes.extend(faults_on_loopback(settings));
     mistakes.extend(tls_pair(settings));
     mistakes.extend(jwt::contradictions(&settings.jwt));
     mistakes.extend(host_forms(&settings.http.hosts));
@@ -69,6 +70,14 @@ fn orphan_migration_url(settings: &Settings) -> Option<String> {
         "`DATABASE_MIGRATION_URL` is set, but `DATABASE_URL` is not; \
          set both to use that database, or neither to use a private one"
             .to_owned()
+    })
+}
+
+fn faults_on_loopback(settings: &Settings) -> Option<String> {
+    let addresses = [Some(settings.http.listen), settings.http.admin_listen];
+    let open = addresses.into_iter().flatten().find(|address| !address.ip().is_loopback());
+    open.filter(|_| settings.http.faults).map(|address| {
+        format!("`TENET_FAULTS` is on, and other machines can reach `{address}`; turn it off, or listen on `127.0.0.1`")
     })
 }
 

@@ -77,6 +77,8 @@ pub struct HttpSettings {
     pub shutdown_deadline: Duration,
     /// How long requests are still accepted when a stop has begun.
     pub shutdown_delay: Duration,
+    /// Whether operators may have the database fail, to try what happens then.
+    pub faults: bool,
 }
 
 /// The database.
@@ -171,6 +173,7 @@ impl Default for HttpSettings {
             ndjson_idle_deadline: Duration::from_secs(10),
             shutdown_deadline: Duration::from_secs(10),
             shutdown_delay: Duration::from_secs(2),
+            faults: false,
         }
     }
 }

@@ -180,6 +180,11 @@ pub const SETTINGS: &[Setting] = &[
         0..=600_000
     ),
     setting!(
+        "TENET_FAULTS",
+        http.faults,
+        "Whether operators may have calls to the database fail (`/api/v1/runtime/faults`), to try what happens then. Only on an address of this machine."
+    ),
+    setting!(
         "TENET_JWT_ISSUER",
         jwt.issuer,
         "Trusted issuer (`iss`) of the JSON web tokens that people and services may use in place of a key. If not set, tokens are not accepted."

@@ -42,6 +42,8 @@ pub enum Quota {
     EventsPerMinute,
     /// Requests in hand at once on a node.
     ConcurrentRequests,
+    /// Database connections at once on a node.
+    DatabaseConnections,
 }
 
 /// Limits that an operator has set for a tenant instead of its tier's.
@@ -65,7 +67,7 @@ pub struct QuotaExceeded {
 
 impl Quota {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Rules,
         Self::DerivedFields,
         Self::SchemaBytes,
@@ -80,6 +82,7 @@ impl Quota {
         Self::RequestsPerMinute,
         Self::EventsPerMinute,
         Self::ConcurrentRequests,
+        Self::DatabaseConnections,
     ];
 
     /// The table: what each tier may use, and what an operator can grant at most.
@@ -101,6 +104,7 @@ impl Quota {
             Self::RequestsPerMinute => [100,   1_000,     10_000_000, 10_000_000],
             Self::EventsPerMinute => [6_000,   60_000,    100_000_000, 100_000_000],
             Self::ConcurrentRequests => [10,   30,        60,         1_000],
+            Self::DatabaseConnections => [5,   20,        50,         100],
         }
     }
 
@@ -121,6 +125,7 @@ impl Quota {
             Self::RequestsPerMinute => "requestsPerMinute",
             Self::EventsPerMinute => "eventsPerMinute",
             Self::ConcurrentRequests => "concurrentRequests",
+            Self::DatabaseConnections => "databaseConnections",
         }
     }
 

@@ -1,8 +1,10 @@
 //! What can go wrong in the database, in the words of those who asked. No other file reads SQLSTATEs.
 
+use std::time::Duration;
+
 use sqlx::error::DatabaseError;
 
-use super::compatibility::SchemaMismatch;
+use super::{compatibility::SchemaMismatch, guard::Dependency};
 use crate::error::ErrorKind;
 
 /// What went wrong in the database, as far as a caller can act on it.
@@ -57,6 +59,22 @@ pub enum Error {
         /// What was being done.
         operation: &'static str,
     },
+    /// All connections that the tenant's tier may have are in use.
+    #[error("{operation}: all connections of the tenant's tier are in use")]
+    Busy {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// The database has failed too often of late to be asked again already.
+    #[error("{operation}: the database has failed, and is not asked for now")]
+    BreakerOpen {
+        /// What was being done.
+        operation: &'static str,
+        /// What it would have been asked.
+        dependency: Dependency,
+        /// When it is asked again.
+        wait: Duration,
+    },
     /// The connection broke while a change was being committed: it is made, or it is not.
     #[error("{operation}: the database did not say whether the change is made")]
     OutcomeUnknown {
@@ -91,9 +109,12 @@ impl Error {
             Self::TenantNameTaken(_) | Self::NameTaken(_) | Self::IdTaken { .. } => ErrorKind::Conflict,
             Self::Gone { .. } => ErrorKind::NotFound,
             Self::ValueRefused { .. } | Self::CursorInvalid => ErrorKind::Unacceptable,
-            Self::Locked { .. } | Self::Unavailable { .. } | Self::NoPartition { .. } | Self::OutcomeUnknown { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::Locked { .. }
+            | Self::NoPartition { .. }
+            | Self::Busy { .. }
+            | Self::BreakerOpen { .. }
+            | Self::Unavailable { .. }
+            | Self::OutcomeUnknown { .. } => ErrorKind::Unavailable,
             // An operator's mistake, not a passing one; requests meet it only if it is made while the service runs.
             Self::Schema(_) | Self::Role(_) | Self::Url(_) => ErrorKind::Unavailable,
             Self::Failed { .. } => ErrorKind::Internal,
@@ -111,11 +132,18 @@ impl Error {
             Self::CursorInvalid => "cursor_invalid",
             Self::Locked { .. } => "locked",
             Self::Unavailable { .. } | Self::NoPartition { .. } => "database_unavailable",
+            Self::Busy { .. } => "database_busy",
+            Self::BreakerOpen { .. } => "dependency_unavailable",
             Self::OutcomeUnknown { .. } => "outcome_unknown",
             Self::Schema(_) => "database_not_migrated",
             Self::Role(_) | Self::Url(_) => "database_misconfigured",
             Self::Failed { .. } => "internal",
         }
+    }
+
+    /// Whether the database failed, and not what was asked of it.
+    pub(super) fn is_failure(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::OutcomeUnknown { .. })
     }
 
     /// What `source` means for whoever asked for `operation`.

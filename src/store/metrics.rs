@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Observer, PoolStatus};
-use crate::telemetry::{EncodeLabelSet, Family, Gauge, Histogram, HistogramFamily, MetricRegistry, Unit};
+use super::{Dependency, Guard, Observer, PoolStatus};
+use crate::{
+    admission::{BreakerState, LaneStatus},
+    domain::Tier,
+    telemetry::{EncodeLabelSet, Family, Gauge, Histogram, HistogramFamily, MetricRegistry, Unit},
+};
 
 /// The metrics of the store.
 #[derive(Debug, Clone)]
@@ -12,6 +16,20 @@ pub struct Metrics {
     idle: Family<PoolLabels, Gauge>,
     wait_seconds: HistogramFamily<PoolLabels>,
     statement_seconds: HistogramFamily<StatementLabels>,
+    tier_connections: Family<TierLabels, Gauge>,
+    breaker_states: Family<BreakerLabels, Gauge>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TierLabels {
+    tier: &'static str,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreakerLabels {
+    dependency: &'static str,
+    tier: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -35,6 +53,16 @@ impl Metrics {
             idle: registry.register("pool_idle", "Idle database connections, by pool", Family::default()),
             wait_seconds: registry.register_with_unit("pool_wait", wait_help, Unit::Seconds, waits),
             statement_seconds: registry.register_with_unit("sql", statement_help, Unit::Seconds, statements),
+            tier_connections: registry.register(
+                "tier_connections",
+                "Database connections of tenants of a tier: active, pending (calls that wait for one), and the most they may be",
+                Family::default(),
+            ),
+            breaker_states: registry.register(
+                "breaker_state",
+                "State of a circuit breaker: 0 closed, 1 half-open, 2 open",
+                Family::default(),
+            ),
         }
     }
 
@@ -52,6 +80,27 @@ impl Metrics {
         let labels = PoolLabels { pool: status.pool };
         self.in_use.get_or_create(&labels).set(i64::from(status.in_use));
         self.idle.get_or_create(&labels).set(i64::from(status.idle));
+    }
+
+    /// What the tiers have of the database now.
+    pub fn tiers(&self, guard: &Guard) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        for tier in Tier::ALL {
+            let LaneStatus { active, pending, most } = guard.lane(tier);
+            for (state, count) in [("active", active), ("pending", pending), ("max", most)] {
+                let labels = TierLabels { tier: tier.name(), state };
+                self.tier_connections.get_or_create(&labels).set(number(count));
+            }
+            for dependency in Dependency::ALL {
+                let labels = BreakerLabels { dependency: dependency.name(), tier: tier.name() };
+                let state = match guard.breaker(dependency, tier).state {
+                    BreakerState::Closed => 0,
+                    BreakerState::HalfOpen => 1,
+                    BreakerState::Open => 2,
+                };
+                self.breaker_states.get_or_create(&labels).set(state);
+            }
+        }
     }
 
     /// A connection of a pool was had (or not) after `waited`.

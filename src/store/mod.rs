@@ -13,6 +13,7 @@ mod cursor;
 mod derived_fields;
 mod error;
 mod events;
+mod guard;
 mod listener;
 mod metrics;
 pub mod migrate;
@@ -40,6 +41,7 @@ pub use events::{
     LetterFilter, LetterStatus, NewEvent, QueueStatus, Received, ReceivedEvent, Redrive, RedriveOrder, SeenQueue,
     Settled, Settlement, StoredEvent, Waiting, WaitingTenant, floor as event_id_floor, redrivable,
 };
+pub use guard::{Dependency, Fault, FaultKind, Guard};
 pub use listener::{EventListener, Heard, Listener};
 pub use metrics::Metrics;
 pub use page::{Page, PageRequest};
@@ -49,7 +51,7 @@ pub use rules::RuleFilter;
 pub use statement::Observer;
 pub use tenants::TenantHead;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use pool::Pool;
 use sqlx::Connection;
@@ -64,6 +66,7 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 pub struct Store {
     options: StoreOptions,
     role: String,
+    guard: Arc<Guard>,
     /// For what requests ask.
     requests: Pool,
     /// For loading rule sets and comparing revisions, so that writers cannot starve them.
@@ -82,9 +85,12 @@ impl Store {
         options.observer = options.observer.giving_up_after(options.statement_timeout + ANSWER_MARGIN);
         // That it can be made is what counts; how it closes changes nothing.
         let _ = options.connect("tenet-pool").await?.close().await;
+        let connections = options.connections_max.max(1);
+        let guard = Arc::new(Guard::new(connections, options.acquire_timeout));
         Ok(Self {
             role: options.role.clone(),
-            requests: Pool::new("requests", options.connections_max.max(1), &options)?,
+            requests: Pool::new("requests", connections, &options)?.guarded(Arc::clone(&guard)),
+            guard,
             loads: Pool::new("loads", options.load_connections_max.max(1), &options)?,
             events: Pool::new("events", options.event_connections_max.max(1), &options)?,
             options,
@@ -125,6 +131,11 @@ impl Store {
     /// How many connections there are, and how many are in use.
     pub fn pool_status(&self) -> [PoolStatus; 3] {
         [self.requests.status(), self.loads.status(), self.events.status()]
+    }
+
+    /// What calls for tenants pass before they have a connection.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// Closes all connections.

@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     str::FromStr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::{Error, Observer, role};
+use super::{Error, Observer, guard::Guard, role};
 use crate::config::Secret;
 
 /// How long an idle connection may take to show that it is one: several fit into the time a connection is waited for.
@@ -129,6 +130,8 @@ pub(super) struct Pool {
     name: &'static str,
     inner: PgPool,
     observer: Observer,
+    /// What calls for tenants pass.
+    guard: Option<Arc<Guard>>,
 }
 
 impl Pool {
@@ -160,7 +163,23 @@ impl Pool {
             // two round trips with the driver's, and a sixth of a cold load's CPU, while no caller waits.
             .after_release(|connection, _| Box::pin(async move { probe(connection).await.map(|()| true) }))
             .connect_lazy_with(options.connect_options("tenet-pool")?);
-        Ok(Self { name, inner, observer: options.observer.clone() })
+        Ok(Self { name, inner, observer: options.observer.clone(), guard: None })
+    }
+
+    /// The same, whose calls for tenants pass a guard.
+    pub(super) fn guarded(mut self, guard: Arc<Guard>) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
+    /// What calls for tenants pass.
+    pub(super) fn guard(&self) -> Option<&Arc<Guard>> {
+        self.guard.as_ref()
+    }
+
+    /// Whether all connections that it may have are in use.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.status().in_use >= self.inner.options().get_max_connections()
     }
 
     /// A connection, within the pool's time limit.

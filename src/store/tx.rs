@@ -1,12 +1,19 @@
 //! A transaction in which one tenant can be seen: the only way to the tables of tenants.
 
+use std::time::Instant;
+
 use sqlx::{
     AssertSqlSafe, FromRow, Postgres, SqlSafeStr, Transaction,
     postgres::{PgArguments, PgRow},
     query::{Query, QueryAs},
 };
 
-use super::{Error, pool::Pool, statement::Observer};
+use super::{
+    Error,
+    guard::{Dependency, Passage},
+    pool::Pool,
+    statement::Observer,
+};
 use crate::domain::{TenantId, TenantScope};
 
 /// One moment of one tenant, read only.
@@ -19,6 +26,7 @@ const WRITE: &str = "begin isolation level read committed read write";
 pub(super) struct TenantTx {
     transaction: Transaction<'static, Postgres>,
     observer: Observer,
+    passage: Option<Passage>,
     /// The tenant that row level security lets through.
     pub(super) tenant: TenantId,
 }
@@ -26,20 +34,44 @@ pub(super) struct TenantTx {
 impl TenantTx {
     /// Begins reading.
     pub(super) async fn read(pool: &Pool, role: &str, scope: TenantScope) -> Result<Self, Error> {
-        Self::begin(pool, role, scope, READ).await
+        Self::begin(pool, role, scope, (READ, Dependency::PostgresRead)).await
     }
 
     /// Begins writing.
     pub(super) async fn write(pool: &Pool, role: &str, scope: TenantScope) -> Result<Self, Error> {
-        Self::begin(pool, role, scope, WRITE).await
+        Self::begin(pool, role, scope, (WRITE, Dependency::PostgresWrite)).await
     }
 
-    async fn begin(pool: &Pool, role: &str, scope: TenantScope, begin: &'static str) -> Result<Self, Error> {
+    async fn begin(
+        pool: &Pool,
+        role: &str,
+        scope: TenantScope,
+        (begin, dependency): (&'static str, Dependency),
+    ) -> Result<Self, Error> {
+        let mut passage = match pool.guard() {
+            Some(guard) => Some(guard.pass("begin", scope.id(), dependency).await?),
+            None => None,
+        };
         let observer = pool.observer().clone();
         // In one message, so that it is one round trip.
         let begin = format!("{begin}; {}", as_tenant(role, scope));
-        let transaction = pool.begin(AssertSqlSafe(begin).into_sql_str()).await?;
-        Ok(Self { transaction, observer, tenant: scope.id() })
+        let began = Instant::now();
+        let transaction = pool.begin(AssertSqlSafe(begin).into_sql_str()).await;
+        if let Some(passage) = &mut passage {
+            match &transaction {
+                Ok(_) => passage.note(None, began),
+                Err(error) => passage.note_unconnected(error, began, !pool.is_used_up()),
+            }
+        }
+        Ok(Self { transaction: transaction?, observer, passage, tenant: scope.id() })
+    }
+
+    /// Notes how a statement that began then has ended.
+    fn noted<T>(&mut self, began: Instant, result: Result<T, Error>) -> Result<T, Error> {
+        if let Some(passage) = &mut self.passage {
+            passage.note(result.as_ref().err(), began);
+        }
+        result
     }
 
     /// The rows of a query.
@@ -51,7 +83,9 @@ impl TenantTx {
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        self.observer.timed(operation, query.fetch_all(&mut *self.transaction)).await
+        let began = Instant::now();
+        let result = self.observer.timed(operation, query.fetch_all(&mut *self.transaction)).await;
+        self.noted(began, result)
     }
 
     /// The row of a query, if there is one.
@@ -63,7 +97,9 @@ impl TenantTx {
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        self.observer.timed(operation, query.fetch_optional(&mut *self.transaction)).await
+        let began = Instant::now();
+        let result = self.observer.timed(operation, query.fetch_optional(&mut *self.transaction)).await;
+        self.noted(began, result)
     }
 
     /// Runs a statement; answers how many rows it touched.
@@ -72,25 +108,32 @@ impl TenantTx {
         operation: &'static str,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<u64, Error> {
-        let done = self.observer.timed(operation, query.execute(&mut *self.transaction)).await?;
-        Ok(done.rows_affected())
+        let began = Instant::now();
+        let result = self.observer.timed(operation, query.execute(&mut *self.transaction)).await;
+        self.noted(began, result).map(|done| done.rows_affected())
     }
 
     /// Makes what was written last.
     pub(super) async fn commit(self, operation: &'static str) -> Result<(), Error> {
-        let result = self.observer.answered("commit", self.transaction.commit()).await;
-        result.map_err(|error| Error::of_commit(operation, error))
+        let Self { transaction, observer, mut passage, .. } = self;
+        let began = Instant::now();
+        let result = observer.answered("commit", transaction.commit()).await;
+        let result = result.map_err(|error| Error::of_commit(operation, error));
+        if let Some(passage) = &mut passage {
+            passage.note(result.as_ref().err(), began);
+        }
+        result
     }
 
     /// Ends reading.
     pub(super) async fn end(self) -> Result<(), Error> {
-        let Self { transaction, observer, .. } = self;
+        let Self { transaction, observer, passage: _passage, .. } = self;
         observer.timed("commit", transaction.commit()).await
     }
 
     /// Undoes everything.
     pub(super) async fn rollback(self) -> Result<(), Error> {
-        let Self { transaction, observer, .. } = self;
+        let Self { transaction, observer, passage: _passage, .. } = self;
         observer.timed("rollback", transaction.rollback()).await
     }
 }

@@ -10,7 +10,7 @@ use crate::support::{TestDatabase, TestProcess, within};
 
 /// In every name that a tenant chooses.
 const CANARY: &str = "canary";
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 const JSON: (&str, &str) = ("TENET_LOG_FORMAT", "json");
 
 async fn created(client: &Client, path: &str, body: &Value) -> String {

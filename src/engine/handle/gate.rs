@@ -17,7 +17,7 @@ use foldhash::quality::RandomState;
 use super::Engine;
 use crate::{
     admission::{Grant, Limits, Rate, Shares, Standing},
-    domain::{Quota, Tenant, TenantId, TenantScope, Tier},
+    domain::{Quota, System, Tenant, TenantId, TenantScope, Tier},
     engine::{metrics::Metrics, options::GateOptions},
     telemetry::Counter,
 };
@@ -36,6 +36,8 @@ pub struct Gate {
     /// How many places there are when they are looked through again.
     sweep_at: AtomicUsize,
     in_hand: AtomicUsize,
+    /// Requests in hand of the tier `free`, and of both that are below `enterprise`.
+    lower: [AtomicUsize; 2],
     tiers: [Counts; 3],
 }
 
@@ -131,6 +133,7 @@ impl Gate {
             places: DashMap::default(),
             sweep_at: AtomicUsize::new(PLACES_MIN),
             in_hand: AtomicUsize::new(0),
+            lower: Default::default(),
             tiers: Tier::ALL.map(counts),
         }
     }
@@ -163,6 +166,33 @@ impl Gate {
             count.inc();
         }
         refused
+    }
+
+    /// Counts one more of a tier, if it and those below it, and those of the next one, have room for it.
+    fn enter_tier(&self, tier: Tier) -> bool {
+        let shares = Shares(self.options.in_hand_max);
+        let lower = || self.lower.iter().zip(Tier::ALL).skip(tier as usize);
+        for (entered, (count, level)) in lower().enumerate() {
+            if !enter(count, shares.of_tier(level)) {
+                for (count, _) in lower().take(entered) {
+                    count.fetch_sub(1, Ordering::Relaxed);
+                }
+                return false;
+            }
+        }
+        if let Some(counts) = self.counts(tier) {
+            counts.in_hand.fetch_add(1, Ordering::Relaxed);
+        }
+        true
+    }
+
+    fn leave_tier(&self, tier: Tier) {
+        for count in self.lower.iter().skip(tier as usize) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(counts) = self.counts(tier) {
+            counts.in_hand.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     fn counts(&self, tier: Tier) -> Option<&Counts> {
@@ -210,8 +240,8 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.gate.in_hand.fetch_sub(1, Ordering::Relaxed);
-        if let Some(counts) = self.tier.and_then(|tier| self.gate.counts(tier)) {
-            counts.in_hand.fetch_sub(1, Ordering::Relaxed);
+        if let Some(tier) = self.tier {
+            self.gate.leave_tier(tier);
         }
         if let Some(place) = &self.place {
             place.in_hand.fetch_sub(1, Ordering::Relaxed);
@@ -248,8 +278,7 @@ impl Engine {
             place.uncounted.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         };
-        let of_tier = Shares(gate.options.in_hand_max).of_tier(limits.tier);
-        if gate.counts(limits.tier).is_some_and(|counts| !enter(&counts.in_hand, of_tier)) {
+        if !gate.enter_tier(limits.tier) {
             return Err(gate.refuse(Some(limits.tier), Refused::Overloaded));
         }
         permit.tier = Some(limits.tier);
@@ -321,6 +350,13 @@ impl Engine {
             refused: counts
                 .map_or([0; 3], |counts| [0, 1, 2].map(|kind| counts.refused.get(kind).map_or(0, Counter::get))),
         }
+    }
+
+    /// A tenant's tier, and how many database connections it may have, if that is known.
+    pub(super) fn known_tier(&self, tenant: TenantId) -> Option<(Tier, u64)> {
+        let place = self.inner.gate.place(tenant);
+        let limits = self.limits(TenantScope::of_system(System::Loader, tenant), &place)?;
+        Some((limits.tier, limits.connections))
     }
 
     /// This node's part of what a tenant may ask for.

@@ -106,7 +106,13 @@ impl Engine {
         let write_locks = WriteLocks::default();
         let gate = Arc::new(Gate::new(shared.options.gate, &shared.metrics));
         let inner = Inner { gate, shared, node, supervisor, write_locks, waiting, failed, pinned_loaded, watcher };
-        Ok(Self { inner: Arc::new(inner) })
+        let engine = Self { inner: Arc::new(inner) };
+        let weak = Arc::downgrade(&engine.inner);
+        engine.inner.shared.store.guard().know_tiers(move |tenant| {
+            let engine = Self { inner: weak.upgrade()? };
+            engine.known_tier(tenant)
+        });
+        Ok(engine)
     }
 
     /// This process among those that serve the database.

@@ -30,6 +30,7 @@ mod concurrency;
 mod consumer;
 mod health;
 mod metrics;
+mod bulkheads;
 pub mod openapi;
 mod swagger;
 pub mod routes;

@@ -99,6 +99,10 @@ pub struct QuotasPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     concurrent_requests: Option<Option<u64>>,
+    /// The limit of `databaseConnections`; `null` restores the tier's limit.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    database_connections: Option<Option<u64>>,
 }
 
 impl QuotasPatchBody {
@@ -119,6 +123,7 @@ impl QuotasPatchBody {
             (Quota::RequestsPerMinute, self.requests_per_minute),
             (Quota::EventsPerMinute, self.events_per_minute),
             (Quota::ConcurrentRequests, self.concurrent_requests),
+            (Quota::DatabaseConnections, self.database_connections),
         ];
         let patch: QuotaPatch = given.into_iter().filter_map(|(quota, limit)| Some((quota, limit?))).collect();
         let beyond = |(quota, limit): (&Quota, &Option<u64>)| {

@@ -3,8 +3,8 @@
 use actix_web::http::Method;
 
 use super::{
-    api_keys, audit, batch, concurrency, consumer, dead_letters, derived_fields, evaluate, events, health, metrics,
-    openapi, quotas, redrives, rules, runtime, schema, swagger, tenants, trial,
+    api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields, evaluate, events, health,
+    metrics, openapi, quotas, redrives, rules, runtime, schema, swagger, tenants, trial,
 };
 use crate::{
     domain::Permission::{Administer, Audit, Evaluate, Ingest, Observe, Open, Operate, Read, Write},
@@ -67,9 +67,15 @@ pub fn table() -> Vec<Entry> {
         Entry::at("/api/v1/tenants/{tenantId}/runtime/release").on(Method::POST, Operate, runtime::release),
         Entry::at("/api/v1/runtime/tenants").get(Operate, runtime::list),
         Entry::at("/api/v1/runtime/nodes").get(Operate, runtime::nodes),
+        Entry::at("/api/v1/runtime/faults").on(Method::POST, Operate, bulkheads::add).on(
+            Method::DELETE,
+            Operate,
+            bulkheads::end,
+        ),
         Entry::at("/healthz").get(Open, health::alive),
         Entry::at("/readyz").get(Open, health::ready),
         Entry::at("/metrics").get(Observe, metrics::show),
+        Entry::at("/metrics/bulkheads").get(Observe, bulkheads::show),
         Entry::at("/api-docs/openapi.json").get(Open, openapi::show),
         Entry::at("/swagger").get(Open, swagger::redirect),
         Entry::at("/swagger/").get(Open, swagger::show),

@@ -5,6 +5,7 @@
 
 mod admission;
 mod events;
+mod store;
 
 use std::{fmt, time::Duration};
 
@@ -22,7 +23,6 @@ use crate::{
     error::{Detail, ErrorKind, shortened},
     json,
     ruleset::Broken,
-    store,
 };
 
 /// The media type of every error's body.
@@ -361,27 +361,6 @@ impl From<&json::Error> for Error {
         match error {
             json::Error::Invalid(detail) => Self::invalid_one((**detail).clone()),
             error => Self::new(error.kind(), error.code(), error.to_string()),
-        }
-    }
-}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        Self::from(&error)
-    }
-}
-
-impl From<&store::Error> for Error {
-    fn from(error: &store::Error) -> Self {
-        let (kind, code) = (error.kind(), error.code());
-        match kind {
-            ErrorKind::Internal => Self { cause: Some(chain(error)), ..Self::new(kind, code, INTERNAL) },
-            ErrorKind::Unavailable => {
-                let detail = "the database is unavailable or did not answer in time; retry";
-                Self { cause: Some(chain(error)), ..Self::new(kind, code, detail) }
-            }
-            ErrorKind::Unacceptable => Self::invalid_one(Detail::new(code, error.to_string()).at("cursor")),
-            _ => Self::new(kind, code, error.to_string()),
         }
     }
 }

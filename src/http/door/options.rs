@@ -20,6 +20,8 @@ pub struct HttpOptions {
     pub hosts: Hosts,
     /// Origins of the web pages that may call.
     pub cors_origins: Vec<String>,
+    /// Whether operators may have the database fail.
+    pub faults: bool,
     /// The tier of a new tenant that names none.
     pub default_tier: Tier,
     /// Limits of sizes and times.
@@ -84,6 +86,7 @@ impl From<&Settings> for HttpOptions {
     fn from(all: &Settings) -> Self {
         let settings = &all.http;
         Self {
+            faults: settings.faults,
             default_tier: Tier::named(all.engine.default_tier.0).unwrap_or_default(),
             listen: settings.listen,
             workers: (settings.workers > 0).then_some(settings.workers),

@@ -31,7 +31,8 @@ pub fn used(snapshot: &Snapshot, quota: Quota) -> Option<u64> {
         | Quota::EventRetentionDays
         | Quota::RequestsPerMinute
         | Quota::EventsPerMinute
-        | Quota::ConcurrentRequests => return None,
+        | Quota::ConcurrentRequests
+        | Quota::DatabaseConnections => return None,
     };
     Some(used as u64)
 }

@@ -161,6 +161,8 @@ async fn a_tenant_that_is_not_in_memory_is_limited_too() {
         body(&limited.app.client.get(&runtime).await.unwrap(), 200)["resident"].is_null()
     })
     .await;
+    // What was read of it before its quota changed is believed for two seconds.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     let mut refused = 0;
     for _ in 0..60 {
         refused += usize::from(caller.client.get(&caller.path("rules")).await.unwrap().status == 429);
@@ -188,6 +190,7 @@ async fn a_tenant_has_no_more_requests_in_hand_than_its_quota_and_those_that_go_
     let limited = Limited::start().await;
     let (caller, other) = (limited.tenant("acme", "pro").await, limited.tenant("other", "pro").await);
     limited.set_quota(&caller, json!({"concurrentRequests": 2})).await;
+    assert_eq!(caller.evaluate().await.status, 200, "it is in memory from here on");
     let in_hand = async || caller.quota(&limited.app.client, "concurrentRequests").await["used"].clone();
     let held = [hold(&limited, &caller).await, hold(&limited, &caller).await];
     within(SOON, "both are in hand", async || in_hand().await == 2).await;
@@ -311,5 +314,159 @@ async fn nodes_share_a_rate() {
         answered += usize::from(evaluate(&other).await.0 == 200);
     }
     assert!((45..=60).contains(&answered), "{answered}");
+    limited.app.stop().await;
+}
+
+/// What each tier has in hand.
+async fn bulkheads(app: &TestApp) -> Value {
+    body(&app.client.get("/metrics/bulkheads").await.unwrap(), 200)
+}
+
+#[tokio::test]
+async fn each_tier_has_a_bulkhead_that_can_be_looked_at() {
+    let limited = Limited::start().await;
+    let shown = bulkheads(&limited.app).await;
+    for (tier, connections, per_tenant, rate, in_hand) in [
+        ("free", 4, 10, json!(100), 800),
+        ("pro", 7, 30, json!(1_000), 1_400),
+        ("enterprise", 10, 60, Value::Null, 2_000),
+    ] {
+        let tier = &shown[tier];
+        let pool = json!({"active": 0, "idle": connections, "pending": 0, "max": connections});
+        assert_eq!(tier["connectionPool"], pool);
+        assert_eq!(tier["threadPool"], json!({"active": 0, "queued": 0, "poolSize": per_tenant}));
+        assert_eq!(tier["circuitBreaker"], json!({"state": "CLOSED", "failures": 0}));
+        assert_eq!(tier["rateLimit"], json!({"limitPerMinute": rate, "refused": 0}));
+        assert_eq!((&tier["admission"]["inHand"], &tier["admission"]["max"]), (&json!(0), &json!(in_hand)));
+        assert_eq!(tier["breakers"]["postgresWrite"]["state"], "CLOSED");
+    }
+    let nobody = Client::new(limited.app.client.url()).unwrap();
+    assert_eq!(nobody.get("/metrics/bulkheads").await.unwrap().status, 200);
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn ten_faults_of_a_tier_open_its_breaker_alone_and_it_closes_by_itself() {
+    let limited = Limited::with(|settings| settings.http.faults = true).await;
+    let callers = [
+        limited.tenant("free", "free").await,
+        limited.tenant("pro", "pro").await,
+        limited.tenant("large", "enterprise").await,
+    ];
+    limited.set_quota(&callers[0], json!({"requestsPerMinute": 100_000})).await;
+    for caller in &callers {
+        assert_eq!(caller.evaluate().await.status, 200);
+    }
+    let fault = json!({"tier": "free", "dependency": "postgresRead", "kind": "error", "count": 10});
+    assert_eq!(limited.app.client.post_json("/api/v1/runtime/faults", &fault).await.unwrap().status, 202);
+    let rules = async |caller: &Caller| caller.client.get(&caller.path("rules")).await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(problem(&rules(&callers[0]).await, 503)["code"], "database_unavailable");
+    }
+    let began = Instant::now();
+    let refused = rules(&callers[0]).await;
+    let told = problem(&refused, 503);
+    assert_eq!(
+        (&told["code"], &told["dependency"]),
+        (&json!("dependency_unavailable"), &json!("postgresRead")),
+        "{told}"
+    );
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    println!("refused in {:?}", began.elapsed());
+    let shown = bulkheads(&limited.app).await;
+    assert_eq!(shown["free"]["circuitBreaker"]["state"], "OPEN", "{shown}");
+    assert!(shown["free"]["breakers"]["postgresRead"]["nextProbeInMs"].as_u64().unwrap() <= 1_200, "{shown}");
+    assert_eq!(
+        (&shown["pro"]["circuitBreaker"]["state"], &shown["enterprise"]["circuitBreaker"]["state"]),
+        (&json!("CLOSED"), &json!("CLOSED"))
+    );
+    let metrics = limited.app.client.get("/metrics").await.unwrap().text();
+    assert!(metrics.contains("tenet_breaker_state{dependency=\"postgresRead\",tier=\"free\"} 2"), "{metrics}");
+    assert!(metrics.contains("tenet_tier_connections{tier=\"pro\",state=\"max\"} 7"), "{metrics}");
+    for caller in &callers[1..] {
+        assert_eq!(rules(caller).await.status, 200);
+    }
+    // What is in memory is decided all the same.
+    assert_eq!(callers[0].evaluate().await.status, 200);
+    assert_eq!(limited.app.client.delete("/api/v1/runtime/faults").await.unwrap().status, 204);
+    within(SOON, "it is closed again", async || {
+        rules(&callers[0]).await;
+        bulkheads(&limited.app).await["free"]["circuitBreaker"]["state"] == "CLOSED"
+    })
+    .await;
+    assert_eq!(rules(&callers[0]).await.status, 200);
+    for (wrong, path) in [
+        (json!({"tier": "free", "dependency": "x", "kind": "error", "count": 1}), "dependency"),
+        (json!({"tier": "free", "dependency": "postgresRead", "kind": "error", "count": 0}), "count"),
+        (json!({"tier": "free", "dependency": "postgresRead", "kind": "delay", "count": 1}), "delayMs"),
+        (json!({"tier": "free", "dependency": "postgresRead", "kind": "hang", "count": 1, "delayMs": 5}), "delayMs"),
+        (json!({"tier": "gold", "dependency": "postgresRead", "kind": "error", "count": 1}), "tier"),
+    ] {
+        let refused = problem(&limited.app.client.post_json("/api/v1/runtime/faults", &wrong).await.unwrap(), 422);
+        assert_eq!(mistakes(&refused)[0].1, path, "{wrong}");
+    }
+    assert_eq!(problem(&callers[0].client.delete("/api/v1/runtime/faults").await.unwrap(), 403)["code"], "forbidden");
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn mistakes_of_tenants_open_no_breaker_and_faults_are_not_served_unless_they_are_asked_for() {
+    let limited = Limited::start().await;
+    let caller = limited.tenant("acme", "enterprise").await;
+    for number in 0..40 {
+        let rule = json!({"name": "r", "expression": if number % 2 == 0 { "facts.nope" } else { "true" }});
+        let answer = caller.client.post_json(&caller.path("rules"), &rule).await.unwrap();
+        assert!(number == 1 && answer.status == 201 || matches!(answer.status, 409 | 422), "{}", answer.text());
+        assert_eq!(caller.client.get(&caller.path("rules/nothing")).await.unwrap().status, 404);
+    }
+    let shown = bulkheads(&limited.app).await;
+    let breakers = &shown["enterprise"]["breakers"];
+    assert_eq!((&breakers["postgresRead"]["failures"], &breakers["postgresWrite"]["failures"]), (&json!(0), &json!(0)));
+    assert!(breakers["postgresWrite"]["calls"].as_u64().unwrap() > 10, "{shown}");
+    let fault = json!({"tier": "free", "dependency": "postgresRead", "kind": "error", "count": 10});
+    problem(&limited.app.client.post_json("/api/v1/runtime/faults", &fault).await.unwrap(), 404);
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_tier_whose_connections_are_in_use_leaves_the_others_theirs() {
+    let limited = Limited::with(|settings| {
+        settings.http.faults = true;
+        settings.database.acquire_timeout = Duration::from_millis(500);
+    })
+    .await;
+    let (slow, quick) = (limited.tenant("slow", "free").await, limited.tenant("quick", "enterprise").await);
+    limited.set_quota(&slow, json!({"concurrentRequests": 100, "requestsPerMinute": 1_000})).await;
+    for caller in [&slow, &quick] {
+        assert_eq!(caller.evaluate().await.status, 200, "their tiers are known");
+    }
+    let fault = json!({"tier": "free", "dependency": "postgresRead", "kind": "delay", "count": 4, "delayMs": 2_000});
+    assert_eq!(limited.app.client.post_json("/api/v1/runtime/faults", &fault).await.unwrap().status, 202);
+    let path = slow.path("rules");
+    let read = |client: Client| {
+        let path = path.clone();
+        tokio::spawn(async move { client.with_own_connections().get(&path).await.unwrap() })
+    };
+    let reads: Vec<_> = (0..20).map(|_| read(slow.client.clone())).collect();
+    within(SOON, "all of its connections are in use", async || {
+        bulkheads(&limited.app).await["free"]["connectionPool"]["active"] == 4
+    })
+    .await;
+    let began = Instant::now();
+    assert_eq!(quick.client.get(&quick.path("rules")).await.unwrap().status, 200);
+    println!("another tier waits {:?}", began.elapsed());
+    let mut statuses = Vec::new();
+    for read in reads {
+        let answer = read.await.unwrap();
+        if answer.status != 200 {
+            let code = problem(&answer, 503)["code"].clone();
+            assert!(code == "database_busy" || code == "dependency_unavailable", "{code}");
+        }
+        statuses.push(answer.status);
+    }
+    // Four had a connection, eight may wait, and the others are told at once.
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 4, "{statuses:?}");
+    within(SOON, "all are given back", async || bulkheads(&limited.app).await["free"]["connectionPool"]["active"] == 0)
+        .await;
     limited.app.stop().await;
 }

@@ -9,7 +9,7 @@ use tenet::client::Method;
 use super::{send, state, tenant};
 use crate::support::{TestApp, TestDatabase, TestProcess, within};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn an_event_that_no_process_survived_is_given_up_and_its_neighbours_are_decided() {

@@ -224,8 +224,14 @@ async fn prove(broker: Option<(PrivateBroker, PrivateRedis)>, (events, kills_lea
     let stored = check(&mut owner, &ledger, world.broker.is_some()).await;
     send_again(&world, &path, events, &stored).await;
     check(&mut owner, &ledger, world.broker.is_some()).await;
-    // By now Redis knows again what it had lost.
-    let known = send_again(&world, &path, events, &stored).await;
+    // By now Redis knows again what it had lost; on a busy machine it may not say so in its 20 ms.
+    let mut known = 0;
+    for _ in 0..10 {
+        known = send_again(&world, &path, events, &stored).await;
+        if known > 0 {
+            break;
+        }
+    }
     assert!(known > 0, "nothing is known when it is sent again");
     check(&mut owner, &ledger, world.broker.is_some()).await;
     println!(

@@ -9,7 +9,7 @@ use tenet::client::{Client, Method};
 
 use crate::support::{TestDatabase, TestProcess, proof_size, within};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 /// A node whose lease runs out soon, so that a killed one is missed soon.
 const SETTINGS: [(&str, &str); 1] = [("TENET_EVENT_LEASE", "3s")];
 /// Events a second.

@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 use super::{send, state, tenant};
 use crate::support::{TestDatabase, TestProcess, proof_size, within};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_another_node_accepts_is_decided_before_its_owner_looks() {

@@ -21,7 +21,7 @@ async fn a_killed_nodes_queues_are_taken_over_when_its_leases_run_out() {
     for number in 0..4 {
         let tenant = tenant(&first_client, &format!("tenant {number}")).await;
         let id = send(&first_client, &tenant, 1).await.unwrap();
-        within(Duration::from_secs(20), "decided", async || state(&first_client, &tenant, &id).await == "decided")
+        within(Duration::from_secs(60), "decided", async || state(&first_client, &tenant, &id).await == "decided")
             .await;
         tenants.push(tenant);
     }
@@ -43,7 +43,7 @@ async fn a_node_that_stops_in_order_gives_its_queues_back_at_once() {
     let (mut first, first_client) = TestProcess::serve_with(database.url(), &[("TENET_EVENT_LEASE", "600s")]).await;
     let tenant = tenant(&first_client, "acme").await;
     let id = send(&first_client, &tenant, 1).await.unwrap();
-    within(Duration::from_secs(20), "decided", async || state(&first_client, &tenant, &id).await == "decided").await;
+    within(Duration::from_secs(60), "decided", async || state(&first_client, &tenant, &id).await == "decided").await;
     let (_second, client) = TestProcess::serve(database.url()).await;
     first.signal(Signal::TERM);
     assert_eq!(first.end().await, Some(0));

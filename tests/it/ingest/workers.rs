@@ -37,7 +37,7 @@ async fn another_number_of_workers_reaches_the_owner_on_another_node() {
     let (_owner, owner) = TestProcess::serve(database.url()).await;
     let tenant = tenant(&owner, "acme").await;
     let id = send(&owner, &tenant, 1).await.unwrap();
-    within(Duration::from_secs(20), "decided", async || state(&owner, &tenant, &id).await == "decided").await;
+    within(Duration::from_secs(60), "decided", async || state(&owner, &tenant, &id).await == "decided").await;
     let (_other, other) = TestProcess::serve(database.url()).await;
     for workers in [7, 1] {
         set_workers(&other, &tenant, workers).await;

@@ -81,6 +81,8 @@ impl PrivateBroker {
             .env("RABBITMQ_DIST_PORT", port(&self.distribution))
             .env("RABBITMQ_CONFIG_FILE", path.join("rabbitmq.conf"))
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            // One that is killed while it starts leaves no dump where the tests run.
+            .env("ERL_CRASH_DUMP_SECONDS", "0")
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", path.join("plugins"))
             .env("RABBITMQ_MNESIA_BASE", path.join("data"))
             .env("RABBITMQ_LOG_BASE", path.join("log"))

@@ -174,7 +174,7 @@ impl Locksmith<'_> {
         let mut credentials: Vec<_> =
             tokens.into_iter().map(|(kind, token)| Credential::invalid(kind, token)).collect();
         let ended = async || self.status(&expired).await == 401;
-        within(Duration::from_secs(20), "the token ends", ended).await;
+        within(Duration::from_secs(60), "the token ends", ended).await;
         credentials.push(Credential::invalid("token expired", expired));
         credentials
     }

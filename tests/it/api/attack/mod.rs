@@ -179,7 +179,7 @@ impl Attack {
     async fn look_at_log(&self, process: &TestProcess, from: usize) {
         let sent = usize::try_from(self.sent.lock().unwrap().values().sum::<u64>()).unwrap();
         let answered = || process.printed()[from..].matches("\"answered\"").count();
-        within(Duration::from_secs(20), "the log comes", async || answered() >= sent).await;
+        within(Duration::from_secs(60), "the log comes", async || answered() >= sent).await;
         let log = process.printed().split_off(from);
         let secrets = self.credentials.iter().filter_map(Credential::secret);
         for secret in secrets.chain(CANARIES) {

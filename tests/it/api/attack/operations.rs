@@ -89,6 +89,7 @@ pub const OPERATIONS: &[Operation] = &[
     operation("health", Asks::Nothing, 200, NO_BODY),
     operation("readiness", Asks::Nothing, 200, NO_BODY),
     operation("metrics", Asks::Nothing, 200, NO_BODY),
+    operation("bulkheads", Asks::Nothing, 200, NO_BODY),
     operation("evaluate", Asks::Evaluate, 200, FACTS),
     operation("evaluateForTenant", Asks::Evaluate, 200, FACTS),
     operation("evaluateBatch", Asks::Evaluate, 200, |target| json!({"items": [{"facts": target.facts()}]})),
@@ -154,6 +155,14 @@ pub const OPERATIONS: &[Operation] = &[
     operation("releaseTenant", Asks::Operate, 200, NO_BODY),
     operation("listTenantRuntimes", Asks::Operate, 200, NO_BODY),
     operation("listNodes", Asks::Operate, 200, NO_BODY),
+    // Nobody has faults where `TENET_FAULTS` is off.
+    operation(
+        "addFault",
+        Asks::Operate,
+        404,
+        |_| json!({"tier": "free", "dependency": "postgresRead", "kind": "error", "count": 1}),
+    ),
+    operation("endFaults", Asks::Operate, 404, NO_BODY),
 ];
 
 /// Operations that change nothing of a tenant, though they are no GET.

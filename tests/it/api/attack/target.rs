@@ -198,7 +198,7 @@ impl Target {
     async fn send_what_the_next_schema_refuses(&mut self, operator: &Client) {
         body(&send(operator, Method::POST, &self.path("consumer/pause"), &[], &Value::Null).await, 200);
         // Until it has ended it may decide what comes.
-        within(Duration::from_secs(20), "paused", async || {
+        within(Duration::from_secs(60), "paused", async || {
             body(&operator.get(&self.path("consumer")).await.unwrap(), 200)["state"] == "paused"
         })
         .await;
@@ -219,7 +219,7 @@ impl Target {
 
     /// Waits until all its events are decided or given up.
     async fn have_no_pending_events(&self, operator: &Client) {
-        within(Duration::from_secs(20), "events are decided", async || {
+        within(Duration::from_secs(60), "events are decided", async || {
             let counts = body(&operator.get(&self.path("events/stats")).await.unwrap(), 200);
             counts["pending"] == 0 && counts["retrying"] == 0
         })

@@ -1,0 +1,417 @@
+//! A circuit breaker: keeps calls from a dependency that fails, and lets few of them try whether it is back.
+//!
+//! Each call carries the generation that it began in: what it reports later than that is not listened to. So a call that
+//! succeeds late does not close a breaker that has opened since, and one that fails late does not put off the next probe.
+
+use std::time::Duration;
+
+const SECOND: u64 = 1_000_000_000;
+/// The time of which calls are counted, in buckets of a second.
+const BUCKETS: usize = 10;
+/// So many calls must have been made in that time before their share counts.
+const CALLS_MIN: u32 = 20;
+/// So many failures in a row open it as well: few calls are made in a quiet tier.
+const FAILURES_IN_A_ROW: u32 = 5;
+/// A call that takes longer is slow.
+pub const SLOW: Duration = Duration::from_secs(1);
+/// How long it is open the first time, and at most; doubled each time.
+const OPEN_FIRST: u64 = SECOND;
+const OPEN_LAST: u64 = 60 * SECOND;
+/// Probes under way at once, and successes in a row that close it.
+const PROBES: u32 = 3;
+/// A probe that has not reported by then has failed.
+const PROBE_MAX: u64 = 2 * SECOND;
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was answered: well, or with an error that is the caller's.
+    Answered,
+    /// It was answered, and took long.
+    Slow,
+    /// The dependency failed.
+    Failed,
+    /// Nobody waited for it: that says nothing.
+    Abandoned,
+}
+
+/// A call that was let through, to be reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    generation: u64,
+    /// Which probe it is, if it is one.
+    probe: Option<u64>,
+}
+
+/// Whether calls are let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// All are.
+    Closed,
+    /// None is.
+    Open,
+    /// A few are, to find out.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// What it is called outside.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "CLOSED",
+            Self::Open => "OPEN",
+            Self::HalfOpen => "HALF_OPEN",
+        }
+    }
+}
+
+/// How a breaker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerStatus {
+    /// Whether calls are let through.
+    pub state: BreakerState,
+    /// Failures of the last ten seconds.
+    pub failures: u32,
+    /// Calls of the last ten seconds.
+    pub calls: u32,
+    /// In how long the next probe is let through, if none is now.
+    pub next_probe: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Bucket {
+    second: u64,
+    calls: u32,
+    failed: u32,
+    slow: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed,
+    Open {
+        until: u64,
+    },
+    HalfOpen {
+        /// Probes under way: which, and until when they may report.
+        probes: Vec<(u64, u64)>,
+        succeeded: u32,
+    },
+}
+
+/// A breaker. Times are nanoseconds of a clock that never goes back.
+#[derive(Debug)]
+pub struct Breaker {
+    state: State,
+    buckets: [Bucket; BUCKETS],
+    in_a_row: u32,
+    /// Changes with each change of the state.
+    generation: u64,
+    /// How often it opened since it was closed last.
+    opened: u32,
+    next_probe: u64,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            state: State::Closed,
+            buckets: [Bucket::default(); BUCKETS],
+            in_a_row: 0,
+            generation: 0,
+            opened: 0,
+            next_probe: 0,
+        }
+    }
+}
+
+impl Breaker {
+    /// Asks whether a call may be made; if not, in how long one may. `spread`, up to 1,000, spreads the times of probes.
+    pub fn ask(&mut self, now: u64, spread: u16) -> Result<Call, Duration> {
+        self.expire(now, spread);
+        if let State::Open { until } = self.state {
+            if now < until {
+                return Err(Duration::from_nanos(until - now));
+            }
+            self.become_state(State::HalfOpen { probes: Vec::new(), succeeded: 0 });
+        }
+        let generation = self.generation;
+        let State::HalfOpen { probes, succeeded } = &mut self.state else {
+            return Ok(Call { generation, probe: None });
+        };
+        let under_way = u32::try_from(probes.len()).unwrap_or(PROBES);
+        if under_way + *succeeded >= PROBES {
+            let first = probes.iter().map(|(_, until)| *until).min().unwrap_or(now);
+            return Err(Duration::from_nanos(first.saturating_sub(now)));
+        }
+        self.next_probe += 1;
+        probes.push((self.next_probe, now + PROBE_MAX));
+        Ok(Call { generation, probe: Some(self.next_probe) })
+    }
+
+    /// Reports how a call ended. Answers whether that opened or closed the breaker.
+    pub fn report(&mut self, call: Call, outcome: Outcome, now: u64, spread: u16) -> bool {
+        self.expire(now, spread);
+        if call.generation != self.generation {
+            return false;
+        }
+        match (&mut self.state, call.probe) {
+            (State::HalfOpen { probes, succeeded }, Some(probe)) => {
+                probes.retain(|(other, _)| *other != probe);
+                match outcome {
+                    Outcome::Abandoned => false,
+                    Outcome::Failed | Outcome::Slow => self.open(now, spread),
+                    Outcome::Answered => {
+                        *succeeded += 1;
+                        *succeeded >= PROBES && self.close()
+                    }
+                }
+            }
+            (State::Closed, None) => self.count(outcome, now) && self.open(now, spread),
+            _ => false,
+        }
+    }
+
+    /// How it stands.
+    pub fn status(&self, now: u64) -> BreakerStatus {
+        let (state, next_probe) = match &self.state {
+            State::Closed => (BreakerState::Closed, None),
+            State::Open { until } if now < *until => (BreakerState::Open, Some(Duration::from_nanos(until - now))),
+            // The next call is a probe.
+            State::Open { .. } | State::HalfOpen { .. } => (BreakerState::HalfOpen, None),
+        };
+        let Bucket { calls, failed, .. } = self.sum(now);
+        BreakerStatus { state, failures: failed, calls, next_probe }
+    }
+
+    /// A probe that has not reported in time has failed.
+    fn expire(&mut self, now: u64, spread: u16) {
+        if let State::HalfOpen { probes, .. } = &self.state
+            && probes.iter().any(|(_, until)| *until <= now)
+        {
+            self.open(now, spread);
+        }
+    }
+
+    /// Counts a call of a closed breaker; answers whether it is to open.
+    fn count(&mut self, outcome: Outcome, now: u64) -> bool {
+        let second = now / SECOND;
+        let Some(bucket) = self.buckets.get_mut(usize::try_from(second).unwrap_or_default() % BUCKETS) else {
+            return false;
+        };
+        if bucket.second != second {
+            *bucket = Bucket { second, ..Bucket::default() };
+        }
+        match outcome {
+            Outcome::Abandoned => return false,
+            Outcome::Answered => self.in_a_row = 0,
+            Outcome::Slow => {
+                bucket.slow += 1;
+                self.in_a_row = 0;
+            }
+            Outcome::Failed => {
+                bucket.failed += 1;
+                self.in_a_row += 1;
+            }
+        }
+        bucket.calls += 1;
+        let Bucket { calls, failed, slow, .. } = self.sum(now);
+        let is_half = |part: u32| calls >= CALLS_MIN && part * 2 >= calls;
+        self.in_a_row >= FAILURES_IN_A_ROW || is_half(failed) || is_half(slow)
+    }
+
+    fn sum(&self, now: u64) -> Bucket {
+        let second = now / SECOND;
+        let is_recent = |bucket: &&Bucket| second.saturating_sub(bucket.second) < BUCKETS as u64;
+        self.buckets.iter().filter(is_recent).fold(Bucket::default(), |sum, bucket| Bucket {
+            second,
+            calls: sum.calls + bucket.calls,
+            failed: sum.failed + bucket.failed,
+            slow: sum.slow + bucket.slow,
+        })
+    }
+
+    /// Opens for twice as long as the last time, more or less a fifth.
+    fn open(&mut self, now: u64, spread: u16) -> bool {
+        let time = OPEN_FIRST.saturating_mul(1 << self.opened.min(6)).min(OPEN_LAST);
+        let spread = u64::from(spread.min(1_000));
+        let time = time * 4 / 5 + time * 2 / 5 * spread / 1_000;
+        self.opened += 1;
+        self.become_state(State::Open { until: now + time });
+        true
+    }
+
+    fn close(&mut self) -> bool {
+        self.buckets = [Bucket::default(); BUCKETS];
+        self.in_a_row = 0;
+        self.opened = 0;
+        self.become_state(State::Closed);
+        true
+    }
+
+    fn become_state(&mut self, state: State) {
+        self.state = state;
+        self.generation += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Without spread.
+    const EVEN: u16 = 500;
+
+    fn call(breaker: &mut Breaker, now: u64, outcome: Outcome) -> bool {
+        let call = breaker.ask(now, EVEN).unwrap();
+        breaker.report(call, outcome, now, EVEN)
+    }
+
+    fn opened_at(now: u64) -> Breaker {
+        let mut breaker = Breaker::default();
+        let opened: Vec<bool> = (0..5).map(|_| call(&mut breaker, now, Outcome::Failed)).collect();
+        assert_eq!(opened, [false, false, false, false, true]);
+        breaker
+    }
+
+    #[test]
+    fn a_quiet_one_opens_after_five_failures_in_a_row() {
+        let mut breaker = Breaker::default();
+        for outcome in [Outcome::Failed, Outcome::Failed, Outcome::Failed, Outcome::Failed, Outcome::Answered] {
+            assert!(!call(&mut breaker, 0, outcome));
+        }
+        for _ in 0..4 {
+            assert!(!call(&mut breaker, SECOND, Outcome::Failed));
+            assert!(!call(&mut breaker, SECOND, Outcome::Abandoned), "it says nothing");
+        }
+        assert!(call(&mut breaker, SECOND, Outcome::Failed));
+        assert_eq!(breaker.ask(SECOND, EVEN), Err(Duration::from_secs(1)));
+        assert_eq!(breaker.status(SECOND).state, BreakerState::Open);
+    }
+
+    #[test]
+    fn a_busy_one_opens_when_half_of_its_calls_fail_or_are_slow() {
+        for bad in [Outcome::Failed, Outcome::Slow] {
+            let mut breaker = Breaker::default();
+            for number in 0..19 {
+                let outcome = if number % 2 == 0 { bad } else { Outcome::Answered };
+                assert!(!call(&mut breaker, 0, outcome), "{number}");
+            }
+            assert!(call(&mut breaker, 0, bad), "{bad:?}");
+            // What happened more than ten seconds ago does not count.
+            let mut breaker = Breaker::default();
+            for number in 0..100 {
+                let outcome = if number % 2 == 0 { Outcome::Answered } else { bad };
+                assert!(!call(&mut breaker, number * SECOND, outcome), "{number}");
+            }
+        }
+    }
+
+    #[test]
+    fn three_probes_at_once_and_all_three_must_succeed() {
+        let mut breaker = opened_at(0);
+        let now = SECOND;
+        let probes: Vec<Call> = (0..3).map(|_| breaker.ask(now, EVEN).unwrap()).collect();
+        assert!(breaker.ask(now, EVEN).is_err(), "a fourth");
+        assert_eq!(breaker.status(now).state, BreakerState::HalfOpen);
+        // One that goes away makes room for another.
+        assert!(!breaker.report(probes[0], Outcome::Abandoned, now, EVEN));
+        let another = breaker.ask(now, EVEN).unwrap();
+        assert!(!breaker.report(probes[1], Outcome::Answered, now, EVEN));
+        assert!(!breaker.report(probes[2], Outcome::Answered, now, EVEN));
+        assert!(breaker.ask(now, EVEN).is_err());
+        assert!(breaker.report(another, Outcome::Answered, now, EVEN));
+        let status = BreakerStatus { state: BreakerState::Closed, failures: 0, calls: 0, next_probe: None };
+        assert_eq!(breaker.status(now), status);
+    }
+
+    #[test]
+    fn a_probe_that_fails_or_says_nothing_opens_it_for_longer() {
+        let mut breaker = opened_at(0);
+        let mut now = 0;
+        for (number, wait) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
+            assert_eq!(breaker.ask(now, EVEN), Err(Duration::from_secs(wait)), "{number}");
+            now += wait * SECOND;
+            let probe = breaker.ask(now, EVEN).unwrap();
+            if number % 2 == 0 {
+                assert!(breaker.report(probe, Outcome::Failed, now, EVEN));
+            } else {
+                now += 2 * SECOND;
+                assert!(breaker.ask(now, EVEN).is_err(), "it has failed by now");
+                assert!(!breaker.report(probe, Outcome::Answered, now, EVEN), "too late");
+            }
+        }
+        // Once closed, it begins with a second again.
+        now += 60 * SECOND;
+        for _ in 0..3 {
+            call(&mut breaker, now, Outcome::Answered);
+        }
+        for _ in 0..5 {
+            call(&mut breaker, now, Outcome::Failed);
+        }
+        assert_eq!(breaker.ask(now, EVEN), Err(Duration::from_secs(1)));
+        let spread = |spread| {
+            let mut breaker = opened_at(0);
+            let probe = breaker.ask(2 * SECOND, EVEN).unwrap();
+            breaker.report(probe, Outcome::Failed, 2 * SECOND, spread);
+            breaker.ask(2 * SECOND, EVEN).unwrap_err()
+        };
+        assert_eq!((spread(0), spread(1_000)), (Duration::from_millis(1_600), Duration::from_millis(2_400)));
+    }
+
+    #[test]
+    fn what_began_before_it_opened_is_not_listened_to() {
+        let mut breaker = Breaker::default();
+        let early: Vec<Call> = (0..10).map(|_| breaker.ask(0, EVEN).unwrap()).collect();
+        for _ in 0..5 {
+            call(&mut breaker, 0, Outcome::Failed);
+        }
+        for (number, call) in early.into_iter().enumerate() {
+            let outcome = if number % 2 == 0 { Outcome::Answered } else { Outcome::Failed };
+            assert!(!breaker.report(call, outcome, SECOND / 2, EVEN));
+        }
+        assert_eq!(breaker.ask(SECOND / 2, EVEN), Err(Duration::from_millis(500)), "the time of the probe stays");
+    }
+
+    proptest! {
+        /// Whatever is reported when: never more than three probes are under way, an open one lets nothing through, and one
+        /// that answers well from some time on closes.
+        #[test]
+        fn it_always_finds_its_way_back(steps in prop::collection::vec((0..5u8, 0..3_000_000_000u64, 0..1_001u16), 1..200)) {
+            let (mut breaker, mut now) = (Breaker::default(), 0);
+            let mut under_way: Vec<(Call, u64)> = Vec::new();
+            for (step, pause, spread) in steps {
+                now += pause;
+                match step {
+                    0 | 1 => {
+                        let before = breaker.status(now).state;
+                        if let Ok(call) = breaker.ask(now, spread) {
+                            prop_assert!(before != BreakerState::Open);
+                            under_way.push((call, now));
+                        }
+                    }
+                    _ if under_way.is_empty() => {}
+                    step => {
+                        let (call, _) = under_way.remove(usize::from(spread) % under_way.len());
+                        let outcome = [Outcome::Answered, Outcome::Failed, Outcome::Abandoned][usize::from(step) - 2];
+                        breaker.report(call, outcome, now, spread);
+                    }
+                }
+                let is_live = |(call, began): &&(Call, u64)| {
+                    call.generation == breaker.generation && call.probe.is_some() && now - began < PROBE_MAX
+                };
+                prop_assert!(under_way.iter().filter(is_live).count() <= 3);
+            }
+            let ends = now + 400 * SECOND;
+            while breaker.status(now).state != BreakerState::Closed {
+                prop_assert!(now < ends, "{breaker:?}");
+                match breaker.ask(now, EVEN) {
+                    Ok(call) => drop(breaker.report(call, Outcome::Answered, now, EVEN)),
+                    Err(wait) => now += u64::try_from(wait.as_nanos()).unwrap().max(1),
+                }
+            }
+        }
+    }
+}
