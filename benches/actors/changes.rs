@@ -31,7 +31,12 @@ const TENANTS: usize = 1_000;
 pub fn serve(bed: &Bed, url: &str) -> (Running, Client) {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tenet"));
-    command.arg("serve").env("DATABASE_URL", url).env("TENET_OPERATOR_KEY", KEY).env("TENET_LISTEN", &address);
+    command
+        .arg("serve")
+        .env("DATABASE_URL", url)
+        .env("TENET_OPERATOR_KEY", KEY)
+        .env("TENET_LISTEN", &address)
+        .env("TENET_RATE_LIMITS", "off");
     let running = Running::start(command.env("TENET_LOG", "error").stdout(std::process::Stdio::null()));
     let client = Client::new(&format!("http://{address}")).unwrap().with_key(Some(Secret::new(KEY)));
     bed.runtime.block_on(until_ready(&client, "/readyz"));
