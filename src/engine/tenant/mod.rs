@@ -290,13 +290,15 @@ impl TenantState {
     }
 
     fn begin_load(&mut self, myself: ActorRef<CountedMsg>) {
+        // Out of the registry, the stop is on its way: a load would be for nobody, and compile everything anew.
+        let Some(entry) = self.entry() else { return };
         self.reloading.append(&mut self.reloads);
         let anew = !self.reloading.is_empty();
         let shared = self.args.shared.clone();
         let tenant = self.args.tenant;
         let resident = self.args.resident.clone();
-        let previous = self.served();
-        self.before_load = self.version();
+        let previous = entry.set().cloned();
+        self.before_load = previous.as_ref().map(|served| Version::from(&***served));
         tokio::spawn(async move {
             let loaded = AssertUnwindSafe(load(&shared, tenant, &resident, previous, anew)).catch_unwind().await;
             let result = loaded.unwrap_or_else(|panic| Err(LoadError::Panic(words_of(&*panic))));
