@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::domain::{TenantId, Tier};
 
 /// Who waits in a tier's line, at most: so many times its places.
-const LINE: usize = 2;
+const LINE: usize = 16;
 
 /// Somebody who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(given(1, Tier::Free), 4);
         assert_eq!(given(2, Tier::Pro), 3);
         assert_eq!(given(3, Tier::Enterprise), 3);
-        assert_eq!(lanes.status(Tier::Free), LaneStatus { active: 4, pending: 8, most: 4 });
+        assert_eq!(lanes.status(Tier::Free), LaneStatus { active: 4, pending: 16, most: 4 });
         let mut lanes = self::lanes();
         let mut given =
             |number, tier| (0..20).filter(|_| lanes.enter(tenant(number), tier, 100) == Entry::Given).count();
@@ -248,7 +248,7 @@ mod tests {
                         match lanes.enter(tenant, tier, 100) {
                             Entry::Given => active.push((tenant, tier)),
                             Entry::Queued(ticket) => waiting.push((ticket, tenant, tier)),
-                            Entry::Full => prop_assert_eq!(lanes.status(tier).pending, 2 * lanes.status(tier).most),
+                            Entry::Full => prop_assert_eq!(lanes.status(tier).pending, LINE * lanes.status(tier).most),
                         }
                         Vec::new()
                     }

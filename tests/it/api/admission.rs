@@ -464,7 +464,7 @@ async fn a_tier_whose_connections_are_in_use_leaves_the_others_theirs() {
         }
         statuses.push(answer.status);
     }
-    // Four had a connection, eight may wait, and the others are told at once.
+    // Four had a connection, and the others waited for half a second.
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 4, "{statuses:?}");
     within(SOON, "all are given back", async || bulkheads(&limited.app).await["free"]["connectionPool"]["active"] == 0)
         .await;
