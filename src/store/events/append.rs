@@ -1,8 +1,9 @@
 //! Accepting: events of many tenants in one statement, which commits by itself.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use uuid::Uuid;
 
+use super::DraftColumns;
 use crate::{
     domain::{Accepted, EventDraft, EventId, TenantScope},
     store::{Error, Store},
@@ -17,19 +18,12 @@ pub struct NewEvent {
     pub draft: EventDraft,
 }
 
-/// The columns of many events, a list each.
+/// The columns of many events, a list each, in runs of one tenant.
 #[derive(Default)]
 struct Columns {
     tenants: Vec<Uuid>,
     counts: Vec<i32>,
-    keys: Vec<Option<Uuid>>,
-    digests: Vec<Vec<u8>>,
-    types: Vec<Option<String>>,
-    projects: Vec<Option<String>>,
-    occurred: Vec<Option<DateTime<Utc>>>,
-    at_occurrences: Vec<bool>,
-    ordering_keys: Vec<Option<String>>,
-    facts: Vec<String>,
+    drafts: DraftColumns,
 }
 
 impl Columns {
@@ -42,15 +36,7 @@ impl Columns {
                 self.counts.push(1);
             }
         }
-        let draft = &event.draft;
-        self.keys.push(draft.key());
-        self.digests.push(draft.digest().to_vec());
-        self.types.push(draft.kind.clone());
-        self.projects.push(draft.project.clone());
-        self.occurred.push(draft.occurred_at);
-        self.at_occurrences.push(draft.at_occurrence);
-        self.ordering_keys.push(draft.ordering_key.clone());
-        self.facts.push(draft.facts.get().to_owned());
+        self.drafts.push(&event.draft);
     }
 }
 
@@ -70,14 +56,14 @@ impl Store {
         )
         .bind(columns.tenants)
         .bind(columns.counts)
-        .bind(columns.keys)
-        .bind(columns.digests)
-        .bind(columns.types)
-        .bind(columns.projects)
-        .bind(columns.occurred)
-        .bind(columns.at_occurrences)
-        .bind(columns.ordering_keys)
-        .bind(columns.facts)
+        .bind(columns.drafts.keys)
+        .bind(columns.drafts.digests)
+        .bind(columns.drafts.types)
+        .bind(columns.drafts.projects)
+        .bind(columns.drafts.occurred)
+        .bind(columns.drafts.at_occurrences)
+        .bind(columns.drafts.ordering_keys)
+        .bind(columns.drafts.facts)
         .bind(key_window.as_seconds_f64());
         let mut connection = self.events.acquire(OPERATION).await?;
         let rows = self.events.observer().answered(OPERATION, query.fetch_all(&mut *connection)).await;

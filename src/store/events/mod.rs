@@ -30,6 +30,34 @@ pub use stats::EventStats;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use crate::domain::EventDraft;
+
+/// The columns of what senders said of many events, a list each.
+#[derive(Default)]
+struct DraftColumns {
+    keys: Vec<Option<Uuid>>,
+    digests: Vec<Vec<u8>>,
+    types: Vec<Option<String>>,
+    projects: Vec<Option<String>>,
+    occurred: Vec<Option<DateTime<Utc>>>,
+    at_occurrences: Vec<bool>,
+    ordering_keys: Vec<Option<String>>,
+    facts: Vec<String>,
+}
+
+impl DraftColumns {
+    fn push(&mut self, draft: &EventDraft) {
+        self.keys.push(draft.key());
+        self.digests.push(draft.digest().to_vec());
+        self.types.push(draft.kind.clone());
+        self.projects.push(draft.project.clone());
+        self.occurred.push(draft.occurred_at);
+        self.at_occurrences.push(draft.at_occurrence);
+        self.ordering_keys.push(draft.ordering_key.clone());
+        self.facts.push(draft.facts.get().to_owned());
+    }
+}
+
 /// The lowest id of a moment.
 pub fn floor(at: DateTime<Utc>) -> Uuid {
     let millis = u128::try_from(at.timestamp_millis()).unwrap_or_default() & 0xffff_ffff_ffff;

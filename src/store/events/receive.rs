@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::DraftColumns;
 use crate::{
     domain::{EventDraft, EventFailure, EventId, EventOutcome, TenantId, TenantScope},
     store::{Error, Settled, Settlement, Store, tx::TenantTx},
@@ -86,35 +87,6 @@ const RECEIVE: &str = "with given as materialized (
 /// an ordering key.
 type Judgement = (Option<Uuid>, String, Option<Uuid>, Option<f64>, Option<String>);
 
-/// The columns of many events, a list each.
-#[derive(Default)]
-struct Columns {
-    ids: Vec<Uuid>,
-    keys: Vec<Option<Uuid>>,
-    digests: Vec<Vec<u8>>,
-    types: Vec<Option<String>>,
-    projects: Vec<Option<String>>,
-    occurred: Vec<Option<DateTime<Utc>>>,
-    at_occurrences: Vec<bool>,
-    ordering_keys: Vec<Option<String>>,
-    facts: Vec<String>,
-}
-
-impl Columns {
-    fn push(&mut self, event: &ReceivedEvent) {
-        let draft = &event.draft;
-        self.ids.push(event.id.0);
-        self.keys.push(draft.key());
-        self.digests.push(draft.digest().to_vec());
-        self.types.push(draft.kind.clone());
-        self.projects.push(draft.project.clone());
-        self.occurred.push(draft.occurred_at);
-        self.at_occurrences.push(draft.at_occurrence);
-        self.ordering_keys.push(draft.ordering_key.clone());
-        self.facts.push(draft.facts.get().to_owned());
-    }
-}
-
 impl Received {
     /// Adds what became of other events.
     pub fn add(&mut self, other: Self) {
@@ -140,15 +112,15 @@ impl Store {
         const OPERATION: &str = "receive events";
         let ids = || events.iter().map(|event| event.id);
         let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(Received::default()) };
-        let mut columns = Columns::default();
-        events.iter().for_each(|event| columns.push(event));
+        let mut columns = DraftColumns::default();
+        events.iter().for_each(|event| columns.push(&event.draft));
         let tenant = scope.id().0;
         let mut tx = TenantTx::write(&self.events, &self.role, scope).await?;
         // A statement of its own: what follows sees what others stored under the lock.
         tx.execute(OPERATION, sqlx::query("select tenet_lock_events($1)").bind(tenant)).await?;
         let query = sqlx::query_as(RECEIVE)
             .bind(tenant)
-            .bind(columns.ids)
+            .bind(ids().map(|id| id.0).collect::<Vec<_>>())
             .bind(columns.keys)
             .bind(columns.digests)
             .bind(columns.types)
