@@ -7,6 +7,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// A number from 0 to 1000, another each time: to spread what would otherwise happen at once.
+pub fn random_permille() -> u16 {
+    // The low bits of a version 7 id are random.
+    u16::try_from(Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -33,7 +33,10 @@ pub use duration::{NotADuration, read_duration, within_range};
 pub use event::{
     Accepted, EVENT_ATTEMPTS_MAX, EventDraft, EventFailure, EventOutcome, EventState, QueuedEvent, retry_after,
 };
-pub use id::{ApiKeyId, DerivedFieldId, Epoch, EventId, NodeId, RedriveId, Revision, RuleId, SchemaVersion, TenantId};
+pub use id::{
+    ApiKeyId, DerivedFieldId, Epoch, EventId, NodeId, RedriveId, Revision, RuleId, SchemaVersion, TenantId,
+    random_permille,
+};
 pub use name::{Name, Unclear, field_name_error, identifier_error, selector};
 pub use node::{Node, Vitals};
 pub use quota::{Quota, QuotaExceeded, QuotaOverrides, QuotaPatch};

@@ -114,9 +114,3 @@ impl Shared {
         }
     }
 }
-
-/// A number from 0 to 1000, another each time.
-pub fn jitter_permille() -> u16 {
-    // The low bits of a version 7 id are random.
-    u16::try_from(uuid::Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
-}

@@ -12,12 +12,12 @@ pub use super::tests::simulation::outside::*;
 mod real {
     use chrono::{DateTime, Utc};
     use tokio::task::{JoinError, spawn_blocking};
-    use uuid::Uuid;
 
     #[cfg(feature = "rabbitmq")]
     pub use crate::broker::{Broker, Deliveries};
     #[cfg(feature = "rabbitmq")]
     use crate::domain::EventId;
+    use crate::domain::random_permille;
     pub use crate::{engine::Engine, store::Store};
 
     /// Events that are settled in one transaction at most.
@@ -36,8 +36,7 @@ mod real {
 
     /// A number from 0 to 1000, another each time.
     pub fn jitter_permille(_: &Store) -> u16 {
-        // The low bits of a version 7 id are random.
-        u16::try_from(Uuid::now_v7().as_u128() % 1001).unwrap_or(500)
+        random_permille()
     }
 
     /// Works off the threads that wait for answers.

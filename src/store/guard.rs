@@ -13,7 +13,7 @@ use tokio::{sync::oneshot, time::timeout};
 use super::Error;
 use crate::{
     admission::{Breaker, BreakerStatus, Call, Entry, LaneStatus, Lanes, Outcome, SLOW, Shares, Ticket},
-    domain::{Quota, TenantId, Tier},
+    domain::{Quota, TenantId, Tier, random_permille},
 };
 
 /// What a call asks of the database.
@@ -111,12 +111,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A number from 0 to 1,000, another each time.
-fn spread() -> u16 {
-    // The low bits of a version 7 id are random.
-    u16::try_from(uuid::Uuid::now_v7().as_u128() % 1_001).unwrap_or(500)
-}
-
 impl Guard {
     /// That of a pool of so many connections, which are waited for at most so long.
     pub(super) fn new(connections: u32, wait_max: Duration) -> Self {
@@ -171,7 +165,7 @@ impl Guard {
     ) -> Result<Passage, Error> {
         let known = self.tier_of.get().and_then(|tier_of| tier_of(tenant));
         let (tier, cap) = known.unwrap_or_else(|| (Tier::Free, Quota::DatabaseConnections.of_tier(Tier::Free)));
-        let asked = self.breaker_of(dependency, tier).map(|mut breaker| breaker.ask(self.now(), spread()));
+        let asked = self.breaker_of(dependency, tier).map(|mut breaker| breaker.ask(self.now(), random_permille()));
         let call = match asked {
             Some(Ok(call)) => call,
             Some(Err(wait)) => return Err(Error::BreakerOpen { operation, dependency, wait }),
@@ -224,9 +218,9 @@ impl Guard {
                 }
                 let now = self.now();
                 if let Some(mut breaker) = self.breaker_of(dependency, tier)
-                    && let Ok(call) = breaker.ask(now, spread())
+                    && let Ok(call) = breaker.ask(now, random_permille())
                 {
-                    breaker.report(call, Outcome::Failed, now, spread());
+                    breaker.report(call, Outcome::Failed, now, random_permille());
                 }
             }
         }
@@ -339,7 +333,7 @@ impl Drop for Passage {
     fn drop(&mut self) {
         let guard = &self.place.guard;
         if let Some(mut breaker) = guard.breaker_of(self.dependency, self.place.tier) {
-            breaker.report(self.call, self.outcome, guard.now(), spread());
+            breaker.report(self.call, self.outcome, guard.now(), random_permille());
         }
     }
 }

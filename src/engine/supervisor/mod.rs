@@ -13,13 +13,13 @@ use tracing::{error, info, warn};
 
 use self::restart::{Action, Input, RestartState};
 use crate::{
-    domain::TenantId,
+    domain::{TenantId, random_permille},
     engine::{
         message::{Exit, Missing, SupervisorMsg, TenantMsg, Waiter},
         metrics::Departure,
         registry::Entry,
         resident::{Resident, hints::Want},
-        shared::{Shared, jitter_permille},
+        shared::Shared,
         tenant::{Args, TenantActor},
     },
 };
@@ -183,7 +183,7 @@ impl SupervisorState {
         if let (Exit::Panicked, Some(entry)) = (exit, self.shared.registry.entry(tenant)) {
             entry.resident.failed(format!("{exit}: {reason}"));
         }
-        self.advance(myself, tenant, Input::Failed { jitter_permille: jitter_permille() }).await;
+        self.advance(myself, tenant, Input::Failed { jitter_permille: random_permille() }).await;
     }
 
     /// One step of a tenant's restarts. It may have been deleted or let go of since whatever `input` tells.

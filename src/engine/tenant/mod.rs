@@ -20,12 +20,12 @@ use self::{
     reload::{Action, Input, ReloadState},
 };
 use crate::{
-    domain::{Revision, TenantId},
+    domain::{Revision, TenantId, random_permille},
     engine::{
         message::{self, Committed, CountedMsg, Exit, LoadError, Loaded, Missing, SupervisorMsg, TenantMsg, Waiter},
         registry::Entry,
         resident::{LastLoad, Resident, hints::Want, live_set::LiveSet},
-        shared::{Shared, jitter_permille},
+        shared::Shared,
     },
     error::Subject,
     ruleset::RuleSet,
@@ -256,7 +256,7 @@ impl TenantState {
                 waiter.refuse(Missing::Load);
             }
         }
-        self.advance(myself, Input::Failed { jitter_permille: jitter_permille() });
+        self.advance(myself, Input::Failed { jitter_permille: random_permille() });
     }
 
     fn stop(&mut self, myself: &ActorRef<CountedMsg>, exit: Exit, served: Option<&Arc<LiveSet>>) {
