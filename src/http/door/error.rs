@@ -130,7 +130,7 @@ impl Error {
 
     /// Too many invalid credentials: 429, and when to retry.
     pub fn too_many_failures(wait: Duration) -> Self {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = whole_seconds(wait);
         let detail = format!("too many invalid keys from this address, or with this key id; retry in {seconds} s");
         let wait = (header::RETRY_AFTER, seconds.to_string());
         Self { header: Some(wait), ..Self::new(ErrorKind::Busy, "too_many_failures", detail) }
@@ -300,6 +300,11 @@ fn details_of(broken: &[Broken]) -> Vec<Detail> {
         details.iter().map(|detail| detail.clone().about(subject.clone())).collect::<Vec<_>>()
     };
     broken.iter().flat_map(about).collect()
+}
+
+/// Whole seconds, rounded up.
+pub fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// An error with all its sources, for the log.

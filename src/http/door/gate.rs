@@ -1,21 +1,14 @@
 //! Asks the engine's gate for each request whose caller is known, before its body is read, and says in the answer how the
 //! tenant's rate stands: `RateLimit` and `RateLimit-Policy`, as draft-ietf-httpapi-ratelimit-headers has them.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
-
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
-    body::{BodySize, BoxBody, MessageBody},
+    body::{BodySize, MessageBody},
     dev::ServiceResponse,
     http::header::{HeaderName, HeaderValue},
-    web::Bytes,
 };
 
-use super::{AppState, Error, auth::Caller};
+use super::{AppState, Error, auth::Caller, error::whole_seconds, payload_hold::holding};
 use crate::{
     admission::{Rate, Standing},
     domain::Permission,
@@ -57,7 +50,7 @@ pub fn admit(request: &HttpRequest, permission: Permission) -> Result<Option<Per
 pub fn hold(response: HttpResponse, permit: Option<Permit>) -> HttpResponse {
     match permit {
         Some(permit) if response.body().size() == BodySize::Stream => {
-            response.map_body(|_, body| InHand { body, _permit: permit }.boxed())
+            response.map_body(|_, body| holding(body, permit))
         }
         _ => response,
     }
@@ -68,33 +61,10 @@ pub fn tell(response: &mut ServiceResponse) {
     let now = response.request().extensions().get::<RateNow>().copied();
     let Some(RateNow(rate, standing)) = now else { return };
     let policy = format!("\"requests\";q={};w={}", rate.quota(), rate.window().as_secs());
-    let state = format!("\"requests\";r={};t={}", standing.left, seconds(standing.reset));
+    let state = format!("\"requests\";r={};t={}", standing.left, whole_seconds(standing.reset));
     for (name, text) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, state)] {
         if let Ok(value) = HeaderValue::try_from(text) {
             response.headers_mut().insert(name, value);
         }
-    }
-}
-
-/// Whole seconds, rounded up.
-fn seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
-}
-
-/// The body of an answer to a request in hand.
-struct InHand {
-    body: BoxBody,
-    _permit: Permit,
-}
-
-impl MessageBody for InHand {
-    type Error = Box<dyn std::error::Error>;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(context)
     }
 }

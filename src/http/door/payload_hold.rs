@@ -42,10 +42,15 @@ pub async fn let_connection_read() {
     once.await;
 }
 
-/// The body of an answer, with the payload of its request.
-struct Holding {
+/// The body of an answer, with what is kept until it is sent.
+struct Holding<T> {
     body: BoxBody,
-    _payload: HeldPayload,
+    _held: T,
+}
+
+/// A body that keeps `held` until it is sent.
+pub fn holding<T: Unpin + 'static>(body: BoxBody, held: T) -> BoxBody {
+    Holding { body, _held: held }.boxed()
 }
 
 impl HeldPayload {
@@ -61,7 +66,7 @@ impl HeldPayload {
 
     /// Keeps it until the answer is sent.
     pub fn until_sent(self, response: ServiceResponse) -> ServiceResponse {
-        response.map_body(|_, body| Holding { body, _payload: self }.boxed())
+        response.map_body(|_, body| holding(body, self))
     }
 }
 
@@ -73,7 +78,7 @@ impl Stream for HeldPayload {
     }
 }
 
-impl MessageBody for Holding {
+impl<T: Unpin> MessageBody for Holding<T> {
     type Error = Box<dyn Error>;
 
     fn size(&self) -> BodySize {

@@ -1,7 +1,7 @@
 //! Requests that are not admitted now: 429 where the tenant asks for more than it may, 503 where the node has too much to
 //! do.
 
-use super::Error;
+use super::{Error, whole_seconds};
 use crate::{
     domain::Quota,
     engine::{RateRefused, Refused},
@@ -41,7 +41,7 @@ impl From<Refused> for Error {
 
 impl From<RateRefused> for Error {
     fn from(RateRefused { quota, limit, wait }: RateRefused) -> Self {
-        let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
+        let seconds = whole_seconds(wait).max(1);
         let (what, name) = (if quota == Quota::EventsPerMinute { "events" } else { "requests" }, quota.name());
         let message = format!(
             "the tenant may send {limit} {what} in a minute (quota `{name}`), and has sent them; retry in {seconds} s, or \

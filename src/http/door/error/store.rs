@@ -1,6 +1,6 @@
 //! What an answer says when the database cannot do what was asked.
 
-use super::{Error, INTERNAL, chain};
+use super::{Error, INTERNAL, chain, whole_seconds};
 use crate::{
     error::{Detail, ErrorKind},
     store,
@@ -28,7 +28,7 @@ fn store_unavailable(error: &store::Error) -> Error {
     let (kind, code) = (error.kind(), error.code());
     match error {
         store::Error::BreakerOpen { dependency, wait, .. } => {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            let seconds = whole_seconds(*wait);
             let detail = format!("the database has failed, and is asked again in {} s", seconds.max(1));
             Error::new(kind, code, detail).extend("dependency", dependency.name()).retry_after(seconds)
         }
