@@ -174,48 +174,15 @@ pub(super) fn read(set: &RuleSet, unknown: Option<UnknownFacts>, text: &str, dep
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use chrono::DateTime;
     use proptest::prelude::*;
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{
-        Epoch, Name, QuotaOverrides, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus,
-        Tier,
-    };
+    use crate::ruleset::fixture;
 
     /// A set whose facts are `x`, of any type, and `n`, an int.
     fn set() -> RuleSet {
-        let tenant = Tenant {
-            id: TenantId(Uuid::from_u128(1)),
-            name: Name::stored("acme".to_owned()),
-            tier: Tier::Enterprise,
-            status: TenantStatus::Active,
-            revision: Revision(1),
-            pinned: false,
-            idle_stop_seconds: None,
-            strict_facts: false,
-            quotas: QuotaOverrides::default(),
-            workers: None,
-            created_at: DateTime::UNIX_EPOCH,
-            updated_at: DateTime::UNIX_EPOCH,
-        };
-        let definition = SchemaDefinition::parse(&json!({"facts": {"x": "dyn", "n": "int"}})).unwrap();
-        let version = SchemaVersion(1);
-        let schema =
-            Schema { version, definition: Arc::new(definition), active: true, created_at: DateTime::UNIX_EPOCH };
-        let snapshot = Snapshot {
-            tenant,
-            epoch: Epoch(Uuid::from_u128(2)),
-            schema: Some(schema),
-            schema_version_max: Some(version),
-            derived_fields: Vec::new(),
-            rules: Vec::new(),
-            taken_at: DateTime::UNIX_EPOCH,
-        };
+        let snapshot = fixture::with_schema(&json!({"facts": {"x": "dyn", "n": "int"}}));
         RuleSet::compile(&snapshot, None)
     }
 

@@ -1,20 +1,15 @@
 //! The engine of a run: it serves one set to all tenants, and now and then none.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use chrono::DateTime;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::{ledger::Fate, tables::number_in, world::Link};
 use crate::{
     admission::Standing,
-    domain::{
-        Epoch, Name, QuotaOverrides, Revision, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId,
-        TenantScope, TenantStatus, Tier,
-    },
+    domain::{Revision, Tenant, TenantScope, Tier},
     engine::{self, Ask, Decided, Error, RateRefused, Served, Submission},
-    ruleset::{RuleSet, UnknownFacts},
+    ruleset::{RuleSet, UnknownFacts, fixture},
 };
 
 #[derive(Debug, Clone)]
@@ -32,32 +27,8 @@ fn served() -> Served {
 }
 
 fn compile() -> Served {
-    let tenant = Tenant {
-        id: TenantId(Uuid::from_u128(1)),
-        name: Name::stored("acme".to_owned()),
-        tier: Tier::Enterprise,
-        status: TenantStatus::Active,
-        revision: Revision(1),
-        pinned: false,
-        idle_stop_seconds: None,
-        strict_facts: false,
-        quotas: QuotaOverrides::default(),
-        workers: None,
-        created_at: DateTime::UNIX_EPOCH,
-        updated_at: DateTime::UNIX_EPOCH,
-    };
-    let definition = SchemaDefinition::parse(&json!({"facts": {"n": "int"}})).unwrap();
-    let version = SchemaVersion(1);
-    let schema = Schema { version, definition: Arc::new(definition), active: true, created_at: DateTime::UNIX_EPOCH };
-    let snapshot = Snapshot {
-        tenant,
-        epoch: Epoch(Uuid::from_u128(2)),
-        schema: Some(schema),
-        schema_version_max: Some(version),
-        derived_fields: Vec::new(),
-        rules: Vec::new(),
-        taken_at: DateTime::UNIX_EPOCH,
-    };
+    let mut snapshot = fixture::with_schema(&json!({"facts": {"n": "int"}}));
+    snapshot.tenant.tier = Tier::Enterprise;
     Served::of(RuleSet::compile(&snapshot, None))
 }
 
