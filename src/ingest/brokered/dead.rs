@@ -27,10 +27,10 @@ const RETRY: Duration = Duration::from_secs(5);
 pub async fn drain(queue: Brokered, shared: Arc<Shared>, stop: Stop) {
     while !stop.is_set() {
         let drained = tokio::select! {
-        biased;
-               drained = drain_connected(&queue, &shared) => drained,
-               () = stop.wait() => return,
-           };
+            biased;
+            drained = drain_connected(&queue, &shared) => drained,
+            () = stop.wait() => return,
+        };
         let wait = match drained {
             Ok(()) | Err(broker::Error::NotConnected) => WAIT,
             Err(error) => {
