@@ -36,10 +36,10 @@ pub fn told(stored: Option<Revision>) -> Want {
     stored.map_or(Want::Fresh, Want::AtLeast)
 }
 
-/// What is stored now, against what is served: less counts, too.
+/// What is stored, against what was served before the question was asked: less counts, too.
 pub fn compared(stored: Option<Revision>, served: Option<Revision>) -> Want {
     match (stored, served) {
-        // Either a change was served between the two looks, or the database went back: a load will tell.
+        // The database went back: a load will tell.
         (Some(stored), Some(served)) if stored < served => Want::Fresh,
         _ => told(stored),
     }

@@ -7,6 +7,7 @@ pub mod catch_up;
 pub mod heartbeat;
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ use tracing::{error, info, warn};
 
 use self::catch_up::Schedule;
 use crate::{
-    domain::Revision,
+    domain::{Revision, TenantId},
     engine::{
         resident::hints::{Want, is_news},
         shared::Shared,
@@ -143,7 +144,7 @@ async fn catch_up(
         Poll::Changes(heads) => {
             for head in heads {
                 shared.auth.suspect(head.tenant_id);
-                look_into(shared, head, |stored, _| catch_up::told(stored));
+                look_into(shared, head.tenant_id, catch_up::told(head.revision));
             }
             false
         }
@@ -166,20 +167,26 @@ async fn catch_up(
 /// Compares every tenant in memory with the database.
 async fn compare_all(shared: &Shared) -> Result<(), store::Error> {
     for chunk in shared.registry.revisions().chunks(COMPARE_CHUNK) {
-        for head in shared.store.heads_unlike(chunk).await? {
-            look_into(shared, head, catch_up::compared);
+        let heads = shared.store.heads_unlike(chunk).await?;
+        if heads.is_empty() {
+            continue;
+        }
+        // What was served when the question was asked: what is served now may have been committed since.
+        let asked: HashMap<TenantId, Option<Revision>> = chunk.iter().copied().collect();
+        for TenantHead { tenant_id, revision } in heads {
+            let served = asked.get(&tenant_id).copied().flatten();
+            look_into(shared, tenant_id, catch_up::compared(revision, served));
         }
     }
     Ok(())
 }
 
-/// Passes on what a head hints at, as `judge` says from what is stored and what is served.
-fn look_into(shared: &Shared, head: TenantHead, judge: fn(Option<Revision>, Option<Revision>) -> Want) {
-    let Some(entry) = shared.registry.entry(head.tenant_id) else { return };
+/// Passes on a hint that nobody sent, and counts it if it tells anything.
+fn look_into(shared: &Shared, tenant: TenantId, want: Want) {
+    let Some(entry) = shared.registry.entry(tenant) else { return };
     let served = entry.revision();
-    let want = judge(head.revision, served);
     if served.is_some() && want != Want::Fresh && is_news(want, served) {
         shared.metrics.reconcile_catch();
     }
-    shared.hint(head.tenant_id, want);
+    shared.hint(tenant, want);
 }

@@ -11,7 +11,7 @@ use std::{
 use sqlx::{Connection, PgConnection};
 use tenet::{domain::Revision, engine::Error};
 
-use crate::support::{Node, TestDatabase, proof_size, scope, within};
+use crate::support::{Node, TestDatabase, kill_listeners, proof_size, scope, within};
 
 /// What we promise: with PostgreSQL reachable no node serves a set that is older.
 const BOUND: Duration = Duration::from_secs(2);
@@ -78,25 +78,7 @@ async fn nothing_is_lost_while_the_listener_is_killed_again_and_again() {
         tenants.push(tenant);
     }
     let done = Arc::new(AtomicBool::new(false));
-    let killer = tokio::spawn({
-        let (done, url) = (done.clone(), database.url().to_owned());
-        async move {
-            let mut connection = PgConnection::connect(&url).await.unwrap();
-            let mut kills = 0;
-            while !done.load(Ordering::Relaxed) {
-                let killed: i64 = sqlx::query_scalar(
-                    "select count(pg_terminate_backend(pid)) from pg_stat_activity
-                     where application_name = 'tenet-listener' and datname = current_database()",
-                )
-                .fetch_one(&mut connection)
-                .await
-                .unwrap();
-                kills += killed;
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            kills
-        }
-    });
+    let killer = kill_listeners(database.url(), 50..51, &done);
     let rounds = proof_size(30, 200);
     for round in 0..rounds {
         for tenant in &tenants {

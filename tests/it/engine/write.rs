@@ -1,6 +1,9 @@
 //! Changes: served when they are answered, one after the other, and never half.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures_util::future::join_all;
 use tenet::{
@@ -9,7 +12,7 @@ use tenet::{
     ruleset::{ChangeOutcome, Query, RuleResult, RuleSet, UnknownFacts},
 };
 
-use crate::support::{Node, TestDatabase, rule, scope};
+use crate::support::{Node, TestDatabase, kill_listeners, proof_size, rule, scope};
 
 #[tokio::test]
 async fn a_change_is_served_when_it_is_answered() {
@@ -65,6 +68,28 @@ async fn what_a_change_compiled_is_served_and_nothing_is_loaded_again() {
         answers
     };
     assert_eq!(answers(&handed), answers(&loaded));
+}
+
+/// Each end of the listener's connection makes the node compare all tenants, and changes are committed meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_that_a_change_overtakes_loads_nothing() {
+    let database = TestDatabase::fresh().await;
+    let node = Node::start(database.url()).await;
+    let tenant = node.tenant("acme").await;
+    let changed = node.create_rule(tenant, "least", "facts.n >= 0").await;
+    let ChangeOutcome::Rule(id) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
+    node.decide(tenant, 0).await;
+    let loads = || node.metric("tenet_cold_loads_total") + node.metric("tenet_reloads_total");
+    let before = loads();
+    let done = Arc::new(AtomicBool::new(false));
+    let killer = kill_listeners(database.url(), 1..20, &done);
+    for bound in 1..proof_size(300, 2000) {
+        let expression = Some(format!("facts.n >= {bound}"));
+        node.change(tenant, Change::PatchRule(id, RulePatch { expression, ..RulePatch::default() })).await.unwrap();
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(killer.await.unwrap() > 3, "the listener was killed");
+    assert_eq!(loads(), before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

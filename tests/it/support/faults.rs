@@ -2,13 +2,20 @@
 
 use std::{
     fmt,
-    sync::{Mutex, Once, PoisonError},
+    ops::Range,
+    sync::{
+        Arc, Mutex, Once, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
+use sqlx::{Connection, PgConnection};
 use tenet::{
     engine::{Compiler, EngineOptions},
     ruleset::RuleSet,
 };
+use tokio::task::JoinHandle;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -25,6 +32,31 @@ pub fn cannot_load_traps(options: EngineOptions) -> EngineOptions {
         RuleSet::compile(snapshot, previous)
     });
     EngineOptions { compiler, ..options }
+}
+
+/// Ends the connections that listen, with pauses of so many milliseconds, until it is told to stop; answers how many it
+/// ended.
+pub fn kill_listeners(url: &str, pauses_ms: Range<u64>, done: &Arc<AtomicBool>) -> JoinHandle<i64> {
+    let (url, done) = (url.to_owned(), done.clone());
+    tokio::spawn(async move {
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+        let mut killed = 0;
+        for round in 0.. {
+            if done.load(Ordering::Relaxed) {
+                break;
+            }
+            killed += sqlx::query_scalar::<_, i64>(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                 where application_name = 'tenet-listener' and datname = current_database()",
+            )
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+            let spread = round * 137 % (pauses_ms.end - pauses_ms.start);
+            tokio::time::sleep(Duration::from_millis(pauses_ms.start + spread)).await;
+        }
+        killed
+    })
 }
 
 /// Log lines that must not be written: a text that begins the message, and a tenant that the line is about.

@@ -28,7 +28,7 @@ pub use broker::{PrivateBroker, PrivateRedis, broker, redis};
 pub use conversation::{converse, read_until, send_line};
 pub use database::TestDatabase;
 pub use directory::Directory;
-pub use faults::{TRAP, cannot_load_traps, panic_on_log_line, stop_panicking_on_log_lines};
+pub use faults::{TRAP, cannot_load_traps, kill_listeners, panic_on_log_line, stop_panicking_on_log_lines};
 pub use issuer::{AUDIENCE, ISSUER, Key, TokenIssuer, base64, forge_hmac, now};
 pub use node::{Node, proof_size, rule, scope, within};
 pub use private::PrivateServer;

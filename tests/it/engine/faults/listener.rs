@@ -13,7 +13,7 @@ use tenet::{domain::TenantId, engine::EngineOptions};
 use tokio::task::JoinHandle;
 
 use super::{BOUND, Ledger, SCHEDULING, Watcher, Writer, caught_up, tenant};
-use crate::support::{Node, TestDatabase, proof_size, scope, within};
+use crate::support::{Node, TestDatabase, kill_listeners, proof_size, scope, within};
 
 /// Two nodes with tenants in memory, and somebody who knows what was committed.
 struct Bed {
@@ -74,35 +74,12 @@ impl Bed {
     }
 }
 
-/// Ends the connections that listen, every 0.1 to 0.5 s, until it is told to stop; answers how many it ended.
-fn kill_listeners(url: &str, done: &Arc<AtomicBool>) -> JoinHandle<i64> {
-    let (url, done) = (url.to_owned(), done.clone());
-    tokio::spawn(async move {
-        let mut connection = PgConnection::connect(&url).await.unwrap();
-        let mut killed = 0;
-        for round in 0.. {
-            if done.load(Ordering::Relaxed) {
-                break;
-            }
-            killed += sqlx::query_scalar::<_, i64>(
-                "select count(pg_terminate_backend(pid)) from pg_stat_activity
-                 where application_name = 'tenet-listener' and datname = current_database()",
-            )
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
-            tokio::time::sleep(Duration::from_millis(100 + round * 137 % 400)).await;
-        }
-        killed
-    })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_stale_or_torn_while_listeners_are_killed_under_ten_thousand_commits() {
     let bed = Bed::make(proof_size(20, 100)).await;
     let watchers = bed.watchers();
     let done = Arc::new(AtomicBool::new(false));
-    let killer = kill_listeners(bed.database.url(), &done);
+    let killer = kill_listeners(bed.database.url(), 100..500, &done);
     let commits = proof_size(600, 10_000);
     bed.commit(commits).await;
     done.store(true, Ordering::Relaxed);
@@ -138,7 +115,7 @@ async fn a_long_transaction_elsewhere_hides_no_change() {
     let mut long = PgConnection::connect(bed.database.url()).await.unwrap();
     sqlx::raw_sql("begin; select pg_current_xact_id()").execute(&mut long).await.unwrap();
     let done = Arc::new(AtomicBool::new(false));
-    let killer = kill_listeners(bed.database.url(), &done);
+    let killer = kill_listeners(bed.database.url(), 100..500, &done);
     for _ in 0..proof_size(2, 8) {
         bed.commit(50).await;
         tokio::time::sleep(Duration::from_millis(600)).await;
