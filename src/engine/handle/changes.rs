@@ -66,7 +66,9 @@ pub struct Checked {
 impl Engine {
     /// Makes a tenant.
     pub async fn create_tenant(&self, draft: &TenantDraft, author: &Author) -> Result<Tenant, Error> {
-        Ok(self.inner.shared.store.create_tenant(draft, author).await?)
+        let tenant = self.inner.shared.store.create_tenant(draft, author).await?;
+        self.inner.gate.forget(tenant.id);
+        Ok(tenant)
     }
 
     /// Deletes a tenant and everything of it but its audit log. From the answer on this node knows no such tenant.

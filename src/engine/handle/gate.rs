@@ -59,7 +59,8 @@ struct Place {
     in_hand: AtomicUsize,
     /// Requests that were admitted before it was known how many may be.
     uncounted: AtomicU64,
-    known: Mutex<Option<(Limits, Instant)>>,
+    /// What was read of a tenant that is not in memory, `None` if there is no such tenant, and when.
+    known: Mutex<Option<(Option<Limits>, Instant)>>,
     is_asking: AtomicBool,
 }
 
@@ -155,6 +156,11 @@ impl Gate {
         place
     }
 
+    /// Forgets what it knows of a tenant: that there is none, say, which was asked while it was made.
+    pub(super) fn forget(&self, tenant: TenantId) {
+        self.places.remove(&tenant);
+    }
+
     fn refuse(&self, tier: Option<Tier>, refused: Refused) -> Refused {
         let kind = match refused {
             Refused::Rate(_) => 0,
@@ -201,7 +207,7 @@ impl Gate {
 }
 
 impl Place {
-    fn known(&self) -> MutexGuard<'_, Option<(Limits, Instant)>> {
+    fn known(&self) -> MutexGuard<'_, Option<(Option<Limits>, Instant)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -373,13 +379,14 @@ impl Engine {
         if known.is_none_or(|(_, at)| at.elapsed() > LIMITS_AGE_MAX) && !place.is_asking.swap(true, Ordering::Relaxed) {
             let (engine, place) = (self.clone(), Arc::clone(place));
             tokio::spawn(async move {
-                // A tenant that does not exist, or a database that does not answer, is answered for by the request itself.
-                if let Ok(Some(tenant)) = engine.inner.shared.store.tenant(scope).await {
-                    *place.known() = Some((engine.part(&tenant), Instant::now()));
+                // That there is no such tenant is remembered, too: the request itself answers for it, and for a database
+                // that does not answer.
+                if let Ok(tenant) = engine.inner.shared.store.tenant(scope).await {
+                    *place.known() = Some((tenant.map(|tenant| engine.part(&tenant)), Instant::now()));
                 }
                 place.is_asking.store(false, Ordering::Relaxed);
             });
         }
-        known.map(|(limits, _)| limits)
+        known.and_then(|(limits, _)| limits)
     }
 }

@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tenet::client::{Client, Method, Response};
+use tenet::{
+    client::{Client, Method, Response},
+    config::JwtAlgorithm,
+};
 use tokio::net::TcpStream;
 
 use crate::{
-    api::{body, mistakes, problem},
-    support::{TestApp, TestProcess, converse, read_until, send_line, within},
+    api::{NOBODY, body, mistakes, problem},
+    support::{TestApp, TestProcess, TokenIssuer, converse, read_until, send_line, within},
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -168,6 +171,29 @@ async fn a_tenant_that_is_not_in_memory_is_limited_too() {
         refused += usize::from(caller.client.get(&caller.path("rules")).await.unwrap().status == 429);
     }
     assert!((30..=45).contains(&refused), "{refused}");
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn that_there_is_no_such_tenant_is_asked_once_in_two_seconds() {
+    let issuer = TokenIssuer::new(JwtAlgorithm::EdDsa);
+    let limited = Limited::with(|settings| settings.jwt = issuer.settings()).await;
+    let token = issuer.token(NOBODY, "owner");
+    let nobody = Client::new(limited.app.client.url()).unwrap().with_key(Some(tenet::config::Secret::new(token)));
+    let asked = async || {
+        let metrics = limited.app.client.get("/metrics").await.unwrap().text();
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix(r#"tenet_sql_seconds_count{statement="get tenant"} "#));
+        line.map_or(0, |count| count.parse::<u64>().unwrap())
+    };
+    let (before, began) = (asked().await, Instant::now());
+    for _ in 0..100 {
+        // It is answered without asking the database.
+        problem(&nobody.get(&format!("/api/v1/tenants/{NOBODY}/rules?limit=x")).await.unwrap(), 422);
+    }
+    within(SOON, "it was asked", async || asked().await > before).await;
+    let most = 1 + began.elapsed().as_secs() / 2;
+    assert!(asked().await - before <= most, "{} of {most}", asked().await - before);
     limited.app.stop().await;
 }
 
