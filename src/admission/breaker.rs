@@ -22,17 +22,17 @@ const PROBES: u32 = 3;
 /// A probe that has not reported by then has failed.
 const PROBE_MAX: u64 = 2 * SECOND;
 
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a call ended, from what says least to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
+    /// Nobody waited for it: that says nothing.
+    Abandoned,
     /// It was answered: well, or with an error that is the caller's.
     Answered,
     /// It was answered, and took long.
     Slow,
     /// The dependency failed.
     Failed,
-    /// Nobody waited for it: that says nothing.
-    Abandoned,
 }
 
 /// A call that was let through, to be reported.
@@ -169,6 +169,22 @@ impl Breaker {
             }
             (State::Closed, None) => self.count(outcome, now) && self.open(now, spread),
             _ => false,
+        }
+    }
+
+    /// There is a reason to believe that the dependency is back: the next call is a probe.
+    pub fn probe_now(&mut self, now: u64) {
+        if let State::Open { until } = &mut self.state {
+            *until = now.min(*until);
+        }
+    }
+
+    /// Whether calls were let through when it was asked or told last.
+    pub fn state(&self) -> BreakerState {
+        match self.state {
+            State::Closed => BreakerState::Closed,
+            State::Open { .. } => BreakerState::Open,
+            State::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 

@@ -1,11 +1,12 @@
 //! The metrics of a service: those of each room, in one registry.
 
-use crate::{auth, engine, http, ingest, store, telemetry::MetricRegistry};
+use crate::{auth, breakers, engine, http, ingest, store, telemetry::MetricRegistry};
 
 /// The metrics of each room, and where they are registered.
 #[derive(Debug)]
 pub(super) struct Metrics {
     pub registry: MetricRegistry,
+    pub breakers: breakers::Metrics,
     pub store: store::Metrics,
     pub auth: auth::Metrics,
     pub engine: engine::Metrics,
@@ -30,6 +31,7 @@ impl Metrics {
             broker: crate::broker::Metrics::register(&mut registry),
             #[cfg(feature = "rabbitmq")]
             shared: crate::shared::Metrics::register(&mut registry),
+            breakers: breakers::Metrics::register(&mut registry),
             store: store::Metrics::register(&mut registry),
             registry,
         }

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use self::{metrics::Metrics, queue::Queue};
 use crate::{
     auth::{Auth, AuthOptions},
+    breakers::Breakers,
     config::Settings,
     engine::{Engine, EngineOptions, GateOptions},
     http::{self, HttpOptions, Part, Readiness, Rooms, Stop, Stopper},
@@ -57,7 +58,8 @@ impl App {
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         let metrics = Metrics::register(settings.telemetry.metrics_tenants_max);
         let readiness = Readiness::default();
-        let options = store_options(&settings, metrics.store.observer())?;
+        let mut options = store_options(&settings, metrics.store.observer())?;
+        options.breakers = Breakers::new(metrics.breakers);
         let store = Store::connect(options).await.context("cannot use the database")?;
         readiness.arrived(Part::Database);
         store.check_schema().await.context("cannot serve this database")?;
@@ -226,6 +228,7 @@ fn measure(metrics: store::Metrics, store: Store, engine: Engine) -> impl Fn() +
     move || {
         store.pool_status().into_iter().for_each(|status| metrics.pool(status));
         metrics.tiers(store.guard());
+        store.breakers().measure();
         engine.take_census();
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sqlx::error::DatabaseError;
 
-use super::{compatibility::SchemaMismatch, guard::Dependency};
-use crate::error::ErrorKind;
+use super::compatibility::SchemaMismatch;
+use crate::{breakers::Dependency, error::ErrorKind};
 
 /// What went wrong in the database, as far as a caller can act on it.
 #[derive(Debug, thiserror::Error)]

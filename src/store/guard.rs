@@ -3,8 +3,7 @@
 
 use std::{
     collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,73 +11,17 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::Error;
 use crate::{
-    admission::{Breaker, BreakerStatus, Call, Entry, LaneStatus, Lanes, Outcome, SLOW, Shares, Ticket},
-    domain::{Quota, TenantId, Tier, random_permille},
+    admission::{Entry, LaneStatus, Lanes, Shares, Ticket},
+    breakers::{self, BreakerOpen, Breakers, Dependency},
+    domain::{Quota, TenantId, Tier},
 };
 
-/// What a call asks of the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dependency {
-    /// To read.
-    PostgresRead,
-    /// To write.
-    PostgresWrite,
-}
-
-impl Dependency {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::PostgresRead, Self::PostgresWrite];
-
-    /// What it is called outside.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PostgresRead => "postgresRead",
-            Self::PostgresWrite => "postgresWrite",
-        }
-    }
-
-    /// The dependency of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dependency| dependency.name() == name)
-    }
-}
-
-/// A failure that is made on purpose, to try what happens then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault {
-    /// Of the calls of this tier.
-    pub tier: Tier,
-    /// To this dependency.
-    pub dependency: Dependency,
-    /// What happens to them.
-    pub kind: FaultKind,
-    /// To how many.
-    pub count: u32,
-}
-
-/// What happens to a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultKind {
-    /// It fails at once.
-    Error,
-    /// It takes longer.
-    Delay(Duration),
-    /// It is not answered until a connection has been waited for long enough.
-    Hang,
-}
-
-/// Says a tenant's tier, and how many connections it may have, if that is known.
-type TierOf = dyn Fn(TenantId) -> Option<(Tier, u64)> + Send + Sync;
-
 /// Breakers and lanes.
+#[derive(Debug)]
 pub struct Guard {
-    began: Instant,
     wait_max: Duration,
-    tier_of: OnceLock<Box<TierOf>>,
+    breakers: Breakers,
     lanes: Mutex<Waiting>,
-    /// For each dependency, that of each tier.
-    breakers: [[Mutex<Breaker>; 3]; 2],
-    faults: Mutex<Vec<Fault>>,
 }
 
 #[derive(Debug)]
@@ -87,24 +30,11 @@ struct Waiting {
     awaited: HashMap<Ticket, oneshot::Sender<()>>,
 }
 
-/// A call that has passed, until it is dropped.
+/// A call that has passed, until it is dropped. What it says to the breaker comes before its place is given back.
+#[derive(Debug)]
 pub(super) struct Passage {
-    dependency: Dependency,
-    call: Call,
-    outcome: Outcome,
-    place: Place,
-}
-
-impl fmt::Debug for Guard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard").field("lanes", &self.lanes).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Passage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Passage").field("tier", &self.place.tier).finish_non_exhaustive()
-    }
+    call: breakers::Passage,
+    _place: Place,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -113,47 +43,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Guard {
     /// That of a pool of so many connections, which are waited for at most so long.
-    pub(super) fn new(connections: u32, wait_max: Duration) -> Self {
+    pub(super) fn new(connections: u32, wait_max: Duration, breakers: Breakers) -> Self {
         let connections = usize::try_from(connections).unwrap_or(usize::MAX);
         let most = |tier: Tier| {
             let cap = usize::try_from(Quota::DatabaseConnections.of_tier(tier)).unwrap_or(usize::MAX);
             Shares(connections).of_tier(tier).min(cap)
         };
-        Self {
-            began: Instant::now(),
-            wait_max,
-            tier_of: OnceLock::new(),
-            lanes: Mutex::new(Waiting { lanes: Lanes::new(Tier::ALL.map(most)), awaited: HashMap::new() }),
-            breakers: Default::default(),
-            faults: Mutex::default(),
-        }
-    }
-
-    /// From now on tiers are known by this; tenants without one are `free`.
-    pub fn know_tiers(&self, tier_of: impl Fn(TenantId) -> Option<(Tier, u64)> + Send + Sync + 'static) {
-        // Said once, by the engine of this store.
-        let _ = self.tier_of.set(Box::new(tier_of));
+        let lanes = Lanes::new(Tier::ALL.map(most));
+        Self { wait_max, breakers, lanes: Mutex::new(Waiting { lanes, awaited: HashMap::new() }) }
     }
 
     /// How a tier's connections stand.
     pub fn lane(&self, tier: Tier) -> LaneStatus {
         locked(&self.lanes).lanes.status(tier)
-    }
-
-    /// How a tier's breaker stands.
-    pub fn breaker(&self, dependency: Dependency, tier: Tier) -> BreakerStatus {
-        let now = self.now();
-        self.breaker_of(dependency, tier).map_or_else(|| Breaker::default().status(now), |breaker| breaker.status(now))
-    }
-
-    /// Has calls fail.
-    pub fn fault(&self, fault: Fault) {
-        locked(&self.faults).push(fault);
-    }
-
-    /// Ends all faults.
-    pub fn end_faults(&self) {
-        locked(&self.faults).clear();
     }
 
     /// Passes a call, if the breaker lets it through and there is room in time.
@@ -163,75 +65,21 @@ impl Guard {
         tenant: TenantId,
         dependency: Dependency,
     ) -> Result<Passage, Error> {
-        let known = self.tier_of.get().and_then(|tier_of| tier_of(tenant));
+        let known = self.breakers.limits_of(tenant).map(|limits| (limits.tier, limits.connections));
         let (tier, cap) = known.unwrap_or_else(|| (Tier::Free, Quota::DatabaseConnections.of_tier(Tier::Free)));
-        let asked = self.breaker_of(dependency, tier).map(|mut breaker| breaker.ask(self.now(), random_permille()));
-        let call = match asked {
-            Some(Ok(call)) => call,
-            Some(Err(wait)) => return Err(Error::BreakerOpen { operation, dependency, wait }),
-            None => return Err(Error::Busy { operation }),
-        };
-        let place = Place { guard: Arc::clone(self), tenant, tier, ticket: None, is_given: false };
-        let mut passage = Passage { dependency, call, outcome: Outcome::Abandoned, place };
-        if let Err(is_late) = passage.place.take(usize::try_from(cap).unwrap_or(usize::MAX)).await {
-            // A tier whose connections are all in use for so long is not served: calls that come later need not wait.
-            passage.outcome = if is_late { Outcome::Failed } else { Outcome::Abandoned };
+        let open = |BreakerOpen { dependency, wait }| Error::BreakerOpen { operation, dependency, wait };
+        let mut call = self.breakers.ask(dependency, tier).map_err(open)?;
+        let mut place = Place { guard: Arc::clone(self), tenant, tier, ticket: None, is_given: false };
+        if let Err(is_late) = place.take(usize::try_from(cap).unwrap_or(usize::MAX)).await {
+            if is_late {
+                // A tier whose connections are all in use for so long is not served: calls that come later need not wait.
+                call.failed();
+            }
             return Err(Error::Busy { operation });
         }
-        self.suffer(operation, &mut passage).await?;
-        Ok(passage)
-    }
-
-    /// Does to a call what was asked for by way of a fault.
-    async fn suffer(&self, operation: &'static str, passage: &mut Passage) -> Result<(), Error> {
-        let Some(kind) = self.next_fault(passage.place.tier, passage.dependency) else { return Ok(()) };
-        match kind {
-            FaultKind::Delay(time) => {
-                let began = Instant::now();
-                tokio::time::sleep(time).await;
-                passage.note(None, began);
-                return Ok(());
-            }
-            FaultKind::Hang => tokio::time::sleep(self.wait_max).await,
-            FaultKind::Error => {}
-        }
-        let error = Error::of(operation, sqlx::Error::Io(std::io::Error::other("a fault that was asked for")));
-        passage.note(Some(&error), Instant::now());
-        Err(error)
-    }
-
-    fn next_fault(&self, tier: Tier, dependency: Dependency) -> Option<FaultKind> {
-        let mut faults = locked(&self.faults);
-        let fault = faults.iter_mut().find(|fault| fault.tier == tier && fault.dependency == dependency)?;
-        fault.count = fault.count.saturating_sub(1);
-        let kind = fault.kind;
-        faults.retain(|fault| fault.count > 0);
-        Some(kind)
-    }
-
-    /// No connection could be made: that is so for all tiers.
-    fn unreachable(&self, passage: &Passage) {
-        for dependency in Dependency::ALL {
-            for tier in Tier::ALL {
-                if tier == passage.place.tier && dependency == passage.dependency {
-                    continue;
-                }
-                let now = self.now();
-                if let Some(mut breaker) = self.breaker_of(dependency, tier)
-                    && let Ok(call) = breaker.ask(now, random_permille())
-                {
-                    breaker.report(call, Outcome::Failed, now, random_permille());
-                }
-            }
-        }
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    fn breaker_of(&self, dependency: Dependency, tier: Tier) -> Option<MutexGuard<'_, Breaker>> {
-        self.breakers.get(dependency as usize)?.get(tier as usize).map(locked)
+        let faulty = |faulty| Error::of(operation, sqlx::Error::Io(std::io::Error::other(faulty)));
+        call.suffer(self.wait_max).await.map_err(faulty)?;
+        Ok(Passage { call, _place: place })
     }
 
     fn wake(waiting: &mut Waiting, served: Vec<Ticket>) {
@@ -245,6 +93,7 @@ impl Guard {
 }
 
 /// A place in a lane that is asked for, or had; given back if it is dropped while it is.
+#[derive(Debug)]
 struct Place {
     guard: Arc<Guard>,
     tenant: TenantId,
@@ -303,37 +152,16 @@ impl Drop for Place {
 impl Passage {
     /// Notes how a statement of the call, begun then, has ended.
     pub(super) fn note(&mut self, error: Option<&Error>, began: Instant) {
-        let outcome = match error {
-            Some(error) if error.is_failure() => Outcome::Failed,
-            _ if began.elapsed() >= SLOW => Outcome::Slow,
-            _ => Outcome::Answered,
-        };
-        // The worst of a transaction's statements.
-        let rank = |outcome| match outcome {
-            Outcome::Abandoned => 0,
-            Outcome::Answered => 1,
-            Outcome::Slow => 2,
-            Outcome::Failed => 3,
-        };
-        if rank(outcome) > rank(self.outcome) {
-            self.outcome = outcome;
+        match error {
+            Some(error) if error.is_failure() => self.call.failed(),
+            _ => self.call.answered(began),
         }
     }
 
-    /// No connection could be had; `is_unreachable`: since none can be made.
-    pub(super) fn note_unconnected(&mut self, error: &Error, began: Instant, is_unreachable: bool) {
-        self.note(Some(error), began);
-        if is_unreachable {
-            self.place.guard.unreachable(self);
-        }
-    }
-}
-
-impl Drop for Passage {
-    fn drop(&mut self) {
-        let guard = &self.place.guard;
-        if let Some(mut breaker) = guard.breaker_of(self.dependency, self.place.tier) {
-            breaker.report(self.call, self.outcome, guard.now(), random_permille());
+    /// No connection could be made.
+    pub(super) fn note_unconnected(&mut self, error: &Error) {
+        if error.is_failure() {
+            self.call.unconnected();
         }
     }
 }

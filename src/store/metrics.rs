@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Dependency, Guard, Observer, PoolStatus};
+use super::{Guard, Observer, PoolStatus};
 use crate::{
-    admission::{BreakerState, LaneStatus},
+    admission::LaneStatus,
     domain::Tier,
     telemetry::{EncodeLabelSet, Family, Gauge, Histogram, HistogramFamily, MetricRegistry, Unit},
 };
@@ -17,19 +17,12 @@ pub struct Metrics {
     wait_seconds: HistogramFamily<PoolLabels>,
     statement_seconds: HistogramFamily<StatementLabels>,
     tier_connections: Family<TierLabels, Gauge>,
-    breaker_states: Family<BreakerLabels, Gauge>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TierLabels {
     tier: &'static str,
     state: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BreakerLabels {
-    dependency: &'static str,
-    tier: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -56,11 +49,6 @@ impl Metrics {
             tier_connections: registry.register(
                 "tier_connections",
                 "Database connections of tenants of a tier: active, pending (calls that wait for one), and the most they may be",
-                Family::default(),
-            ),
-            breaker_states: registry.register(
-                "breaker_state",
-                "State of a circuit breaker: 0 closed, 1 half-open, 2 open",
                 Family::default(),
             ),
         }
@@ -90,15 +78,6 @@ impl Metrics {
             for (state, count) in [("active", active), ("pending", pending), ("max", most)] {
                 let labels = TierLabels { tier: tier.name(), state };
                 self.tier_connections.get_or_create(&labels).set(number(count));
-            }
-            for dependency in Dependency::ALL {
-                let labels = BreakerLabels { dependency: dependency.name(), tier: tier.name() };
-                let state = match guard.breaker(dependency, tier).state {
-                    BreakerState::Closed => 0,
-                    BreakerState::HalfOpen => 1,
-                    BreakerState::Open => 2,
-                };
-                self.breaker_states.get_or_create(&labels).set(state);
             }
         }
     }

@@ -41,7 +41,7 @@ pub use events::{
     LetterFilter, LetterStatus, NewEvent, QueueStatus, Received, ReceivedEvent, Redrive, RedriveOrder, SeenQueue,
     Settled, Settlement, StoredEvent, Waiting, WaitingTenant, floor as event_id_floor, redrivable,
 };
-pub use guard::{Dependency, Fault, FaultKind, Guard};
+pub use guard::Guard;
 pub use listener::{EventListener, Heard, Listener};
 pub use metrics::Metrics;
 pub use page::{Page, PageRequest};
@@ -56,7 +56,7 @@ use std::{sync::Arc, time::Duration};
 use pool::Pool;
 use sqlx::Connection;
 
-use crate::domain::Epoch;
+use crate::{breakers::Breakers, domain::Epoch};
 
 /// How much longer than a statement may run its answer is waited for.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
@@ -86,7 +86,7 @@ impl Store {
         // That it can be made is what counts; how it closes changes nothing.
         let _ = options.connect("tenet-pool").await?.close().await;
         let connections = options.connections_max.max(1);
-        let guard = Arc::new(Guard::new(connections, options.acquire_timeout));
+        let guard = Arc::new(Guard::new(connections, options.acquire_timeout, options.breakers.clone()));
         Ok(Self {
             role: options.role.clone(),
             requests: Pool::new("requests", connections, &options)?.guarded(Arc::clone(&guard)),
@@ -136,6 +136,11 @@ impl Store {
     /// What calls for tenants pass before they have a connection.
     pub fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    /// The circuit breakers, of whatever is called.
+    pub fn breakers(&self) -> &Breakers {
+        &self.options.breakers
     }
 
     /// Closes all connections.

@@ -15,7 +15,7 @@ use sqlx::{
 use tokio::time::timeout;
 
 use super::{Error, Observer, guard::Guard, role};
-use crate::config::Secret;
+use crate::{breakers::Breakers, config::Secret};
 
 /// How long an idle connection may take to show that it is one: several fit into the time a connection is waited for.
 const PROBE_MAX: Duration = Duration::from_millis(500);
@@ -45,6 +45,8 @@ pub struct StoreOptions {
     pub idle_transaction_timeout: Duration,
     /// Who is told how long statements took.
     pub observer: Observer,
+    /// What keeps calls from a database that fails.
+    pub breakers: Breakers,
 }
 
 impl StoreOptions {
@@ -61,6 +63,7 @@ impl StoreOptions {
             lock_timeout: Duration::from_secs(2),
             idle_transaction_timeout: Duration::from_secs(15),
             observer: Observer::default(),
+            breakers: Breakers::default(),
         }
     }
 

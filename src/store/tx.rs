@@ -8,13 +8,11 @@ use sqlx::{
     query::{Query, QueryAs},
 };
 
-use super::{
-    Error,
-    guard::{Dependency, Passage},
-    pool::Pool,
-    statement::Observer,
+use super::{Error, guard::Passage, pool::Pool, statement::Observer};
+use crate::{
+    breakers::Dependency,
+    domain::{TenantId, TenantScope},
 };
-use crate::domain::{TenantId, TenantScope};
 
 /// One moment of one tenant, read only.
 const READ: &str = "begin isolation level repeatable read read only";
@@ -59,8 +57,8 @@ impl TenantTx {
         let transaction = pool.begin(AssertSqlSafe(begin).into_sql_str()).await;
         if let Some(passage) = &mut passage {
             match &transaction {
-                Ok(_) => passage.note(None, began),
-                Err(error) => passage.note_unconnected(error, began, !pool.is_used_up()),
+                Err(error) if !pool.is_used_up() => passage.note_unconnected(error),
+                answer => passage.note(answer.as_ref().err(), began),
             }
         }
         Ok(Self { transaction: transaction?, observer, passage, tenant: scope.id() })

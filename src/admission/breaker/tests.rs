@@ -118,11 +118,24 @@ fn what_began_before_it_opened_is_not_listened_to() {
     assert_eq!(breaker.ask(SECOND / 2, EVEN), Err(Duration::from_millis(500)), "the time of the probe stays");
 }
 
+#[test]
+fn one_that_is_believed_to_be_back_is_probed_at_once() {
+    let mut breaker = opened_at(0);
+    breaker.probe_now(10);
+    assert_eq!(breaker.status(10).state, BreakerState::HalfOpen);
+    let probe = breaker.ask(10, EVEN).unwrap();
+    assert!(breaker.report(probe, Outcome::Failed, 10, EVEN), "it was not");
+    assert_eq!(breaker.ask(10, EVEN), Err(Duration::from_secs(2)));
+    let mut closed = Breaker::default();
+    closed.probe_now(10);
+    assert_eq!(closed.status(10).state, BreakerState::Closed);
+}
+
 proptest! {
     /// Whatever is reported when: never more than three probes are under way, an open one lets nothing through, and one
     /// that answers well from some time on closes.
     #[test]
-    fn it_always_finds_its_way_back(steps in prop::collection::vec((0..5u8, 0..3_000_000_000u64, 0..1_001u16), 1..200)) {
+    fn it_always_finds_its_way_back(steps in prop::collection::vec((0..6u8, 0..3_000_000_000u64, 0..1_001u16), 1..200)) {
         let (mut breaker, mut now) = (Breaker::default(), 0);
         let mut under_way: Vec<(Call, u64)> = Vec::new();
         for (step, pause, spread) in steps {
@@ -135,6 +148,7 @@ proptest! {
                         under_way.push((call, now));
                     }
                 }
+                5 => breaker.probe_now(now),
                 _ if under_way.is_empty() => {}
                 step => {
                     let (call, _) = under_way.remove(usize::from(spread) % under_way.len());

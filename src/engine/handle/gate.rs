@@ -358,11 +358,10 @@ impl Engine {
         }
     }
 
-    /// A tenant's tier, and how many database connections it may have, if that is known.
-    pub(super) fn known_tier(&self, tenant: TenantId) -> Option<(Tier, u64)> {
+    /// What a tenant may ask for, if that is known.
+    pub(super) fn known_limits(&self, tenant: TenantId) -> Option<Limits> {
         let place = self.inner.gate.place(tenant);
-        let limits = self.limits(TenantScope::of_system(System::Loader, tenant), &place)?;
-        Some((limits.tier, limits.connections))
+        self.limits(TenantScope::of_system(System::Loader, tenant), &place)
     }
 
     /// This node's part of what a tenant may ask for.

@@ -108,9 +108,9 @@ impl Engine {
         let inner = Inner { gate, shared, node, supervisor, write_locks, waiting, failed, pinned_loaded, watcher };
         let engine = Self { inner: Arc::new(inner) };
         let weak = Arc::downgrade(&engine.inner);
-        engine.inner.shared.store.guard().know_tiers(move |tenant| {
+        engine.inner.shared.store.breakers().know_limits(move |tenant| {
             let engine = Self { inner: weak.upgrade()? };
-            engine.known_tier(tenant)
+            engine.known_limits(tenant)
         });
         Ok(engine)
     }

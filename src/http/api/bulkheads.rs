@@ -1,5 +1,5 @@
 //! `/metrics/bulkheads`: what each tier has in hand on this node, and how much it may; and `/api/v1/runtime/faults`, by which
-//! an operator tries what happens when the database fails one of them.
+//! an operator tries what happens when something that a tier calls fails.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     admission::{BreakerState, BreakerStatus, LaneStatus},
+    breakers::{Dependency, Fault, FaultKind},
     domain::{Quota, Tier},
     engine::TierStanding,
     error::Detail,
@@ -18,7 +19,6 @@ use crate::{
         query::Query,
         response,
     },
-    store::{Dependency, Fault, FaultKind},
 };
 
 /// Calls that a fault hits at most.
@@ -152,11 +152,10 @@ pub async fn show(state: Data<AppState>, _: Query<()>) -> Result<HttpResponse, E
 }
 
 fn bulkhead(state: &AppState, tier: Tier) -> Bulkhead {
-    let guard = state.store.guard();
-    let LaneStatus { active, pending, most } = guard.lane(tier);
+    let LaneStatus { active, pending, most } = state.store.guard().lane(tier);
     let TierStanding { in_hand, in_hand_max, refused: [rate, concurrency, pressure] } =
         state.engine.tier_standing(tier);
-    let statuses = Dependency::ALL.map(|dependency| (dependency, guard.breaker(dependency, tier)));
+    let statuses = Dependency::ALL.map(|dependency| (dependency, state.store.breakers().status(dependency, tier)));
     let rank = |status: &BreakerStatus| match status.state {
         BreakerState::Closed => 0,
         BreakerState::HalfOpen => 1,
@@ -189,14 +188,14 @@ fn bulkhead(state: &AppState, tier: Tier) -> Bulkhead {
     }
 }
 
-/// A failure of the database that is to be tried.
+/// A failure that is to be tried.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub struct FaultBody {
     /// The tier whose calls it hits.
     #[schema(inline = false)]
     tier: Tier,
-    /// What they ask for: `postgresRead` or `postgresWrite`.
+    /// What they call: `postgresRead`, `postgresWrite`, `broker` or `redis`.
     #[schema(example = "postgresRead")]
     dependency: String,
     /// `error`: they fail; `delay`: they take longer; `hang`: they are not answered.
@@ -223,7 +222,7 @@ pub enum FaultName {
     Hang,
 }
 
-/// Has calls to the database fail, to try what happens then: only where `TENET_FAULTS` is on.
+/// Has calls fail, to try what happens then: only where `TENET_FAULTS` is on.
 #[utoipa::path(
     post, path = "/api/v1/runtime/faults", tag = "runtime", operation_id = "addFault", request_body = FaultBody,
     responses((status = 202, description = "The next calls fail."))
@@ -232,8 +231,8 @@ pub async fn add(state: Data<AppState>, _: Query<()>, Body(body): Body<FaultBody
     allowed(&state)?;
     let invalid = |code, message: String, path: &str| Error::invalid_one(Detail::new(code, message).at(path));
     let dependency = Dependency::named(&body.dependency).ok_or_else(|| {
-        let names = Dependency::ALL.map(|dependency| format!("`{}`", dependency.name())).join(" or ");
-        invalid("unknown_value", format!("must be {names}"), "dependency")
+        let names = Dependency::ALL.map(|dependency| format!("`{}`", dependency.name())).join(", ");
+        invalid("unknown_value", format!("must be one of {names}"), "dependency")
     })?;
     if !(1..=FAULTS_MAX).contains(&body.count) {
         return Err(invalid("invalid_value", format!("must be a whole number from 1 to {FAULTS_MAX}"), "count"));
@@ -248,7 +247,7 @@ pub async fn add(state: Data<AppState>, _: Query<()>, Body(body): Body<FaultBody
         }
         _ => return Err(invalid("contradiction", "only a `delay` has `delayMs`".to_owned(), "delayMs")),
     };
-    state.store.guard().fault(Fault { tier: body.tier, dependency, kind, count: body.count });
+    state.store.breakers().fault(Fault { tier: body.tier, dependency, kind, count: body.count });
     Ok(HttpResponse::Accepted().finish())
 }
 
@@ -259,7 +258,7 @@ pub async fn add(state: Data<AppState>, _: Query<()>, Body(body): Body<FaultBody
 )]
 pub async fn end(state: Data<AppState>, _: Query<()>) -> Result<HttpResponse, Error> {
     allowed(&state)?;
-    state.store.guard().end_faults();
+    state.store.breakers().end_faults();
     Ok(HttpResponse::NoContent().finish())
 }
 
