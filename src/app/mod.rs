@@ -82,7 +82,7 @@ impl App {
         };
         change.make().await?;
         #[cfg(feature = "rabbitmq")]
-        let queue = Queue::start(&settings, metrics.broker, metrics.shared)?;
+        let queue = Queue::start(&settings, store.breakers(), metrics.broker, metrics.shared)?;
         #[cfg(not(feature = "rabbitmq"))]
         let queue = Queue::start();
         let (ingest, consuming) = Ingest::start(

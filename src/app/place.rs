@@ -158,7 +158,7 @@ impl Change<'_> {
                  whether any are left there"
             );
         };
-        let (broker, keeping) = Broker::start(url, self.broker.clone());
+        let (broker, keeping) = Broker::start(url, self.store.breakers().clone(), self.broker.clone());
         let began = Instant::now();
         while !broker.is_connected() {
             if began.elapsed() > CONNECT_MAX {

@@ -3,6 +3,7 @@
 use crate::ingest::Place;
 #[cfg(feature = "rabbitmq")]
 use crate::{
+    breakers::Breakers,
     broker::{self, Broker, Keeping},
     config::{EventSettings, QueueKind, Settings},
     shared::{self, SharedKeys},
@@ -27,6 +28,7 @@ impl Queue {
     #[cfg(feature = "rabbitmq")]
     pub fn start(
         settings: &Settings,
+        breakers: &Breakers,
         of_broker: broker::Metrics,
         of_shared: shared::Metrics,
     ) -> Result<Self, shared::UrlError> {
@@ -35,7 +37,7 @@ impl Queue {
             return Ok(Self { brokered: None });
         };
         let keys = shared_keys(events, of_shared)?;
-        let (broker, keeping) = Broker::start(url, of_broker);
+        let (broker, keeping) = Broker::start(url, breakers.clone(), of_broker);
         Ok(Self { brokered: Some(Brokered { broker, keeping, keys }) })
     }
 

@@ -21,7 +21,11 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{ANSWER_MAX, Broker, DEAD, Error, Metrics, answered};
-use crate::{config::Secret, domain::TenantId};
+use crate::{
+    breakers::{Breakers, Dependency},
+    config::Secret,
+    domain::TenantId,
+};
 
 /// Messages that wait for their confirmation at once.
 pub(super) const WINDOW: usize = 1_000;
@@ -164,8 +168,9 @@ pub(super) async fn keep(broker: Broker, url: Secret, metrics: Metrics, mut stop
                 info!("the broker is connected");
                 let live = Arc::new(live);
                 broker.set_live(Some(live.clone()));
+                broker.breakers.probe_now(Dependency::Broker);
                 metrics.connected(true);
-                watch_over(&live, &metrics, &mut stop).await;
+                watch_over(&live, &broker.breakers, &metrics, &mut stop).await;
                 broker.set_live(None);
                 metrics.connected(false);
                 if !*stop.borrow() {
@@ -183,9 +188,15 @@ pub(super) async fn keep(broker: Broker, url: Secret, metrics: Metrics, mut stop
 }
 
 /// Until something is wrong.
-async fn watch_over(live: &Live, metrics: &Metrics, stop: &mut watch::Receiver<bool>) {
+async fn watch_over(live: &Live, breakers: &Breakers, metrics: &Metrics, stop: &mut watch::Receiver<bool>) {
+    let mut was_blocked = false;
     while !*stop.borrow() && live.is_sound().await {
-        metrics.blocked(live.is_blocked());
+        let is_blocked = live.is_blocked();
+        metrics.blocked(is_blocked);
+        if was_blocked && !is_blocked {
+            breakers.probe_now(Dependency::Broker);
+        }
+        was_blocked = is_blocked;
         tokio::select! {
             () = sleep(LOOK_INTERVAL) => {}
             _ = stop.changed() => {}

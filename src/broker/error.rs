@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::breakers::BreakerOpen;
+
 /// Why the broker did not do something. Cheap to clone.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -23,12 +25,30 @@ pub enum Error {
     /// The queue is full.
     #[error("the queue is full")]
     Full,
+    /// It has failed too often of late to be asked again already.
+    #[error(transparent)]
+    BreakerOpen(#[from] BreakerOpen),
     /// The connection broke after the message was sent and before it was confirmed.
     #[error("the connection to the broker broke before it confirmed the message")]
     OutcomeUnknown(#[source] Arc<lapin::Error>),
     /// It refused, or the connection broke.
     #[error("the broker refused, or the connection broke")]
     Failed(#[source] Arc<lapin::Error>),
+}
+
+impl Error {
+    /// Whether the broker failed, and not what was asked of it.
+    pub(super) fn is_failure(&self) -> bool {
+        match self {
+            Self::NotConnected | Self::Blocked | Self::NoAnswer | Self::OutcomeUnknown(_) | Self::Failed(_) => true,
+            Self::NoQueue | Self::NotReady | Self::Full | Self::BreakerOpen(_) => false,
+        }
+    }
+
+    /// Whether there is no connection any more.
+    pub(super) fn is_unconnected(&self) -> bool {
+        matches!(self, Self::NotConnected | Self::OutcomeUnknown(_) | Self::Failed(_))
+    }
 }
 
 impl From<lapin::Error> for Error {

@@ -21,7 +21,7 @@ use std::{
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use self::connection::Live;
-use crate::{config::Secret, domain::TenantId};
+use crate::{breakers::Breakers, config::Secret, domain::TenantId};
 
 pub use self::{
     consume::{Delivered, Deliveries},
@@ -50,6 +50,7 @@ fn tenant_of(queue: &str) -> Option<TenantId> {
 #[derive(Debug, Clone)]
 pub struct Broker {
     live: Arc<RwLock<Option<Arc<Live>>>>,
+    breakers: Breakers,
 }
 
 /// The task that keeps the connections.
@@ -61,8 +62,8 @@ pub struct Keeping {
 
 impl Broker {
     /// Begins to connect, and goes on with that for ever. Nothing is refused because the broker does not answer yet.
-    pub fn start(url: &Secret, metrics: Metrics) -> (Self, Keeping) {
-        let broker = Self { live: Arc::default() };
+    pub fn start(url: &Secret, breakers: Breakers, metrics: Metrics) -> (Self, Keeping) {
+        let broker = Self { live: Arc::default(), breakers };
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(connection::keep(broker.clone(), url.clone(), metrics, stopped));
         (broker, Keeping { task, stop })

@@ -12,7 +12,7 @@ use super::{
     queue_of,
     queues::look,
 };
-use crate::domain::TenantId;
+use crate::{breakers::Dependency, domain::TenantId};
 
 /// On disk before it is confirmed.
 const PERSISTENT: u8 = 2;
@@ -24,12 +24,40 @@ impl Broker {
     /// what became of each. At most a window of them.
     pub async fn publish(&self, messages: Vec<Message>, limit: Option<u64>) -> Result<Vec<Result<(), Error>>, Error> {
         let Some(scope) = messages.first().map(|message| message.scope) else { return Ok(Vec::new()) };
+        let mut call = self.breakers.ask(Dependency::Broker, self.breakers.tier_of(scope.id()))?;
+        let began = std::time::Instant::now();
+        let answers = match call.suffer(ANSWER_MAX).await {
+            Ok(()) => self.publish_for(scope.id(), messages, limit).await,
+            Err(_) => Err(Error::NoAnswer),
+        };
+        let all = match &answers {
+            Ok(answers) => answers.iter().map(|answer| answer.as_ref().err()).collect(),
+            Err(error) => vec![Some(error)],
+        };
+        for error in all {
+            match error {
+                Some(error) if error.is_unconnected() => call.unconnected(),
+                Some(error) if error.is_failure() => call.failed(),
+                // Its queue alone is not ready.
+                Some(Error::NotReady) => {}
+                _ => call.answered(began),
+            }
+        }
+        answers
+    }
+
+    async fn publish_for(
+        &self,
+        tenant: TenantId,
+        messages: Vec<Message>,
+        limit: Option<u64>,
+    ) -> Result<Vec<Result<(), Error>>, Error> {
         let deadline = Instant::now() + ANSWER_MAX;
         let live = self.live()?;
         if live.is_blocked() {
             return Err(Error::Blocked);
         }
-        match timeout_at(deadline, live.ensure_queue(scope.id(), limit)).await {
+        match timeout_at(deadline, live.ensure_queue(tenant, limit)).await {
             Ok(ensured) => ensured?,
             Err(_) => return Err(Error::NoAnswer),
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    breakers::BreakerOpen,
     domain::{EventId, Quota, QuotaExceeded},
     engine::{self, RateRefused},
     error::{Detail, ErrorKind},
@@ -35,6 +36,9 @@ pub enum Error {
     /// The events cannot be stored now.
     #[error("events cannot be stored now")]
     Unavailable(Arc<dyn std::error::Error + Send + Sync>),
+    /// What they would be stored in has failed too often of late to be called again already.
+    #[error("events cannot be stored now: {0}")]
+    BreakerOpen(BreakerOpen),
     /// They are stored, or they are not.
     #[error("the connection broke while the event was being stored; send it again with the same idempotency key")]
     OutcomeUnknown(Arc<dyn std::error::Error + Send + Sync>),
@@ -55,7 +59,9 @@ impl Error {
             Self::QuotaExceeded(exceeded) if exceeded.quota == Quota::EventBytes => ErrorKind::TooLarge,
             Self::QuotaExceeded(_) => ErrorKind::Unacceptable,
             Self::BacklogFull { .. } | Self::RateLimited(_) => ErrorKind::Busy,
-            Self::Unavailable(_) | Self::OutcomeUnknown(_) | Self::Stopping => ErrorKind::Unavailable,
+            Self::Unavailable(_) | Self::BreakerOpen(_) | Self::OutcomeUnknown(_) | Self::Stopping => {
+                ErrorKind::Unavailable
+            }
             Self::Engine(error) => error.kind(),
         }
     }
@@ -81,6 +87,7 @@ impl Error {
             Self::BacklogFull { .. } => "backlog_full",
             Self::RateLimited(_) => "rate_limited",
             Self::Unavailable(_) => "queue_unavailable",
+            Self::BreakerOpen(_) => "dependency_unavailable",
             Self::OutcomeUnknown(_) => "outcome_unknown",
             Self::Engine(error) => error.code(),
             Self::Stopping => "stopping",

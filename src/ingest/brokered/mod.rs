@@ -168,6 +168,7 @@ pub enum OpenError {
 fn refusal(error: broker::Error, limit: Option<u64>) -> Error {
     match error {
         broker::Error::Full => full_queue(limit.unwrap_or_default()),
+        broker::Error::BreakerOpen(open) => Error::BreakerOpen(open),
         broker::Error::OutcomeUnknown(_) => Error::OutcomeUnknown(Arc::new(error)),
         error => Error::Unavailable(Arc::new(error)),
     }

@@ -91,6 +91,17 @@ async fn without_its_broker_events_are_refused_at_once_and_taken_again_when_it_i
     let (status, code, took) = refused(&app.client, &tenant).await;
     assert_eq!(status, 503, "{code}");
     assert!(took < REFUSED_MAX, "{took:?}");
+    // Asked again and again, it is not asked any more, and says when it is.
+    within(SOON, "left alone", async || refused(&app.client, &tenant).await.1 == "dependency_unavailable").await;
+    let path = format!("/api/v1/tenants/{tenant}/events");
+    let answer = app.client.post_json(&path, &json!({"facts": {"n": 1}})).await.unwrap();
+    assert_eq!(answer.json::<Value>().unwrap()["dependency"], "broker", "{}", answer.text());
+    assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    let shown: Value = app.client.get("/metrics/bulkheads").await.unwrap().json().unwrap();
+    for tier in ["free", "pro", "enterprise"] {
+        let of = |dependency: &str| shown[tier]["breakers"][dependency]["state"].clone();
+        assert!(of("broker") != "CLOSED" && of("redis") == "CLOSED" && of("postgresRead") == "CLOSED", "{shown}");
+    }
     let decided =
         app.client.post_json("/api/v1/evaluate", &json!({"tenantId": tenant, "facts": {"n": 2}})).await.unwrap();
     assert_eq!(decided.status, 200, "decisions need no broker");

@@ -1,6 +1,6 @@
 //! What an answer says when an event is not accepted.
 
-use super::{Error, chain};
+use super::{Error, chain, whole_seconds};
 use crate::ingest;
 
 impl From<ingest::Error> for Error {
@@ -14,6 +14,9 @@ impl From<ingest::Error> for Error {
             ingest::Error::BacklogFull { retry_after, .. } => {
                 Self::new(kind, code, error.to_string()).retry_after(*retry_after)
             }
+            ingest::Error::BreakerOpen(open) => Self::new(kind, code, error.to_string())
+                .extend("dependency", open.dependency.name())
+                .retry_after(whole_seconds(open.wait)),
             ingest::Error::RateLimited(rate) => (*rate).into(),
             ingest::Error::Unavailable(cause) | ingest::Error::OutcomeUnknown(cause) => {
                 Self { cause: Some(chain(&**cause)), ..Self::new(kind, code, error.to_string()) }
