@@ -23,7 +23,6 @@ pub mod cluster;
 pub mod store;
 #[cfg(feature = "rabbitmq")]
 pub mod broker;
-#[cfg(feature = "rabbitmq")]
 pub mod shared;
 // Life.
 pub mod auth;

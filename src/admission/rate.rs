@@ -78,6 +78,22 @@ impl Rate {
         Grant { granted, state, wait: Duration::from_nanos(wait) }
     }
 
+    /// The state after so many more, whether they are there or not. At most all of it is used up.
+    pub fn charge(self, state: u64, now: u64, count: u64) -> u64 {
+        let charged = state.max(now).saturating_add(self.interval.saturating_mul(count));
+        charged.min(now.saturating_add(self.burst()).max(state))
+    }
+
+    /// How many are used up at `now`.
+    pub fn used(self, state: u64, now: u64) -> u64 {
+        self.limit.saturating_sub(self.standing(state, now).left)
+    }
+
+    /// How long it takes to earn so many.
+    pub fn time_of(self, count: u64) -> Duration {
+        Duration::from_nanos(self.interval.saturating_mul(count))
+    }
+
     /// How the rate stands at `now`.
     pub fn standing(self, state: u64, now: u64) -> Standing {
         let base = state.max(now);
@@ -150,6 +166,16 @@ mod tests {
         assert_eq!(take(rate, &mut state, begin + 61 * SECOND, 100), 33);
         assert_eq!(Rate::per_minute(2).shared_by(5).limit(), 1);
         assert_eq!(Rate::per_minute(7).shared_by(0), Rate::per_minute(7));
+    }
+
+    #[test]
+    fn what_was_given_out_elsewhere_can_be_charged() {
+        let (rate, begin) = (Rate::per_minute(100), 1_000 * SECOND);
+        let state = rate.charge(0, begin, 30);
+        assert_eq!((rate.used(state, begin), rate.used(state, begin + 6 * SECOND)), (30, 20));
+        let state = rate.charge(state, begin, 1_000_000);
+        assert_eq!((rate.used(state, begin), rate.take(state, begin, 1).wait), (100, Duration::from_millis(600)));
+        assert_eq!(rate.time_of(5), Duration::from_secs(3));
     }
 
     #[test]

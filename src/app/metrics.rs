@@ -1,6 +1,6 @@
 //! The metrics of a service: those of each room, in one registry.
 
-use crate::{auth, breakers, engine, http, ingest, store, telemetry::MetricRegistry};
+use crate::{auth, breakers, engine, http, ingest, shared, store, telemetry::MetricRegistry};
 
 /// The metrics of each room, and where they are registered.
 #[derive(Debug)]
@@ -13,8 +13,7 @@ pub(super) struct Metrics {
     pub ingest: ingest::Metrics,
     #[cfg(feature = "rabbitmq")]
     pub broker: crate::broker::Metrics,
-    #[cfg(feature = "rabbitmq")]
-    pub shared: crate::shared::Metrics,
+    pub shared: shared::Metrics,
     pub http: http::Metrics,
 }
 
@@ -29,8 +28,7 @@ impl Metrics {
             ingest: ingest::Metrics::register(&mut registry),
             #[cfg(feature = "rabbitmq")]
             broker: crate::broker::Metrics::register(&mut registry),
-            #[cfg(feature = "rabbitmq")]
-            shared: crate::shared::Metrics::register(&mut registry),
+            shared: shared::Metrics::register(&mut registry),
             breakers: breakers::Metrics::register(&mut registry),
             store: store::Metrics::register(&mut registry),
             registry,

@@ -26,6 +26,7 @@ use crate::{
     engine::{Engine, EngineOptions, GateOptions},
     http::{self, HttpOptions, Part, Readiness, Rooms, Stop, Stopper},
     ingest::{self, AppendOptions, BeforeDeciding, Ingest, IngestOptions},
+    shared::{self, SharedKeys, SharedRates},
     store::{self, Observer, Store, StoreOptions},
 };
 
@@ -68,7 +69,9 @@ impl App {
         let auth = Auth::open(store.clone(), metrics.auth, AuthOptions::from(&settings))
             .await
             .context("cannot use `TENET_JWT_JWKS`")?;
-        let engine = Engine::start(store.clone(), auth.clone(), metrics.engine, engine_options(&settings)).await?;
+        let (shared_keys, shared_rates) = share(&settings, store.breakers(), metrics.shared)?;
+        let options = EngineOptions { shared_rates, ..engine_options(&settings) };
+        let engine = Engine::start(store.clone(), auth.clone(), metrics.engine, options).await?;
         let mut registry = metrics.registry;
         registry.before_scrape(measure(metrics.store, store.clone(), engine.clone()));
         let node = engine.node();
@@ -82,7 +85,7 @@ impl App {
         };
         change.make().await?;
         #[cfg(feature = "rabbitmq")]
-        let queue = Queue::start(&settings, store.breakers(), metrics.broker, metrics.shared)?;
+        let queue = Queue::start(&settings, store.breakers().clone(), shared_keys, metrics.broker);
         #[cfg(not(feature = "rabbitmq"))]
         let queue = Queue::start();
         let (ingest, consuming) = Ingest::start(
@@ -210,6 +213,25 @@ async fn announce_listening(engine: Engine, readiness: Readiness) {
 async fn announce_pinned(engine: Engine, readiness: Readiness) {
     engine.pinned_loaded().await;
     readiness.arrived(Part::PinnedTenants);
+}
+
+/// What this node shares with others in Redis: nothing, without one.
+#[cfg(feature = "redis")]
+fn share(
+    settings: &Settings,
+    breakers: &Breakers,
+    metrics: shared::Metrics,
+) -> Result<(SharedKeys, SharedRates), shared::UrlError> {
+    match &settings.events.redis_url {
+        Some(url) => shared::connect(url, breakers.clone(), metrics),
+        None => Ok(Default::default()),
+    }
+}
+
+/// The settings ask for none: they were checked.
+#[cfg(not(feature = "redis"))]
+fn share(_: &Settings, _: &Breakers, _: shared::Metrics) -> Result<(SharedKeys, SharedRates), shared::UrlError> {
+    Ok(Default::default())
 }
 
 /// Refuses to serve where no operator could call.

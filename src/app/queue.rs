@@ -5,8 +5,8 @@ use crate::ingest::Place;
 use crate::{
     breakers::Breakers,
     broker::{self, Broker, Keeping},
-    config::{EventSettings, QueueKind, Settings},
-    shared::{self, SharedKeys},
+    config::{QueueKind, Settings},
+    shared::SharedKeys,
 };
 
 /// What is kept of the queue while the service runs.
@@ -26,19 +26,13 @@ struct Brokered {
 impl Queue {
     /// Begins to connect, if there is something to connect to.
     #[cfg(feature = "rabbitmq")]
-    pub fn start(
-        settings: &Settings,
-        breakers: &Breakers,
-        of_broker: broker::Metrics,
-        of_shared: shared::Metrics,
-    ) -> Result<Self, shared::UrlError> {
+    pub fn start(settings: &Settings, breakers: Breakers, keys: SharedKeys, metrics: broker::Metrics) -> Self {
         let events = &settings.events;
         let Some(url) = events.rabbitmq_url.as_ref().filter(|_| events.queue == QueueKind::RabbitMq) else {
-            return Ok(Self { brokered: None });
+            return Self { brokered: None };
         };
-        let keys = shared_keys(events, of_shared)?;
-        let (broker, keeping) = Broker::start(url, breakers.clone(), of_broker);
-        Ok(Self { brokered: Some(Brokered { broker, keeping, keys }) })
+        let (broker, keeping) = Broker::start(url, breakers, metrics);
+        Self { brokered: Some(Brokered { broker, keeping, keys }) }
     }
 
     /// The database is connected already.
@@ -63,15 +57,4 @@ impl Queue {
             brokered.keeping.stop().await;
         }
     }
-}
-
-#[cfg(feature = "redis")]
-fn shared_keys(events: &EventSettings, metrics: shared::Metrics) -> Result<SharedKeys, shared::UrlError> {
-    events.redis_url.as_ref().map_or_else(|| Ok(SharedKeys::default()), |url| SharedKeys::connect(url, metrics))
-}
-
-/// The settings ask for none: they were checked.
-#[cfg(all(feature = "rabbitmq", not(feature = "redis")))]
-fn shared_keys(_: &EventSettings, _: shared::Metrics) -> Result<SharedKeys, shared::UrlError> {
-    Ok(SharedKeys::default())
 }

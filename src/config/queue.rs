@@ -29,12 +29,6 @@ pub(super) fn contradictions(events: &EventSettings) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if events.redis_url.is_some() && !is_rabbitmq {
-        mistakes.push(
-            "`TENET_REDIS_URL` is set, but `TENET_QUEUE` is `postgres`, which finds duplicates by itself; leave it out"
-                .to_owned(),
-        );
-    }
     let urls = [
         ("TENET_RABBITMQ_URL", &events.rabbitmq_url, ["amqp", "amqps"]),
         ("TENET_REDIS_URL", &events.redis_url, ["redis", "rediss"]),
@@ -107,6 +101,6 @@ mod tests {
     fn what_belongs_together_is_asked_for_together() {
         assert!(mistakes(QueueKind::Postgres, None, None, false).is_empty());
         assert!(mistakes(QueueKind::RabbitMq, None, None, false)[0].contains("TENET_RABBITMQ_URL"));
-        assert!(mistakes(QueueKind::Postgres, None, Some("redis://localhost"), false)[0].contains("TENET_QUEUE"));
+        assert!(mistakes(QueueKind::Postgres, None, Some("redis://localhost"), false).is_empty(), "rates are shared");
     }
 }

@@ -337,7 +337,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(
         "TENET_REDIS_URL",
         events.redis_url,
-        "Redis that remembers idempotency keys for `TENET_QUEUE=rabbitmq`, such as `rediss://user:password@host:6379/0`.",
+        "Redis in which nodes share the rates of tenants, and idempotency keys for `TENET_QUEUE=rabbitmq`, such as `rediss://user:password@host:6379/0`.",
         secret
     ),
     setting!(

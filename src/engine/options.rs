@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{domain::Snapshot, ruleset::RuleSet};
+use crate::{domain::Snapshot, ruleset::RuleSet, shared::SharedRates};
 
 /// How long a caller waits for the first load of a tenant.
 pub const FIRST_LOAD_WAIT: Duration = Duration::from_secs(10);
@@ -24,6 +24,8 @@ pub struct EngineOptions {
     pub min_revision_wait: Duration,
     /// What is admitted at once.
     pub gate: GateOptions,
+    /// What nodes share of tenants' rates.
+    pub shared_rates: SharedRates,
     /// What makes rule sets of what is stored.
     pub compiler: Compiler,
 }
@@ -38,6 +40,7 @@ impl Default for EngineOptions {
             stale_after: Duration::from_secs(2),
             min_revision_wait: Duration::from_millis(500),
             gate: GateOptions::default(),
+            shared_rates: SharedRates::default(),
             compiler: Compiler::default(),
         }
     }

@@ -1,9 +1,9 @@
-//! What nodes share beside the database to save work: which idempotency keys have been stored. The only place that names
-//! `redis`.
+//! What nodes share beside the database: which idempotency keys have been stored, to save work, and how much of tenants' rates
+//! was given out. The only place that names `redis`.
 //!
-//! Only what is committed is remembered, and no longer than the database does, so that a key that is found here is one
-//! that the database has. A key that is not found may be there all the same: whoever stores events finds out. So Redis
-//! may be away, empty or slow, and nothing becomes wrong.
+//! Redis may be away, empty or slow, and nothing becomes wrong: each node then gives out its part of a rate. Of keys, only
+//! what is committed is remembered, and no longer than the database does, so that a key that is found here is one
+//! that the database has. A key that is not found may be there all the same: whoever stores events finds out.
 
 #[cfg(feature = "redis")]
 mod client;
@@ -15,9 +15,12 @@ use uuid::Uuid;
 
 #[cfg(feature = "redis")]
 use self::client::Client;
+use crate::{
+    admission::{Block, Order},
+    domain::{EventId, Quota, TenantScope},
+};
 #[cfg(feature = "redis")]
-use crate::config::Secret;
-use crate::domain::{EventId, TenantScope};
+use crate::{breakers::Breakers, config::Secret};
 
 pub use self::metrics::Metrics;
 
@@ -37,18 +40,47 @@ pub struct SharedKeys {
     client: Option<Client>,
 }
 
+/// The rates of tenants that nodes share; none, where there is no Redis. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct SharedRates {
+    #[cfg(feature = "redis")]
+    client: Option<Client>,
+}
+
 /// The URL of Redis cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("`TENET_REDIS_URL` is not valid; it is such as `rediss://user:password@host:6379/0`")]
 pub struct UrlError;
 
-impl SharedKeys {
-    /// Those in a Redis. Begins to connect, and goes on with that for ever.
-    #[cfg(feature = "redis")]
-    pub fn connect(url: &Secret, metrics: Metrics) -> Result<Self, UrlError> {
-        Ok(Self { client: Some(Client::connect(url, metrics)?) })
+/// What is shared in a Redis. Begins to connect, and goes on with that for ever.
+#[cfg(feature = "redis")]
+pub fn connect(url: &Secret, breakers: Breakers, metrics: Metrics) -> Result<(SharedKeys, SharedRates), UrlError> {
+    let client = Client::connect(url, breakers, metrics)?;
+    Ok((SharedKeys { client: Some(client.clone()) }, SharedRates { client: Some(client) }))
+}
+
+impl SharedRates {
+    /// Whether any are shared.
+    pub fn are_used(&self) -> bool {
+        #[cfg(feature = "redis")]
+        return self.client.is_some();
+        #[cfg(not(feature = "redis"))]
+        false
     }
 
+    /// Takes a block of a tenant's rate; `None`: that was not answered at once.
+    pub async fn take(&self, scope: TenantScope, quota: Quota, order: Order) -> Option<Block> {
+        #[cfg(feature = "redis")]
+        if let Some(client) = &self.client {
+            let name = format!("tenet:rate:{}:{}", scope.id(), quota.name());
+            return client.take_block(scope.id(), &name, order).await;
+        }
+        let _ = (scope, quota, order);
+        None
+    }
+}
+
+impl SharedKeys {
     /// Whether any are shared.
     pub fn are_used(&self) -> bool {
         #[cfg(feature = "redis")]
@@ -64,7 +96,7 @@ impl SharedKeys {
             && !keys.is_empty()
         {
             let names: Vec<String> = keys.iter().map(|key| name(scope, *key)).collect();
-            let found = client.get(&names).await;
+            let found = client.get(scope.id(), &names).await;
             return keys.iter().zip(found).filter_map(|(key, value)| Some((*key, read(&value?)?))).collect();
         }
         let _ = (scope, keys);
@@ -78,7 +110,7 @@ impl SharedKeys {
             && !keys.is_empty()
         {
             let entry = |(key, owner, time): &(Uuid, KeyOwner, Duration)| (name(scope, *key), write(owner), *time);
-            client.set(&keys.iter().map(entry).collect::<Vec<_>>()).await;
+            client.set(scope.id(), &keys.iter().map(entry).collect::<Vec<_>>()).await;
         }
         let _ = (scope, keys);
     }

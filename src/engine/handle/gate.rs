@@ -3,6 +3,9 @@
 //! What a tenant may ask for is in its rule set. Of a tenant that is not in memory it is read from the database in the
 //! background: a request never waits for it, and what was taken meanwhile is counted afterwards.
 
+mod sharing;
+mod tally;
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,11 +17,13 @@ use std::{
 use dashmap::DashMap;
 use foldhash::quality::RandomState;
 
+use self::{sharing::Rated, tally::Tally};
 use super::Engine;
 use crate::{
     admission::{Grant, Limits, Rate, Shares, Standing},
     domain::{Quota, System, Tenant, TenantId, TenantScope, Tier},
     engine::{metrics::Metrics, options::GateOptions},
+    shared::SharedRates,
     telemetry::Counter,
 };
 
@@ -32,6 +37,8 @@ const PLACES_MIN: usize = 1_024;
 pub struct Gate {
     began: Instant,
     options: GateOptions,
+    /// What nodes share of tenants' rates.
+    shared_rates: SharedRates,
     places: DashMap<TenantId, Arc<Place>, RandomState>,
     /// How many places there are when they are looked through again.
     sweep_at: AtomicUsize,
@@ -53,9 +60,8 @@ struct Counts {
 /// What the gate knows of a tenant.
 #[derive(Debug, Default)]
 struct Place {
-    /// The states of its rates.
-    requests: AtomicU64,
-    events: AtomicU64,
+    requests: Tally,
+    events: Tally,
     in_hand: AtomicUsize,
     /// Requests that were admitted before it was known how many may be.
     uncounted: AtomicU64,
@@ -122,7 +128,7 @@ pub struct TierStanding {
 
 impl Gate {
     /// One that has admitted nothing yet.
-    pub fn new(options: GateOptions, metrics: &Metrics) -> Self {
+    pub fn new(options: GateOptions, shared_rates: SharedRates, metrics: &Metrics) -> Self {
         let counts = |tier: Tier| Counts {
             in_hand: AtomicUsize::new(0),
             admitted: metrics.admission(tier.name(), "admitted"),
@@ -131,6 +137,7 @@ impl Gate {
         Self {
             began: Instant::now(),
             options,
+            shared_rates,
             places: DashMap::default(),
             sweep_at: AtomicUsize::new(PLACES_MIN),
             in_hand: AtomicUsize::new(0),
@@ -211,22 +218,14 @@ impl Place {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was given out of one of its rates.
+    fn tally(&self, quota: Quota) -> &Tally {
+        if quota == Quota::EventsPerMinute { &self.events } else { &self.requests }
+    }
+
     /// Whether forgetting it changes nothing.
     fn is_idle(&self, now: u64) -> bool {
-        let is_past = |state: &AtomicU64| state.load(Ordering::Relaxed) <= now;
-        is_past(&self.requests) && is_past(&self.events) && self.in_hand.load(Ordering::Relaxed) == 0
-    }
-}
-
-/// Takes up to `wanted` of a rate.
-fn take(state: &AtomicU64, rate: Rate, now: u64, wanted: u64) -> Grant {
-    let mut before = state.load(Ordering::Relaxed);
-    loop {
-        let grant = rate.take(before, now, wanted);
-        match state.compare_exchange_weak(before, grant.state, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => return grant,
-            Err(other) => before = other,
-        }
+        self.requests.is_past(now) && self.events.is_past(now) && self.in_hand.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -295,14 +294,15 @@ impl Engine {
         let now = gate.now();
         let uncounted = place.uncounted.swap(0, Ordering::Relaxed);
         if uncounted > 0 {
-            take(&place.requests, rate, now, uncounted);
+            place.requests.charge(rate, now, uncounted);
         }
-        let Grant { granted, state, wait } = take(&place.requests, rate, now, 1);
+        let rated = Rated { scope, quota: Quota::RequestsPerMinute, rate };
+        let Grant { granted, wait, .. } = gate.take(&place, rated, now, 1);
         if granted == 0 {
             let refused = RateRefused { quota: Quota::RequestsPerMinute, limit: rate.quota(), wait };
             return Err(gate.refuse(Some(limits.tier), Refused::Rate(refused)));
         }
-        permit.rate = Some((rate, rate.standing(state, now)));
+        permit.rate = Some(gate.stands(&place.requests, rate, now));
         self.admitted(limits.tier);
         Ok(())
     }
@@ -317,7 +317,8 @@ impl Engine {
     pub fn admit_events(&self, tenant: &Tenant, wanted: u64) -> (u64, Option<RateRefused>) {
         let gate = &self.inner.gate;
         let Some(rate) = self.part(tenant).events.filter(|_| gate.options.is_limiting) else { return (wanted, None) };
-        let Grant { granted, wait, .. } = take(&gate.place(tenant.id).events, rate, gate.now(), wanted);
+        let Grant { granted, wait, .. } =
+            gate.take(&gate.place(tenant.id), Rated::events(tenant, rate), gate.now(), wanted);
         let refused = || RateRefused { quota: Quota::EventsPerMinute, limit: rate.quota(), wait };
         (granted, (granted < wanted).then(refused))
     }
@@ -326,8 +327,7 @@ impl Engine {
     pub fn events_left(&self, tenant: &Tenant) -> Option<Standing> {
         let gate = &self.inner.gate;
         let rate = self.part(tenant).events.filter(|_| gate.options.is_limiting)?;
-        let state = gate.places.get(&tenant.id).map_or(0, |place| place.events.load(Ordering::Relaxed));
-        Some(rate.standing(state, gate.now()))
+        Some(gate.left(&gate.place(tenant.id), Rated::events(tenant, rate), gate.now()))
     }
 
     /// What a tenant uses on this node.
@@ -335,9 +335,9 @@ impl Engine {
         let gate = &self.inner.gate;
         let Some(place) = gate.places.get(&tenant.id) else { return TenantStanding::default() };
         let (limits, now) = (self.part(tenant), gate.now());
-        let used = |rate: Option<Rate>, state: &AtomicU64| {
-            let rate = rate.filter(|_| gate.options.is_limiting)?;
-            Some(rate.limit() - rate.standing(state.load(Ordering::Relaxed), now).left)
+        let used = |rate: Option<Rate>, tally: &Tally| {
+            let (rate, standing) = gate.stands(tally, rate.filter(|_| gate.options.is_limiting)?, now);
+            Some(rate.limit().saturating_sub(standing.left))
         };
         TenantStanding {
             requests: used(limits.requests, &place.requests),

@@ -104,7 +104,7 @@ impl Engine {
         });
         let waiting = Arc::new(Semaphore::new(limits::LOAD_WAITERS_MAX));
         let write_locks = WriteLocks::default();
-        let gate = Arc::new(Gate::new(shared.options.gate, &shared.metrics));
+        let gate = Arc::new(Gate::new(shared.options.gate, shared.options.shared_rates.clone(), &shared.metrics));
         let inner = Inner { gate, shared, node, supervisor, write_locks, waiting, failed, pinned_loaded, watcher };
         let engine = Self { inner: Arc::new(inner) };
         let weak = Arc::downgrade(&engine.inner);

@@ -9,6 +9,7 @@ mod evaluate;
 mod events;
 mod health;
 mod refusals;
+mod shared_rates;
 mod tenants;
 mod tokens;
 
