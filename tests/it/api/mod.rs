@@ -4,6 +4,7 @@ mod admission;
 mod api_keys;
 mod attack;
 mod auth;
+mod breakers;
 mod door;
 mod evaluate;
 mod events;
