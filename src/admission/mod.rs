@@ -5,12 +5,16 @@ mod blocks;
 mod breaker;
 mod lanes;
 mod limits;
+mod pressure;
 mod rate;
+mod turns;
 
 pub use self::{
     blocks::{Block, BlockRate, Order, Stock},
     breaker::{Breaker, BreakerState, BreakerStatus, Call, Outcome, SLOW},
     lanes::{Entry, LaneStatus, Lanes, Ticket},
     limits::{Limits, Shares},
+    pressure::{LATE, Lateness, Use, WINDOW, press, relax},
     rate::{Grant, Rate, Standing},
+    turns::{Class, Contender, TIER_WEIGHTS, Turns},
 };

@@ -6,6 +6,7 @@ mod queue;
 
 use std::{
     net::SocketAddr,
+    num::NonZero,
     time::{Duration, Instant},
 };
 
@@ -297,6 +298,11 @@ fn engine_options(settings: &Settings) -> EngineOptions {
             is_limiting: engine.rate_limits.unwrap_or(true),
             in_hand_max: engine.concurrent_requests_max,
         },
+        evaluation_threads: engine.evaluation_threads.unwrap_or_else(|| cores().saturating_sub(1).max(1)),
         ..EngineOptions::default()
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }

@@ -24,6 +24,9 @@ pub const EXPRESSION_LOOPS_MAX: usize = 6;
 pub const EVALUATION_COST_MAX: u64 = 1_000_000;
 /// Units of cost of a decision, all its rules together: about fifty milliseconds.
 pub const DECISION_COST_MAX: u64 = 5_000_000;
+/// What a decision takes at most on the thread of its request, about half a millisecond; one that takes more is decided in the
+/// evaluation pool.
+pub const INLINE_COST_MAX: u64 = 50_000;
 /// Bytes of the values that one evaluation may make.
 pub const EVALUATION_MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Values that a trace may note.

@@ -123,6 +123,8 @@ pub struct EngineSettings {
     pub rate_limits: Option<bool>,
     /// Requests in hand at once.
     pub concurrent_requests_max: usize,
+    /// Dear decisions that are made at once; `None`: one fewer than there are cores.
+    pub evaluation_threads: Option<usize>,
     /// The tier of a new tenant that names none.
     pub default_tier: TierName,
 }
@@ -244,6 +246,7 @@ impl Default for EngineSettings {
             stale_after: Duration::from_secs(2),
             rate_limits: None,
             concurrent_requests_max: 2_000,
+            evaluation_threads: None,
             default_tier: TierName::default(),
         }
     }

@@ -322,6 +322,12 @@ pub const SETTINGS: &[Setting] = &[
         "Requests that a node handles at once, of all tenants; further ones are answered 503. Tenants of the tier `free` together take at most 40 % of it, those of `pro` 70 %.",
         1..=1_000_000
     ),
+    setting!(
+        "TENET_EVALUATION_THREADS",
+        engine.evaluation_threads,
+        "Costly decisions and batches of events that a node evaluates at once, where tenants take turns; cheap decisions are made by the thread that reads the request. If not set, one fewer than there are cores, at least 1; with 0 each decision is made by its request's thread, and a costly one delays other requests.",
+        0..=1_024
+    ),
     setting!("TENET_DEFAULT_TIER", engine.default_tier, "Tier of a new tenant whose creator names none."),
     setting!(
         "TENET_QUEUE",

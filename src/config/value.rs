@@ -249,17 +249,29 @@ impl Value for bool {
     }
 }
 
-impl Value for Option<bool> {
-    const EXPECTS: &'static str = bool::EXPECTS;
+/// Values that may be left out, and are then shown as nothing.
+macro_rules! optional {
+    ($($type:ty),*) => {$(
+        impl Value for Option<$type> {
+            const EXPECTS: &'static str = <$type>::EXPECTS;
+            const UNIT: &'static str = <$type>::UNIT;
 
-    fn parse(text: &str) -> Option<Self> {
-        bool::parse(text).map(Some)
-    }
+            fn parse(text: &str) -> Option<Self> {
+                <$type>::parse(text).map(Some)
+            }
 
-    fn show(&self) -> String {
-        self.as_ref().map_or_else(String::new, Value::show)
-    }
+            fn show(&self) -> String {
+                self.as_ref().map_or_else(String::new, Value::show)
+            }
+
+            fn measure(&self) -> Option<u64> {
+                self.as_ref().and_then(Value::measure)
+            }
+        }
+    )*};
 }
+
+optional!(bool, usize, String);
 
 impl Value for LogFormat {
     const EXPECTS: &'static str = "`pretty` or `json`";
@@ -289,18 +301,6 @@ impl Value for String {
 
     fn show(&self) -> String {
         self.clone()
-    }
-}
-
-impl Value for Option<String> {
-    const EXPECTS: &'static str = String::EXPECTS;
-
-    fn parse(text: &str) -> Option<Self> {
-        String::parse(text).map(Some)
-    }
-
-    fn show(&self) -> String {
-        self.clone().unwrap_or_default()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Name, Quota, QuotaOverrides, QuotaPatch, Revision, TenantId};
 
 /// What a tenant pays for; its quotas depend on it. Audit rows store it as its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// The default.

@@ -80,6 +80,12 @@ pub enum Error {
     /// More callers wait for loads than may.
     #[error("too many requests wait for rules to be loaded")]
     Overloaded,
+    /// The tenant's evaluations wait for too long: it sends more than its turns allow.
+    #[error("the tenant's evaluations wait for their turn for too long")]
+    TooBusy {
+        /// How many requests it may have in hand.
+        limit: u64,
+    },
     /// The engine is stopping.
     #[error("the service is stopping")]
     Stopping,
@@ -110,7 +116,7 @@ impl Error {
             Self::Invalid(_) | Self::TooMany(..) => ErrorKind::Unacceptable,
             Self::QuotaExceeded(exceeded) if exceeded.quota == Quota::RequestBytes => ErrorKind::TooLarge,
             Self::QuotaExceeded(_) => ErrorKind::Unacceptable,
-            Self::TenantBusy => ErrorKind::Busy,
+            Self::TenantBusy | Self::TooBusy { .. } => ErrorKind::Busy,
             Self::RevisionNotReached { .. } | Self::LoadFailed | Self::Overloaded | Self::Stopping => {
                 ErrorKind::Unavailable
             }
@@ -142,6 +148,7 @@ impl Error {
             Self::TooMany(..) => "too_many",
             Self::QuotaExceeded(_) => "quota_exceeded",
             Self::TenantBusy => "tenant_busy",
+            Self::TooBusy { .. } => "too_many_requests_in_hand",
             Self::RevisionNotReached { .. } => "revision_not_reached",
             Self::LoadFailed => "load_failed",
             Self::Overloaded => "overloaded",

@@ -1,6 +1,10 @@
 //! What is counted of the engine: decisions, tenants in memory, their loads and their actors, following the database.
 
+mod load;
+
 use std::time::Duration;
+
+use load::LoadMetrics;
 
 use crate::telemetry::{Counter, EncodeLabelSet, Family, Gauge, Histogram, MetricRegistry, Unit};
 
@@ -38,6 +42,8 @@ pub struct Metrics {
     tenant_mailbox_messages: Gauge,
     tenant_mailbox_messages_max: Gauge,
     admissions: Family<AdmissionLabels, Counter>,
+    /// What is counted of the evaluation pool and of pressure.
+    pub load: LoadMetrics,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -77,6 +83,7 @@ impl Metrics {
         let evaluation_help = "Time of a decision, from its facts to its results";
         let error_help = "Rule evaluations that ended with an error, by code";
         Self {
+            load: LoadMetrics::register(registry),
             decisions: registry.counter("decisions", "Decisions made"),
             decisions_stale: registry.counter("decisions_stale", "Decisions made while the database was unreachable"),
             rules_evaluated: registry.counter("rules_evaluated", "Rules evaluated, in all decisions"),

@@ -13,6 +13,7 @@ mod metrics;
 mod options;
 mod freshness;
 mod sweep_throttle;
+mod pool;
 mod resident;
 mod message;
 mod registry;
@@ -30,13 +31,15 @@ pub use self::{
         Engine, Health,
         attempt::Attempt,
         changes::{Changed, Checked},
-        decide::{Ask, Decided, Submission},
+        decide::{Ask, Decided, Submission, Work},
         gate::{Permit, RateRefused, Refused, TenantStanding, TierStanding},
+        pressure::{NodeLoad, TenantLoad, ThreadWatch},
         resolve::Served,
         runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
     },
     metrics::{Departure, Metrics},
     options::{Compiler, EngineOptions, GateOptions},
+    pool::{TierWork, give_way},
     resident::{
         Failure, LastLoad,
         live_set::{LiveSet, Used},

@@ -26,6 +26,8 @@ pub struct EngineOptions {
     pub gate: GateOptions,
     /// What nodes share of tenants' rates.
     pub shared_rates: SharedRates,
+    /// Dear decisions, and batches of events, that are evaluated at once; with 0 each is evaluated where it is asked for.
+    pub evaluation_threads: usize,
     /// What makes rule sets of what is stored.
     pub compiler: Compiler,
 }
@@ -41,6 +43,7 @@ impl Default for EngineOptions {
             min_revision_wait: Duration::from_millis(500),
             gate: GateOptions::default(),
             shared_rates: SharedRates::default(),
+            evaluation_threads: 1,
             compiler: Compiler::default(),
         }
     }

@@ -10,15 +10,14 @@ pub use super::tests::simulation::outside::*;
 
 #[cfg(not(all(test, feature = "rabbitmq")))]
 mod real {
-    use chrono::{DateTime, Utc};
-    use tokio::task::{JoinError, spawn_blocking};
-
     #[cfg(feature = "rabbitmq")]
     pub use crate::broker::{Broker, Deliveries};
     #[cfg(feature = "rabbitmq")]
     use crate::domain::EventId;
-    use crate::domain::random_permille;
+    use crate::domain::{Tenant, random_permille};
+    use crate::engine::{self, Work};
     pub use crate::{engine::Engine, store::Store};
+    use chrono::{DateTime, Utc};
 
     /// Events that are settled in one transaction at most.
     pub const BATCH_EVENTS_MAX: usize = 200;
@@ -39,8 +38,12 @@ mod real {
         random_permille()
     }
 
-    /// Works off the threads that wait for answers.
-    pub async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
-        spawn_blocking(work).await
+    /// Works off the threads that wait for answers, in the tenant's turn.
+    pub async fn work<T: Send + 'static>(
+        engine: &Engine,
+        tenant: &Tenant,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, engine::Error> {
+        engine.in_turn(tenant, Work::Events, work).await
     }
 }

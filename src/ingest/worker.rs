@@ -33,7 +33,7 @@ impl Worker {
             let moment = (shared.now(), outside::jitter_permille(&shared.store));
             let before = shared.options.before_deciding.clone();
             // Off the threads that wait for answers of the database: a batch may take its 20 ms.
-            let decided = outside::work(move || {
+            let decided = outside::work(&shared.engine, served.set.tenant(), move || {
                 let settled = batch::decide(&before, &engine, &set, &mut share, &mut waiting, moment);
                 (settled, share, waiting)
             });

@@ -34,6 +34,17 @@ pub enum Return {
     Matched,
 }
 
+/// How a decision goes on.
+#[derive(Clone, Copy)]
+pub enum Pace<'p> {
+    /// From beginning to end.
+    AtOnce,
+    /// As long as it takes no more units of cost than this.
+    Within(u64),
+    /// From beginning to end, and between rules this is called.
+    GivingWay(&'p dyn Fn()),
+}
+
 /// The results of evaluating a rule set on facts.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -12,6 +12,6 @@ mod index;
 mod set;
 
 pub use change::{Applied, ChangeOutcome, ChangelogEntry, Operation, Refusal, apply, inactive, record, used};
-pub use decision::{Decision, Query, Results, Return, RuleError, RuleReference, RuleResult};
+pub use decision::{Decision, Pace, Query, Results, Return, RuleError, RuleReference, RuleResult};
 pub use facts::{Facts, Unknown, UnknownFacts};
 pub use set::{Broken, CheckReport, CompileReport, Cost, Evaluated, Expression, RuleSet};

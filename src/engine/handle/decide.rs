@@ -9,13 +9,22 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::{
-    config::limits,
-    domain::{Quota, Revision, TenantScope},
-    engine::{Engine, Error, Served},
+    admission::{Class, Contender},
+    config::limits::{self, INLINE_COST_MAX},
+    domain::{Quota, Revision, Tenant, TenantScope},
+    engine::{
+        Engine, Error, Served,
+        pool::{self, NotDone},
+    },
     error::Detail,
     json,
-    ruleset::{Decision, Facts, Query, Results, Return, RuleSet, Unknown, UnknownFacts},
+    ruleset::{Decision, Facts, Pace, Query, Results, Return, RuleSet, Unknown, UnknownFacts},
 };
+
+/// How long a request waits for its first turn in the evaluation pool.
+const TURN_WAIT_MAX: Duration = Duration::from_millis(100);
+/// What a decision counts in the tenant's average that was cut off: more than it had taken, since it would have taken more.
+const DEAR_COST: u64 = 2 * INLINE_COST_MAX;
 
 /// Objects of a schema that a hint names.
 const OBJECTS_SHOWN: usize = 10;
@@ -38,6 +47,17 @@ impl Ask {
     pub fn time(&self) -> DateTime<Utc> {
         self.at.unwrap_or_else(|| Utc::now().trunc_subsecs(6))
     }
+}
+
+/// What waits for a turn in the evaluation pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// A request, which is refused if it waits for too long.
+    Request,
+    /// A piece of an answer that has begun, and waits as long as it must.
+    Piece,
+    /// Events, which have the pool to themselves while no request waits, and a fifth of it otherwise.
+    Events,
 }
 
 /// One set of facts, as it was sent.
@@ -82,29 +102,84 @@ impl Engine {
         Ok(served)
     }
 
-    /// Decides one set of facts.
+    /// Decides one set of facts. In the evaluation pool it gives way between rules.
     pub fn decide<'a>(
         &self,
         served: &'a Served,
         ask: &'a Ask,
         submission: Submission<'_>,
     ) -> Result<Decided<'a>, Error> {
+        let decided = self.decide_paced(served, ask, submission, Pace::GivingWay(&pool::give_way))?;
+        decided.ok_or(Error::Internal("a decision without a bound was cut off"))
+    }
+
+    /// Decides one set of facts, if that is cheap; `None` if it is to be decided in the evaluation pool.
+    pub fn decide_if_cheap<'a>(
+        &self,
+        served: &'a Served,
+        ask: &'a Ask,
+        submission: Submission<'_>,
+    ) -> Result<Option<Decided<'a>>, Error> {
+        if self.inner.pool.is_none() {
+            return self.decide(served, ask, submission).map(Some);
+        }
+        if served.set.usually_costs_more_than(INLINE_COST_MAX) {
+            return Ok(None);
+        }
+        self.decide_paced(served, ask, submission, Pace::Within(INLINE_COST_MAX))
+    }
+
+    /// Works in the evaluation pool when it is the tenant's turn, or here and now where there is none.
+    pub async fn in_turn<T: Send + 'static>(
+        &self,
+        tenant: &Tenant,
+        kind: Work,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let Some(pool) = &self.inner.pool else { return Ok(work()) };
+        let class = if kind == Work::Events { Class::Events } else { Class::Requests };
+        let of = Contender { tenant: tenant.id, tier: tenant.tier, class };
+        let wait_max = (kind == Work::Request).then_some(TURN_WAIT_MAX);
+        let (metrics, queued) = (self.inner.shared.metrics.load.clone(), Instant::now());
+        let work = move || {
+            metrics.turn_wait(of.tier.name(), queued.elapsed());
+            work()
+        };
+        pool.run(of, wait_max, work).await.map_err(|not_done| match not_done {
+            NotDone::Late => Error::TooBusy { limit: tenant.quota(Quota::ConcurrentRequests) },
+            NotDone::Panicked => Error::Internal("an evaluation panicked"),
+            NotDone::Stopping => Error::Stopping,
+        })
+    }
+
+    fn decide_paced<'a>(
+        &self,
+        served: &'a Served,
+        ask: &'a Ask,
+        submission: Submission<'_>,
+        pace: Pace<'_>,
+    ) -> Result<Option<Decided<'a>>, Error> {
         served.allows(Quota::RequestBytes, submission.bytes)?;
-        let begun = Instant::now();
+        let (begun, waited) = (Instant::now(), pool::waited());
         let evaluated_at = ask.time();
         let facts = read(&served.set, ask.unknown, submission.facts, submission.depth)?.at(evaluated_at);
-        let decision = served.set.decide(&facts, &ask.query);
-        let took = begun.elapsed();
+        let decision = served.set.decide_paced(&facts, &ask.query, pace);
+        let took = begun.elapsed().saturating_sub(pool::waited() - waited);
+        let Some(decision) = decision else {
+            served.set.was_too_dear(DEAR_COST, took);
+            self.inner.shared.metrics.load.inline_exceeded();
+            return Ok(None);
+        };
         self.note(served, &decision, took);
         let is_counted = ask.query.returns == Return::Matched;
-        Ok(Decided {
+        Ok(Some(Decided {
             evaluated_at,
             counts: is_counted.then_some((decision.evaluated, decision.matched_count)),
             warnings: warnings(&facts, ask.query.trace),
             cost: decision.cost,
             results: decision.results,
             took,
-        })
+        }))
     }
 
     /// Says what is wrong with facts, and decides nothing.
@@ -116,6 +191,7 @@ impl Engine {
         let metrics = &self.inner.shared.metrics;
         metrics.decision(decision.evaluated, decision.matched_count, took);
         served.decided(decision, took);
+        self.inner.gate.evaluated(served.set.tenant().tier, took);
         for error in decision.results.errors() {
             metrics.rule_error(error.code);
         }

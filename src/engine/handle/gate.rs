@@ -4,6 +4,7 @@
 //! background: a request never waits for it, and what was taken meanwhile is counted afterwards.
 
 mod sharing;
+mod standing;
 mod tally;
 
 use std::{
@@ -17,8 +18,12 @@ use std::{
 use dashmap::DashMap;
 use foldhash::quality::RandomState;
 
+pub use self::standing::{RateRefused, Refused, TenantStanding, TierStanding};
 use self::{sharing::Rated, tally::Tally};
-use super::Engine;
+use super::{
+    Engine,
+    pressure::{Part, Pressure},
+};
 use crate::{
     admission::{Grant, Limits, Rate, Shares, Standing},
     domain::{Quota, System, Tenant, TenantId, TenantScope, Tier},
@@ -46,6 +51,7 @@ pub struct Gate {
     /// Requests in hand of the tier `free`, and of both that are below `enterprise`.
     lower: [AtomicUsize; 2],
     tiers: [Counts; 3],
+    pub(super) pressure: Pressure,
 }
 
 /// What is counted of a tier.
@@ -55,11 +61,13 @@ struct Counts {
     admitted: Counter,
     /// For the rate, the number in hand, the node's load.
     refused: [Counter; 3],
+    /// What its decisions took, in nanoseconds.
+    evaluation_ns: AtomicU64,
 }
 
 /// What the gate knows of a tenant.
 #[derive(Debug, Default)]
-struct Place {
+pub(super) struct Place {
     requests: Tally,
     events: Tally,
     in_hand: AtomicUsize,
@@ -68,31 +76,8 @@ struct Place {
     /// What was read of a tenant that is not in memory, `None` if there is no such tenant, and when.
     known: Mutex<Option<(Option<Limits>, Instant)>>,
     is_asking: AtomicBool,
-}
-
-/// Why a request is not admitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// The tenant has used up its rate.
-    Rate(RateRefused),
-    /// The tenant, or its tier, has as many requests in hand as it may.
-    InHand {
-        /// How many that are.
-        limit: u64,
-    },
-    /// The node has.
-    Overloaded,
-}
-
-/// A rate that is used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateRefused {
-    /// Which.
-    pub quota: Quota,
-    /// How many in a minute it allows.
-    pub limit: u64,
-    /// When the next one can be admitted.
-    pub wait: Duration,
+    /// Its part in the pressure on the node.
+    pub part: Part,
 }
 
 /// A request in hand, until it is dropped.
@@ -104,34 +89,13 @@ pub struct Permit {
     rate: Option<(Rate, Standing)>,
 }
 
-/// What a tenant uses at this moment, on this node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TenantStanding {
-    /// Requests of its rate that are used up.
-    pub requests: Option<u64>,
-    /// The same of events.
-    pub events: Option<u64>,
-    /// Requests in hand.
-    pub in_hand: u64,
-}
-
-/// What a tier uses at this moment, on this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TierStanding {
-    /// Requests in hand.
-    pub in_hand: usize,
-    /// How many there may be.
-    pub in_hand_max: usize,
-    /// Requests that were refused: for the rate, the number in hand, and the node's load.
-    pub refused: [u64; 3],
-}
-
 impl Gate {
     /// One that has admitted nothing yet.
     pub fn new(options: GateOptions, shared_rates: SharedRates, metrics: &Metrics) -> Self {
         let counts = |tier: Tier| Counts {
             in_hand: AtomicUsize::new(0),
             admitted: metrics.admission(tier.name(), "admitted"),
+            evaluation_ns: AtomicU64::new(0),
             refused: ["rate", "concurrency", "pressure"].map(|outcome| metrics.admission(tier.name(), outcome)),
         };
         Self {
@@ -143,6 +107,39 @@ impl Gate {
             in_hand: AtomicUsize::new(0),
             lower: Default::default(),
             tiers: Tier::ALL.map(counts),
+            pressure: Pressure::default(),
+        }
+    }
+
+    /// Requests in hand.
+    pub(super) fn in_hand(&self) -> usize {
+        self.in_hand.load(Ordering::Relaxed)
+    }
+
+    /// How many there may be.
+    pub(super) fn in_hand_max(&self) -> usize {
+        self.options.in_hand_max
+    }
+
+    /// The places of all tenants that it knows anything of.
+    pub(super) fn parts(&self) -> Vec<(TenantId, Arc<Place>)> {
+        self.places.iter().map(|place| (*place.key(), Arc::clone(place.value()))).collect()
+    }
+
+    /// How many requests of a tenant are in hand, and how many of a thousand are admitted.
+    pub(super) fn load_of(&self, tenant: TenantId) -> (u64, u32) {
+        let place = self.places.get(&tenant);
+        let admitted = |place: &Place| place.part.admitted_permille();
+        let in_hand = place.as_ref().map_or(0, |place| place.in_hand.load(Ordering::Relaxed) as u64);
+        (in_hand, place.as_ref().map_or_else(|| Part::default().admitted_permille(), |place| admitted(place)))
+    }
+
+    /// A decision of a tenant of the tier took so long.
+    #[inline]
+    pub(super) fn evaluated(&self, tier: Tier, took: Duration) {
+        if let Some(counts) = self.counts(tier) {
+            let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+            counts.evaluation_ns.fetch_add(nanos, Ordering::Relaxed);
         }
     }
 
@@ -225,7 +222,8 @@ impl Place {
 
     /// Whether forgetting it changes nothing.
     fn is_idle(&self, now: u64) -> bool {
-        self.requests.is_past(now) && self.events.is_past(now) && self.in_hand.load(Ordering::Relaxed) == 0
+        let has_none = self.in_hand.load(Ordering::Relaxed) == 0 && self.part.is_idle();
+        has_none && self.requests.is_past(now) && self.events.is_past(now)
     }
 }
 
@@ -283,7 +281,7 @@ impl Engine {
             place.uncounted.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         };
-        if !gate.enter_tier(limits.tier) {
+        if !place.part.admits() || !gate.enter_tier(limits.tier) {
             return Err(gate.refuse(Some(limits.tier), Refused::Overloaded));
         }
         permit.tier = Some(limits.tier);
@@ -355,6 +353,8 @@ impl Engine {
             in_hand_max: Shares(gate.options.in_hand_max).of_tier(tier),
             refused: counts
                 .map_or([0; 3], |counts| [0, 1, 2].map(|kind| counts.refused.get(kind).map_or(0, Counter::get))),
+            evaluation: counts
+                .map_or(Duration::ZERO, |counts| Duration::from_nanos(counts.evaluation_ns.load(Ordering::Relaxed))),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod changes;
 pub mod decide;
+pub mod pressure;
 pub mod gate;
 pub mod attempt;
 pub mod resolve;
@@ -30,6 +31,7 @@ use crate::{
         message::SupervisorMsg,
         metrics::Metrics,
         options::EngineOptions,
+        pool::Pool,
         shared::Shared,
         supervisor::Supervisor,
     },
@@ -52,6 +54,8 @@ pub(super) struct Inner {
     pub(super) gate: Arc<Gate>,
     node: NodeId,
     supervisor: ActorRef<SupervisorMsg>,
+    /// Where dear decisions are made; `None`: where they are asked for.
+    pool: Option<Pool>,
     write_locks: WriteLocks,
     /// Places for callers that wait for a load: the supervisor's mailbox has no bound of its own.
     pub(super) waiting: Arc<Semaphore>,
@@ -105,7 +109,10 @@ impl Engine {
         let waiting = Arc::new(Semaphore::new(limits::LOAD_WAITERS_MAX));
         let write_locks = WriteLocks::default();
         let gate = Arc::new(Gate::new(shared.options.gate, shared.options.shared_rates.clone(), &shared.metrics));
-        let inner = Inner { gate, shared, node, supervisor, write_locks, waiting, failed, pinned_loaded, watcher };
+        let threads = shared.options.evaluation_threads;
+        let pool = (threads > 0).then(|| Pool::new(threads));
+        let inner =
+            Inner { gate, shared, node, pool, supervisor, write_locks, waiting, failed, pinned_loaded, watcher };
         let engine = Self { inner: Arc::new(inner) };
         let weak = Arc::downgrade(&engine.inner);
         engine.inner.shared.store.breakers().know_limits(move |tenant| {
@@ -147,6 +154,9 @@ impl Engine {
     /// Stops following the database, then all actors.
     pub async fn stop(&self) {
         self.inner.watcher.abort();
+        if let Some(pool) = &self.inner.pool {
+            pool.stop();
+        }
         let supervisor = &self.inner.supervisor;
         supervisor.stop_children_and_wait(None, None).await;
         let _ = supervisor.stop_and_wait(None, None).await;

@@ -6,9 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Engine;
 use crate::{
-    domain::{Revision, Tenant, TenantId, TenantScope},
+    domain::{Revision, Tenant, TenantId, TenantScope, Tier},
     engine::{
         error::Error,
+        pool::TierWork,
         registry::Entry,
         resident::{Failure, LastLoad, live_set::Used},
         shared::Shared,
@@ -175,6 +176,18 @@ impl Engine {
         }
         shared.metrics.memory_bytes(memory_bytes);
         shared.metrics.tenant_mailboxes(messages, messages_max);
+        shared.metrics.load.pressure(self.is_under_pressure());
+        let work = Tier::ALL.map(|tier| self.pool_work(tier));
+        shared.metrics.load.evaluation_pool("active", work.iter().map(|work| work.active).sum());
+        shared.metrics.load.evaluation_pool("waiting", work.iter().map(|work| work.waiting).sum());
+        for tier in Tier::ALL {
+            shared.metrics.load.evaluation(tier.name(), self.tier_standing(tier).evaluation);
+        }
+    }
+
+    /// How the work of a tier stands in the evaluation pool.
+    pub fn pool_work(&self, tier: Tier) -> TierWork {
+        self.inner.pool.as_ref().map_or_else(TierWork::default, |pool| pool.work_of(tier))
     }
 
     /// How a tenant is doing on this node. One in memory is told of also while the database does not answer.

@@ -25,7 +25,12 @@ pub struct Usage {
     rules: AtomicU64,
     cost: AtomicU64,
     time_ns: AtomicU64,
+    /// The moving average of what a decision costs.
+    usual_cost: AtomicU64,
 }
+
+/// How many decisions the average is of, about.
+const AVERAGED: u64 = 8;
 
 /// The same, read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +58,18 @@ impl LiveSet {
         self.usage.rules.fetch_add(u64::try_from(decision.evaluated).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.usage.cost.fetch_add(decision.cost, Ordering::Relaxed);
         self.usage.time_ns.fetch_add(time_ns, Ordering::Relaxed);
+        self.usage.average(decision.cost);
+    }
+
+    /// Whether its decisions usually cost more than this.
+    pub(in crate::engine) fn usually_costs_more_than(&self, cost: u64) -> bool {
+        self.usage.usual_cost.load(Ordering::Relaxed) > cost
+    }
+
+    /// Counts a decision that was not made, because it would have cost more than this.
+    pub(in crate::engine) fn was_too_dear(&self, cost: u64, took: Duration) {
+        self.usage.time_ns.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.usage.average(cost);
     }
 }
 
@@ -65,6 +82,15 @@ impl Deref for LiveSet {
 }
 
 impl Usage {
+    fn average(&self, cost: u64) {
+        // Of two at once one is lost, which an average can bear.
+        let usual = self.usual_cost.load(Ordering::Relaxed);
+        let next = usual - usual / AVERAGED + cost / AVERAGED;
+        if next != usual {
+            self.usual_cost.store(next, Ordering::Relaxed);
+        }
+    }
+
     /// What decisions have taken.
     pub fn read(&self) -> Used {
         Used {

@@ -3,7 +3,7 @@
 //! In JSON all items share one rule set. The answer is written while the caller reads it, so that only one piece of it
 //! is in memory. `ndjson.rs` does the same for a stream of any length.
 
-use std::{convert::Infallible, fmt, time::Instant};
+use std::{fmt, io, time::Instant};
 
 use actix_web::{
     HttpRequest, HttpResponse, dev,
@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 use super::{
     decide,
     decision::{BatchAnswer, DecisionLine},
-    item::{self, BatchItem, PIECE_BYTES},
+    item::{self, BatchItem, Items, PIECE_BYTES, Patience, Step, Thread},
     ndjson,
     options::{Options, with_options},
 };
@@ -49,18 +49,18 @@ with_options! {
         /// The items.
         #[serde(borrow)]
         #[schema(value_type = Vec<BatchItem>)]
-        items: Items<'a>,
+        items: ItemTexts<'a>,
     }
 }
 
 /// Items as raw JSON: each is parsed when it is decided.
 #[derive(Debug)]
-struct Items<'a>(Vec<&'a RawValue>);
+struct ItemTexts<'a>(Vec<&'a RawValue>);
 
 /// The most items of any batch, whatever the setting: it bounds the memory of their list.
 const ITEMS_MAX: usize = 1_000_000;
 
-impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ItemTexts<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(ItemsVisitor)
     }
@@ -69,7 +69,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
 struct ItemsVisitor;
 
 impl<'de> Visitor<'de> for ItemsVisitor {
-    type Value = Items<'de>;
+    type Value = ItemTexts<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of items")
@@ -83,7 +83,7 @@ impl<'de> Visitor<'de> for ItemsVisitor {
             }
             items.push(item);
         }
-        Ok(Items(items))
+        Ok(ItemTexts(items))
     }
 }
 
@@ -142,8 +142,8 @@ async fn document(
     let revision = served.set.revision();
     // All items have one time.
     ask.at = Some(ask.time());
-    let (writer, begun) = (Writer::default(), Instant::now());
-    let batch = Batch { state: state.clone(), ask, served, items, writer, next: Some(0), begun };
+    let rest = Rest { ask, served, items, writer: Writer::default(), next: 0, begun: Instant::now(), is_over: false };
+    let batch = Batch { state: state.clone(), rest, patience: Patience::default() };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, JSON))
         .insert_header((header::ETAG, precondition::tag(revision)))
@@ -153,44 +153,78 @@ async fn document(
 /// A batch that is being answered.
 struct Batch {
     state: Data<AppState>,
+    rest: Rest,
+    patience: Patience,
+}
+
+/// What is left of it, and what is written and not sent.
+struct Rest {
     ask: Ask,
     served: Served,
     items: Vec<Bytes>,
+    /// The item to be decided next.
+    next: usize,
     writer: Writer,
-    /// The item to be decided next; `None` once the last piece is out.
-    next: Option<usize>,
     begun: Instant,
+    /// Whether the last piece is written.
+    is_over: bool,
 }
 
 impl Batch {
-    /// The next piece of the answer.
-    async fn piece(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        let mut next = self.next?;
+    /// The next piece of the answer. An error ends the connection: the caller sees that the answer is not whole.
+    async fn piece(self) -> Option<(io::Result<Bytes>, Self)> {
+        let Self { state, mut rest, mut patience } = self;
+        if rest.is_over {
+            return None;
+        }
         // Between two pieces this thread can serve other requests.
         tokio::task::yield_now().await;
-        self.writer.reserve(PIECE_BYTES + PIECE_BYTES / 4);
-        if next == 0 {
-            self.writer.begin_object();
-            decide::write_origin(&mut self.writer, &self.served);
-            decide::write_time(&mut self.writer, self.ask.time());
-            self.writer.key("items");
-            self.writer.begin_list();
+        rest.writer.reserve(PIECE_BYTES + PIECE_BYTES / 4);
+        let served = rest.served.clone();
+        match patience.decide(&state.engine, &served, rest).await {
+            Ok(mut rest) => {
+                let piece = Ok(rest.writer.take().into());
+                Some((piece, Self { state, rest, patience }))
+            }
+            Err(error) => Some((Err(io::Error::other(error)), Self { state, rest: Rest::none(served), patience })),
         }
-        while self.writer.len() < PIECE_BYTES {
-            let Some(item) = self.items.get(next) else {
-                self.writer.end_list();
-                self.writer.member("evaluationTimeMs", &decide::milliseconds(self.begun.elapsed()));
-                self.writer.end_object();
-                self.next = None;
-                return Some((Ok(self.writer.take().into()), self));
-            };
-            self.writer.begin_object();
-            item::decide(&self.state, &self.served, &self.ask, item).write(&mut self.writer);
-            self.writer.end_object();
-            next += 1;
+    }
+}
+
+impl Rest {
+    /// Nothing.
+    fn none(served: Served) -> Self {
+        let (ask, writer) = (Ask::default(), Writer::default());
+        Self { ask, served, items: Vec::new(), writer, next: 0, begun: Instant::now(), is_over: true }
+    }
+}
+
+impl Items for Rest {
+    fn step(&mut self, on: Thread<'_>) -> Step {
+        let Self { ask, served, items, next, writer, begun, is_over } = self;
+        if *next == 0 && writer.is_empty() {
+            writer.begin_object();
+            decide::write_origin(writer, served);
+            decide::write_time(writer, ask.time());
+            writer.key("items");
+            writer.begin_list();
         }
-        self.next = Some(next);
-        Some((Ok(self.writer.take().into()), self))
+        if writer.len() >= PIECE_BYTES {
+            return Step::Done;
+        }
+        let Some(item) = items.get(*next) else {
+            writer.end_list();
+            writer.member("evaluationTimeMs", &decide::milliseconds(begun.elapsed()));
+            writer.end_object();
+            *is_over = true;
+            return Step::Done;
+        };
+        let Some(decided) = item::decide(on, served, ask, item) else { return Step::Dear };
+        writer.begin_object();
+        decided.write(writer);
+        writer.end_object();
+        *next += 1;
+        Step::Decided
     }
 }
 

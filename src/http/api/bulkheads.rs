@@ -74,7 +74,7 @@ pub struct ConnectionsItem {
 pub struct ThreadsItem {
     /// In hand.
     active: usize,
-    /// That wait for a database connection.
+    /// Those of them that wait for a database connection, or for a turn in the evaluation pool.
     queued: usize,
     /// That each tenant may have in hand.
     pool_size: u64,
@@ -111,6 +111,8 @@ pub struct AdmissionItem {
     max: usize,
     /// Requests refused since the node started.
     refused: RefusedItem,
+    /// Microseconds that its decisions took since then.
+    evaluation_micros: u64,
 }
 
 /// Requests refused, by why.
@@ -153,8 +155,10 @@ pub async fn show(state: Data<AppState>, _: Query<()>) -> Result<HttpResponse, E
 
 fn bulkhead(state: &AppState, tier: Tier) -> Bulkhead {
     let LaneStatus { active, pending, most } = state.store.guard().lane(tier);
-    let TierStanding { in_hand, in_hand_max, refused: [rate, concurrency, pressure] } =
+    let TierStanding { in_hand, in_hand_max, refused: [rate, concurrency, pressure], evaluation } =
         state.engine.tier_standing(tier);
+    let evaluation_micros = u64::try_from(evaluation.as_micros()).unwrap_or(u64::MAX);
+    let turns = state.engine.pool_work(tier).waiting;
     let statuses = Dependency::ALL.map(|dependency| (dependency, state.store.breakers().status(dependency, tier)));
     let rank = |status: &BreakerStatus| match status.state {
         BreakerState::Closed => 0,
@@ -172,7 +176,7 @@ fn bulkhead(state: &AppState, tier: Tier) -> Bulkhead {
         connection_pool: ConnectionsItem { active, idle: most.saturating_sub(active), pending, max: most },
         thread_pool: ThreadsItem {
             active: in_hand,
-            queued: pending,
+            queued: pending + turns,
             pool_size: Quota::ConcurrentRequests.of_tier(tier),
         },
         circuit_breaker: BreakerSummary {
@@ -183,7 +187,12 @@ fn bulkhead(state: &AppState, tier: Tier) -> Bulkhead {
             limit_per_minute: Some(limit).filter(|limit| !Quota::RequestsPerMinute.is_unlimited(*limit)),
             refused: rate,
         },
-        admission: AdmissionItem { in_hand, max: in_hand_max, refused: RefusedItem { rate, concurrency, pressure } },
+        admission: AdmissionItem {
+            in_hand,
+            max: in_hand_max,
+            refused: RefusedItem { rate, concurrency, pressure },
+            evaluation_micros,
+        },
         breakers: statuses.iter().map(breaker).collect(),
     }
 }

@@ -1,7 +1,7 @@
 //! `POST /api/v1/evaluate` and `POST /api/v1/tenants/{tenantId}/evaluate`: which rules these facts match.
 //!
 //! This is the path that has to be fast: the facts are not copied, the answer is written into one buffer, and the
-//! thread that reads the request also decides.
+//! thread that reads the request also decides, unless that costs much: then the evaluation pool does, in the tenant's turn.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{TenantId, TenantScope},
-    engine::Submission,
+    engine::{self, Ask, Decided, Served, Submission, Work},
     error::Detail,
     http::door::{
         AppState, Error,
@@ -99,17 +99,43 @@ async fn evaluate(
     let facts = body.facts.get();
     let ask = Options::from(body).ask()?;
     let served = state.engine.deciding(scope, ask.min_revision).await?;
-    let submission = Submission { facts, bytes, depth: 1 };
-    let decided = state.engine.decide(&served, &ask, submission)?;
-    let mut writer = Writer::with_capacity(ANSWER_BYTES);
-    writer.begin_object();
-    decide::write_origin(&mut writer, &served);
-    decide::write_time(&mut writer, decided.evaluated_at);
-    writer.member("evaluationTimeMs", &decide::milliseconds(decided.took));
-    decide::write_decided(&mut writer, &decided);
-    writer.end_object();
-    Ok(HttpResponse::Ok()
+    if let Some(decided) = state.engine.decide_if_cheap(&served, &ask, Submission { facts, bytes, depth: 1 })? {
+        return Ok(response(&served, answer(&served, &decided)));
+    }
+    let answer = Box::pin(in_turn(state, &served, ask, facts.to_owned(), bytes)).await?;
+    Ok(response(&served, answer))
+}
+
+fn response(served: &Served, answer: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, JSON))
         .insert_header((header::ETAG, precondition::tag(served.set.revision())))
-        .body(writer.into_bytes()))
+        .body(answer)
+}
+
+/// Decides in the evaluation pool.
+async fn in_turn(
+    state: &AppState,
+    served: &Served,
+    ask: Ask,
+    facts: String,
+    bytes: usize,
+) -> Result<Vec<u8>, engine::Error> {
+    let (engine, of) = (state.engine.clone(), served.clone());
+    let decide = move || {
+        let decided = engine.decide(&of, &ask, Submission { facts: &facts, bytes, depth: 1 })?;
+        Ok(answer(&of, &decided))
+    };
+    state.engine.in_turn(served.set.tenant(), Work::Request, decide).await?
+}
+
+fn answer(served: &Served, decided: &Decided<'_>) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(ANSWER_BYTES);
+    writer.begin_object();
+    decide::write_origin(&mut writer, served);
+    decide::write_time(&mut writer, decided.evaluated_at);
+    writer.member("evaluationTimeMs", &decide::milliseconds(decided.took));
+    decide::write_decided(&mut writer, decided);
+    writer.end_object();
+    writer.into_bytes()
 }

@@ -30,6 +30,7 @@ mod concurrency;
 mod consumer;
 mod health;
 mod metrics;
+mod admission;
 mod bulkheads;
 pub mod openapi;
 mod swagger;

@@ -1,16 +1,18 @@
 //! A batch of decisions as a stream of lines: items in, decisions out, as many as the caller likes. Each piece of the
 //! request is decided with the newest rule set; a line that is too long ends the stream.
 
+use std::{collections::VecDeque, mem, sync::Arc};
+
 use actix_web::{HttpResponse, dev::Payload, http::header, web::Data};
 
 use super::{
     decide,
-    item::{self, Item},
+    item::{self, Item, Items, Patience, Step, Thread},
     lines::{self, Answers, Incoming, Line, Respond},
 };
 use crate::{
     domain::TenantScope,
-    engine::Ask,
+    engine::{Ask, Served},
     http::door::{AppState, Error, auth::StreamAccess, precondition},
 };
 
@@ -28,34 +30,65 @@ pub async fn answer(
     let incoming = Incoming::of(state.clone(), access, payload);
     let mut head = HttpResponse::Ok();
     head.insert_header((header::ETAG, tag));
-    Ok(lines::answer(head, incoming, Deciding { state, scope, ask }))
+    let (lines, patience) = (VecDeque::new(), Patience::default());
+    Ok(lines::answer(head, incoming, Deciding { state, scope, ask: Arc::new(ask), lines, end: None, patience }))
 }
 
 /// Decides each line.
 struct Deciding {
     state: Data<AppState>,
     scope: TenantScope,
-    ask: Ask,
+    ask: Arc<Ask>,
+    /// Lines that have arrived, and are not decided.
+    lines: VecDeque<Vec<u8>>,
+    /// Why there are no further ones.
+    end: Option<Error>,
+    patience: Patience,
+}
+
+/// Lines that are decided, into answers.
+struct Lines {
+    ask: Arc<Ask>,
+    served: Served,
+    lines: VecDeque<Vec<u8>>,
+    answers: Answers,
 }
 
 impl Respond for Deciding {
     async fn respond(&mut self, incoming: &mut Incoming, answers: &mut Answers) -> Result<(), Error> {
         let served = self.state.engine.deciding(self.scope, None).await?;
-        while !answers.is_piece() {
-            let line = match incoming.next().await? {
-                Some(Line::Text(line)) => line,
-                Some(Line::TooLong(error)) => return Err(error),
-                None => break,
-            };
-            let item = item::decide(&self.state, &served, &self.ask, &line);
-            answers.write(|writer| {
-                writer.member("revision", &served.set.revision());
-                if let Item::Decided(decided) = &item {
-                    decide::write_time(writer, decided.evaluated_at);
-                }
-                item.write(writer);
-            });
+        while self.end.is_none() {
+            match incoming.next().await {
+                Ok(Some(Line::Text(line))) => self.lines.push_back(line),
+                Ok(None) => break,
+                Ok(Some(Line::TooLong(error))) | Err(error) => self.end = Some(error),
+            }
         }
-        Ok(())
+        let (ask, lines) = (self.ask.clone(), mem::take(&mut self.lines));
+        let lines = Lines { ask, served: served.clone(), lines, answers: mem::take(answers) };
+        let lines = self.patience.decide(&self.state.engine, &served, lines).await?;
+        (self.lines, *answers) = (lines.lines, lines.answers);
+        // What came before the end is answered.
+        if self.lines.is_empty() { self.end.take().map_or(Ok(()), Err) } else { Ok(()) }
+    }
+}
+
+impl Items for Lines {
+    fn step(&mut self, on: Thread<'_>) -> Step {
+        let Self { ask, served, lines, answers } = self;
+        if answers.is_piece() {
+            return Step::Done;
+        }
+        let Some(line) = lines.front() else { return Step::Done };
+        let Some(item) = item::decide(on, served, ask, line) else { return Step::Dear };
+        answers.write(|writer| {
+            writer.member("revision", &served.set.revision());
+            if let Item::Decided(decided) = &item {
+                decide::write_time(writer, decided.evaluated_at);
+            }
+            item.write(writer);
+        });
+        lines.pop_front();
+        Step::Decided
     }
 }

@@ -15,8 +15,8 @@ use actix_web::{
 use utoipa::OpenApi;
 
 use super::{
-    api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields, evaluate, events, health,
-    metrics, quotas, redrives, rules, runtime, schema, tenants, trial,
+    admission, api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields, evaluate,
+    events, health, metrics, quotas, redrives, rules, runtime, schema, tenants, trial,
 };
 use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Problem};
 
@@ -88,6 +88,7 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
         health::alive,
         health::ready,
         metrics::show,
+        admission::show,
         bulkheads::show,
         bulkheads::add,
         bulkheads::end,

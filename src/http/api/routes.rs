@@ -3,8 +3,8 @@
 use actix_web::http::Method;
 
 use super::{
-    api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields, evaluate, events, health,
-    metrics, openapi, quotas, redrives, rules, runtime, schema, swagger, tenants, trial,
+    admission, api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields, evaluate,
+    events, health, metrics, openapi, quotas, redrives, rules, runtime, schema, swagger, tenants, trial,
 };
 use crate::{
     domain::Permission::{Administer, Audit, Evaluate, Ingest, Observe, Open, Operate, Read, Write},
@@ -60,18 +60,6 @@ pub fn table() -> Vec<Entry> {
         Entry::at("/api/v1/tenants/{tenantId}/api-keys/{keyId}/rotate").on(Method::POST, Administer, api_keys::rotate),
         Entry::at("/api/v1/tenants/{tenantId}/quotas").get(Read, quotas::show),
         Entry::at("/api/v1/tenants/{tenantId}/audit").get(Audit, audit::list),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime").get(Read, runtime::show),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/load").on(Method::POST, Operate, runtime::load),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/stop").on(Method::POST, Operate, runtime::stop),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/reload").on(Method::POST, Operate, runtime::reload),
-        Entry::at("/api/v1/tenants/{tenantId}/runtime/release").on(Method::POST, Operate, runtime::release),
-        Entry::at("/api/v1/runtime/tenants").get(Operate, runtime::list),
-        Entry::at("/api/v1/runtime/nodes").get(Operate, runtime::nodes),
-        Entry::at("/api/v1/runtime/faults").on(Method::POST, Operate, bulkheads::add).on(
-            Method::DELETE,
-            Operate,
-            bulkheads::end,
-        ),
         Entry::at("/healthz").get(Open, health::alive),
         Entry::at("/readyz").get(Open, health::ready),
         Entry::at("/metrics").get(Observe, metrics::show),
@@ -81,8 +69,28 @@ pub fn table() -> Vec<Entry> {
         Entry::at("/swagger/").get(Open, swagger::show),
         Entry::at("/swagger/{*file}").get(Open, swagger::show),
     ];
+    table.extend(runtime());
     table.extend(events());
     table
+}
+
+/// The routes of how tenants and nodes are doing.
+fn runtime() -> [Entry; 9] {
+    [
+        Entry::at("/api/v1/tenants/{tenantId}/runtime").get(Read, runtime::show),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/load").on(Method::POST, Operate, runtime::load),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/stop").on(Method::POST, Operate, runtime::stop),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/reload").on(Method::POST, Operate, runtime::reload),
+        Entry::at("/api/v1/tenants/{tenantId}/runtime/release").on(Method::POST, Operate, runtime::release),
+        Entry::at("/api/v1/runtime/tenants").get(Operate, runtime::list),
+        Entry::at("/api/v1/runtime/nodes").get(Operate, runtime::nodes),
+        Entry::at("/api/v1/runtime/admission").get(Operate, admission::show),
+        Entry::at("/api/v1/runtime/faults").on(Method::POST, Operate, bulkheads::add).on(
+            Method::DELETE,
+            Operate,
+            bulkheads::end,
+        ),
+    ]
 }
 
 /// The routes of events.

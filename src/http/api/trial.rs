@@ -1,6 +1,9 @@
 //! `POST /api/v1/tenants/{tenantId}/rules/try`: what an expression that is not stored gives on a few sets of facts.
 
-use actix_web::{HttpResponse, web::Data};
+use actix_web::{
+    HttpResponse,
+    web::{Bytes, Data},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -14,7 +17,7 @@ use crate::{
     cel::TraceEntry,
     config::limits::{DECISION_COST_MAX, TRIAL_ITEMS_MAX},
     domain::{Quota, Revision},
-    engine::{self, Ask, Attempt, Served, Submission},
+    engine::{self, Ask, Attempt, Served, Submission, Work},
     error::Detail,
     http::door::{AppState, Error, body::RawBody, path::TenantPath, problem::ErrorDetail, query::Query, response},
     json,
@@ -138,18 +141,20 @@ pub async fn attempt(
     let unknown = body.strict_facts.map(unknown_facts);
     // All items are evaluated at one time.
     let ask = Ask { unknown, at: Some(Ask::default().time()), ..Ask::default() };
-    let (mut items, mut budget) = (Vec::with_capacity(body.items.len()), DECISION_COST_MAX);
-    for item in body.items {
-        items.push(on_item(&served, &expression, &ask, item.get(), &mut budget));
-        // Other requests of this thread come between two items.
-        tokio::task::yield_now().await;
-    }
-    let revision = served.set.revision();
-    response::ok(revision, &TrialAnswer { value_type: expression.value_type(), revision, items })
+    let texts: Vec<Bytes> = body.items.iter().map(|item| text.slice_ref(item.get().as_bytes())).collect();
+    let (revision, value_type) = (served.set.revision(), expression.value_type());
+    let of = served.clone();
+    let try_all = move || {
+        let mut budget = DECISION_COST_MAX;
+        texts.iter().map(|item| on_item(&of, &expression, &ask, item, &mut budget)).collect()
+    };
+    let items = api.engine.in_turn(served.set.tenant(), Work::Request, try_all).await?;
+    response::ok(revision, &TrialAnswer { value_type, revision, items })
 }
 
-fn on_item(served: &Served, expression: &Expression, ask: &Ask, item: &str, budget: &mut u64) -> Tried {
-    let attempt = json::envelope::<BatchItem>(item.as_bytes(), "").map_err(Error::from).and_then(|read| {
+fn on_item(served: &Served, expression: &Expression, ask: &Ask, item: &[u8], budget: &mut u64) -> Tried {
+    engine::give_way();
+    let attempt = json::envelope::<BatchItem>(item, "").map_err(Error::from).and_then(|read| {
         let submission = Submission { facts: read.facts(), bytes: item.len(), depth: ITEM_DEPTH };
         Ok(served.attempt(expression, ask, submission, budget)?)
     });

@@ -338,6 +338,7 @@ impl From<&engine::Error> for Error {
             engine::Error::RevisionMismatch { current } | engine::Error::RevisionNotReached { current } => {
                 Self::new(kind, code, message).extend("currentRevision", current.0)
             }
+            engine::Error::TooBusy { limit } => Self::new(kind, code, message).waiting_for_turn(*limit),
             engine::Error::QuotaExceeded(exceeded) => Self::new(kind, code, message).exceeding(*exceeded),
             engine::Error::Internal(_) => Self { cause: Some(message), ..Self::new(kind, code, INTERNAL) },
             _ => Self::new(kind, code, message),

@@ -2,7 +2,14 @@
 //!
 //! It does not handle signals: its owner stops it.
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use actix_cors::Cors;
 use actix_web::{
@@ -16,12 +23,15 @@ use actix_web::{
     web::Data,
 };
 
+use tokio::time::sleep_until;
+
 use super::{
     AppState,
     middleware::surround,
     router::{Entry, Router},
     tls::{self, CertificateError},
 };
+use crate::engine::ThreadWatch;
 
 /// How long a connection is still read after an answer that was sent before the whole body arrived, so that the caller
 /// receives the answer.
@@ -30,6 +40,9 @@ const LINGER: Duration = Duration::from_secs(3);
 /// How long a stopping service waits for the first request of connections that it has just accepted: the framework
 /// closes connections from which it has read nothing.
 const SETTLE: Duration = Duration::from_millis(250);
+
+/// How often a thread looks how late it is.
+const WATCH_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long a browser may cache the answer to a preflight request.
 const PREFLIGHT_SECONDS: usize = 3_600;
@@ -93,6 +106,7 @@ impl Server {
         let router = Arc::new(Router::new(table)?);
         let http = HttpServer::new(move || {
             let router = router.clone();
+            actix_web::rt::spawn(watch(shared.engine.watch_thread()));
             App::new()
                 .app_data(shared.clone())
                 .wrap(from_fn(surround))
@@ -141,6 +155,15 @@ impl Server {
     /// Handles requests until it is stopped.
     pub async fn run(self) -> io::Result<()> {
         self.server.await
+    }
+}
+
+/// Looks again and again how late this thread comes to what is due.
+async fn watch(mut thread: ThreadWatch) {
+    loop {
+        let due = Instant::now() + WATCH_INTERVAL;
+        sleep_until(due.into()).await;
+        thread.came(due.elapsed());
     }
 }
 

@@ -8,12 +8,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{RuleEntry, RuleSet, RuleState, compiled::Compiled, compiled_rules::Small};
+use super::{RuleEntry, RuleSet, RuleState, budget::Budget, compiled_rules::Small};
 use crate::{
-    cel::{Activation, EvaluationError, Limits, Memo, Meter, Run, TraceEntry},
-    config::limits::DECISION_COST_MAX,
+    cel::{Activation, EvaluationError, Limits, Meter, Run, TraceEntry},
     domain::RuleId,
-    ruleset::{Decision, Facts, Query, Results, Return, RuleError, decision::Listing, index::Candidate},
+    ruleset::{Decision, Facts, Pace, Query, Results, Return, RuleError, decision::Listing, index::Candidate},
 };
 
 /// A rule that a query asks for.
@@ -43,16 +42,23 @@ impl RuleSet {
     /// Evaluates the rules that `query` asks for. The facts must have been read by this set, or by one of the same
     /// schema.
     pub fn decide<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
+        // There always is one at this pace.
+        self.decide_paced(facts, query, Pace::AtOnce).unwrap_or_else(|| self.decision(Listing::of(0), 0, 0))
+    }
+
+    /// The same, at a pace; `None` if it takes more than that allows.
+    #[inline]
+    pub fn decide_paced<'a>(&'a self, facts: &Facts, query: &'a Query, pace: Pace<'_>) -> Option<Decision<'a>> {
         match self.decide_at_once(facts, query) {
-            Some(decision) => decision,
-            None => self.decide_by_running(facts, query),
+            Some(decision) => Some(decision),
+            None => self.decide_by_running(facts, query, pace),
         }
     }
 
     #[inline(never)]
-    fn decide_by_running<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
+    fn decide_by_running<'a>(&'a self, facts: &Facts, query: &'a Query, pace: Pace<'_>) -> Option<Decision<'a>> {
         let activation = self.activation(facts);
-        with_care(|guard| self.decide_on(activation.as_deref(), query, guard))
+        with_care(|guard| self.decide_on(activation.as_deref(), query, guard, pace))
     }
 
     /// Decides a small set from a look at each fact, without running any rule: if they are all there.
@@ -68,16 +74,23 @@ impl RuleSet {
         Some(Decision { evaluated: self.contents.active, matched_count: results.matched_count(), results, cost: *cost })
     }
 
-    fn decide_on<'a>(&'a self, activation: Option<&Activation>, query: &'a Query, guard: Guard) -> Decision<'a> {
+    fn decide_on<'a>(
+        &'a self,
+        activation: Option<&Activation>,
+        query: &'a Query,
+        guard: Guard,
+        pace: Pace<'_>,
+    ) -> Option<Decision<'a>> {
         // A trace shows why a rule is false, and few rules are run sooner than found.
         match activation {
             Some(activation) if query.rules.is_none() && !query.trace => match &self.contents.small {
                 Some(small) if query.tags.is_none() && guard == Guard::None => {
-                    self.decide_small(activation, query.returns, small.cost)
+                    let is_too_much = matches!(pace, Pace::Within(most) if most < small.cost);
+                    (!is_too_much).then(|| self.decide_small(activation, query.returns, small.cost))
                 }
-                _ => self.decide_candidates(activation, query, guard),
+                _ => self.decide_candidates(activation, query, guard, pace),
             },
-            _ => self.decide_each(activation, query, guard),
+            _ => self.decide_each(activation, query, guard, pace),
         }
     }
 
@@ -111,13 +124,14 @@ impl RuleSet {
         activation: &Activation,
         query: &'a Query,
         guard: Guard,
-    ) -> Decision<'a> {
+        pace: Pace<'_>,
+    ) -> Option<Decision<'a>> {
         let contents = &*self.contents;
         let rules = &*contents.rules;
         let mut candidates = CANDIDATES.take();
         contents.index().candidates(activation, &mut candidates);
         let is_wanted = |rule: &RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
-        let budget = Budget::of_a_decision(self);
+        let budget = Budget::of_a_decision(self, pace);
         let answer = |results: &mut Listing<'a>, candidate: Candidate, rule| {
             if candidate.is_true() && budget.pays_for(rule) {
                 return results.decided(candidate.rule(), true);
@@ -132,6 +146,9 @@ impl RuleSet {
                 let mut results = Listing::of(contents.active);
                 let mut ahead = candidates.iter().copied().peekable();
                 for (place, rule) in (0..).zip(rules) {
+                    if budget.is_cut() {
+                        break;
+                    }
                     let candidate = ahead.next_if(|candidate| candidate.rule() == place);
                     if !is_wanted(rule) {
                         continue;
@@ -147,6 +164,9 @@ impl RuleSet {
             Return::Matched => {
                 let mut results = Listing::of(candidates.len());
                 for candidate in &candidates {
+                    if budget.is_cut() {
+                        break;
+                    }
                     let rule = rules.get(candidate.rule() as usize).filter(|rule| is_wanted(rule));
                     if let Some(rule) = rule {
                         answer(&mut results, *candidate, rule);
@@ -160,7 +180,7 @@ impl RuleSet {
             }
         };
         CANDIDATES.set(candidates);
-        self.decision(results, evaluated, budget.spent())
+        (!budget.is_cut()).then(|| self.decision(results, evaluated, budget.spent()))
     }
 
     /// Evaluates every rule asked for.
@@ -169,14 +189,18 @@ impl RuleSet {
         activation: Option<&Activation>,
         query: &'a Query,
         guard: Guard,
-    ) -> Decision<'a> {
+        pace: Pace<'_>,
+    ) -> Option<Decision<'a>> {
         // A rule named twice is answered twice, and evaluated once.
         let mut known: HashMap<u32, RuleOutcome> = HashMap::new();
-        let budget = Budget::of_a_decision(self);
+        let budget = Budget::of_a_decision(self, pace);
         let mentions = self.mentions(query);
         let evaluated = mentions.len();
         let mut results = Listing::of(evaluated);
         for mention in mentions {
+            if budget.is_cut() {
+                return None;
+            }
             let (place, rule) = match mention {
                 Mention::Known(place, rule) => (place, rule),
                 Mention::Unknown(text) => {
@@ -193,7 +217,7 @@ impl RuleSet {
                 results.add(place, matched, error, trace);
             }
         }
-        self.decision(results, evaluated, budget.spent())
+        (!budget.is_cut()).then(|| self.decision(results, evaluated, budget.spent()))
     }
 
     fn decision<'a>(&'a self, results: Listing<'a>, evaluated: usize, cost: u64) -> Decision<'a> {
@@ -296,43 +320,6 @@ fn evaluate(
         Guard::EachRule => catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             failed(error("internal", "the rule cannot be evaluated, and that is a defect of the service"))
         }),
-    }
-}
-
-/// What may still be done for a decision, for all its rules together; each has its own limit as well.
-struct Budget<'a> {
-    left: Cell<u64>,
-    /// What its rules have in common, computed once.
-    memo: Option<Memo<'a>>,
-}
-
-impl<'a> Budget<'a> {
-    fn of_a_decision(set: &'a RuleSet) -> Self {
-        Self { left: Cell::new(DECISION_COST_MAX), memo: set.contents.repeated.memo() }
-    }
-
-    fn spent(&self) -> u64 {
-        DECISION_COST_MAX.saturating_sub(self.left.get())
-    }
-
-    /// Takes what a rule costs that is known to be true; whether that is known, and there is so much left.
-    #[inline]
-    fn pays_for(&self, rule: &RuleEntry) -> bool {
-        let RuleState::Ready(compiled) = &rule.state else { return false };
-        let left = compiled.program.straight_cost().and_then(|cost| self.left.get().checked_sub(cost));
-        left.inspect(|left| self.left.set(*left)).is_some()
-    }
-
-    /// Whether a rule holds, at the expense of this budget.
-    fn holds(&self, compiled: &Compiled, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
-        let mut work_left = self.left.get();
-        if work_left == 0 {
-            let message = format!("the decision has used up its {DECISION_COST_MAX} units of cost before this rule");
-            return Err(Box::new(EvaluationError::new("cost_exceeded", message)));
-        }
-        let outcome = compiled.program.holds_sharing(activation, &mut work_left, self.memo.as_ref());
-        self.left.set(work_left);
-        outcome
     }
 }
 

@@ -14,6 +14,7 @@ mod compiled_rules;
 mod cost;
 mod doubtful;
 mod compile;
+mod budget;
 mod decide;
 mod evaluate;
 

@@ -1,7 +1,11 @@
 //! What a tenant may ask for in a minute and at once, and what it is told when that is too much.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tenet::{
     client::{Client, Method, Response},
@@ -495,4 +499,58 @@ async fn a_tier_whose_connections_are_in_use_leaves_the_others_theirs() {
     within(SOON, "all are given back", async || bulkheads(&limited.app).await["free"]["connectionPool"]["active"] == 0)
         .await;
     limited.app.stop().await;
+}
+
+/// Without an evaluation pool costly decisions hold the threads that answer requests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_threads_are_late_who_uses_more_than_its_share_is_refused_and_nobody_else() {
+    let limited = Limited::with(|settings| settings.engine.evaluation_threads = Some(0)).await;
+    let (large, small) = (limited.tenant("large", "enterprise").await, limited.tenant("small", "enterprise").await);
+    let operator = &limited.app.client;
+    let schema = json!({"definition": {"facts": {"age": "int", "list": {"type": "list<int>", "maxItems": 45}}}});
+    body(&operator.put_json(&large.path("schema"), &schema).await.unwrap(), 200);
+    let expression = "facts.list.all(x, facts.list.all(y, facts.list.all(z, x + y + z >= 0)))";
+    body(
+        &operator.post_json(&large.path("rules"), &json!({"name": "costly", "expression": expression})).await.unwrap(),
+        201,
+    );
+    small.evaluate().await;
+    let costly = json!({"facts": {"list": (0..40).collect::<Vec<u32>>()}});
+    let is_over = AtomicBool::new(false);
+    let flood = join_all((0..24).map(|_| async {
+        let mut refused = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            let answer = large.client.post_json(&large.path("evaluate"), &costly).await.unwrap();
+            if answer.status != 200 {
+                assert_eq!(problem(&answer, 503)["code"], "overloaded");
+                assert!((1..=5).contains(&answer.header("retry-after").unwrap().parse::<u8>().unwrap()));
+                refused += 1;
+            }
+        }
+        refused
+    }));
+    let watch = async {
+        let mut is_seen = false;
+        let began = Instant::now();
+        while began.elapsed() < SOON && !is_seen {
+            for _ in 0..5 {
+                body(&small.evaluate().await, 200);
+            }
+            let load = body(&operator.get("/api/v1/runtime/admission").await.unwrap(), 200);
+            let of_large =
+                load["tenants"].as_array().unwrap().iter().find(|item| item["tenantId"] == large.tenant.as_str());
+            is_seen = of_large.is_some_and(|item| item["admittedPermille"].as_u64().unwrap() < 700);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        is_seen
+    };
+    let (refused, is_seen) = tokio::join!(flood, watch);
+    assert!(is_seen && refused.iter().sum::<u32>() > 0, "{refused:?}");
+    within(SOON, "all is admitted again", async || {
+        let load = body(&operator.get("/api/v1/runtime/admission").await.unwrap(), 200);
+        load["underPressure"] == false
+            && load["tenants"].as_array().unwrap().iter().all(|item| item["admittedPermille"] == 1000)
+    })
+    .await;
+    body(&large.evaluate().await, 200);
 }

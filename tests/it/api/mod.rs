@@ -13,6 +13,7 @@ mod refusals;
 mod shared_rates;
 mod tenants;
 mod tokens;
+mod turns;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -39,6 +39,14 @@ impl From<Refused> for Error {
     }
 }
 
+impl Error {
+    /// What a tenant is told whose evaluations wait for their turn for too long.
+    pub(super) fn waiting_for_turn(self, limit: u64) -> Self {
+        let quota = Quota::ConcurrentRequests.name();
+        self.extend("quota", quota).extend("limit", limit).retry_after(IN_HAND_SECONDS)
+    }
+}
+
 impl From<RateRefused> for Error {
     fn from(RateRefused { quota, limit, wait }: RateRefused) -> Self {
         let seconds = whole_seconds(wait).max(1);

@@ -1,7 +1,7 @@
 //! What `ingest::outside` is in a run.
 
 use chrono::{DateTime, Utc};
-use tokio::task::{JoinError, yield_now};
+use tokio::task::yield_now;
 use uuid::Uuid;
 
 pub use super::{
@@ -9,7 +9,10 @@ pub use super::{
     messages::{Broker, Deliveries},
     store::Store,
 };
-use crate::domain::EventId;
+use crate::{
+    domain::{EventId, Tenant},
+    engine,
+};
 
 /// Few, so that a few events are several batches.
 pub const BATCH_EVENTS_MAX: usize = 2;
@@ -32,7 +35,11 @@ pub fn jitter_permille(store: &Store) -> u16 {
 }
 
 /// On the one thread that there is: on others, a run would not follow from its seed.
-pub async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+pub async fn work<T: Send + 'static>(
+    _: &Engine,
+    _: &Tenant,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, engine::Error> {
     yield_now().await;
     Ok(work())
 }

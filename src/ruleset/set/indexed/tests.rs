@@ -8,7 +8,7 @@ use crate::{
     cel::{Activation, Value},
     domain::Snapshot,
     ruleset::{
-        Decision, Query, Return, RuleResult, RuleSet, UnknownFacts,
+        Decision, Facts, Pace, Query, Return, RuleResult, RuleSet, UnknownFacts,
         fixture::{tenant, with_schema},
         index::Candidate,
     },
@@ -133,6 +133,24 @@ fn assert_same(decision: &Decision, other: &Decision) {
     assert_eq!((decision.evaluated, decision.matched_count), (other.evaluated, other.matched_count));
 }
 
+/// Fails unless a decision that is cut off where it has taken so much is the whole one or none, and one that gives way is
+/// the whole one.
+fn assert_cut_alike(set: &RuleSet, facts: &Facts, query: &Query) {
+    let whole = set.decide(facts, query);
+    let paused = set.decide_paced(facts, query, Pace::GivingWay(&|| ())).unwrap();
+    assert_same(&paused, &whole);
+    assert_eq!(paused.cost, whole.cost);
+    for most in [0, 1, whole.cost / 2, whole.cost.saturating_sub(1), whole.cost, whole.cost + 1, 1_000_000] {
+        match set.decide_paced(facts, query, Pace::Within(most)) {
+            Some(decision) => {
+                assert_same(&decision, &whole);
+                assert_eq!(decision.cost, whole.cost);
+            }
+            None => assert!(most <= whole.cost, "{most} of {}", whole.cost),
+        }
+    }
+}
+
 /// Fails unless the index answers as evaluating each rule does.
 fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
     let facts = set.read_facts(&facts.to_string(), UnknownFacts::Refuse).unwrap();
@@ -140,10 +158,13 @@ fn assert_index_is_sound(set: &RuleSet, facts: &Json) {
     for tags in [None, Some(vec!["third".to_owned()])] {
         for returns in [Return::All, Return::Matched] {
             let query = Query { tags: tags.clone(), returns, ..Query::default() };
-            let each = set.decide_each(activation.as_deref(), &query, Guard::None);
+            let each = set.decide_each(activation.as_deref(), &query, Guard::None, Pace::AtOnce).unwrap();
             assert_same(&set.decide(&facts, &query), &each);
             // A small set does without its index.
-            assert_same(&set.decide_candidates(activation.as_deref().unwrap(), &query, Guard::EachRule), &each);
+            let candidates =
+                set.decide_candidates(activation.as_deref().unwrap(), &query, Guard::EachRule, Pace::AtOnce);
+            assert_same(&candidates.unwrap(), &each);
+            assert_cut_alike(set, &facts, &query);
         }
     }
 }

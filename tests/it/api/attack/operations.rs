@@ -155,6 +155,7 @@ pub const OPERATIONS: &[Operation] = &[
     operation("releaseTenant", Asks::Operate, 200, NO_BODY),
     operation("listTenantRuntimes", Asks::Operate, 200, NO_BODY),
     operation("listNodes", Asks::Operate, 200, NO_BODY),
+    operation("getAdmission", Asks::Operate, 200, NO_BODY),
     // Nobody has faults where `TENET_FAULTS` is off.
     operation(
         "addFault",

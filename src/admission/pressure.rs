@@ -1,0 +1,166 @@
+//! Whether threads that answer requests come late, and whose requests are refused then.
+//!
+//! A thread is late while everything it does in a window waits for longer than a target, as in CoDel (RFC 8289): a burst
+//! passes, a queue that stays does not. While a thread is late, each tenant that uses more than its share of what the node
+//! does is refused with the probability that brings it to its share; one that uses less never is.
+
+use std::time::Duration;
+
+/// How late a thread may be.
+pub const LATE: Duration = Duration::from_millis(5);
+/// How long it must be late, or not, to count as such.
+pub const WINDOW: Duration = Duration::from_millis(100);
+/// All of a tenant's requests, in thousandths.
+const ALL: u32 = 1_000;
+/// While a thread is late the tenants together are to use so much less than they did, in thousandths: what was done was too
+/// much.
+const RELIEF: u64 = 900;
+/// By how much more of a tenant's requests are admitted in each window without pressure, in thousandths.
+const RECOVERY: u32 = 100;
+/// The least that is admitted: a tenant of which nothing were admitted would use nothing, and have no share.
+const ADMITTED_MIN: u32 = 10;
+
+/// How late a thread is: the least that it was in a window.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lateness {
+    least: Option<Duration>,
+}
+
+/// What a tenant used in a window, in microseconds, and how much of what it asks for is admitted, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    /// The weight of its tier.
+    pub weight: u64,
+    /// What it used.
+    pub used: u64,
+    /// How many of a thousand requests are admitted.
+    pub admitted: u32,
+}
+
+impl Default for Use {
+    fn default() -> Self {
+        Self { weight: 1, used: 0, admitted: ALL }
+    }
+}
+
+impl Lateness {
+    /// The thread came so late.
+    pub fn came(&mut self, late: Duration) {
+        self.least = Some(self.least.map_or(late, |least| least.min(late)));
+    }
+
+    /// The window is over; answers whether the thread is late now, and how late it was.
+    pub fn end_window(&mut self) -> (bool, Duration) {
+        let least = self.least.take().unwrap_or_default();
+        (least > LATE, least)
+    }
+}
+
+/// What is admitted of tenants' requests after a window in which they used so much, while a thread is late. If they used
+/// less than half of the time of one thread, it is late for something else: then refusing them would help nobody.
+pub fn press(uses: &mut [Use], window: Duration) {
+    let total: u64 = uses.iter().map(|of| of.used).sum();
+    if u128::from(total) < window.as_micros() / 2 {
+        uses.iter_mut().for_each(|of| _ = relax(of));
+        return;
+    }
+    let mut left = total.saturating_mul(RELIEF) / 1_000;
+    let mut weights: u64 = uses.iter().filter(|of| of.used > 0).map(|of| of.weight).sum();
+    let mut order: Vec<&mut Use> = uses.iter_mut().filter(|of| of.used > 0).collect();
+    // Those that use the least for their weight first: what they leave is the others'.
+    order.sort_by_key(|of| of.used / of.weight.max(1));
+    for of in order {
+        let share = left.saturating_mul(of.weight) / weights.max(1);
+        if of.used > share {
+            let admitted = u64::from(of.admitted).saturating_mul(share) / of.used;
+            of.admitted = u32::try_from(admitted).unwrap_or(ALL).clamp(ADMITTED_MIN, ALL);
+        } else {
+            of.admitted = of.admitted.saturating_add(RECOVERY).min(ALL);
+        }
+        left = left.saturating_sub(of.used.min(share));
+        weights = weights.saturating_sub(of.weight);
+    }
+}
+
+/// The same after a window without pressure; answers whether all is admitted again.
+pub fn relax(of: &mut Use) -> bool {
+    of.admitted = of.admitted.saturating_add(RECOVERY).min(ALL);
+    of.admitted == ALL
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(weight: u64, used: u64) -> Use {
+        Use { weight, used, admitted: ALL }
+    }
+
+    #[test]
+    fn a_burst_is_not_late_and_a_queue_that_stays_is() {
+        let mut thread = Lateness::default();
+        for late_ms in [80, 60, 40, 20, 3, 90] {
+            thread.came(Duration::from_millis(late_ms));
+        }
+        assert_eq!(thread.end_window(), (false, Duration::from_millis(3)));
+        for late_ms in [9, 6, 80] {
+            thread.came(Duration::from_millis(late_ms));
+        }
+        assert_eq!(thread.end_window(), (true, Duration::from_millis(6)));
+        assert_eq!(thread.end_window(), (false, Duration::ZERO));
+    }
+
+    #[test]
+    fn who_uses_less_than_its_share_is_never_refused() {
+        let mut uses = [of(1, 90_000), of(1, 5_000), of(1, 0)];
+        press(&mut uses, WINDOW);
+        assert_eq!((uses[1].admitted, uses[2].admitted), (ALL, ALL));
+        // 0.9 of 95,000 less 5,000, of 90,000.
+        assert_eq!(uses[0].admitted, 894);
+    }
+
+    #[test]
+    fn shares_follow_the_weights() {
+        let mut uses = [of(1, 50_000), of(6, 50_000)];
+        press(&mut uses, WINDOW);
+        assert_eq!(uses[1].admitted, ALL, "six sevenths of 90,000 are more than it uses");
+        assert_eq!(uses[0].admitted, 800);
+    }
+
+    #[test]
+    fn nobody_is_refused_for_what_tenants_do_not_do() {
+        let mut uses = [of(1, 30_000), of(1, 10_000)];
+        press(&mut uses, WINDOW);
+        assert_eq!(uses.map(|of| of.admitted), [ALL, ALL]);
+    }
+
+    #[test]
+    fn what_is_refused_comes_back_when_there_is_no_pressure() {
+        let mut one = Use { admitted: 250, ..of(1, 10) };
+        let windows = (1..).find(|_| relax(&mut one)).unwrap();
+        assert_eq!(windows, 8);
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_of_pressure_asks_for_no_more_than_was_too_much(
+            uses in prop::collection::vec((1..7_u64, 0..100_000_u64), 1..20),
+        ) {
+            let mut uses: Vec<Use> = uses.into_iter().map(|(weight, used)| of(weight, used)).collect();
+            press(&mut uses, Duration::ZERO);
+            let before: u64 = uses.iter().map(|of| of.used).sum();
+            let after: u64 = uses.iter().map(|of| of.used * u64::from(of.admitted) / 1_000).sum();
+            prop_assert!(after <= before);
+            if before > 10_000 {
+                // Rounding, and the least that is admitted, aside.
+                prop_assert!(after * 1_000 <= before * (RELIEF + 15), "{after} of {before}");
+                let fair = |of: &Use| before * of.weight / uses.iter().filter(|of| of.used > 0).map(|of| of.weight).sum::<u64>();
+                for of in &uses {
+                    prop_assert!(of.admitted == ALL || of.used * 1_000 >= fair(of) * RELIEF - 1_000, "{of:?}");
+                }
+            }
+        }
+    }
+}
