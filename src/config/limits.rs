@@ -54,7 +54,7 @@ pub const APPEND_BYTES_MAX: usize = 1 << 20;
 /// Tenants whose events one statement stores: each is a lock.
 pub const APPEND_TENANTS_MAX: usize = 256;
 /// Statements that store events at once, on one node.
-pub const APPENDS_IN_FLIGHT: usize = 2;
+pub const APPENDS_IN_FLIGHT: u32 = 2;
 /// Events that wait to be stored, on one node.
 pub const APPENDER_QUEUE_MAX: usize = 10_000;
 /// Events that a consumer reads, and so has in its hands, at once.

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
-    time::{Instant, timeout_at},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{Instant, sleep_until},
 };
 
 use super::{Error, Metrics, outside::Store};
@@ -17,6 +17,10 @@ use crate::{
     domain::{Accepted, TenantScope},
     store::{self, NewEvent},
 };
+
+/// A group of fewer events waits until no other is being stored: what each tenant of a group costs is more than what its
+/// events do.
+const SECOND_MIN: usize = 250;
 
 /// How events are stored.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +76,7 @@ impl Appender {
 }
 
 async fn run(store: Store, metrics: Metrics, options: AppendOptions, mut received: mpsc::Receiver<Submission>) {
-    let in_flight = Arc::new(Semaphore::new(APPENDS_IN_FLIGHT));
+    let in_flight = Arc::new(Semaphore::new(APPENDS_IN_FLIGHT as usize));
     let mut next = None;
     loop {
         let Some(first) = (match next.take() {
@@ -83,14 +87,24 @@ async fn run(store: Store, metrics: Metrics, options: AppendOptions, mut receive
         };
         let mut group = Group::new(first);
         let flush_at = Instant::now() + options.flush_interval;
-        while next.is_none() && !group.is_full() {
-            match timeout_at(flush_at, received.recv()).await {
-                Ok(Some(submission)) => next = group.take(submission),
-                Ok(None) | Err(_) => break,
+        // What comes while others are stored is stored with this: the slower the database, the larger the groups.
+        let mut is_last = false;
+        let place = loop {
+            let is_ready = is_last || next.is_some() || group.is_full();
+            let place = place(&in_flight, flush_at, is_ready, group.events >= SECOND_MIN);
+            if is_ready {
+                break place.await;
             }
-        }
-        // Never closed.
-        let Ok(permit) = in_flight.clone().acquire_owned().await else { break };
+            tokio::select! {
+                biased;
+                place = place => break place,
+                submission = received.recv() => match submission {
+                    Some(submission) => next = group.take(submission),
+                    None => is_last = true,
+                },
+            }
+        };
+        let Some(permit) = place else { break };
         let (store, metrics) = (store.clone(), metrics.clone());
         tokio::spawn(async move {
             group.store(&store, &metrics, options.key_window).await;
@@ -98,7 +112,22 @@ async fn run(store: Store, metrics: Metrics, options: AppendOptions, mut receive
         });
     }
     // What is in flight is finished before the task ends.
-    let _ = in_flight.acquire_many(u32::try_from(APPENDS_IN_FLIGHT).unwrap_or(u32::MAX)).await;
+    let _ = in_flight.acquire_many(APPENDS_IN_FLIGHT).await;
+}
+
+/// Waits until a group may be stored: not before its time unless it is ready, and beside another one only if it is large.
+/// `None` does not happen: the semaphore is never closed.
+async fn place(
+    in_flight: &Arc<Semaphore>,
+    flush_at: Instant,
+    is_ready: bool,
+    is_large: bool,
+) -> Option<OwnedSemaphorePermit> {
+    if !is_ready {
+        sleep_until(flush_at).await;
+    }
+    let all = if is_large { 1 } else { APPENDS_IN_FLIGHT };
+    in_flight.clone().acquire_many_owned(all).await.ok()?.split(1)
 }
 
 /// Submissions that go into one statement.

@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::outside::{BATCH_EVENTS_MAX, Engine};
+use super::outside::{BATCH_EVENTS_MAX, Engine, SHARE_MIN};
 use crate::{
     domain::{
         EventFailure, EventOutcome, QueuedEvent, Quota, QuotaExceeded, RuleId, SchemaVersion, Tenant, retry_after,
@@ -53,9 +53,9 @@ impl fmt::Debug for BeforeDeciding {
     }
 }
 
-/// Splits events over `workers`: those with one ordering key go to one worker, in their order; the others in turns.
+/// Splits events over at most `workers`: those with one ordering key go to one worker, in their order; the others in turns.
 pub fn split(events: Vec<QueuedEvent>, workers: usize) -> Vec<VecDeque<QueuedEvent>> {
-    let workers = workers.max(1);
+    let workers = workers.min(events.len() / SHARE_MIN).max(1);
     let mut shares: Vec<VecDeque<QueuedEvent>> = (0..workers).map(|_| VecDeque::new()).collect();
     let mut turn = 0;
     for event in events {

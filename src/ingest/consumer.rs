@@ -32,6 +32,10 @@ const LOOK_LAST: Duration = Duration::from_millis(500);
 /// The same for when the database, or the tenant's rules, cannot be had.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
+/// After fewer events than this a consumer waits a little, so that those which come meanwhile are settled in one
+/// transaction and not in one each.
+const FEW: usize = 50;
+const GATHER: Duration = Duration::from_millis(20);
 /// How often events to be tried again are looked for at least.
 const RETRIES_LOOK: Duration = Duration::from_secs(1);
 /// From so many owners in a row that ended without getting on, events are tried one at a time.
@@ -175,10 +179,13 @@ impl Consumer {
                 return Ended::Stopped;
             }
             match self.step(held).await {
-                Ok(true) => {
+                Ok(worked) if worked > 0 => {
                     (idle_since, look, retry, hindered_since) = (Instant::now(), LOOK_FIRST, RETRY_FIRST, None);
+                    if worked < FEW {
+                        self.pause_for_good(GATHER).await;
+                    }
                 }
-                Ok(false) => {
+                Ok(_) => {
                     (retry, hindered_since) = (RETRY_FIRST, None);
                     if idle_since.elapsed() >= self.shared.options.idle_stop {
                         if held.source.keeps_events() && !self.is_sure_of_lease().await {
@@ -247,14 +254,14 @@ impl Consumer {
         is_finished
     }
 
-    /// Decides and settles what there is; answers whether there was anything.
-    async fn step(&mut self, held: &mut Held) -> Result<bool, Hindrance> {
-        let mut worked = false;
+    /// Decides and settles what there is; answers how many events that was.
+    async fn step(&mut self, held: &mut Held) -> Result<usize, Hindrance> {
+        let mut worked = 0;
         let store = &self.shared.store;
         if held.retries_at.is_some_and(|at| at <= Instant::now()) {
             let due = store.due_events(self.scope, RETRIES_READ_MAX).await?;
             if !due.is_empty() {
-                worked = true;
+                worked = due.len();
                 // Those behind them are among them only if they are due, too.
                 self.process(held, &Settler::Rows, due, HashSet::new()).await?;
             }
@@ -263,7 +270,7 @@ impl Consumer {
             if has_redrive_due {
                 let redriven = store.continue_redrive(self.scope).await?;
                 self.shared.metrics.redriven(redriven);
-                worked |= redriven > 0;
+                worked += usize::try_from(redriven).unwrap_or_default();
             }
             // Dead letters may be brought back at any time, on any node.
             let due_in = next_at.map_or(RETRIES_LOOK, |at| (at - self.shared.now()).to_std().unwrap_or_default());
@@ -274,10 +281,12 @@ impl Consumer {
         // Since it was asked what waits, an earlier owner may have settled something, or this one without hearing of it.
         held.waiting.extend(found.waiting);
         let (settler, waiting) = (held.source.settler(), held.waiting.clone());
+        // What was found was decided already, if it is none.
+        worked += found.events.len().max(1);
         self.process(held, &settler, found.events, waiting).await?;
         held.source.reached(seen);
         self.progress.reached(seen);
-        Ok(true)
+        Ok(worked)
     }
 
     /// Decides and settles events, by as many workers as the tenant may have.

@@ -21,6 +21,8 @@ mod real {
 
     /// Events that are settled in one transaction at most.
     pub const BATCH_EVENTS_MAX: usize = 200;
+    /// Events for which a worker more is worth a transaction more.
+    pub const SHARE_MIN: usize = 16;
 
     /// This node's time.
     pub fn now(_: &Store) -> DateTime<Utc> {

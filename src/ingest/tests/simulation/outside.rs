@@ -14,8 +14,9 @@ use crate::{
     engine,
 };
 
-/// Few, so that a few events are several batches.
+/// Few, so that a few events are several batches, of several workers.
 pub const BATCH_EVENTS_MAX: usize = 2;
+pub const SHARE_MIN: usize = 1;
 
 pub fn now(store: &Store) -> DateTime<Utc> {
     store.0.time()
