@@ -88,7 +88,7 @@ impl App {
         #[cfg(feature = "rabbitmq")]
         let queue = Queue::start(&settings, store.breakers().clone(), shared_keys, metrics.broker);
         #[cfg(not(feature = "rabbitmq"))]
-        let queue = Queue::start();
+        let queue = Queue::start(shared_keys);
         let (ingest, consuming) = Ingest::start(
             store.clone(),
             engine.clone(),

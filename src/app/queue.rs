@@ -1,13 +1,12 @@
 //! Where events wait: in the database, or in a broker that is connected for as long as the service runs.
 
-use crate::ingest::Place;
 #[cfg(feature = "rabbitmq")]
 use crate::{
     breakers::Breakers,
     broker::{self, Broker, Keeping},
     config::{QueueKind, Settings},
-    shared::SharedKeys,
 };
+use crate::{ingest::Place, shared::SharedKeys};
 
 /// What is kept of the queue while the service runs.
 pub(super) struct Queue {
@@ -35,9 +34,9 @@ impl Queue {
         Self { brokered: Some(Brokered { broker, keeping, keys }) }
     }
 
-    /// The database is connected already.
+    /// The database is connected already, and knows idempotency keys by itself.
     #[cfg(not(feature = "rabbitmq"))]
-    pub fn start() -> Self {
+    pub fn start(_: SharedKeys) -> Self {
         Self {}
     }
 

@@ -172,8 +172,8 @@ async fn no_mistake_of_tenants_opens_a_breaker() {
     while let Some(sender) = senders.join_next().await {
         sender.unwrap();
     }
-    assert_eq!(transitions(&app.client, "", "open").await, 0);
     let shown = body(&app.client.get("/metrics/bulkheads").await.unwrap(), 200);
+    assert_eq!(transitions(&app.client, "", "open").await, 0, "{shown}");
     for dependency in ["postgresRead", "postgresWrite"] {
         let breaker = &shown["free"]["breakers"][dependency];
         assert_eq!((&breaker["state"], &breaker["failures"]), (&json!("CLOSED"), &json!(0)), "{shown}");
