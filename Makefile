@@ -54,6 +54,12 @@ test-integration: rust ## Run the tests that need a PostgreSQL
 	@$(GET_RABBITMQ)
 	$(RUN_TESTS) $(INTEGRATION)
 
+.PHONY: test-newest-postgres
+test-newest-postgres: rust ## Run the tests that need a PostgreSQL on the newest one that a package carries
+	@$(GET_RABBITMQ)
+	TENET_PG_BIN="$$(scripts/get-postgres --newest)" && export TENET_PG_BIN && "$$TENET_PG_BIN/postgres" --version && \
+	env -u TEST_DATABASE_URL $(RUN_TESTS) $(INTEGRATION)
+
 .PHONY: test-all
 test-all: rust ## Run all tests with every proof at its full size, as CI does
 	TENET_PROOFS=full PROPTEST_CASES=2048 $(MAKE) test PROFILE=ci
