@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
+use tokio::task::spawn_blocking;
 
 use crate::{
     admission::{Class, Contender},
@@ -25,6 +26,8 @@ use crate::{
 const TURN_WAIT_MAX: Duration = Duration::from_millis(100);
 /// What a decision counts in the tenant's average that was cut off: more than it had taken, since it would have taken more.
 const DEAR_COST: u64 = 2 * INLINE_COST_MAX;
+
+const PANICKED: &str = "an evaluation panicked";
 
 /// Objects of a schema that a hint names.
 const OBJECTS_SHOWN: usize = 10;
@@ -129,17 +132,23 @@ impl Engine {
         self.decide_paced(served, ask, submission, Pace::Within(INLINE_COST_MAX))
     }
 
-    /// Works in the evaluation pool when it is the tenant's turn, or here and now where there is none.
+    /// Works in the evaluation pool when it is the tenant's turn. Where there is none, requests are worked on here and now,
+    /// and events off the threads that wait for answers.
     pub async fn in_turn<T: Send + 'static>(
         &self,
         tenant: &Tenant,
         kind: Work,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let Some(pool) = &self.inner.pool else { return Ok(work()) };
+        let Some(pool) = &self.inner.pool else {
+            return match kind {
+                Work::Events => spawn_blocking(work).await.map_err(|_| Error::Internal(PANICKED)),
+                Work::Request | Work::Piece => Ok(work()),
+            };
+        };
         let class = if kind == Work::Events { Class::Events } else { Class::Requests };
         let of = Contender { tenant: tenant.id, tier: tenant.tier, class };
-        let wait_max = (kind == Work::Request).then_some(TURN_WAIT_MAX);
+        let wait_max = (kind == Work::Request && self.inner.gate.is_limiting()).then_some(TURN_WAIT_MAX);
         let (metrics, queued) = (self.inner.shared.metrics.load.clone(), Instant::now());
         let work = move || {
             metrics.turn_wait(of.tier.name(), queued.elapsed());
@@ -147,7 +156,7 @@ impl Engine {
         };
         pool.run(of, wait_max, work).await.map_err(|not_done| match not_done {
             NotDone::Late => Error::TooBusy { limit: tenant.quota(Quota::ConcurrentRequests) },
-            NotDone::Panicked => Error::Internal("an evaluation panicked"),
+            NotDone::Panicked => Error::Internal(PANICKED),
             NotDone::Stopping => Error::Stopping,
         })
     }

@@ -111,6 +111,11 @@ impl Gate {
         }
     }
 
+    /// Whether tenants are limited at all.
+    pub(super) fn is_limiting(&self) -> bool {
+        self.options.is_limiting
+    }
+
     /// Requests in hand.
     pub(super) fn in_hand(&self) -> usize {
         self.in_hand.load(Ordering::Relaxed)

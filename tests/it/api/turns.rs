@@ -23,8 +23,13 @@ struct Service {
 impl Service {
     /// One that evaluates so many costly decisions at once, with a tenant of a few rules.
     async fn start(threads: usize) -> Self {
-        let app =
-            TestApp::builder().settings(|settings| settings.engine.evaluation_threads = Some(threads)).start().await;
+        let app = TestApp::builder()
+            .settings(|settings| {
+                settings.engine.evaluation_threads = Some(threads);
+                settings.engine.rate_limits = Some(true);
+            })
+            .start()
+            .await;
         let tenant = app
             .create_tenant_with_schema("acme", &json!({"list": {"type": "list<int>", "maxItems": 45}, "n": "int"}))
             .await;
