@@ -20,6 +20,7 @@ pub(super) struct Budget<'a> {
 }
 
 impl<'a> Budget<'a> {
+    #[inline]
     pub fn of_a_decision(set: &'a RuleSet, pace: Pace<'a>) -> Self {
         let (most, between) = match pace {
             Pace::AtOnce => (DECISION_COST_MAX, None),
@@ -29,6 +30,7 @@ impl<'a> Budget<'a> {
         Self { most, left: Cell::new(most), between, memo: set.contents.repeated.memo() }
     }
 
+    #[inline]
     pub fn spent(&self) -> u64 {
         self.most.saturating_sub(self.left.get())
     }
@@ -48,6 +50,7 @@ impl<'a> Budget<'a> {
     }
 
     /// Whether a rule holds, at the expense of this budget.
+    #[inline]
     pub fn holds(&self, compiled: &Compiled, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
         if let Some(between) = self.between {
             between();

@@ -42,8 +42,10 @@ impl RuleSet {
     /// Evaluates the rules that `query` asks for. The facts must have been read by this set, or by one of the same
     /// schema.
     pub fn decide<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
-        // There always is one at this pace.
-        self.decide_paced(facts, query, Pace::AtOnce).unwrap_or_else(|| self.decision(Listing::of(0), 0, 0))
+        match self.decide_at_once(facts, query) {
+            Some(decision) => decision,
+            None => self.decide_to_the_end(facts, query),
+        }
     }
 
     /// The same, at a pace; `None` if it takes more than that allows.
@@ -53,6 +55,13 @@ impl RuleSet {
             Some(decision) => Some(decision),
             None => self.decide_by_running(facts, query, pace),
         }
+    }
+
+    #[inline(never)]
+    fn decide_to_the_end<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
+        // There always is one at this pace.
+        let decision = self.decide_by_running(facts, query, Pace::AtOnce);
+        decision.unwrap_or_else(|| self.decision(Listing::of(0), 0, 0))
     }
 
     #[inline(never)]
