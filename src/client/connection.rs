@@ -1,19 +1,18 @@
 //! One connection to the service, and one exchange at a time over it.
 
-use http_body_util::Full;
-use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Error, target::Target};
+use super::{Error, body::Body, target::Target};
 
 /// A request on its way out.
-pub(super) type Outgoing = Request<Full<Bytes>>;
+pub(super) type Outgoing = Request<Body>;
 /// A response whose body is still to be read.
 pub(super) type Incoming = hyper::Response<hyper::body::Incoming>;
 
 /// A connection.
-pub(super) struct Connection(http1::SendRequest<Full<Bytes>>);
+pub(super) struct Connection(http1::SendRequest<Body>);
 
 /// Why there is no response.
 pub(super) enum Failure {
@@ -51,9 +50,4 @@ impl Connection {
     pub fn is_reusable(&self) -> bool {
         !self.0.is_closed()
     }
-}
-
-/// A body that is sent whole.
-pub(super) fn body(bytes: Bytes) -> Full<Bytes> {
-    Full::new(bytes)
 }

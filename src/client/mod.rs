@@ -3,6 +3,7 @@
 //! It speaks plain HTTP to a service nearby. It is no general client: no TLS, no redirects, no cookies, no proxies.
 //! Apart from it stands [`Published`], which gets one document over TLS.
 
+mod body;
 mod connection;
 mod error;
 mod fetch;
@@ -21,6 +22,7 @@ use crate::config::Secret;
 use connection::Connection;
 use target::Target;
 
+pub use body::Drops;
 pub use error::Error;
 pub use fetch::Published;
 pub use hyper::{HeaderMap, Method, body::Bytes};
@@ -37,6 +39,7 @@ pub struct Client {
     target: Arc<Target>,
     key: Option<Secret>,
     timeout: Duration,
+    drops: Option<Drops>,
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
@@ -48,7 +51,7 @@ impl Client {
     /// The URL is no `http://` URL with a host.
     pub fn new(url: &str) -> Result<Self, Error> {
         let target = Arc::new(Target::parse(url)?);
-        Ok(Self { target, key: None, timeout: TIMEOUT, idle: Arc::default() })
+        Ok(Self { target, key: None, timeout: TIMEOUT, drops: None, idle: Arc::default() })
     }
 
     /// The same client, which proves itself with `key`.
@@ -62,6 +65,13 @@ impl Client {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The same client, which sends each body in drops.
+    #[must_use]
+    pub fn with_drops(mut self, drops: Drops) -> Self {
+        self.drops = Some(drops);
         self
     }
 
@@ -140,7 +150,11 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(connection::body(body.into())).map_err(Error::RequestInvalid)?;
+        let body = body.into();
+        if self.drops.is_some() {
+            request = request.header(header::CONTENT_LENGTH, body.len());
+        }
+        let request = request.body(body::body(body, self.drops)).map_err(Error::RequestInvalid)?;
         match timeout(self.timeout, self.exchange(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::TimedOut { url: self.url().to_owned(), after: self.timeout }),
@@ -167,7 +181,9 @@ impl Client {
 
     async fn receive(&self, connection: Connection, response: connection::Incoming) -> Result<Response, Error> {
         let response = Response::read(response).await?;
-        if connection.is_reusable() {
+        // One that the service closes is not waited for: a body may still be on its way over it.
+        let is_closing = response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        if connection.is_reusable() && !is_closing {
             let mut idle = self.idle.lock().await;
             if idle.len() < IDLE_MAX {
                 idle.push(connection);

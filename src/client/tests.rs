@@ -189,3 +189,43 @@ fn what_cannot_be_fetched_over_tls_is_refused_at_once() {
         assert!(matches!(published, Err(Error::AuthoritiesInvalid { .. })), "{file}");
     }
 }
+
+#[tokio::test]
+async fn a_body_in_drops_arrives_whole_and_takes_its_time() {
+    let (listener, client) = listen().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let request = read_request(&mut stream).await.unwrap();
+        answer(&mut stream, "{}").await;
+        request
+    });
+    let (pause, begun) = (Duration::from_millis(20), std::time::Instant::now());
+    let answered = client.with_drops(Drops { count: 5, pause }).post_json("/a", &"0123456789").await.unwrap();
+    assert_eq!(answered.status, 200);
+    assert!(begun.elapsed() >= pause * 3, "{:?}", begun.elapsed());
+    let request = server.await.unwrap().to_lowercase();
+    assert!(request.contains("content-length: 12\r\n") && request.ends_with("\"0123456789\""), "{request}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_heard_while_the_body_is_on_its_way_and_holds_up_no_later_request() {
+    let (listener, client) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 429 No\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
+            streams.push(stream);
+        }
+        streams
+    });
+    let (pause, begun) = (Duration::from_secs(5), std::time::Instant::now());
+    let client = client.with_drops(Drops { count: 5, pause });
+    for _ in 0..3 {
+        let answered = client.post_json("/a", &"0123456789").await.unwrap();
+        assert_eq!((answered.status, answered.text().as_str()), (429, "no"));
+    }
+    assert!(begun.elapsed() < pause, "{:?}", begun.elapsed());
+    drop(server.await.unwrap());
+}
