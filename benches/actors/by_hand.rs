@@ -92,7 +92,7 @@ async fn evaluate(body: web::Bytes) -> HttpResponse {
 /// Serves on `address` until it is killed. The tenant, its schema and its rules are taken and forgotten.
 pub fn serve(address: &str) {
     let made = || async {
-        let body = format!(r#"{{"id":"{ID}","name":"by hand"}}"#);
+        let body = format!(r#"{{"id":"{ID}","name":"by hand","tier":"enterprise"}}"#);
         HttpResponse::Created().insert_header((header::CONTENT_TYPE, "application/json")).body(body)
     };
     let server = HttpServer::new(move || {

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use sqlx::{Connection, Executor, PgConnection, types::Uuid};
 use tenet::{
     client::Client,
-    load::{self, Options, Report as LoadReport, Workload},
+    load::{self, Group, Report as LoadReport, Service, Workload},
 };
 
 use super::{
@@ -89,16 +89,11 @@ pub fn events(bed: &Bed, report: &mut Report) {
 /// Puts a service under load; nothing may be refused, given up or lost.
 fn load(bed: &Bed, client: &Client, tenet: &Running, mix: &str, rate: Option<f64>, connections: usize) -> LoadReport {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/workloads/events.json");
-    let options = Options {
-        client: client.clone(),
-        connections,
-        duration: Duration::from_secs(SECONDS),
-        rate,
-        mix: mix.to_owned(),
-        tenants: None,
-        server_pid: Some(tenet.id()),
-    };
-    let found = bed.runtime.block_on(load::run(&Workload::read(&file).unwrap(), &options, |_, _| {})).unwrap();
+    let service = Service { client: client.clone(), server_pid: Some(tenet.id()) };
+    let (mix, duration) = (mix.to_owned(), Duration::from_secs(SECONDS));
+    let group = Group { connections, duration, rate, mix, ..Group::new(Workload::read(&file).unwrap()) };
+    let mut reports = bed.runtime.block_on(load::run(&service, &[group], |_, _| {})).unwrap();
+    let found = reports.groups.remove(0);
     assert!(found.is_clean(), "{found}");
     found
 }

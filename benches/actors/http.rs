@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use serde_json::json;
 use tenet::{
     client::{Client, Method},
-    load::{self, Options, Workload},
+    load::{self, Group, Service, Workload},
 };
 
 use super::{
@@ -30,16 +30,11 @@ pub fn evaluate(bed: &Bed, report: &mut Report) {
     let theirs = Client::new(&format!("http://{address}")).unwrap();
     bed.runtime.block_on(until_ready(&theirs, "/healthz"));
     let one = |client: &Client, process: &Running, mix: &str| {
-        let options = Options {
-            client: client.clone(),
-            connections: 8,
-            duration: Duration::from_secs(SECONDS),
-            rate: None,
-            mix: mix.to_owned(),
-            tenants: None,
-            server_pid: Some(process.id()),
-        };
-        let found = bed.runtime.block_on(load::run(&workload, &options, |_, _| {})).unwrap();
+        let service = Service { client: client.clone(), server_pid: Some(process.id()) };
+        let duration = Duration::from_secs(SECONDS);
+        let group = Group { mix: mix.to_owned(), duration, ..Group::new(workload.clone()) };
+        let reports = bed.runtime.block_on(load::run(&service, &[group], |_, _| {})).unwrap();
+        let found = &reports.groups[0];
         assert!(found.is_clean(), "{found}");
         (found.server_cpu_us_per_request.unwrap(), found.requests_per_second, found.latency_ms.p99)
     };

@@ -23,12 +23,26 @@ pub enum Error {
         /// Why.
         source: serde_json::Error,
     },
+    /// The file is not one of groups.
+    #[error("`{}` is not a valid file of groups: {source}", path.display())]
+    MalformedGroups {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
     /// A part of the workload cannot be used.
     #[error("the workload cannot be used: {0}")]
     Invalid(String),
     /// Latencies cannot be counted: a defect of ours.
     #[error(transparent)]
     Histogram(#[from] hdrhistogram::errors::CreationError),
+    /// There are no threads for the load.
+    #[error("the threads of the load cannot be started: {0}")]
+    Threads(io::Error),
+    /// The load ended early: a defect of ours.
+    #[error("the load ended early")]
+    Ended,
     /// The service did not answer.
     #[error(transparent)]
     Client(#[from] client::Error),

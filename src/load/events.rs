@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::client::Client;
+use crate::client::{Client, Response};
 
 use super::{
     Error,
@@ -26,6 +26,8 @@ use super::{
 const DRAIN_MAX: Duration = Duration::from_secs(300);
 /// Between two questions whether it has: each counts the events of a tenant.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Before a question is asked again that the service was too busy for.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 /// How far the clocks of this machine and of the service may be apart.
 const CLOCK_MARGIN: TimeDelta = TimeDelta::minutes(10);
 /// The histogram of ages in `/metrics`.
@@ -221,7 +223,7 @@ async fn drained(client: &Client, tenants: &[Tenant]) -> Result<Counts, Error> {
     for tenant in tenants {
         let path = format!("{}/stats", tenant.events_path);
         loop {
-            let counts: Counts = accepted("counting events", &client.get(&path).await?)?.json()?;
+            let counts: Counts = asked_patiently(client, "counting events", &path).await?.json()?;
             if counts.pending + counts.retrying == 0 || Instant::now() > deadline {
                 sum = sum.add(counts);
                 break;
@@ -230,6 +232,18 @@ async fn drained(client: &Client, tenants: &[Tenant]) -> Result<Counts, Error> {
         }
     }
     Ok(sum)
+}
+
+/// Asks until the answer is not 503: a database that was just filled is slow until it has counted its rows.
+async fn asked_patiently(client: &Client, doing: &str, path: &str) -> Result<Response, Error> {
+    let deadline = Instant::now() + DRAIN_MAX;
+    loop {
+        let answer = client.get(path).await?;
+        if answer.status != 503 || Instant::now() > deadline {
+            return accepted(doing, &answer).cloned();
+        }
+        sleep(BUSY_PAUSE).await;
+    }
 }
 
 /// How many events of a tenant since `from` have neither a decision nor a dead letter.
@@ -246,7 +260,7 @@ async fn undecided_of(client: &Client, tenant: &Tenant, from: DateTime<Utc>) -> 
         let first = format!("{}?state={state}&limit=200&from={from}", tenant.events_path);
         let mut path = first.clone();
         loop {
-            let page: Page = accepted("listing events", &client.get(&path).await?)?.json()?;
+            let page: Page = asked_patiently(client, "listing events", &path).await?.json()?;
             undecided += i64::try_from(page.items.len()).unwrap_or(i64::MAX);
             let Some(cursor) = page.next_cursor else { break };
             path = format!("{first}&cursor={cursor}");

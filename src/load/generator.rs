@@ -22,6 +22,8 @@ enum Kind {
     Probably(f64),
     /// Always this JSON text.
     Always(String),
+    /// So many of a kind.
+    List(u64, Box<Kind>),
     /// An object of such.
     Object(Generator),
 }
@@ -64,7 +66,8 @@ impl Generator {
 fn unreadable(name: &str, text: &str) -> Error {
     Error::Invalid(format!(
         "the description of the fact `{name}`, `{text}`, is invalid; write `integer 1..9 uniform`, \
-         `0..9 uniform, two decimals`, `one of A B uniform`, `true with probability 0.5`, `always X`, or an object of these"
+         `0..9 uniform, two decimals`, `one of A B uniform`, `true with probability 0.5`, `always X`, \
+         `list of 5 integer 1..9 uniform`, or an object of these"
     ))
 }
 
@@ -82,6 +85,10 @@ impl Kind {
         if let Some(probability) = text.strip_prefix("true with probability ") {
             let probability = probability.parse().ok()?;
             return (0.0..=1.0).contains(&probability).then_some(Self::Probably(probability));
+        }
+        if let Some(rest) = text.strip_prefix("list of ") {
+            let (count, kind) = rest.split_once(' ')?;
+            return Some(Self::List(count.parse().ok()?, Box::new(Self::parse(kind)?)));
         }
         if let Some(value) = text.strip_prefix("always ") {
             return Some(Self::Always(json_text(value)));
@@ -114,6 +121,16 @@ impl Kind {
             }
             Self::Probably(probability) => write!(out, "{}", random.fraction() < *probability),
             Self::Always(value) => out.write_str(value),
+            Self::List(count, kind) => {
+                out.push('[');
+                for index in 0..*count {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    kind.write(random, out);
+                }
+                out.write_char(']')
+            }
             Self::Object(generator) => {
                 generator.write(random, out);
                 Ok(())
@@ -199,10 +216,26 @@ mod tests {
     }
 
     #[test]
+    fn lists_have_as_many_items_as_described() {
+        for list in samples(&"list of 20 integer -3..5 uniform".into(), 50) {
+            let items: Vec<i64> = list.as_array().unwrap().iter().map(|item| item.as_i64().unwrap()).collect();
+            assert!(items.len() == 20 && items.iter().all(|item| (-3..=5).contains(item)), "{items:?}");
+        }
+        assert_eq!(samples(&"list of 0 always 1".into(), 1)[0], serde_json::json!([]));
+    }
+
+    #[test]
     fn a_description_that_is_not_understood_is_named() {
-        for text in
-            ["integer 5..1 uniform", "integer 1..5", "one of uniform", "true with probability 2", "1..2", "", "5"]
-        {
+        for text in [
+            "integer 5..1 uniform",
+            "integer 1..5",
+            "one of uniform",
+            "true with probability 2",
+            "1..2",
+            "",
+            "5",
+            "list of always 1",
+        ] {
             let fields = serde_json::json!({ "age": text });
             let error = Generator::parse(fields.as_object().unwrap()).unwrap_err().to_string();
             assert!(error.contains(&format!("the description of the fact `age`, `{text}`, is invalid")), "{error}");

@@ -1,8 +1,8 @@
 //! What a request of a workload does, and how often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::nearest;
+use crate::{config::nearest, domain::Scope};
 
 use super::{Error, random::Random};
 
@@ -15,8 +15,14 @@ pub(super) enum Operation {
     EvaluateByPath,
     /// The same by path, with a key of the tenant.
     EvaluateWithTenantKey,
+    /// Decisions on a batch of generated facts.
+    EvaluateBatch,
+    /// A decision by path, whose body is sent in drops.
+    EvaluateSlowly,
     /// The first page of a tenant's rules.
     ListRules,
+    /// All of a tenant's rules, of which one has changed.
+    PutRules,
     /// An event.
     SendEvent,
     /// A batch of events.
@@ -25,15 +31,35 @@ pub(super) enum Operation {
     Health,
 }
 
-const NAMES: [(&str, Operation); 7] = [
+const NAMES: [(&str, Operation); 10] = [
     ("evaluate", Operation::Evaluate),
     ("evaluateByPath", Operation::EvaluateByPath),
     ("evaluateWithTenantKey", Operation::EvaluateWithTenantKey),
+    ("evaluateBatch", Operation::EvaluateBatch),
+    ("evaluateSlowly", Operation::EvaluateSlowly),
     ("listRules", Operation::ListRules),
+    ("putRules", Operation::PutRules),
     ("sendEvent", Operation::SendEvent),
     ("sendEvents", Operation::SendEvents),
     ("health", Operation::Health),
 ];
+
+impl Operation {
+    /// What a key must be good for; nothing is asked for where everybody may.
+    fn scope(self) -> Option<Scope> {
+        match self {
+            Self::Evaluate
+            | Self::EvaluateByPath
+            | Self::EvaluateWithTenantKey
+            | Self::EvaluateBatch
+            | Self::EvaluateSlowly => Some(Scope::Evaluate),
+            Self::ListRules => Some(Scope::Read),
+            Self::PutRules => Some(Scope::Write),
+            Self::SendEvent | Self::SendEvents => Some(Scope::Ingest),
+            Self::Health => None,
+        }
+    }
+}
 
 /// How often each operation is done.
 #[derive(Debug, Clone)]
@@ -71,9 +97,14 @@ impl Mix {
         Ok(Self { cumulative })
     }
 
-    /// Whether it has requests with a tenant's key.
+    /// Whether it has requests with a tenant's key, whoever else asks.
     pub fn needs_tenant_keys(&self) -> bool {
         self.cumulative.iter().any(|(_, operation)| *operation == Operation::EvaluateWithTenantKey)
+    }
+
+    /// What a tenant's key must be good for to send all of it.
+    pub fn scopes(&self) -> BTreeSet<Scope> {
+        self.cumulative.iter().filter_map(|(_, operation)| operation.scope()).collect()
     }
 
     /// Whether it sends events.

@@ -14,9 +14,6 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-/// How long after the last request was due the backlog is still sent.
-const GRACE: Duration = Duration::from_secs(10);
-
 /// The times at which requests are due; shared by all connections.
 #[derive(Debug, Clone)]
 pub(super) struct Pace(Arc<Schedule>);
@@ -25,20 +22,21 @@ pub(super) struct Pace(Arc<Schedule>);
 struct Schedule {
     rate: f64,
     total: u64,
+    grace: Duration,
     taken: AtomicU64,
     permits: Semaphore,
 }
 
 impl Pace {
-    /// `rate` requests a second for `duration`.
+    /// `rate` requests a second for `duration`; what is left then is still sent within `grace`.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "rates and durations are positive, and their product is a number of requests"
     )]
-    pub fn new(rate: f64, duration: Duration) -> Self {
+    pub fn new(rate: f64, duration: Duration, grace: Duration) -> Self {
         let total = (rate * duration.as_secs_f64()) as u64;
-        Self(Arc::new(Schedule { rate, total, taken: AtomicU64::new(0), permits: Semaphore::new(0) }))
+        Self(Arc::new(Schedule { rate, total, grace, taken: AtomicU64::new(0), permits: Semaphore::new(0) }))
     }
 
     /// Gives permits from `start` on, each when its request is due.
@@ -48,7 +46,7 @@ impl Pace {
     }
 
     fn give(&self, start: Instant) {
-        let Schedule { total, permits, .. } = &*self.0;
+        let Schedule { total, permits, grace, .. } = &*self.0;
         let mut given = 0;
         while given < *total {
             let now = Instant::now();
@@ -60,7 +58,7 @@ impl Pace {
             permits.add_permits(due);
             thread::sleep(self.due(start, given).saturating_duration_since(Instant::now()));
         }
-        let end = Instant::now() + GRACE;
+        let end = self.due(start, *total) + *grace;
         while self.missed() > 0 && Instant::now() < end {
             thread::sleep(Duration::from_millis(5));
         }
@@ -89,9 +87,11 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const GRACE: Duration = Duration::from_secs(10);
+
     #[tokio::test]
     async fn every_request_is_due_at_its_time_and_none_before() {
-        let pace = Pace::new(1_000.0, Duration::from_millis(50));
+        let pace = Pace::new(1_000.0, Duration::from_millis(50), GRACE);
         let start = Instant::now();
         pace.begin(start);
         let mut number = 0;
@@ -105,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stall_does_not_move_the_times_of_later_requests() {
-        let pace = Pace::new(1_000.0, Duration::from_millis(20));
+        let pace = Pace::new(1_000.0, Duration::from_millis(20), GRACE);
         let start = Instant::now();
         pace.begin(start);
         tokio::time::sleep(Duration::from_millis(30)).await;
@@ -113,5 +113,17 @@ mod tests {
         assert!(first.elapsed() >= Duration::from_millis(30), "the stall is part of the latency");
         assert_eq!(pace.next(start).await.unwrap(), start + Duration::from_millis(1));
         assert_eq!(pace.missed(), 18);
+    }
+
+    #[tokio::test]
+    async fn without_grace_nothing_is_sent_after_the_end() {
+        let pace = Pace::new(1_000.0, Duration::from_millis(20), Duration::ZERO);
+        let start = Instant::now();
+        pace.begin(start);
+        pace.next(start).await.unwrap();
+        while !pace.0.permits.is_closed() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!((pace.next(start).await, pace.missed()), (None, 19));
     }
 }

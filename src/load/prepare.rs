@@ -1,14 +1,17 @@
 //! The tenants of a workload: made, or found again from an earlier run, and tried once each before the load.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
     client::{Client, Method, Response},
     config::Secret,
+    domain::{Quota, Scope, Tier},
 };
 
-use super::{Error, Options, Workload, generator::Generator, random::Random, tally::Results};
+use super::{Error, Group, Workload, generator::Generator, random::Random, tally::Results};
 
 /// A tenant under load.
 pub(super) struct Tenant {
@@ -20,7 +23,7 @@ pub(super) struct Tenant {
     pub evaluate_path: String,
     /// Where it sends events.
     pub events_path: String,
-    /// A key of its own, if the mix needs one.
+    /// A key of its own, if one is needed.
     pub key: Option<Key>,
 }
 
@@ -37,6 +40,22 @@ pub(super) fn evaluation_by_path(facts: &Generator, random: &mut Random) -> Stri
     body.push_str("{\"facts\":");
     facts.write(random, &mut body);
     body.push('}');
+    body
+}
+
+/// The body of a batch of evaluations, on facts just made. The answer shows what matches or fails.
+pub(super) fn batch(items: usize, facts: &Generator, random: &mut Random) -> String {
+    let mut body = String::with_capacity(items * 128);
+    body.push_str("{\"return\":\"matched\",\"items\":[");
+    for number in 0..items {
+        if number > 0 {
+            body.push(',');
+        }
+        body.push_str("{\"facts\":");
+        facts.write(random, &mut body);
+        body.push('}');
+    }
+    body.push_str("]}");
     body
 }
 
@@ -57,6 +76,10 @@ impl Tenant {
 struct Named {
     id: String,
     name: String,
+    tier: Tier,
+    /// Its own quotas, if it has any.
+    #[serde(default)]
+    quotas: BTreeMap<Quota, u64>,
 }
 
 #[derive(Deserialize)]
@@ -64,29 +87,38 @@ struct Page {
     items: Vec<Named>,
 }
 
-/// The tenants, ready to decide; their rule sets are in memory afterwards.
-pub(super) async fn tenants(workload: &Workload, options: &Options) -> Result<Vec<Tenant>, Error> {
-    let prefix = workload.tenant_prefix();
+/// The tenants of a group, ready to decide; their rule sets are in memory afterwards.
+pub(super) async fn tenants(group: &Group, client: &Client) -> Result<Vec<Tenant>, Error> {
+    let prefix = group.workload.tenant_prefix(&group.name);
     let mut tenants = Vec::new();
-    for number in 1..=options.tenants.unwrap_or(workload.tenants) {
-        let tenant = tenant(&options.client, &format!("{prefix}{number}")).await?;
-        fill(&options.client, &tenant, workload).await?;
-        attempt(&options.client, &tenant, workload).await?;
+    for number in 1..=group.tenants {
+        let tenant = tenant(client, &format!("{prefix}{number}"), group).await?;
+        fill(client, &tenant, &group.workload).await?;
+        attempt(client, &tenant, &group.workload).await?;
         tenants.push(tenant);
     }
     Ok(tenants)
 }
 
-async fn tenant(client: &Client, name: &str) -> Result<Tenant, Error> {
-    let created = client.post_json("/api/v1/tenants", &json!({ "name": name, "tier": "enterprise" })).await?;
-    let id = if created.status == 409 {
+/// Makes a tenant, or finds it again, with the group's tier and quotas.
+async fn tenant(client: &Client, name: &str, group: &Group) -> Result<Tenant, Error> {
+    let created = client.post_json("/api/v1/tenants", &json!({ "name": name, "tier": group.tier })).await?;
+    let found = if created.status == 409 {
         let listed = client.get(&format!("/api/v1/tenants?namePrefix={}", in_query(name))).await?;
         let page: Page = accepted("finding a tenant again", &listed)?.json()?;
         let found = page.items.into_iter().find(|tenant| tenant.name == name);
-        found.ok_or_else(|| Error::Invalid(format!("the tenant `{name}` can neither be created nor found")))?.id
+        found.ok_or_else(|| Error::Invalid(format!("the tenant `{name}` can neither be created nor found")))?
     } else {
-        accepted("creating a tenant", &created)?.json::<Named>()?.id
+        accepted("creating a tenant", &created)?.json::<Named>()?
     };
+    let id = found.id;
+    if found.tier != group.tier || found.quotas != group.quotas {
+        let mut quotas: BTreeMap<Quota, Option<u64>> = found.quotas.into_keys().map(|quota| (quota, None)).collect();
+        quotas.extend(group.quotas.iter().map(|(quota, limit)| (*quota, Some(*limit))));
+        let patch = json!({ "tier": group.tier, "quotas": quotas });
+        let patched = client.patch_json(&format!("/api/v1/tenants/{id}"), &patch).await?;
+        accepted("setting a tenant's tier and quotas", &patched)?;
+    }
     let path = |resource: &str| format!("/api/v1/tenants/{id}/{resource}");
     Ok(Tenant {
         rules_path: path("rules"),
@@ -98,7 +130,7 @@ async fn tenant(client: &Client, name: &str) -> Result<Tenant, Error> {
 }
 
 /// Makes a key for each tenant. [`delete_keys`] deletes them again, so that loads can be repeated: a tenant has few keys.
-pub(super) async fn make_keys(tenants: &mut [Tenant], client: &Client) -> Result<(), Error> {
+pub(super) async fn make_keys(tenants: &mut [Tenant], scopes: &BTreeSet<Scope>, client: &Client) -> Result<(), Error> {
     #[derive(Deserialize)]
     struct Made {
         id: String,
@@ -106,7 +138,7 @@ pub(super) async fn make_keys(tenants: &mut [Tenant], client: &Client) -> Result
     }
     for tenant in tenants {
         let path = format!("/api/v1/tenants/{}/api-keys", tenant.id);
-        let made = client.post_json(&path, &json!({ "name": "load", "scopes": ["evaluate"] })).await?;
+        let made = client.post_json(&path, &json!({ "name": "load", "scopes": scopes })).await?;
         let Made { id, key } = accepted("making a key", &made)?.json()?;
         tenant.key = Some(Key { secret: Secret::new(key), path: format!("{path}/{id}") });
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use super::Options;
+use super::Service;
 
 /// Milliseconds of one tick of `/proc/<pid>/stat`: Linux shows programs 100 ticks a second, on every architecture.
 const TICK_MS: u64 = 10;
@@ -18,9 +18,9 @@ pub(super) struct CpuTime {
 
 impl CpuTime {
     /// Begins to count; `None` if the service is elsewhere or cannot be found.
-    pub fn of(options: &Options) -> Option<Self> {
-        let pid = options.server_pid.or_else(|| {
-            let (host, port) = options.client.address();
+    pub fn of(service: &Service) -> Option<Self> {
+        let pid = service.server_pid.or_else(|| {
+            let (host, port) = service.client.address();
             let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
             if local { listener(port) } else { None }
         })?;

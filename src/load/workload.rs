@@ -11,6 +11,8 @@ use crate::config::limits::EVENT_BATCH_MAX;
 
 /// Events of a batch, if the file does not say.
 const BATCH: usize = 500;
+/// Items of a batch of evaluations, if the file does not say.
+const ITEMS: usize = 100;
 /// The mix that every workload has.
 const DECISIONS: &str = "evaluate";
 
@@ -26,6 +28,8 @@ pub struct Workload {
     pub(super) facts: Generator,
     /// Events of a batch.
     pub(super) batch: usize,
+    /// Items of a batch of evaluations.
+    pub(super) items: usize,
     mixes: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
@@ -43,6 +47,7 @@ struct File {
     rules: Vec<Rule>,
     facts: Map<String, Value>,
     batch: Option<usize>,
+    items: Option<usize>,
     #[serde(default)]
     mix: BTreeMap<String, BTreeMap<String, f64>>,
 }
@@ -55,9 +60,19 @@ impl Workload {
     /// It cannot be read, is not a workload, or has an invalid description of facts.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
-        let file: File =
-            serde_json::from_str(&text).map_err(|source| Error::Malformed { path: path.to_owned(), source })?;
+        let file = serde_json::from_str(&text).map_err(|source| Error::Malformed { path: path.to_owned(), source })?;
         let name = path.file_stem().map_or_else(|| "workload".to_owned(), |stem| stem.to_string_lossy().into_owned());
+        Self::of(name, file)
+    }
+
+    /// The workload that is written out in another file, under a name.
+    pub(super) fn inline(name: &str, workload: Value, path: &Path) -> Result<Self, Error> {
+        let file =
+            serde_json::from_value(workload).map_err(|source| Error::Malformed { path: path.to_owned(), source })?;
+        Self::of(name.to_owned(), file)
+    }
+
+    fn of(name: String, file: File) -> Result<Self, Error> {
         if file.tenants == 0 {
             return Err(Error::Invalid("it has no tenants".to_owned()));
         }
@@ -65,11 +80,16 @@ impl Workload {
         if !(1..=EVENT_BATCH_MAX).contains(&batch) {
             return Err(Error::Invalid(format!("`batch` is {batch}; it must be from 1 to {EVENT_BATCH_MAX}")));
         }
+        let items = file.items.unwrap_or(ITEMS);
+        if items == 0 {
+            return Err(Error::Invalid("`items` is 0; it must be at least 1".to_owned()));
+        }
         let facts = Generator::parse(&file.facts)?;
         for (name, shares) in &file.mix {
             Mix::parse(name, shares)?;
         }
-        Ok(Self { name, tenants: file.tenants, schema: file.schema, rules: file.rules, facts, batch, mixes: file.mix })
+        let File { tenants, schema, rules, mix: mixes, .. } = file;
+        Ok(Self { name, tenants, schema, rules, facts, batch, items, mixes })
     }
 
     /// The mix of this name. Every workload has one named `evaluate`.
@@ -84,12 +104,21 @@ impl Workload {
         }
     }
 
-    /// What the names of its tenants begin with. Another schema or other rules have other tenants.
-    pub(super) fn tenant_prefix(&self) -> String {
+    /// Its rules, of which the first is written in another way for each `number`, and means the same.
+    pub(super) fn rules_changed(&self, number: u64) -> Vec<Rule> {
+        let mut rules = self.rules.clone();
+        if let Some(rule) = rules.first_mut() {
+            rule.expression = format!("({}) && {number} >= 0", rule.expression);
+        }
+        rules
+    }
+
+    /// What the names of its tenants in a group begin with. Another schema or other rules have other tenants.
+    pub(super) fn tenant_prefix(&self, group: &str) -> String {
         let rules: Vec<String> = self.rules.iter().map(|rule| format!("{}\n{}", rule.name, rule.expression)).collect();
         let digest = Sha256::digest(format!("{}\n{}", self.schema, rules.join("\n")));
         let hex: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        format!("load-{}-{hex}-", self.name)
+        format!("load-{group}-{hex}-")
     }
 }
 
@@ -130,8 +159,9 @@ mod tests {
     #[test]
     fn other_rules_have_other_tenants() {
         let (one, mut other) = (shipped(), shipped());
-        assert_eq!(one.tenant_prefix(), other.tenant_prefix());
+        assert_eq!(one.tenant_prefix("g"), other.tenant_prefix("g"));
+        assert_ne!(one.tenant_prefix("g"), one.tenant_prefix("h"));
         other.rules[0].expression = "true".to_owned();
-        assert_ne!(one.tenant_prefix(), other.tenant_prefix());
+        assert_ne!(one.tenant_prefix("g"), other.tenant_prefix("g"));
     }
 }

@@ -18,6 +18,7 @@ mod first_example;
 mod harness;
 mod ingest;
 mod limits;
+mod load;
 mod logs;
 mod process;
 mod reports;
