@@ -85,6 +85,14 @@ events-faults: rust ## Put events to five faults, to poison and to idle times, a
 	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
 	TENET_PROOFS=full TENET_PROOF_TENANTS=$(TENANTS) cargo test --test it -- ingest::recovery ingest::poison ingest::idle --nocapture --test-threads 1
 
+# How long each round of `make flood-proof` is; 60 in full.
+SECONDS ?= 5
+
+.PHONY: flood-proof
+flood-proof: rust ## Put a tenant beside one that floods the service, with limits and without, in rounds of SECONDS= (5; 60 in full; ARGS='heavy overload' for parts)
+	@scripts/get-postgres
+	cargo bench --bench flood -- $(if $(filter command line,$(origin ARGS)),$(ARGS)) --seconds $(SECONDS)
+
 # How many events wait, and for how many seconds a snapshot is held open, in `make bench-events`.
 BACKLOG ?= 50000
 HELD ?= 30
