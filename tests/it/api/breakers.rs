@@ -18,7 +18,7 @@ use crate::{
 const SOON: Duration = Duration::from_secs(60);
 /// How often a call is made: a hundred in a second.
 const PAUSE: Duration = Duration::from_millis(10);
-/// What is promised, 5 ms, and what a busy machine adds.
+/// What is promised, 5 ms, and what a busy machine adds; one that is busier yet takes as long for what needs nothing.
 const REFUSED_MAX: Duration = Duration::from_millis(100);
 
 /// A call: when it began, how long it took, and what it was answered.
@@ -76,6 +76,13 @@ fn call_on(client: &Client, path: &str) -> (Arc<Mutex<Vec<Call>>>, JoinSet<()>) 
     (calls, calling)
 }
 
+/// How long all calls but a hundredth took at most.
+fn p99<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Duration {
+    let mut times: Vec<Duration> = calls.into_iter().map(|call| call.took).collect();
+    times.sort();
+    times[times.len() * 99 / 100]
+}
+
 /// How many calls were under way at once at most.
 fn most_at_once(calls: &[Call]) -> usize {
     let at_once = |at: Instant| calls.iter().filter(|call| call.began <= at && at < call.began + call.took).count();
@@ -98,6 +105,7 @@ async fn a_database_that_falls_silent_is_left_alone_but_for_three_probes() {
     })
     .await;
     let (calls, calling) = call_on(&client, &path);
+    let (idle_calls, idle_calling) = call_on(&client, "/healthz");
     sleep(Duration::from_secs(1)).await;
     proxy.set(Flow::Silent);
     let silent = Instant::now();
@@ -111,26 +119,26 @@ async fn a_database_that_falls_silent_is_left_alone_but_for_three_probes() {
     let answers = Instant::now();
     within(SOON, "closed", async || state(&client, "pro", "postgresRead").await == "CLOSED").await;
     let closed = answers.elapsed();
-    drop(calling);
+    drop((calling, idle_calling));
     let calls = calls.lock().unwrap().clone();
     let late = calls.iter().filter(|call| call.began >= silent && call.code != "answered" && call.took >= acquire);
     let first_late = late.map(|call| call.began + call.took).min().unwrap();
-    let first_refused = calls.iter().filter(|call| !call.was_made()).map(|call| call.began).min().unwrap();
-    let opened = first_refused.saturating_duration_since(first_late);
     let refused: Vec<Call> = calls.iter().filter(|call| !call.was_made()).cloned().collect();
-    let mut times: Vec<Duration> = refused.iter().map(|call| call.took).collect();
-    times.sort();
-    let (p99, most) = (times[times.len() * 99 / 100], times[times.len() - 1]);
-    let is_probe = |call: &&Call| call.was_made() && call.began > first_refused && call.began < answers;
+    let first_refused = refused.iter().min_by_key(|call| call.began + call.took).unwrap();
+    let opened = first_refused.began.saturating_duration_since(first_late);
+    let idle_calls = idle_calls.lock().unwrap().clone();
+    let (p99, idle_p99) = (p99(&refused), p99(idle_calls.iter().filter(|call| call.began >= first_refused.began)));
+    let is_open = |at: Instant| at > first_refused.began + first_refused.took && at < answers;
+    let is_probe = |call: &&Call| call.was_made() && is_open(call.began);
     let probes: Vec<Call> = calls.iter().filter(is_probe).cloned().collect();
     println!(
-        "opened {opened:?} after the first timeout, closed after {closed:?}; {} refused in {p99:?} (p99), {most:?} at most; \
-         {} probes",
+        "opened {opened:?} after the first timeout, closed after {closed:?}; {} refused in {p99:?} (p99, where what needs \
+         nothing takes {idle_p99:?}); {} probes",
         refused.len(),
         probes.len()
     );
     assert!(opened <= Duration::from_secs(1), "{opened:?}");
-    assert!(p99 <= REFUSED_MAX, "{p99:?}");
+    assert!(p99 <= REFUSED_MAX.max(idle_p99 * 2), "{p99:?}, {idle_p99:?}");
     assert!((1..=3).contains(&most_at_once(&probes)), "{probes:?}");
     // Three seconds, and what a busy machine adds.
     assert!(closed <= Duration::from_secs(15), "{closed:?}");
