@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Engine, gate::Place};
+use super::Engine;
 use crate::{
     admission::{Lateness, TIER_WEIGHTS, Use, WINDOW, press, relax},
     domain::{TenantId, Tier, random_permille},
@@ -214,7 +214,7 @@ impl Engine {
         // What was used before the first window of pressure says nothing of what is used in one.
         let was_noted = pressure.is_noted.swap(true, Ordering::Relaxed);
         let parts = self.inner.gate.parts();
-        let mut uses: Vec<Use> = parts.iter().map(|(tenant, part)| self.used(*tenant, part)).collect();
+        let mut uses: Vec<Use> = parts.iter().map(|(tenant, place)| self.used(*tenant, &place.part)).collect();
         if !was_noted {
             return;
         }
@@ -233,15 +233,15 @@ impl Engine {
     }
 
     /// What a tenant has used since this was last asked.
-    fn used(&self, tenant: TenantId, place: &Place) -> Use {
+    fn used(&self, tenant: TenantId, part: &Part) -> Use {
         let entry = self.inner.shared.registry.entry(tenant);
         let tier = entry.as_ref().and_then(|entry| entry.set()).map_or(Tier::Free, |set| set.tenant().tier);
         let evaluation = entry.map_or(Duration::ZERO, |entry| entry.resident.usage().read().time);
-        let requests = place.part.requests.load(Ordering::Relaxed).saturating_mul(REQUEST_MICROS);
+        let requests = part.requests.load(Ordering::Relaxed).saturating_mul(REQUEST_MICROS);
         let now_us = micros(evaluation).saturating_add(requests);
-        let used = now_us.saturating_sub(place.part.noted_us.swap(now_us, Ordering::Relaxed));
+        let used = now_us.saturating_sub(part.noted_us.swap(now_us, Ordering::Relaxed));
         let weight = TIER_WEIGHTS.get(tier as usize).copied().unwrap_or(1);
-        Use { weight, used, admitted: place.part.admitted_permille() }
+        Use { weight, used, admitted: part.admitted_permille() }
     }
 }
 
