@@ -7,20 +7,31 @@ use std::sync::{
 
 use futures_util::future::join_all;
 use tenet::{
-    domain::{AtRevision, Change, ChangeOptions, Revision, RulePatch, SchemaDefinition, TenantPatch},
+    domain::{AtRevision, Change, ChangeOptions, Revision, RuleId, RulePatch, SchemaDefinition, TenantId, TenantPatch},
     engine::Error,
     ruleset::{ChangeOutcome, Query, RuleResult, RuleSet, UnknownFacts},
 };
 
 use crate::support::{Node, TestDatabase, kill_listeners, proof_size, rule, scope};
 
+/// A tenant, and a rule of it that every `n` from 0 on matches.
+async fn tenant_with_a_rule(node: &Node) -> (TenantId, RuleId) {
+    let tenant = node.tenant("acme").await;
+    let changed = node.create_rule(tenant, "least", "facts.n >= 0").await;
+    let ChangeOutcome::Rule(id) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
+    (tenant, id)
+}
+
+/// How often a rule set was loaded.
+fn loads(node: &Node) -> u64 {
+    node.metric("tenet_cold_loads_total") + node.metric("tenet_reloads_total")
+}
+
 #[tokio::test]
 async fn a_change_is_served_when_it_is_answered() {
     let database = TestDatabase::fresh().await;
     let node = Node::start(database.url()).await;
-    let tenant = node.tenant("acme").await;
-    let changed = node.create_rule(tenant, "least", "facts.n >= 0").await;
-    let ChangeOutcome::Rule(id) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
+    let (tenant, id) = tenant_with_a_rule(&node).await;
     for bound in 1..50 {
         let patch = RulePatch { expression: Some(format!("facts.n >= {bound}")), ..RulePatch::default() };
         let changed = node.change(tenant, Change::PatchRule(id, patch)).await.unwrap();
@@ -35,12 +46,9 @@ async fn a_change_is_served_when_it_is_answered() {
 async fn what_a_change_compiled_is_served_and_nothing_is_loaded_again() {
     let database = TestDatabase::fresh().await;
     let node = Node::start(database.url()).await;
-    let tenant = node.tenant("acme").await;
-    let changed = node.create_rule(tenant, "least", "facts.n >= 0").await;
-    let ChangeOutcome::Rule(id) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
+    let (tenant, id) = tenant_with_a_rule(&node).await;
     node.decide(tenant, 0).await;
-    let loads = || node.metric("tenet_cold_loads_total") + node.metric("tenet_reloads_total");
-    let before = loads();
+    let before = loads(&node);
     for bound in 1..50 {
         let patch = RulePatch { expression: Some(format!("facts.n >= {bound}")), ..RulePatch::default() };
         node.change(tenant, Change::PatchRule(id, patch)).await.unwrap();
@@ -52,10 +60,10 @@ async fn what_a_change_compiled_is_served_and_nothing_is_loaded_again() {
     node.change(tenant, Change::Tenant(patch)).await.unwrap();
     let schema = SchemaDefinition::parse(&serde_json::json!({"facts": {"n": "int", "more": "bool"}})).unwrap();
     node.change(tenant, Change::PutSchema(schema)).await.unwrap();
-    assert_eq!(loads(), before);
+    assert_eq!(loads(&node), before);
     let handed = node.engine.rule_set(scope(tenant), None).await.unwrap().set;
     node.engine.reload_tenant(scope(tenant)).await.unwrap();
-    assert_eq!(loads(), before + 1);
+    assert_eq!(loads(&node), before + 1);
     let loaded = node.engine.rule_set(scope(tenant), None).await.unwrap().set;
     assert_eq!((handed.tenant(), handed.epoch()), (loaded.tenant(), loaded.epoch()));
     assert_eq!((handed.schema_version(), handed.active_rules()), (loaded.schema_version(), loaded.active_rules()));
@@ -75,12 +83,9 @@ async fn what_a_change_compiled_is_served_and_nothing_is_loaded_again() {
 async fn a_comparison_that_a_change_overtakes_loads_nothing() {
     let database = TestDatabase::fresh().await;
     let node = Node::start(database.url()).await;
-    let tenant = node.tenant("acme").await;
-    let changed = node.create_rule(tenant, "least", "facts.n >= 0").await;
-    let ChangeOutcome::Rule(id) = changed.applied.outcome else { panic!("{:?}", changed.applied.outcome) };
+    let (tenant, id) = tenant_with_a_rule(&node).await;
     node.decide(tenant, 0).await;
-    let loads = || node.metric("tenet_cold_loads_total") + node.metric("tenet_reloads_total");
-    let before = loads();
+    let before = loads(&node);
     let done = Arc::new(AtomicBool::new(false));
     let killer = kill_listeners(database.url(), 1..20, &done);
     for bound in 1..proof_size(300, 2000) {
@@ -89,7 +94,7 @@ async fn a_comparison_that_a_change_overtakes_loads_nothing() {
     }
     done.store(true, Ordering::Relaxed);
     assert!(killer.await.unwrap() > 3, "the listener was killed");
-    assert_eq!(loads(), before);
+    assert_eq!(loads(&node), before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
