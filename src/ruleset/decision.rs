@@ -58,6 +58,9 @@ pub struct Decision<'a> {
     /// Units of cost that evaluating took.
     #[serde(skip)]
     pub cost: u64,
+    /// Whether it took more than its pace allows: then nothing else of it counts.
+    #[serde(skip)]
+    pub is_cut: bool,
 }
 
 /// What became of rules, in order.

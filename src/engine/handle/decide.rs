@@ -174,11 +174,11 @@ impl Engine {
         let facts = read(&served.set, ask.unknown, submission.facts, submission.depth)?.at(evaluated_at);
         let decision = served.set.decide_paced(&facts, &ask.query, pace);
         let took = begun.elapsed().saturating_sub(pool::waited() - waited);
-        let Some(decision) = decision else {
+        if decision.is_cut {
             served.set.was_too_dear(DEAR_COST, took);
             self.inner.shared.metrics.load.inline_exceeded();
             return Ok(None);
-        };
+        }
         self.note(served, &decision, took);
         let is_counted = ask.query.returns == Return::Matched;
         Ok(Some(Decided {

@@ -50,7 +50,6 @@ impl<'a> Budget<'a> {
     }
 
     /// Whether a rule holds, at the expense of this budget.
-    #[inline]
     pub fn holds(&self, compiled: &Compiled, activation: &Activation) -> Result<bool, Box<EvaluationError>> {
         if let Some(between) = self.between {
             between();

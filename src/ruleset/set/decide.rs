@@ -41,31 +41,21 @@ thread_local! {
 impl RuleSet {
     /// Evaluates the rules that `query` asks for. The facts must have been read by this set, or by one of the same
     /// schema.
+    #[inline]
     pub fn decide<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
-        match self.decide_at_once(facts, query) {
-            Some(decision) => decision,
-            None => self.decide_to_the_end(facts, query),
-        }
+        self.decide_paced(facts, query, Pace::AtOnce)
     }
 
-    /// The same, at a pace; `None` if it takes more than that allows.
-    #[inline]
-    pub fn decide_paced<'a>(&'a self, facts: &Facts, query: &'a Query, pace: Pace<'_>) -> Option<Decision<'a>> {
+    /// The same, at a pace. What takes more than that allows is cut off ([`Decision::is_cut`]).
+    pub fn decide_paced<'a>(&'a self, facts: &Facts, query: &'a Query, pace: Pace<'_>) -> Decision<'a> {
         match self.decide_at_once(facts, query) {
-            Some(decision) => Some(decision),
+            Some(decision) => decision,
             None => self.decide_by_running(facts, query, pace),
         }
     }
 
     #[inline(never)]
-    fn decide_to_the_end<'a>(&'a self, facts: &Facts, query: &'a Query) -> Decision<'a> {
-        // There always is one at this pace.
-        let decision = self.decide_by_running(facts, query, Pace::AtOnce);
-        decision.unwrap_or_else(|| self.decision(Listing::of(0), 0, 0))
-    }
-
-    #[inline(never)]
-    fn decide_by_running<'a>(&'a self, facts: &Facts, query: &'a Query, pace: Pace<'_>) -> Option<Decision<'a>> {
+    fn decide_by_running<'a>(&'a self, facts: &Facts, query: &'a Query, pace: Pace<'_>) -> Decision<'a> {
         let activation = self.activation(facts);
         with_care(|guard| self.decide_on(activation.as_deref(), query, guard, pace))
     }
@@ -80,7 +70,13 @@ impl RuleSet {
         }
         let truths = sheet.truths(facts.activation())?;
         let results = Results::of_truths(self, places, truths, query.returns);
-        Some(Decision { evaluated: self.contents.active, matched_count: results.matched_count(), results, cost: *cost })
+        Some(Decision {
+            evaluated: self.contents.active,
+            matched_count: results.matched_count(),
+            results,
+            cost: *cost,
+            is_cut: false,
+        })
     }
 
     fn decide_on<'a>(
@@ -89,13 +85,13 @@ impl RuleSet {
         query: &'a Query,
         guard: Guard,
         pace: Pace<'_>,
-    ) -> Option<Decision<'a>> {
+    ) -> Decision<'a> {
         // A trace shows why a rule is false, and few rules are run sooner than found.
         match activation {
             Some(activation) if query.rules.is_none() && !query.trace => match &self.contents.small {
                 Some(small) if query.tags.is_none() && guard == Guard::None => {
-                    let is_too_much = matches!(pace, Pace::Within(most) if most < small.cost);
-                    (!is_too_much).then(|| self.decide_small(activation, query.returns, small.cost))
+                    let is_cut = matches!(pace, Pace::Within(most) if most < small.cost);
+                    if is_cut { self.cut() } else { self.decide_small(activation, query.returns, small.cost) }
                 }
                 _ => self.decide_candidates(activation, query, guard, pace),
             },
@@ -134,7 +130,7 @@ impl RuleSet {
         query: &'a Query,
         guard: Guard,
         pace: Pace<'_>,
-    ) -> Option<Decision<'a>> {
+    ) -> Decision<'a> {
         let contents = &*self.contents;
         let rules = &*contents.rules;
         let mut candidates = CANDIDATES.take();
@@ -189,7 +185,7 @@ impl RuleSet {
             }
         };
         CANDIDATES.set(candidates);
-        (!budget.is_cut()).then(|| self.decision(results, evaluated, budget.spent()))
+        Decision { is_cut: budget.is_cut(), ..self.decision(results, evaluated, budget.spent()) }
     }
 
     /// Evaluates every rule asked for.
@@ -199,7 +195,7 @@ impl RuleSet {
         query: &'a Query,
         guard: Guard,
         pace: Pace<'_>,
-    ) -> Option<Decision<'a>> {
+    ) -> Decision<'a> {
         // A rule named twice is answered twice, and evaluated once.
         let mut known: HashMap<u32, RuleOutcome> = HashMap::new();
         let budget = Budget::of_a_decision(self, pace);
@@ -208,7 +204,7 @@ impl RuleSet {
         let mut results = Listing::of(evaluated);
         for mention in mentions {
             if budget.is_cut() {
-                return None;
+                break;
             }
             let (place, rule) = match mention {
                 Mention::Known(place, rule) => (place, rule),
@@ -226,12 +222,18 @@ impl RuleSet {
                 results.add(place, matched, error, trace);
             }
         }
-        (!budget.is_cut()).then(|| self.decision(results, evaluated, budget.spent()))
+        Decision { is_cut: budget.is_cut(), ..self.decision(results, evaluated, budget.spent()) }
     }
 
     fn decision<'a>(&'a self, results: Listing<'a>, evaluated: usize, cost: u64) -> Decision<'a> {
         let results = results.finish(self);
-        Decision { matched_count: results.matched_count(), results, evaluated, cost }
+        Decision { matched_count: results.matched_count(), results, evaluated, cost, is_cut: false }
+    }
+
+    /// A decision that was cut off before it began.
+    #[cold]
+    fn cut(&self) -> Decision<'_> {
+        Decision { is_cut: true, ..self.decision(Listing::of(0), 0, 0) }
     }
 
     /// The rules asked for, in the order of the answer.
