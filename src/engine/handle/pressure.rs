@@ -36,6 +36,8 @@ pub(super) struct Pressure {
     is_noted: AtomicBool,
     /// When the last window ended.
     looked_at: Mutex<Option<Instant>>,
+    /// Windows without pressure in a row.
+    calm: AtomicU32,
 }
 
 /// A tenant's part in it.
@@ -221,9 +223,11 @@ impl Engine {
         let mut is_pressed = is_late;
         if is_late {
             press(&mut uses, window);
+            pressure.calm.store(0, Ordering::Relaxed);
         } else {
+            let calm = pressure.calm.fetch_add(1, Ordering::Relaxed);
             for of in &mut uses {
-                is_pressed |= !relax(of);
+                is_pressed |= !relax(of, calm);
             }
         }
         for ((_, place), of) in parts.iter().zip(&uses) {
