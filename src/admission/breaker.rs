@@ -172,10 +172,12 @@ impl Breaker {
         }
     }
 
-    /// There is a reason to believe that the dependency is back: the next call is a probe.
+    /// There is a reason to believe that the dependency is back: the next call is a probe, and if it fails the wait is the
+    /// first one again, however long it has become.
     pub fn probe_now(&mut self, now: u64) {
         if let State::Open { until } = &mut self.state {
             *until = now.min(*until);
+            self.opened = 0;
         }
     }
 

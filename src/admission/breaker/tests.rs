@@ -120,12 +120,18 @@ fn what_began_before_it_opened_is_not_listened_to() {
 
 #[test]
 fn one_that_is_believed_to_be_back_is_probed_at_once() {
-    let mut breaker = opened_at(0);
-    breaker.probe_now(10);
-    assert_eq!(breaker.status(10).state, BreakerState::HalfOpen);
-    let probe = breaker.ask(10, EVEN).unwrap();
-    assert!(breaker.report(probe, Outcome::Failed, 10, EVEN), "it was not");
-    assert_eq!(breaker.ask(10, EVEN), Err(Duration::from_secs(2)));
+    let (mut breaker, mut now) = (opened_at(0), 0);
+    for seconds in [2, 4, 8, 16, 32] {
+        now += u64::try_from(breaker.ask(now, EVEN).unwrap_err().as_nanos()).unwrap();
+        let probe = breaker.ask(now, EVEN).unwrap();
+        assert!(breaker.report(probe, Outcome::Failed, now, EVEN));
+        assert_eq!(breaker.ask(now, EVEN), Err(Duration::from_secs(seconds)));
+    }
+    breaker.probe_now(now + 10);
+    assert_eq!(breaker.status(now + 10).state, BreakerState::HalfOpen);
+    let probe = breaker.ask(now + 10, EVEN).unwrap();
+    assert!(breaker.report(probe, Outcome::Failed, now + 10, EVEN), "it was not");
+    assert_eq!(breaker.ask(now + 10, EVEN), Err(Duration::from_secs(1)), "what it waited for before is over");
     let mut closed = Breaker::default();
     closed.probe_now(10);
     assert_eq!(closed.status(10).state, BreakerState::Closed);
