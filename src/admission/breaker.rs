@@ -109,6 +109,8 @@ pub struct Breaker {
     generation: u64,
     /// How often it opened since it was closed last.
     opened: u32,
+    /// How long it is open at most.
+    open_last: u64,
     next_probe: u64,
 }
 
@@ -120,12 +122,18 @@ impl Default for Breaker {
             in_a_row: 0,
             generation: 0,
             opened: 0,
+            open_last: OPEN_LAST,
             next_probe: 0,
         }
     }
 }
 
 impl Breaker {
+    /// One that is never open for longer than this, before a probe.
+    pub fn open_at_most(time: Duration) -> Self {
+        Self { open_last: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), ..Self::default() }
+    }
+
     /// Asks whether a call may be made; if not, in how long one may. `spread`, up to 1,000, spreads the times of probes.
     pub fn ask(&mut self, now: u64, spread: u16) -> Result<Call, Duration> {
         self.expire(now, spread);
@@ -251,7 +259,7 @@ impl Breaker {
 
     /// Opens for twice as long as the last time, more or less a fifth.
     fn open(&mut self, now: u64, spread: u16) -> bool {
-        let time = OPEN_FIRST.saturating_mul(1 << self.opened.min(6)).min(OPEN_LAST);
+        let time = OPEN_FIRST.saturating_mul(1 << self.opened.min(6)).min(self.open_last);
         let spread = u64::from(spread.min(1_000));
         let time = time * 4 / 5 + time * 2 / 5 * spread / 1_000;
         self.opened += 1;

@@ -100,6 +100,9 @@ pub struct BreakerOpen {
     pub wait: Duration,
 }
 
+/// How long publishing to the broker is refused before it is tried again.
+const BROKER_OPEN_MAX: Duration = Duration::from_secs(1);
+
 /// Says what a tenant may ask for, if that is known.
 type LimitsOf = dyn Fn(TenantId) -> Option<Limits> + Send + Sync;
 
@@ -130,7 +133,7 @@ impl Default for Inner {
         Self {
             began: Instant::now(),
             limits_of: OnceLock::new(),
-            breakers: Default::default(),
+            breakers: Dependency::ALL.map(|dependency| Tier::ALL.map(|_| Mutex::new(breaker(dependency)))),
             faults: Mutex::default(),
             metrics: Metrics::default(),
         }
@@ -147,6 +150,15 @@ impl fmt::Debug for Passage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { dependency, tier, call, outcome, .. } = self;
         write!(f, "Passage({dependency:?}, {tier:?}, {call:?}, {outcome:?})")
+    }
+}
+
+/// A breaker for what tries by itself to be connected again, and is refused at once while it is not, waits no longer than
+/// the first time: further waits would only begin after it is back.
+fn breaker(dependency: Dependency) -> Breaker {
+    match dependency {
+        Dependency::Broker => Breaker::open_at_most(BROKER_OPEN_MAX),
+        Dependency::PostgresRead | Dependency::PostgresWrite | Dependency::Redis => Breaker::default(),
     }
 }
 

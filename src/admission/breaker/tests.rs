@@ -119,6 +119,20 @@ fn what_began_before_it_opened_is_not_listened_to() {
 }
 
 #[test]
+fn one_with_a_bound_waits_no_longer() {
+    let (mut breaker, mut now) = (Breaker::open_at_most(Duration::from_secs(1)), 0);
+    for _ in 0..5 {
+        call(&mut breaker, 0, Outcome::Failed);
+    }
+    for _ in 0..5 {
+        assert_eq!(breaker.ask(now, EVEN), Err(Duration::from_secs(1)));
+        now += SECOND;
+        let probe = breaker.ask(now, EVEN).unwrap();
+        assert!(breaker.report(probe, Outcome::Failed, now, EVEN));
+    }
+}
+
+#[test]
 fn one_that_is_believed_to_be_back_is_probed_at_once() {
     let (mut breaker, mut now) = (opened_at(0), 0);
     for seconds in [2, 4, 8, 16, 32] {
