@@ -6,7 +6,7 @@
 //! back after a while begins where the others are: what it did not use is not saved up. There are three levels: requests
 //! and events, the tiers, the tenants of a tier.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
 use crate::domain::{TenantId, Tier};
 
@@ -68,7 +68,7 @@ impl<K> Default for Level<K> {
     }
 }
 
-impl<K: Copy + Eq + std::hash::Hash + Ord> Level<K> {
+impl<K: Copy + Eq + Hash + Ord> Level<K> {
     /// A piece of work has come, and waits.
     fn arrive(&mut self, key: K) {
         let now = self.now;
@@ -178,9 +178,17 @@ impl Turns {
         self.each(of, Level::give_up, Level::give_up, Level::give_up);
     }
 
-    /// How much work waits.
-    pub fn waiting(&self) -> usize {
-        self.classes.contenders.values().map(|clock| clock.waiting).sum()
+    /// How much work of a tier has its turn, and how much waits for one.
+    pub fn work_of(&self, tier: Tier) -> (usize, usize) {
+        let clocks = self.tiers.values().filter_map(|tiers| tiers.contenders.get(&tier));
+        clocks.fold((0, 0), |(active, waiting), clock| {
+            (active + clock.pieces.saturating_sub(clock.waiting), waiting + clock.waiting)
+        })
+    }
+
+    /// How much work has its turn.
+    pub fn active(&self) -> usize {
+        Tier::ALL.map(|tier| self.work_of(tier).0).iter().sum()
     }
 
     fn each(
@@ -334,7 +342,7 @@ mod tests {
                     prop_assert!(passed_by.values().all(|times| *times <= 3), "{passed_by:?}");
                 }
             }
-            prop_assert_eq!(turns.waiting(), waiting.len());
+            prop_assert_eq!(turns.work_of(Tier::Free), (0, waiting.len()));
         }
 
         /// However work comes and goes, none is lost and nothing is left behind.
@@ -355,7 +363,8 @@ mod tests {
                     },
                     _ => if let Some(next) = turns.next(|_| true) { turns.give_up(next); pieces -= 1; },
                 }
-                prop_assert_eq!(turns.waiting(), pieces);
+                prop_assert_eq!(Tier::ALL.map(|tier| turns.work_of(tier).1).iter().sum::<usize>(), pieces);
+                prop_assert_eq!(turns.active(), 0);
             }
             while let Some(next) = turns.next(|_| true) {
                 turns.begin(next);

@@ -74,14 +74,11 @@ struct State {
     waiting: HashMap<Contender, Waiting>,
     /// Pieces that have a place, and no thread yet.
     begun: VecDeque<Piece>,
-    /// Pieces that have a place.
-    active: usize,
     /// Pieces that wait for another turn.
     paused: usize,
     threads: usize,
     /// Threads without work.
     idle: usize,
-    tiers: [TierWork; 3],
     next_id: u64,
     is_over: bool,
 }
@@ -184,7 +181,8 @@ impl Pool {
 
     /// How the work of a tier stands.
     pub fn work_of(&self, tier: Tier) -> TierWork {
-        self.inner.lock().tiers.get(tier as usize).copied().unwrap_or_default()
+        let (active, waiting) = self.inner.lock().turns.work_of(tier);
+        TierWork { active, waiting }
     }
 
     /// Ends the pool: what has not begun is dropped, and what has is finished.
@@ -192,12 +190,7 @@ impl Pool {
         let state = &mut *self.inner.lock();
         state.is_over = true;
         for (of, waiting) in &mut state.waiting {
-            for _ in waiting.pieces.drain(..) {
-                state.turns.give_up(*of);
-                if let Some(tier) = state.tiers.get_mut(of.tier as usize) {
-                    tier.waiting -= 1;
-                }
-            }
+            waiting.pieces.drain(..).for_each(|_| state.turns.give_up(*of));
         }
         self.inner.work.notify_all();
     }
@@ -219,14 +212,13 @@ impl Inner {
         state.next_id += 1;
         state.waiting.entry(of).or_default().pieces.push_back(Piece { id, of, run });
         state.turns.arrive(of);
-        state.tier(of).waiting += 1;
         self.give_turns(state);
         Some(id)
     }
 
     /// Gives free places to those whose turn it is.
     fn give_turns(self: &Arc<Self>, state: &mut State) {
-        while state.active < self.places {
+        while state.turns.active() < self.places {
             let State { turns, waiting, paused, .. } = state;
             let may_begin = *paused < PAUSED_MAX;
             let may = |of: Contender| waiting.get(&of).is_some_and(|it| may_begin || !it.paused.is_empty());
@@ -237,13 +229,9 @@ impl Inner {
                 Some(turn) => (Some(turn), None),
                 None => (None, of_it.pieces.pop_front()),
             };
-            if of_it.paused.is_empty() && of_it.pieces.is_empty() {
+            if of_it.is_empty() {
                 waiting.remove(&of);
             }
-            state.active += 1;
-            let tier = state.tier(of);
-            tier.waiting -= 1;
-            tier.active += 1;
             if let Some(turn) = turn {
                 state.paused -= 1;
                 turn.has_come.store(true, Ordering::Relaxed);
@@ -315,22 +303,17 @@ impl Inner {
     }
 }
 
-impl State {
-    fn tier(&mut self, of: Contender) -> &mut TierWork {
-        let [free, pro, enterprise] = &mut self.tiers;
-        match of.tier {
-            Tier::Free => free,
-            Tier::Pro => pro,
-            Tier::Enterprise => enterprise,
-        }
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.paused.is_empty() && self.pieces.is_empty()
     }
+}
 
+impl State {
     /// A piece that has had its place for so long gives it back, for good.
     fn end(&mut self, of: Contender, had: Duration) {
         self.turns.charge(of, micros(had));
         self.turns.finish(of);
-        self.active -= 1;
-        self.tier(of).active -= 1;
     }
 }
 
@@ -341,11 +324,7 @@ impl Place {
         let mut state = inner.lock();
         state.turns.charge(self.of, micros(begun - self.since));
         state.turns.pause(self.of);
-        state.active -= 1;
         state.paused += 1;
-        let tier = state.tier(self.of);
-        tier.active -= 1;
-        tier.waiting += 1;
         let turn = Arc::new(Turn::default());
         state.waiting.entry(self.of).or_default().paused.push_back(Arc::clone(&turn));
         inner.give_turns(&mut state);
@@ -365,11 +344,10 @@ impl Awaited<'_> {
         let Some(waiting) = state.waiting.get_mut(&self.of) else { return false };
         let Some(at) = waiting.pieces.iter().position(|piece| piece.id == self.id) else { return false };
         waiting.pieces.remove(at);
-        if waiting.paused.is_empty() && waiting.pieces.is_empty() {
+        if waiting.is_empty() {
             state.waiting.remove(&self.of);
         }
         state.turns.give_up(self.of);
-        state.tier(self.of).waiting -= 1;
         true
     }
 }

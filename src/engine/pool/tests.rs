@@ -1,12 +1,35 @@
 //! Places, turns, and what becomes of work that waits or panics.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::{
+    atomic::AtomicUsize,
+    mpsc::{Sender, channel},
+};
+
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{admission::Class, domain::TenantId};
 
 fn of(tier: Tier) -> Contender {
     Contender { tenant: TenantId::generate(), tier, class: Class::Requests }
+}
+
+/// A piece of the tier that has a place of the pool until something is sent, and what it answers then.
+async fn occupied(pool: &Pool, tier: Tier) -> (Sender<()>, JoinHandle<Result<bool, NotDone>>) {
+    let (release, held) = channel();
+    let holder = pool.clone();
+    let holder = tokio::spawn(async move { holder.run(of(tier), None, move || held.recv().is_ok()).await });
+    while pool.work_of(tier).active == 0 {
+        tokio::task::yield_now().await;
+    }
+    (release, holder)
+}
+
+/// Waits until every place is given back: a caller has its answer a moment before.
+async fn all_is_done(pool: &Pool) {
+    while pool.inner.lock().turns.active() > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Spins for so long, and gives way each quarter of a millisecond.
@@ -42,8 +65,8 @@ async fn never_more_are_evaluated_at_once_than_there_are_places() {
         assert_eq!(piece.await.unwrap(), Ok(()));
     }
     assert_eq!(most.load(Ordering::SeqCst), 2);
+    all_is_done(&pool).await;
     assert_eq!(pool.work_of(Tier::Free), TierWork::default());
-    assert_eq!(pool.inner.lock().turns.waiting(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,12 +87,7 @@ async fn a_short_piece_does_not_wait_for_a_long_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_too_long_gives_up_and_is_never_begun() {
     let pool = Pool::new(1);
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let holder = pool.clone();
-    let holder = tokio::spawn(async move { holder.run(of(Tier::Pro), None, move || held.recv().is_ok()).await });
-    while pool.work_of(Tier::Pro).active == 0 {
-        tokio::task::yield_now().await;
-    }
+    let (release, holder) = occupied(&pool, Tier::Pro).await;
     let begun = Arc::new(AtomicBool::new(false));
     let mark = begun.clone();
     let late = pool.run(of(Tier::Free), Some(Duration::from_millis(20)), move || mark.store(true, Ordering::SeqCst));
@@ -93,18 +111,14 @@ async fn a_panic_ends_a_piece_and_nothing_else() {
         assert_eq!(panics.await, Err::<(), _>(NotDone::Panicked));
     }
     assert_eq!(pool.run(of(Tier::Free), None, || 1).await, Ok(1));
+    all_is_done(&pool).await;
     assert_eq!(pool.work_of(Tier::Free), TierWork::default());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_begun_is_finished_and_what_waits_is_told_when_the_pool_ends() {
     let pool = Pool::new(1);
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let first = pool.clone();
-    let first = tokio::spawn(async move { first.run(of(Tier::Free), None, move || held.recv().is_ok()).await });
-    while pool.work_of(Tier::Free).active == 0 {
-        tokio::task::yield_now().await;
-    }
+    let (release, first) = occupied(&pool, Tier::Free).await;
     let second = pool.clone();
     let second = tokio::spawn(async move { second.run(of(Tier::Free), None, || ()).await });
     while pool.work_of(Tier::Free).waiting == 0 {
