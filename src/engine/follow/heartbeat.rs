@@ -39,7 +39,7 @@ pub async fn beat(shared: Arc<Shared>, id: NodeId) {
 fn vitals(shared: &Shared) -> Vitals {
     let now_ms = shared.clock.now_ms();
     let mut vitals = Vitals { synchronised_ago_ms: shared.freshness.age_ms(now_ms), ..Vitals::default() };
-    shared.registry.each(|entry| {
+    shared.registry.each(|_, entry| {
         vitals.resident_tenants += 1;
         vitals.memory_bytes += entry.resident.memory_bytes();
         vitals.lag_ms = vitals.lag_ms.max(entry.lag_ms(now_ms));

@@ -149,9 +149,9 @@ impl Engine {
         let class = if kind == Work::Events { Class::Events } else { Class::Requests };
         let of = Contender { tenant: tenant.id, tier: tenant.tier, class };
         let wait_max = (kind == Work::Request && self.inner.gate.is_limiting()).then_some(TURN_WAIT_MAX);
-        let (metrics, queued) = (self.inner.shared.metrics.load.clone(), Instant::now());
+        let (shared, queued) = (self.inner.shared.clone(), Instant::now());
         let work = move || {
-            metrics.turn_wait(of.tier.name(), queued.elapsed());
+            shared.metrics.load.turn_wait(of.tier.name(), queued.elapsed());
             work()
         };
         pool.run(of, wait_max, work).await.map_err(|not_done| match not_done {

@@ -133,10 +133,8 @@ impl Gate {
 
     /// How many requests of a tenant are in hand, and how many of a thousand are admitted.
     pub(super) fn load_of(&self, tenant: TenantId) -> (u64, u32) {
-        let place = self.places.get(&tenant);
-        let admitted = |place: &Place| place.part.admitted_permille();
-        let in_hand = place.as_ref().map_or(0, |place| place.in_hand.load(Ordering::Relaxed) as u64);
-        (in_hand, place.as_ref().map_or_else(|| Part::default().admitted_permille(), |place| admitted(place)))
+        let load = |place: &Place| (place.in_hand.load(Ordering::Relaxed) as u64, place.part.admitted_permille());
+        self.places.get(&tenant).map_or_else(|| load(&Place::default()), |place| load(&place))
     }
 
     /// A decision of a tenant of the tier took so long.

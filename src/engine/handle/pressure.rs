@@ -175,7 +175,7 @@ impl Engine {
     pub fn load(&self) -> NodeLoad {
         let (gate, shared) = (&self.inner.gate, &self.inner.shared);
         let mut tenants = Vec::new();
-        shared.registry.each_tenant(|tenant, entry| {
+        shared.registry.each(|tenant, entry| {
             let Some(set) = entry.set() else { return };
             let evaluation = entry.resident.usage().read().time;
             tenants.push((tenant, set.tenant().tier, evaluation));

@@ -129,7 +129,7 @@ impl Shared {
     /// Looks at all tenants in memory.
     pub(super) fn census(&self) -> Census {
         let mut census = Census::default();
-        self.registry.each(|entry| {
+        self.registry.each(|_, entry| {
             *census.states.entry(self.state_of(entry)).or_insert(0) += 1;
             census.memory_bytes += entry.resident.memory_bytes();
             let messages = entry.resident.mailbox.messages();

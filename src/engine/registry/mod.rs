@@ -205,14 +205,9 @@ impl Registry {
         ids
     }
 
-    /// Looks at every tenant in memory, by its id.
-    pub fn each_tenant(&self, mut look: impl FnMut(TenantId, &Entry)) {
-        self.entries.iter().for_each(|entry| look(*entry.key(), entry.value()));
-    }
-
     /// Looks at every tenant in memory.
-    pub fn each(&self, mut look: impl FnMut(&Entry)) {
-        self.entries.iter().for_each(|entry| look(entry.value()));
+    pub fn each(&self, mut look: impl FnMut(TenantId, &Entry)) {
+        self.entries.iter().for_each(|entry| look(*entry.key(), entry.value()));
     }
 
     /// A tenant that was removed has an actor that has not ended yet.
