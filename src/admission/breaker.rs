@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::domain::nanos;
+
 const SECOND: u64 = 1_000_000_000;
 /// The time of which calls are counted, in buckets of a second.
 const BUCKETS: usize = 10;
@@ -131,7 +133,7 @@ impl Default for Breaker {
 impl Breaker {
     /// One that is never open for longer than this, before a probe.
     pub fn open_at_most(time: Duration) -> Self {
-        Self { open_last: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), ..Self::default() }
+        Self { open_last: nanos(time), ..Self::default() }
     }
 
     /// Asks whether a call may be made; if not, in how long one may. `spread`, up to 1,000, spreads the times of probes.

@@ -14,7 +14,7 @@ pub use self::{
     breaker::{Breaker, BreakerState, BreakerStatus, Call, Outcome, SLOW},
     lanes::{Entry, LaneStatus, Lanes, Ticket},
     limits::{Limits, Shares},
-    pressure::{LATE, Lateness, Use, WINDOW, press, relax},
+    pressure::{Lateness, Use, WINDOW, press, relax},
     rate::{Grant, Rate, Standing},
     turns::{Class, Contender, TIER_WEIGHTS, Turns},
 };

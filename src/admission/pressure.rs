@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// How late a thread may be.
-pub const LATE: Duration = Duration::from_millis(5);
+const LATE: Duration = Duration::from_millis(5);
 /// How long it must be late, or not, to count as such.
 pub const WINDOW: Duration = Duration::from_millis(100);
 /// All of a tenant's requests, in thousandths.

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::{
     admission::{Breaker, BreakerState, BreakerStatus, Call, Limits, Outcome, SLOW},
-    domain::{TenantId, Tier, random_permille},
+    domain::{TenantId, Tier, nanos, random_permille},
 };
 
 pub use self::metrics::Metrics;
@@ -263,7 +263,7 @@ impl Breakers {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.0.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanos(self.0.began.elapsed())
     }
 }
 

@@ -2,14 +2,27 @@
 //!
 //! The one reader of durations, for expressions and facts. The form is that of Go's `time.ParseDuration`, which CEL names as
 //! its own; the range is that of CEL's specification (`google.protobuf.Duration`). What is below a nanosecond is cut off.
+//! And times of this process as whole numbers, for what counts in them.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use chrono::TimeDelta;
 
 /// Seconds of the longest duration: ten thousand years.
 const SECONDS_MAX: i64 = 315_576_000_000;
 const NANOSECONDS: i128 = 1_000_000_000;
+
+/// Whole microseconds.
+#[inline]
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Whole nanoseconds.
+#[inline]
+pub fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// Why a text is not a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

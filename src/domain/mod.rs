@@ -29,7 +29,7 @@ pub use audit::{AuditAction, AuditChain, AuditDraft, AuditFault, AuditHash, Audi
 pub use author::Author;
 pub use change::{AtRevision, Change, ChangeOptions, OnBroken};
 pub use derived_field::{DerivedField, DerivedFieldDraft, DerivedFieldPatch};
-pub use duration::{NotADuration, read_duration, within_range};
+pub use duration::{NotADuration, micros, nanos, read_duration, within_range};
 pub use event::{
     Accepted, EVENT_ATTEMPTS_MAX, EventDraft, EventFailure, EventOutcome, EventState, QueuedEvent, retry_after,
 };

@@ -6,6 +6,7 @@ use hdrhistogram::{Histogram, errors::CreationError};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::events::Sent;
+use crate::domain::micros;
 
 /// The longest latency that is recorded as such, in microseconds; longer ones count as this.
 const LATENCY_MAX_US: u64 = 300_000_000;
@@ -104,10 +105,6 @@ pub(super) fn add_counts(to: &mut BTreeMap<String, u64>, more: &BTreeMap<String,
     for (what, count) in more {
         *to.entry(what.clone()).or_default() += count;
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What a decision holds.

@@ -17,6 +17,8 @@ use prometheus_client::{
     metrics::{MetricType, TypedMetric, family::Family},
 };
 
+use crate::domain::nanos;
+
 /// Bounds for requests and SQL, in microseconds: from an answer out of memory to a time-out.
 const REQUEST_BOUNDS_US: &[u64] = &[
     50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
@@ -75,7 +77,7 @@ impl Histogram {
 
     /// Counts one time.
     pub fn observe(&self, time: Duration) {
-        self.observe_count(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        self.observe_count(nanos(time));
     }
 
     /// Counts one count.

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     admission::{Grant, Limits, Rate, Shares, Standing},
-    domain::{Quota, System, Tenant, TenantId, TenantScope, Tier},
+    domain::{Quota, System, Tenant, TenantId, TenantScope, Tier, nanos},
     engine::{metrics::Metrics, options::GateOptions},
     shared::SharedRates,
     telemetry::Counter,
@@ -141,13 +141,12 @@ impl Gate {
     #[inline]
     pub(super) fn evaluated(&self, tier: Tier, took: Duration) {
         if let Some(counts) = self.counts(tier) {
-            let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-            counts.evaluation_ns.fetch_add(nanos, Ordering::Relaxed);
+            counts.evaluation_ns.fetch_add(nanos(took), Ordering::Relaxed);
         }
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanos(self.began.elapsed())
     }
 
     fn place(&self, tenant: TenantId) -> Arc<Place> {

@@ -15,7 +15,7 @@ use std::{
 use super::Engine;
 use crate::{
     admission::{Lateness, TIER_WEIGHTS, Use, WINDOW, press, relax},
-    domain::{TenantId, Tier, random_permille},
+    domain::{TenantId, Tier, micros, random_permille},
 };
 
 /// What a request takes beside its decision, about.
@@ -247,8 +247,4 @@ impl Engine {
         let weight = TIER_WEIGHTS.get(tier as usize).copied().unwrap_or(1);
         Use { weight, used, admitted: part.admitted_permille() }
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

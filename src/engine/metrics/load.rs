@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{StateLabels, signed};
-use crate::telemetry::{Counter, EncodeLabelSet, Family, Gauge, Histogram, HistogramFamily, MetricRegistry, Unit};
+use crate::{
+    domain::micros,
+    telemetry::{Counter, EncodeLabelSet, Family, Gauge, Histogram, HistogramFamily, MetricRegistry, Unit},
+};
 
 /// The metrics of the pool and of pressure.
 #[derive(Debug, Clone)]
@@ -77,8 +80,7 @@ impl LoadMetrics {
     /// What decisions of a tier took by now.
     pub fn evaluation(&self, tier: &'static str, took: Duration) {
         let counter = self.evaluation_micros.get_or_create(&TierLabels { tier });
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        counter.inc_by(micros.saturating_sub(counter.get()));
+        counter.inc_by(micros(took).saturating_sub(counter.get()));
     }
 
     /// Whether a thread that answers requests is late now.

@@ -23,7 +23,7 @@ use tracing::error;
 
 use crate::{
     admission::{Contender, Turns},
-    domain::Tier,
+    domain::{Tier, micros},
 };
 
 /// How long a piece of work has its place while others wait.
@@ -356,10 +356,6 @@ impl Drop for Awaited<'_> {
     fn drop(&mut self) {
         self.give_up();
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

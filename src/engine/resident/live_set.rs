@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use crate::ruleset::{Decision, RuleSet};
+use crate::{
+    domain::nanos,
+    ruleset::{Decision, RuleSet},
+};
 
 /// A rule set that is served.
 #[derive(Debug)]
@@ -53,11 +56,10 @@ impl LiveSet {
 
     /// Counts a decision.
     pub(in crate::engine) fn decided(&self, decision: &Decision<'_>, took: Duration) {
-        let time_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.usage.decisions.fetch_add(1, Ordering::Relaxed);
         self.usage.rules.fetch_add(u64::try_from(decision.evaluated).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.usage.cost.fetch_add(decision.cost, Ordering::Relaxed);
-        self.usage.time_ns.fetch_add(time_ns, Ordering::Relaxed);
+        self.usage.time_ns.fetch_add(nanos(took), Ordering::Relaxed);
         self.usage.average(decision.cost);
     }
 
@@ -68,7 +70,7 @@ impl LiveSet {
 
     /// Counts a decision that was not made, because it would have cost more than this.
     pub(in crate::engine) fn was_too_dear(&self, cost: u64, took: Duration) {
-        self.usage.time_ns.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.usage.time_ns.fetch_add(nanos(took), Ordering::Relaxed);
         self.usage.average(cost);
     }
 }

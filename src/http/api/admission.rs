@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::decide::milliseconds;
 use crate::{
-    domain::{TenantId, Tier},
+    domain::{TenantId, Tier, micros},
     engine::{NodeLoad, TenantLoad},
     http::door::{AppState, Error, query::Query, response},
 };
@@ -73,6 +73,5 @@ pub async fn show(state: Data<AppState>, _: Query<()>) -> Result<HttpResponse, E
 }
 
 fn item(TenantLoad { tenant, tier, evaluation, in_hand, admitted_permille }: TenantLoad) -> TenantLoadItem {
-    let evaluation_micros = u64::try_from(evaluation.as_micros()).unwrap_or(u64::MAX);
-    TenantLoadItem { tenant_id: tenant, tier, evaluation_micros, in_hand, admitted_permille }
+    TenantLoadItem { tenant_id: tenant, tier, evaluation_micros: micros(evaluation), in_hand, admitted_permille }
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::{
     admission::{BreakerState, BreakerStatus, LaneStatus},
     breakers::{Dependency, Fault, FaultKind},
-    domain::{Quota, Tier},
+    domain::{Quota, Tier, micros},
     engine::TierStanding,
     error::Detail,
     http::door::{
@@ -157,7 +157,6 @@ fn bulkhead(state: &AppState, tier: Tier) -> Bulkhead {
     let LaneStatus { active, pending, most } = state.store.guard().lane(tier);
     let TierStanding { in_hand, in_hand_max, refused: [rate, concurrency, pressure], evaluation } =
         state.engine.tier_standing(tier);
-    let evaluation_micros = u64::try_from(evaluation.as_micros()).unwrap_or(u64::MAX);
     let turns = state.engine.pool_work(tier).waiting;
     let statuses = Dependency::ALL.map(|dependency| (dependency, state.store.breakers().status(dependency, tier)));
     let rank = |status: &BreakerStatus| match status.state {
@@ -191,7 +190,7 @@ fn bulkhead(state: &AppState, tier: Tier) -> Bulkhead {
             in_hand,
             max: in_hand_max,
             refused: RefusedItem { rate, concurrency, pressure },
-            evaluation_micros,
+            evaluation_micros: micros(evaluation),
         },
         breakers: statuses.iter().map(breaker).collect(),
     }

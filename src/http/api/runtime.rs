@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    domain::{AuditAction, Name, Node, NodeId, Revision, TenantId, TenantScope, Vitals},
+    domain::{AuditAction, Name, Node, NodeId, Revision, TenantId, TenantScope, Vitals, micros},
     engine::{self, RuntimeState, TenantRuntime},
     http::door::{
         AppState, Error,
@@ -230,7 +230,7 @@ impl From<engine::ResidentRuntime> for ResidentBody {
             decisions: resident.used.decisions,
             rules_evaluated: resident.used.rules_evaluated,
             cost: resident.used.cost,
-            evaluation_time_us: u64::try_from(resident.used.time.as_micros()).unwrap_or(u64::MAX),
+            evaluation_time_us: micros(resident.used.time),
             last_used_at: resident.last_used_at,
             last_load: resident.last_load.map(|load| LoadBody {
                 at: load.at,

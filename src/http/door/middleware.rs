@@ -1,9 +1,6 @@
 //! What is done for every request: its id, its span in the log, its metrics, and the body of its error.
 
-use std::{
-    panic::AssertUnwindSafe,
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, time::Instant};
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, ResponseError,
@@ -27,7 +24,10 @@ use super::{
     request_id::{self, REQUEST_ID},
     router::RoutePattern,
 };
-use crate::{domain::TenantId, telemetry::ACCESS};
+use crate::{
+    domain::{TenantId, micros},
+    telemetry::ACCESS,
+};
 
 /// Answers a request, and does everything that is the same for all requests.
 pub async fn surround<B: MessageBody + 'static>(
@@ -133,7 +133,7 @@ fn count(state: &Data<AppState>, response: &ServiceResponse, begun: Instant) {
     if let Some(tenant) = request.extensions().get::<TenantId>().filter(|_| known) {
         state.metrics.tenant_request(*tenant, status);
     }
-    tracing::debug!(status, took_us = microseconds(took), "answered");
+    tracing::debug!(status, took_us = micros(took), "answered");
 }
 
 /// Logs a request in one line that is complete by itself, if the setting says so.
@@ -143,16 +143,12 @@ fn log_access(response: &ServiceResponse, id: &str, begun: Instant) {
     let tenant = request.extensions().get::<TenantId>().copied().map(tracing::field::display);
     tracing::info!(
         target: ACCESS, parent: None, method = request.method().as_str(), route, status = response.status().as_u16(),
-        took_us = microseconds(begun.elapsed()), tenant, id, "access"
+        took_us = micros(begun.elapsed()), tenant, id, "access"
     );
 }
 
 fn route_of(request: &HttpRequest) -> &'static str {
     request.extensions().get::<RoutePattern>().map_or("unknown", |pattern| pattern.0)
-}
-
-fn microseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Counts a request as in flight until it is dropped, which also happens when its caller disconnects.

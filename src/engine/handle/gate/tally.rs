@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use crate::admission::{Block, BlockRate, Grant, Order, Rate, Standing, Stock};
+use crate::{
+    admission::{Block, BlockRate, Grant, Order, Rate, Standing, Stock},
+    domain::nanos,
+};
 
 /// How long an order may take before another is made, in nanoseconds: some times what Redis may take.
 const ORDER_MAX: u64 = 100_000_000;
@@ -146,7 +149,6 @@ impl Tally {
 
     /// Notes what became of an order.
     pub fn answered(&self, rate: Rate, order: Order, block: Option<Block>, now: u64) {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let Some(Block { granted, ahead }) = block else {
             self.is_alone.store(true, Ordering::Relaxed);
             // It is still ours.
