@@ -143,7 +143,7 @@ async fn document(
     // All items have one time.
     ask.at = Some(ask.time());
     let rest = Rest { ask, served, items, writer: Writer::default(), next: 0, begun: Instant::now(), is_over: false };
-    let batch = Batch { state: state.clone(), rest, patience: Patience::default() };
+    let batch = Batch { state: state.clone(), rest: Some(rest), patience: Patience::default() };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, JSON))
         .insert_header((header::ETAG, precondition::tag(revision)))
@@ -153,7 +153,8 @@ async fn document(
 /// A batch that is being answered.
 struct Batch {
     state: Data<AppState>,
-    rest: Rest,
+    /// `None` once the last piece is out, or no further one can be.
+    rest: Option<Rest>,
     patience: Patience,
 }
 
@@ -172,30 +173,18 @@ struct Rest {
 
 impl Batch {
     /// The next piece of the answer. An error ends the connection: the caller sees that the answer is not whole.
-    async fn piece(self) -> Option<(io::Result<Bytes>, Self)> {
-        let Self { state, mut rest, mut patience } = self;
-        if rest.is_over {
-            return None;
-        }
+    async fn piece(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        let mut rest = self.rest.take()?;
         // Between two pieces this thread can serve other requests.
         tokio::task::yield_now().await;
         rest.writer.reserve(PIECE_BYTES + PIECE_BYTES / 4);
         let served = rest.served.clone();
-        match patience.decide(&state.engine, &served, rest).await {
-            Ok(mut rest) => {
-                let piece = Ok(rest.writer.take().into());
-                Some((piece, Self { state, rest, patience }))
-            }
-            Err(error) => Some((Err(io::Error::other(error)), Self { state, rest: Rest::none(served), patience })),
-        }
-    }
-}
-
-impl Rest {
-    /// Nothing.
-    fn none(served: Served) -> Self {
-        let (ask, writer) = (Ask::default(), Writer::default());
-        Self { ask, served, items: Vec::new(), writer, next: 0, begun: Instant::now(), is_over: true }
+        let piece = self.patience.decide(&self.state.engine, &served, rest).await.map(|mut rest| {
+            let piece = rest.writer.take().into();
+            self.rest = (!rest.is_over).then_some(rest);
+            piece
+        });
+        Some((piece.map_err(io::Error::other), self))
     }
 }
 
