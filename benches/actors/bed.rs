@@ -1,17 +1,13 @@
 //! A private PostgreSQL with databases of tenants, made by SQL: writing 100,000 tenants through the engine would take
 //! longer than measuring them.
 
-use std::{
-    fs,
-    path::PathBuf,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
 use tenet::{
     auth::{self, Auth, AuthOptions},
-    cluster::{self, Cluster, ClusterOptions, Purpose},
+    cluster::{self, Purpose},
     domain::{Principal, TenantId, TenantScope},
     engine::{self, Engine, EngineOptions},
     store::{
@@ -21,6 +17,8 @@ use tenet::{
     telemetry::{MetricRegistry, MetricsFormat},
 };
 use tokio::runtime::Runtime;
+
+use super::private_server::PrivateServer;
 
 /// Facts of the reference workload.
 pub const FACTS: &str = r#"{"age":42,"country":"US","is_premium":true,"purchase_amount":120.5}"#;
@@ -54,18 +52,7 @@ pub struct Bed {
     pub runtime: Runtime,
     pub sizes: Sizes,
     made: AtomicUsize,
-    // Dropped in this order: the files go after the server.
-    cluster: Cluster,
-    _directory: Directory,
-}
-
-/// A directory that is gone when the bench is.
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    server: PrivateServer,
 }
 
 /// A migrated database with tenants.
@@ -85,20 +72,16 @@ impl Bed {
     }
 
     fn start(name: &str, purpose: Purpose, sizes: Sizes) -> Self {
-        let data_dir = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-        let directory = Directory(data_dir.clone());
-        let options = ClusterOptions { data_dir, purpose, binaries: None };
-        let cluster = Cluster::start(&options).unwrap();
-        let runtime = Runtime::new().unwrap();
-        Self { runtime, sizes, made: AtomicUsize::new(0), cluster, _directory: directory }
+        let (server, runtime) = (PrivateServer::start(name, purpose), Runtime::new().unwrap());
+        Self { runtime, sizes, made: AtomicUsize::new(0), server }
     }
 
     /// A new database with so many tenants.
     pub fn database(&self, tenants: usize, rules: Rules) -> Database {
         let name = format!("bench_{}", self.made.fetch_add(1, Ordering::Relaxed));
-        let url = self.cluster.url(&name);
+        let url = self.server.url(&name);
         let tenants = self.runtime.block_on(async {
-            let mut admin = PgConnection::connect(&self.cluster.url(cluster::NAME)).await.unwrap();
+            let mut admin = PgConnection::connect(&self.server.url(cluster::NAME)).await.unwrap();
             admin.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await.unwrap();
             migrate::up(MigrateOptions::new(&url)).await.unwrap();
             let mut connection = PgConnection::connect(&url).await.unwrap();

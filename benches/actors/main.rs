@@ -22,6 +22,8 @@ mod events;
 mod held;
 mod http;
 mod plot;
+#[path = "../private_server/mod.rs"]
+mod private_server;
 mod process;
 mod report;
 mod residents;

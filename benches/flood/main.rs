@@ -15,6 +15,8 @@
 mod fairness;
 mod kinds;
 mod overload;
+#[path = "../private_server/mod.rs"]
+mod private_server;
 mod rounds;
 mod service;
 

@@ -3,18 +3,20 @@
 use std::{
     cell::Cell,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use tenet::{
     client::Client,
-    cluster::{self, Cluster, ClusterOptions, Purpose},
+    cluster::{self, Purpose},
     config::Secret,
     load::{self, Group, Reports, Service, Workload},
 };
 use tokio::runtime::Runtime;
+
+use super::private_server::PrivateServer;
 
 const KEY: &str = "an-operator-key-for-floods";
 /// How long the service may take until it is ready.
@@ -42,18 +44,7 @@ pub enum Limits {
 pub struct Bed {
     pub runtime: Runtime,
     faults: Cell<usize>,
-    // Dropped in this order: the files go after the server.
-    cluster: Cluster,
-    _directory: Directory,
-}
-
-/// A directory that is gone when the bench is.
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    server: PrivateServer,
 }
 
 /// A service that runs until it is dropped.
@@ -71,11 +62,8 @@ impl Drop for Running {
 
 impl Bed {
     pub fn make() -> Self {
-        let data_dir = std::env::temp_dir().join(format!("tenet-flood-{}", std::process::id()));
-        let directory = Directory(data_dir.clone());
-        let options = ClusterOptions { data_dir, purpose: Purpose::Persistent, binaries: None };
-        let (cluster, runtime) = (Cluster::start(&options).unwrap(), Runtime::new().unwrap());
-        Self { cluster, runtime, faults: Cell::new(0), _directory: directory }
+        let server = PrivateServer::start("tenet-flood", Purpose::Persistent);
+        Self { runtime: Runtime::new().unwrap(), faults: Cell::new(0), server }
     }
 
     fn fault(&self, what: &str) {
@@ -94,7 +82,7 @@ impl Bed {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tenet"));
         command
             .args(["serve", "--migrate"])
-            .env("DATABASE_URL", self.cluster.url(cluster::NAME))
+            .env("DATABASE_URL", self.server.url(cluster::NAME))
             .env("TENET_OPERATOR_KEY", KEY)
             .env("TENET_LISTEN", &address)
             .env("TENET_LOG", "error")
