@@ -57,9 +57,13 @@ async fn keep_all(shared: &Shared, retention_at: &mut Instant) -> Duration {
             error!(days, "partitions for coming events are missing; events are refused when their day comes");
         }
     }
-    if let Err(error) = forget_deleted(shared).await {
-        warn!(error = &error as &dyn std::error::Error, "events of deleted tenants cannot be deleted now");
-        wait = RETRY;
+    match forget_deleted(shared).await {
+        Ok(true) => {}
+        Ok(false) => wait = RETRY,
+        Err(error) => {
+            warn!(error = &error as &dyn std::error::Error, "events of deleted tenants cannot be deleted now");
+            wait = RETRY;
+        }
     }
     if *retention_at <= Instant::now() {
         match delete_old(shared, shared.now()).await {
@@ -91,18 +95,21 @@ fn days_max() -> i64 {
     i64::try_from(Quota::EventRetentionDays.grant_max()).unwrap_or(90)
 }
 
-async fn forget_deleted(shared: &Shared) -> Result<(), store::Error> {
+/// Deletes what deleted tenants have left; answers whether nothing is left.
+async fn forget_deleted(shared: &Shared) -> Result<bool, store::Error> {
+    let mut is_done = true;
     for tenant in shared.store.deleted_tenants_with_events().await? {
         // Its rows tell that there is something left to delete.
         if !shared.queue.delete(tenant).await {
             warn!(%tenant, "the queue of a deleted tenant cannot be deleted now");
+            is_done = false;
             continue;
         }
         shared.store.delete_all_events(TenantScope::of_system(System::Consumer, tenant), shared.now()).await?;
         info!(%tenant, "deleted the events of a deleted tenant");
         sleep(PAUSE).await;
     }
-    Ok(())
+    Ok(is_done)
 }
 
 /// Deletes what tenants keep for less time than others.

@@ -69,7 +69,12 @@ pub async fn tell(queue: Brokered, shared: Arc<Shared>, stop: Stop) {
         }
         let list: Vec<TenantId> = tenants.into_iter().collect();
         match shared.store.mark_queues(&list).await {
-            Ok(()) => shared.owner.look(),
+            Ok(has_deleted) => {
+                shared.owner.look();
+                if has_deleted {
+                    shared.tenant_deleted.notify_one();
+                }
+            }
             Err(error) => {
                 debug!(error = &error as &dyn std::error::Error, "queues cannot be marked now");
                 later.extend(list);

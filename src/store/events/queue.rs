@@ -240,7 +240,7 @@ impl Store {
         const OPERATION: &str = "pause queue";
         let query = sqlx::query(
             "insert into event_queues (tenant_id, position, paused)
-             values ($1, tenet_event_floor(now()), $2)
+             select id, tenet_event_floor(now()), $2 from tenants where id = $1 for key share
              on conflict (tenant_id) do update set paused = excluded.paused",
         )
         .bind(scope.id().0)

@@ -147,19 +147,22 @@ impl Store {
         Ok(received)
     }
 
-    /// Notes that queues may have something to decide.
-    pub async fn mark_queues(&self, tenants: &[TenantId]) -> Result<(), Error> {
+    /// Notes that queues may have something to decide; answers whether there are some of deleted tenants among them, of
+    /// which something came late and is to be deleted again.
+    pub async fn mark_queues(&self, tenants: &[TenantId]) -> Result<bool, Error> {
         const OPERATION: &str = "mark queues";
-        let query = sqlx::query(
+        let query = sqlx::query_scalar(
             "insert into event_queues as q (tenant_id, pending_since, position)
              select t, now(), tenet_event_floor(now()) from unnest($1::uuid[]) as t
              where not exists (select from event_queues q where q.tenant_id = t and q.pending_since is not null)
              order by t
-             on conflict (tenant_id) do update set pending_since = coalesce(q.pending_since, excluded.pending_since)",
+             on conflict (tenant_id) do update set pending_since = coalesce(q.pending_since, excluded.pending_since)
+             returning not exists (select from tenants t where t.id = q.tenant_id)",
         )
         .bind(tenants.iter().map(|tenant| tenant.0).collect::<Vec<_>>());
         let mut connection = self.events.acquire(OPERATION).await?;
-        self.events.observer().timed(OPERATION, query.execute(&mut *connection)).await.map(drop)
+        let marked: Vec<bool> = self.events.observer().timed(OPERATION, query.fetch_all(&mut *connection)).await?;
+        Ok(marked.into_iter().any(|is_deleted| is_deleted))
     }
 
     /// Active tenants after `after`, in order of id.

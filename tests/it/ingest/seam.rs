@@ -221,11 +221,19 @@ impl Seam {
         let tenant = tenant(&self.app.client, "deleted").await;
         let id = self.send(&tenant, &json!({"facts": {"n": 1}, "idempotencyKey": "k"})).await;
         self.is_soon(&tenant, &id, "decided").await;
-        self.consumer(&tenant, "pause").await;
         self.send(&tenant, &json!({"facts": {"n": 2}})).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.send(&tenant, &json!({"facts": {"n": 3}})).await;
         let gone = self.app.client.delete(&format!("/api/v1/tenants/{tenant}")).await.unwrap();
         assert_eq!(gone.status, 204, "{}", gone.text());
         let mut owner = self.owner().await;
+        self.nothing_is_left(&mut owner, &tenant).await;
+        // Whoever accepted the last event may tell of it only now.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        self.nothing_is_left(&mut owner, &tenant).await;
+    }
+
+    async fn nothing_is_left(&self, owner: &mut PgConnection, tenant: &str) {
         within(SOON, "no row is left", async || {
             let left: i64 = sqlx::query_scalar(
                 "select (select count(*) from events where tenant_id = $1::uuid)
@@ -233,8 +241,8 @@ impl Seam {
                     + (select count(*) from event_keys where tenant_id = $1::uuid)
                     + (select count(*) from event_queues where tenant_id = $1::uuid)",
             )
-            .bind(&tenant)
-            .fetch_one(&mut owner)
+            .bind(tenant)
+            .fetch_one(&mut *owner)
             .await
             .unwrap();
             left == 0

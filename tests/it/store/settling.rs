@@ -90,7 +90,8 @@ async fn an_event_from_the_broker_waits_behind_one_that_waits_and_somebody_is_to
     let database = TestDatabase::fresh().await;
     let store = connect(&database).await;
     let (acme, node) = (tenant(&store, "acme").await.id, NodeId::generate());
-    store.mark_queues(&[acme]).await.unwrap();
+    assert!(!store.mark_queues(&[acme]).await.unwrap());
+    assert!(store.mark_queues(&[acme, TenantId::generate()]).await.unwrap(), "one of them is deleted");
     let lease = store.take_queue(scope(acme), node, std::time::Duration::from_secs(15)).await.unwrap().unwrap();
     let held = HeldQueue { tenant: acme, token: lease.token, position: lease.position, pending: 0 };
     assert!(store.finish_queue(scope(acme), node, held, Utc::now()).await.unwrap());

@@ -301,10 +301,11 @@ impl Store {
         self.0.ask("receive events", receive).await
     }
 
-    pub async fn mark_queues(&self, tenants: &[TenantId]) -> Result<(), Error> {
+    pub async fn mark_queues(&self, tenants: &[TenantId]) -> Result<bool, Error> {
         let mark = |state: &mut State| {
             let now = state.database_time();
             tenants.iter().for_each(|tenant| state.tables.get_mut(tenant).unwrap().mark(now));
+            false
         };
         self.0.ask("mark queues", mark).await
     }
