@@ -1,5 +1,7 @@
 //! Events as they are looked up: each with what has become of it, which is derived and never stored with it.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::{FromRow, Row, postgres::PgRow};
@@ -11,8 +13,16 @@ use crate::{
     store::{Error, Page, PageRequest, Store, tx::TenantTx},
 };
 
-/// Days that one statement of a list looks at.
-const WINDOW: TimeDelta = TimeDelta::days(7);
+/// The time that the first statement of a list looks at; each further one looks at twice as much, while that is quick.
+const WINDOW_MIN: TimeDelta = TimeDelta::hours(1);
+/// The most that one statement looks at.
+const WINDOW_MAX: TimeDelta = TimeDelta::days(7);
+/// A statement that takes no longer is quick.
+const QUICK: Duration = Duration::from_millis(100);
+/// How long a list is looked through before a page ends early.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+/// Events looked at in one statement where their state tells whether they belong to the list.
+const CANDIDATES: usize = 500;
 
 /// Which events.
 #[derive(Debug, Clone, Default)]
@@ -73,14 +83,18 @@ pub struct StoredEvent {
     pub decided_at: Option<DateTime<Utc>>,
 }
 
-/// What every query of events selects: rows of `e`, joined with what has become of them within the same bounds.
+/// What every query of events selects: rows of `e`, joined with what has become of them within the same bounds. `offset 0`
+/// makes each a look-up by its key: without statistics of a new day the planner would compare all with all.
 const COLUMNS: &str = "e.id, e.type, e.project, e.occurred_at, d.revision, coalesce(d.matched, '{}') as matched,
     coalesce(l.attempts, r.attempt, 0::smallint) as attempts,
     case when d.id is not null then 'decided' when r.event_id is not null then 'retrying'
         when l.status = 'discarded' then 'discarded' when l.status = 'open' then 'dead' else 'pending' end as state";
-const JOINS: &str = "left join decisions d on d.tenant_id = $1 and d.id = e.id and d.id >= $2 and d.id < $3
-    left join event_retries r on r.tenant_id = $1 and r.event_id = e.id
-    left join dead_letters l on l.tenant_id = $1 and l.event_id = e.id";
+const JOINS: &str = "left join lateral (
+        select * from decisions d where d.tenant_id = $1 and d.id = e.id and d.id >= $2 and d.id < $3 offset 0) d on true
+    left join lateral (
+        select * from event_retries r where r.tenant_id = $1 and r.event_id = e.id offset 0) r on true
+    left join lateral (
+        select * from dead_letters l where l.tenant_id = $1 and l.event_id = e.id offset 0) l on true";
 
 impl FromRow<'_, PgRow> for EventLine {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
@@ -115,7 +129,8 @@ impl FromRow<'_, PgRow> for StoredEvent {
 }
 
 impl Store {
-    /// A tenant's events, newest first. What is older than `retention` is not shown, whether or not it is still there.
+    /// A tenant's events, newest first. What is older than `retention` is not shown, whether or not it is still there. A
+    /// page for which much has to be looked through ends early, with a cursor that goes on there.
     pub async fn events(
         &self,
         scope: TenantScope,
@@ -129,39 +144,26 @@ impl Store {
         let oldest = filter.from.map_or(now - retention, |from| from.max(now - retention));
         let lowest = floor(oldest);
         let mut upper = before.unwrap_or_else(|| filter.to.map_or_else(|| above(now), floor));
-        let mut rows: Vec<EventLine> = Vec::new();
+        let (mut rows, mut window, began): (Vec<EventLine>, _, _) = (Vec::new(), WINDOW_MIN, Instant::now());
         let wanted = usize::try_from(page.rows()).unwrap_or(usize::MAX);
         let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         // A window at a time: each statement touches the days of its own.
         while upper > lowest && rows.len() < wanted {
-            let window_begins = EventId(upper).received_at() - WINDOW;
-            let lower = floor(window_begins).max(lowest);
-            let left = i64::try_from(wanted - rows.len()).unwrap_or(i64::MAX);
-            let sql = format!(
-                "select {COLUMNS} from events e {JOINS}
-                 where e.tenant_id = $1 and e.id >= $2 and e.id < $3 and ($4::text is null or e.type = $4)
-                    and ($5::text is null or e.project = $5) and ($6::uuid is null or $6 = any (d.matched))
-                    and case $7::text when 'decided' then d.id is not null
-                        when 'retrying' then d.id is null and r.event_id is not null
-                        when 'discarded' then d.id is null and r.event_id is null and l.status = 'discarded'
-                        when 'dead' then d.id is null and r.event_id is null and l.status = 'open'
-                        when 'pending' then d.id is null and r.event_id is null
-                            and (l.status is null or l.status = 'redriven')
-                        else true end
-                 order by e.id desc limit $8"
-            );
-            let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-                .bind(scope.id().0)
-                .bind(lower)
-                .bind(upper)
-                .bind(filter.kind.as_deref())
-                .bind(filter.project.as_deref())
-                .bind(filter.matched.map(|rule| rule.0))
-                .bind(filter.state.map(EventState::name))
-                .bind(left)
-                .persistent(false);
-            rows.extend(tx.all::<EventLine>("list events", query).await?);
-            upper = lower;
+            if began.elapsed() > LOOK_MAX {
+                tx.end().await?;
+                return Ok(Page { items: rows, next_cursor: PageRequest::cursor_at(LIST, &upper) });
+            }
+            let asked = Instant::now();
+            let lower = floor(EventId(upper).received_at().min(now) - window).max(lowest);
+            let left = wanted - rows.len();
+            let most = if filter.state.is_some() { CANDIDATES.max(left) } else { left };
+            let ids = candidates(&mut tx, filter, (lower, upper), most).await?;
+            let lines = lines(&mut tx, filter.state, &ids, (lower, upper)).await?;
+            rows.extend(lines.into_iter().take(left));
+            upper = ids.last().filter(|_| ids.len() == most).copied().unwrap_or(lower);
+            if asked.elapsed() < QUICK {
+                window = (window * 2).min(WINDOW_MAX);
+            }
         }
         tx.end().await?;
         Ok(page.page(LIST, rows, |line: &EventLine| line.id.0))
@@ -219,6 +221,77 @@ impl Store {
         tx.commit(OPERATION).await?;
         Ok(gone)
     }
+}
+
+/// The newest events within bounds that may belong to a list: all that it asks for but their state, of which it is seen
+/// here only where events in that state are.
+async fn candidates(
+    tx: &mut TenantTx,
+    filter: &EventFilter,
+    (lower, upper): (Uuid, Uuid),
+    most: usize,
+) -> Result<Vec<Uuid>, Error> {
+    const LETTERS: &str = "select event_id from dead_letters where tenant_id = $1 and event_id >= $2 and event_id < $3";
+    let places = match filter.state {
+        None | Some(EventState::Decided) => vec!["true".to_owned()],
+        // Those beyond the position of the queue, and dead letters that are brought back.
+        Some(EventState::Pending) => {
+            let position = "(select position from event_queues where tenant_id = $1)";
+            let redriven = format!("e.id = any (array({LETTERS} and status = 'redriven'))");
+            vec![format!("e.id > {position}"), format!("e.id <= {position} and {redriven}")]
+        }
+        Some(EventState::Retrying) => vec![
+            "e.id = any (array(select event_id from event_retries
+                where tenant_id = $1 and event_id >= $2 and event_id < $3))"
+                .to_owned(),
+        ],
+        Some(EventState::Dead) => vec![format!("e.id = any (array({LETTERS} and status = 'open'))")],
+        Some(EventState::Discarded) => vec![format!("e.id = any (array({LETTERS} and status = 'discarded'))")],
+    };
+    let parts = places.iter().map(|place| {
+        format!(
+            "(select e.id from events e
+              where e.tenant_id = $1 and e.id >= $2 and e.id < $3 and ($4::text is null or e.type = $4)
+                and ($5::text is null or e.project = $5) and ($6::uuid is null or exists (
+                    select from decisions d where d.tenant_id = $1 and d.id = e.id and d.id >= $2 and d.id < $3
+                        and $6 = any (d.matched) offset 0))
+                and {place}
+              order by e.id desc limit $7)"
+        )
+    });
+    let sql = format!("select id from ({}) e order by id desc limit $7", parts.collect::<Vec<_>>().join(" union all "));
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(tx.tenant.0)
+        .bind(lower)
+        .bind(upper)
+        .bind(filter.kind.as_deref())
+        .bind(filter.project.as_deref())
+        .bind(filter.matched.map(|rule| rule.0))
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .persistent(false);
+    let ids: Vec<(Uuid,)> = tx.all("find events", query).await?;
+    Ok(ids.into_iter().map(|(id,)| id).collect())
+}
+
+/// These events, newest first, if they are in this state.
+async fn lines(
+    tx: &mut TenantTx,
+    state: Option<EventState>,
+    ids: &[Uuid],
+    (lower, upper): (Uuid, Uuid),
+) -> Result<Vec<EventLine>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "select {COLUMNS} from events e {JOINS}
+         where e.tenant_id = $1 and e.id >= $2 and e.id < $3 and e.id = any ($4) order by e.id desc"
+    );
+    let query =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(tx.tenant.0).bind(lower).bind(upper).bind(ids).persistent(false);
+    let mut lines: Vec<EventLine> = tx.all("list events", query).await?;
+    lines.retain(|line| state.is_none_or(|state| line.state == state));
+    Ok(lines)
 }
 
 /// Bounds that hold one id, so that its day alone is touched.

@@ -385,3 +385,48 @@ async fn partitions_are_made_ahead_and_dropped_when_all_of_them_is_old() {
     .unwrap();
     assert_eq!(granted, [""; 0], "nobody passes by the policy of the parent");
 }
+
+/// A new day has no statistics yet, and most of what a list asks for may be elsewhere.
+#[tokio::test]
+async fn every_list_of_a_busy_new_day_is_answered() {
+    const EVENTS: i32 = 50_000;
+    let database = TestDatabase::fresh().await;
+    let store = connect(&database).await;
+    let acme = tenant(&store, "acme").await.id;
+    append(&store, acme, &json!({}), None).await;
+    let mut owner = psql(&database).await;
+    for sql in [
+        "alter table events disable row level security",
+        "insert into events (tenant_id, id, type, facts)
+         select $1, overlay(uuid_generate::text placing '7' from 15)::uuid, 'payment', '{}' from (
+            select overlay(gen_random_uuid()::text placing left(tenet_event_floor(now())::text, 14) from 1 for 14)
+                as uuid_generate from generate_series(1, $2)) i",
+        // All but the first thousand are decided.
+        "insert into decisions (tenant_id, id, revision, schema_version, matched, errors, cost, evaluated_at)
+         select $1, id, 1, 1, '{}', '[]', 1, now() from events where tenant_id = $1 order by id offset 1000 limit $2",
+    ] {
+        let query = sqlx::query(sql);
+        let query = if sql.contains("$1") { query.bind(acme.0).bind(EVENTS) } else { query };
+        query.execute(&mut owner).await.unwrap();
+    }
+    let list = async |state: Option<EventState>, kind: Option<&str>, matched: Option<RuleId>| {
+        let filter = EventFilter { state, matched, kind: kind.map(str::to_owned), ..EventFilter::default() };
+        let (mut found, mut cursor) = (0, None);
+        loop {
+            let page = PageRequest { limit: 100, cursor };
+            let page = store.events(scope(acme), &filter, TimeDelta::days(7), &page, Utc::now()).await.unwrap();
+            found += page.items.len();
+            cursor = page.next_cursor;
+            if cursor.is_none() || found > 10_000 {
+                return found;
+            }
+        }
+    };
+    assert_eq!(list(Some(EventState::Pending), None, None).await, 1_000);
+    for state in [EventState::Retrying, EventState::Dead, EventState::Discarded] {
+        assert_eq!(list(Some(state), None, None).await, 0, "{state:?}");
+    }
+    assert!(list(Some(EventState::Decided), None, None).await > 10_000);
+    assert_eq!(list(None, Some("refund"), None).await, 0);
+    assert_eq!(list(None, None, Some(RuleId::generate())).await, 0);
+}
