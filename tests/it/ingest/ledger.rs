@@ -17,7 +17,7 @@ use sqlx::{Connection, PgConnection};
 use tenet::client::Client;
 
 use super::{post, size, tenant};
-use crate::support::{PrivateBroker, PrivateRedis, PrivateServer, TestProcess, proof_size};
+use crate::support::{PrivateBroker, PrivateRedis, PrivateServer, TestProcess, proof_size, within};
 
 /// Who send, each with an ordering key of its own.
 const SENDERS: usize = 4;
@@ -27,6 +27,8 @@ const BATCH: usize = 20;
 const SETTINGS: [(&str, &str); 2] = [("TENET_EVENT_LEASE", "3s"), ("TENET_LOG", "warn,lapin=off")];
 /// Older than any queue that was seen to be lost with a killed broker of one node (RabbitMQ 3.10; `docs/events.md`).
 const QUEUE_OLD: Duration = Duration::from_secs(8);
+/// How long it may take until an event is accepted once the broker runs again.
+const ACCEPT_MAX: Duration = Duration::from_secs(60);
 /// How long the rest may take once nobody is killed any more.
 const DRAIN_MAX: Duration = Duration::from_secs(120);
 
@@ -151,8 +153,9 @@ impl World {
         self.nodes.lock().unwrap()[place] = client;
     }
 
-    /// Kills one after the other in turns until enough were killed and all is sent.
-    async fn kill_all(&mut self, least: usize, sent: &AtomicBool) {
+    /// Kills one after the other in turns until enough were killed and all is sent. After the broker was started again,
+    /// something has to be accepted before the next is killed: otherwise little is ever sent.
+    async fn kill_all(&mut self, least: usize, ledger: &Ledger, sent: &AtomicBool) {
         let began = Instant::now();
         while self.kills.all() < least || !sent.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -168,6 +171,10 @@ impl World {
                         broker.kill();
                         broker.start_again().await;
                         self.kills.brokers += 1;
+                        let accepted = ledger.lock().unwrap().len();
+                        let is_accepting =
+                            async || sent.load(Ordering::SeqCst) || ledger.lock().unwrap().len() > accepted;
+                        within(ACCEPT_MAX, "something is accepted", is_accepting).await;
                     }
                     None => self.kill_node().await,
                 },
@@ -216,7 +223,7 @@ async fn prove(broker: Option<(PrivateBroker, PrivateRedis)>, (events, kills_lea
         }
         all.store(true, Ordering::SeqCst);
     });
-    world.kill_all(kills_least, &sent).await;
+    world.kill_all(kills_least, &ledger, &sent).await;
     sending.await.unwrap();
     let ledger = ledger.lock().unwrap().clone();
     assert_eq!(ledger.len(), events * SENDERS);
