@@ -3,6 +3,7 @@
 //! What a tenant may ask for is in its rule set. Of a tenant that is not in memory it is read from the database in the
 //! background: a request never waits for it, and what was taken meanwhile is counted afterwards.
 
+mod further;
 mod sharing;
 mod standing;
 mod tally;
@@ -292,12 +293,7 @@ impl Engine {
             return Ok(());
         };
         let now = gate.now();
-        let uncounted = place.uncounted.swap(0, Ordering::Relaxed);
-        if uncounted > 0 {
-            place.requests.charge(rate, now, uncounted);
-        }
-        let rated = Rated { scope, quota: Quota::RequestsPerMinute, rate };
-        let Grant { granted, wait, .. } = gate.take(&place, rated, now, 1);
+        let Grant { granted, wait, .. } = gate.take_requests(&place, scope, rate, now, 1);
         if granted == 0 {
             let refused = RateRefused { quota: Quota::RequestsPerMinute, limit: rate.quota(), wait };
             return Err(gate.refuse(Some(limits.tier), Refused::Rate(refused)));
@@ -318,7 +314,7 @@ impl Engine {
         let gate = &self.inner.gate;
         let Some(rate) = self.part(tenant).events.filter(|_| gate.options.is_limiting) else { return (wanted, None) };
         let Grant { granted, wait, .. } =
-            gate.take(&gate.place(tenant.id), Rated::events(tenant, rate), gate.now(), wanted);
+            gate.take(&gate.place(tenant.id), Rated::of(tenant.id, Quota::EventsPerMinute, rate), gate.now(), wanted);
         let refused = || RateRefused { quota: Quota::EventsPerMinute, limit: rate.quota(), wait };
         (granted, (granted < wanted).then(refused))
     }
@@ -327,7 +323,7 @@ impl Engine {
     pub fn events_left(&self, tenant: &Tenant) -> Option<Standing> {
         let gate = &self.inner.gate;
         let rate = self.part(tenant).events.filter(|_| gate.options.is_limiting)?;
-        Some(gate.left(&gate.place(tenant.id), Rated::events(tenant, rate), gate.now()))
+        Some(gate.left(&gate.place(tenant.id), Rated::of(tenant.id, Quota::EventsPerMinute, rate), gate.now()))
     }
 
     /// What a tenant uses on this node.

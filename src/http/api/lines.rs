@@ -119,9 +119,14 @@ impl Incoming {
     pub async fn next(&mut self) -> Result<Option<Line>, Error> {
         let line = self.lines.next();
         if line.is_some() {
-            self.access.check(&self.state).await?;
+            self.check().await?;
         }
         Ok(line)
+    }
+
+    /// An error if the caller may send no more.
+    pub async fn check(&self) -> Result<(), Error> {
+        self.access.check(&self.state).await
     }
 
     /// Waits for more of the request, and takes with it what has arrived by then. Answers whether there may be any.

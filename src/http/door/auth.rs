@@ -71,13 +71,20 @@ pub struct StreamAccess {
     credential: Option<KeptCredential>,
     permission: Permission,
     scope: TenantScope,
+    is_rated: bool,
 }
 
 impl StreamAccess {
     /// The access of a request that was admitted with `permission`.
     pub fn of(request: &HttpRequest, permission: Permission, scope: TenantScope) -> Result<Self, Error> {
         let credential = credential_of(request)?.map(Credential::keep);
-        Ok(Self { credential, permission, scope })
+        let is_rated = Caller::of(request)?.own().is_some();
+        Ok(Self { credential, permission, scope, is_rated })
+    }
+
+    /// Whether what it sends counts in the tenant's rate: what an operator sends does not.
+    pub fn is_rated(&self) -> bool {
+        self.is_rated
     }
 
     /// An error if the credential is no longer valid or no longer permits the request. A known credential is found in

@@ -302,6 +302,69 @@ async fn events_have_a_rate_of_their_own() {
     limited.app.stop().await;
 }
 
+/// Sends so many lines to be decided, at once.
+async fn stream(client: &Client, caller: &Caller, lines: usize) -> Vec<Value> {
+    let text = "{\"facts\":{\"age\":1}}\n".repeat(lines);
+    let (path, headers) = (caller.path("evaluate/batch"), [("content-type", "application/x-ndjson")]);
+    let answer = client.request(Method::POST, &path, &headers, text.into_bytes()).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn each_line_of_a_stream_of_decisions_counts_as_a_request_and_waits_for_its_rate() {
+    let limited = Limited::with(|settings| settings.http.ndjson_idle_deadline = Duration::from_secs(2)).await;
+    let caller = limited.tenant("acme", "free").await;
+    limited.set_quota(&caller, json!({"requestsPerMinute": 120})).await;
+    let (began, lines) = (Instant::now(), stream(&caller.client, &caller, 123).await);
+    let took = began.elapsed();
+    let is_decided = |line: &Value| line["results"].is_array();
+    assert!(lines.len() == 123 && lines.iter().all(is_decided), "{lines:?}");
+    // Three more than a minute's worth, one each half second.
+    assert!(took >= Duration::from_millis(1_400), "{took:?}");
+    assert_eq!(problem(&caller.evaluate().await, 429)["code"], "rate_limited");
+    // An operator's lines have no rate.
+    assert_eq!(stream(&limited.app.client, &caller, 300).await.len(), 300);
+
+    let slow = limited.tenant("slow", "free").await;
+    limited.set_quota(&slow, json!({"requestsPerMinute": 3})).await;
+    // It is in memory from here on, and its quota holds at once.
+    assert_eq!(stream(&limited.app.client, &slow, 1).await.len(), 1);
+    let lines = stream(&slow.client, &slow, 10).await;
+    assert!(lines.len() == 4 && lines[..3].iter().all(is_decided), "{lines:?}");
+    assert_eq!((&lines[3]["index"], &lines[3]["error"]["code"]), (&json!(3), &json!("rate_limited")), "{lines:?}");
+    let told = lines[3]["error"]["message"].as_str().unwrap();
+    assert!(told.contains("`requestsPerMinute`") && told.contains("ask an operator"), "{told}");
+    limited.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_for_its_rate_goes_on_with_a_changed_quota_and_ends_with_its_key() {
+    let limited = Limited::start().await;
+    let caller = limited.tenant("acme", "free").await;
+    limited.set_quota(&caller, json!({"requestsPerMinute": 1})).await;
+    assert_eq!(stream(&limited.app.client, &caller, 1).await.len(), 1, "it is in memory from here on");
+    let (mut socket, mut read) =
+        (converse(&limited.app, &caller.tenant, "evaluate/batch", &caller.key).await, String::new());
+    for index in 0..2 {
+        send_line(&mut socket, r#"{"facts":{"age":25}}"#).await;
+        if index == 1 {
+            assert!(!read.contains(r#""index":1"#), "{read}");
+            limited.set_quota(&caller, json!({"requestsPerMinute": 120})).await;
+        }
+        read_until(&mut socket, &mut read, &format!(r#"{{"index":{index},"revision""#)).await;
+    }
+    limited.set_quota(&caller, json!({"requestsPerMinute": 1})).await;
+    send_line(&mut socket, r#"{"facts":{"age":25}}"#).await;
+    let keys = caller.path("api-keys");
+    let shown = body(&limited.app.client.get(&keys).await.unwrap(), 200);
+    let id = shown["items"][0]["id"].as_str().unwrap();
+    assert_eq!(limited.app.client.delete(&format!("{keys}/{id}")).await.unwrap().status, 204);
+    limited.set_quota(&caller, json!({"requestsPerMinute": 6_000})).await;
+    read_until(&mut socket, &mut read, r#"{"index":2,"error":{"code":"unauthenticated""#).await;
+    limited.app.stop().await;
+}
+
 #[tokio::test]
 async fn rates_that_are_none_are_refused_and_new_tenants_have_the_tier_of_the_setting() {
     let limited = Limited::with(|settings| settings.engine.default_tier = tenet::config::TierName("pro")).await;

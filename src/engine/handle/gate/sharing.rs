@@ -1,12 +1,12 @@
 //! Giving out a tenant's rates: of what nodes share in Redis where there is one, or else of this node's part. Redis is
 //! asked in the background, before what is held is used up.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{Gate, Place, tally::Tally};
 use crate::{
     admission::{Grant, Rate, Standing},
-    domain::{Quota, System, Tenant, TenantScope},
+    domain::{Quota, System, TenantId, TenantScope},
 };
 
 /// Which rate of which tenant.
@@ -19,13 +19,29 @@ pub struct Rated {
 }
 
 impl Rated {
-    /// The rate of a tenant's events.
-    pub fn events(tenant: &Tenant, rate: Rate) -> Self {
-        Self { scope: TenantScope::of_system(System::Loader, tenant.id), quota: Quota::EventsPerMinute, rate }
+    /// A rate of a tenant.
+    pub fn of(tenant: TenantId, quota: Quota, rate: Rate) -> Self {
+        Self { scope: TenantScope::of_system(System::Loader, tenant), quota, rate }
     }
 }
 
 impl Gate {
+    /// Gives out up to `wanted` requests, once those are counted that were admitted before the rate was known.
+    pub(super) fn take_requests(
+        self: &Arc<Self>,
+        place: &Arc<Place>,
+        scope: TenantScope,
+        rate: Rate,
+        now: u64,
+        wanted: u64,
+    ) -> Grant {
+        let uncounted = place.uncounted.swap(0, Ordering::Relaxed);
+        if uncounted > 0 {
+            place.requests.charge(rate, now, uncounted);
+        }
+        self.take(place, Rated { scope, quota: Quota::RequestsPerMinute, rate }, now, wanted)
+    }
+
     /// Gives out up to `wanted` of a rate.
     pub(super) fn take(self: &Arc<Self>, place: &Arc<Place>, rated: Rated, now: u64, wanted: u64) -> Grant {
         let tally = place.tally(rated.quota);
