@@ -23,6 +23,7 @@ use self::{metrics::Metrics, queue::Queue};
 use crate::{
     auth::{Auth, AuthOptions},
     breakers::Breakers,
+    client::Authorities,
     config::Settings,
     engine::{Engine, EngineOptions, GateOptions},
     http::{self, HttpOptions, Part, Readiness, Rooms, Stop, Stopper},
@@ -30,6 +31,8 @@ use crate::{
     shared::{self, SharedKeys, SharedRates},
     store::{self, Observer, Store, StoreOptions},
 };
+#[cfg(feature = "rabbitmq")]
+use crate::{broker, config::QueueKind};
 
 /// Of the time that stopping may take, what is kept for actors and connections when requests use up theirs.
 const STOP_RESERVE: Duration = Duration::from_secs(2);
@@ -70,12 +73,16 @@ impl App {
         let auth = Auth::open(store.clone(), metrics.auth, AuthOptions::from(&settings))
             .await
             .context("cannot use `TENET_JWT_JWKS`")?;
-        let (shared_keys, shared_rates) = share(&settings, store.breakers(), metrics.shared)?;
+        let authorities = settings.events.authorities.as_deref().map(Authorities::read).transpose();
+        let authorities = authorities.context("cannot use `TENET_QUEUE_AUTHORITIES`")?;
+        let (shared_keys, shared_rates) = share(&settings, authorities.as_ref(), store.breakers(), metrics.shared)?;
         let options = EngineOptions { shared_rates, ..engine_options(&settings) };
         let engine = Engine::start(store.clone(), auth.clone(), metrics.engine, options).await?;
         let mut registry = metrics.registry;
         registry.before_scrape(measure(metrics.store, store.clone(), engine.clone()));
         let node = engine.node();
+        #[cfg(feature = "rabbitmq")]
+        let address = settings.events.rabbitmq_url.clone().map(|url| broker::Address { url, authorities });
         let change = place::Change {
             settings: &settings,
             store: &store,
@@ -83,10 +90,14 @@ impl App {
             ingest: &metrics.ingest,
             #[cfg(feature = "rabbitmq")]
             broker: &metrics.broker,
+            #[cfg(feature = "rabbitmq")]
+            address: address.as_ref(),
         };
         change.make().await?;
         #[cfg(feature = "rabbitmq")]
-        let queue = Queue::start(&settings, store.breakers().clone(), shared_keys, metrics.broker);
+        let address = address.filter(|_| settings.events.queue == QueueKind::RabbitMq);
+        #[cfg(feature = "rabbitmq")]
+        let queue = Queue::start(address, store.breakers().clone(), shared_keys, metrics.broker);
         #[cfg(not(feature = "rabbitmq"))]
         let queue = Queue::start(shared_keys);
         let (ingest, consuming) = Ingest::start(
@@ -220,18 +231,24 @@ async fn announce_pinned(engine: Engine, readiness: Readiness) {
 #[cfg(feature = "redis")]
 fn share(
     settings: &Settings,
+    authorities: Option<&Authorities>,
     breakers: &Breakers,
     metrics: shared::Metrics,
-) -> Result<(SharedKeys, SharedRates), shared::UrlError> {
+) -> anyhow::Result<(SharedKeys, SharedRates)> {
     match &settings.events.redis_url {
-        Some(url) => shared::connect(url, breakers.clone(), metrics),
+        Some(url) => Ok(shared::connect(url, authorities, breakers.clone(), metrics)?),
         None => Ok(Default::default()),
     }
 }
 
 /// The settings ask for none: they were checked.
 #[cfg(not(feature = "redis"))]
-fn share(_: &Settings, _: &Breakers, _: shared::Metrics) -> Result<(SharedKeys, SharedRates), shared::UrlError> {
+fn share(
+    _: &Settings,
+    _: Option<&Authorities>,
+    _: &Breakers,
+    _: shared::Metrics,
+) -> anyhow::Result<(SharedKeys, SharedRates)> {
     Ok(Default::default())
 }
 

@@ -8,7 +8,7 @@ use tracing::info;
 
 #[cfg(feature = "rabbitmq")]
 use crate::{
-    broker::{self, Broker, Keeping},
+    broker::{self, Address, Broker, Keeping},
     shared::SharedKeys,
 };
 use crate::{
@@ -34,6 +34,9 @@ pub(super) struct Change<'a> {
     pub ingest: &'a ingest::Metrics,
     #[cfg(feature = "rabbitmq")]
     pub broker: &'a broker::Metrics,
+    /// The broker, if the settings name one.
+    #[cfg(feature = "rabbitmq")]
+    pub address: Option<&'a Address>,
 }
 
 /// How many events are left.
@@ -152,13 +155,13 @@ impl Change<'_> {
         if kind == QueueKind::Postgres {
             return Ok(Old { place: Place::Postgres, connected: None });
         }
-        let Some(url) = &self.settings.events.rabbitmq_url else {
+        let Some(address) = self.address else {
             bail!(
                 "events waited in `rabbitmq` until now, and `TENET_RABBITMQ_URL` is not set; set it, so that it can be seen \
                  whether any are left there"
             );
         };
-        let (broker, keeping) = Broker::start(url, self.store.breakers().clone(), self.broker.clone());
+        let (broker, keeping) = Broker::start(address.clone(), self.store.breakers().clone(), self.broker.clone());
         let began = Instant::now();
         while !broker.is_connected() {
             if began.elapsed() > CONNECT_MAX {

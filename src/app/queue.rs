@@ -3,8 +3,7 @@
 #[cfg(feature = "rabbitmq")]
 use crate::{
     breakers::Breakers,
-    broker::{self, Broker, Keeping},
-    config::{QueueKind, Settings},
+    broker::{self, Address, Broker, Keeping},
 };
 use crate::{ingest::Place, shared::SharedKeys};
 
@@ -25,12 +24,9 @@ struct Brokered {
 impl Queue {
     /// Begins to connect, if there is something to connect to.
     #[cfg(feature = "rabbitmq")]
-    pub fn start(settings: &Settings, breakers: Breakers, keys: SharedKeys, metrics: broker::Metrics) -> Self {
-        let events = &settings.events;
-        let Some(url) = events.rabbitmq_url.as_ref().filter(|_| events.queue == QueueKind::RabbitMq) else {
-            return Self { brokered: None };
-        };
-        let (broker, keeping) = Broker::start(url, breakers, metrics);
+    pub fn start(address: Option<Address>, breakers: Breakers, keys: SharedKeys, metrics: broker::Metrics) -> Self {
+        let Some(address) = address else { return Self { brokered: None } };
+        let (broker, keeping) = Broker::start(address, breakers, metrics);
         Self { brokered: Some(Brokered { broker, keeping, keys }) }
     }
 

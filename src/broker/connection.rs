@@ -12,6 +12,8 @@ use dashmap::DashSet;
 use lapin::{
     Channel, Connection, ConnectionProperties, ExchangeKind,
     options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    runtime::default_runtime,
+    tcp::OwnedTLSConfig,
     types::{AMQPValue, FieldTable},
 };
 use tokio::{
@@ -20,10 +22,9 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{ANSWER_MAX, Broker, DEAD, Error, Metrics, answered};
+use super::{ANSWER_MAX, Address, Broker, DEAD, Error, Metrics, answered};
 use crate::{
     breakers::{Breakers, Dependency},
-    config::Secret,
     domain::TenantId,
 };
 
@@ -45,7 +46,7 @@ struct Consuming {
 
 /// What is connected.
 pub(super) struct Live {
-    url: Secret,
+    address: Address,
     publishing: Connection,
     /// In confirm mode.
     pub publisher: Channel,
@@ -67,14 +68,14 @@ impl std::fmt::Debug for Live {
 }
 
 impl Live {
-    async fn connect(url: &Secret) -> Result<Self, Error> {
-        let publishing = connect(url, "tenet publishing").await?;
+    async fn connect(address: &Address) -> Result<Self, Error> {
+        let publishing = connect(address, "tenet publishing").await?;
         let publisher = answered(publishing.create_channel()).await?;
         answered(publisher.confirm_select(ConfirmSelectOptions::default())).await?;
-        let consuming = Consuming::connect(url).await?;
+        let consuming = Consuming::connect(address).await?;
         declare_dead(&consuming.connection).await?;
         Ok(Self {
-            url: url.clone(),
+            address: address.clone(),
             publishing,
             publisher,
             window: Arc::new(Semaphore::new(WINDOW)),
@@ -117,7 +118,7 @@ impl Live {
                 return Ok((answered(known.connection.create_channel()).await?, place));
             }
         }
-        let next = Consuming::connect(&self.url).await?;
+        let next = Consuming::connect(&self.address).await?;
         let channel = answered(next.connection.create_channel()).await?;
         let place = next.room.clone().try_acquire_owned().map_err(|_| Error::NotConnected)?;
         consuming.push(next);
@@ -126,18 +127,21 @@ impl Live {
 }
 
 impl Consuming {
-    async fn connect(url: &Secret) -> Result<Self, Error> {
-        let connection = connect(url, "tenet consuming").await?;
+    async fn connect(address: &Address) -> Result<Self, Error> {
+        let connection = connect(address, "tenet consuming").await?;
         Ok(Self { connection, room: Arc::new(Semaphore::new(CHANNELS_MAX)) })
     }
 }
 
-async fn connect(url: &Secret, name: &str) -> Result<Connection, Error> {
-    let mut uri: lapin::uri::AMQPUri = url.expose().parse().map_err(|_| Error::NotConnected)?;
+async fn connect(address: &Address, name: &str) -> Result<Connection, Error> {
+    let mut uri: lapin::uri::AMQPUri = address.url.expose().parse().map_err(|_| Error::NotConnected)?;
     // A broker that hangs is noticed by this: within twice the time.
     uri.query.heartbeat.get_or_insert(5);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    answered(Connection::connect_uri(uri, properties)).await
+    let authorities = address.authorities.as_ref().map(|authorities| authorities.pem().to_owned());
+    let tls = OwnedTLSConfig { identity: None, cert_chain: authorities };
+    let runtime = default_runtime()?;
+    answered(Connection::connect_uri_with_config(uri, properties, tls, runtime)).await
 }
 
 /// Where messages go that were delivered too often.
@@ -155,11 +159,11 @@ async fn declare_dead(connection: &Connection) -> Result<(), Error> {
 }
 
 /// Connects, and connects again whenever something is wrong, until it is stopped.
-pub(super) async fn keep(broker: Broker, url: Secret, metrics: Metrics, mut stop: watch::Receiver<bool>) {
+pub(super) async fn keep(broker: Broker, address: Address, metrics: Metrics, mut stop: watch::Receiver<bool>) {
     let mut wait = RETRY_FIRST;
     while !*stop.borrow() {
         let connected = tokio::select! {
-            connected = timeout(ANSWER_MAX * 4, Live::connect(&url)) => connected.unwrap_or(Err(Error::NoAnswer)),
+            connected = timeout(ANSWER_MAX * 4, Live::connect(&address)) => connected.unwrap_or(Err(Error::NoAnswer)),
             _ = stop.changed() => return,
         };
         match connected {

@@ -21,7 +21,7 @@ use std::{
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use self::connection::Live;
-use crate::{breakers::Breakers, config::Secret, domain::TenantId};
+use crate::{breakers::Breakers, client::Authorities, config::Secret, domain::TenantId};
 
 pub use self::{
     consume::{Delivered, Deliveries},
@@ -46,6 +46,15 @@ fn tenant_of(queue: &str) -> Option<TenantId> {
     queue.strip_prefix("tenet.events.")?.parse().ok()
 }
 
+/// How the broker is reached.
+#[derive(Clone)]
+pub struct Address {
+    /// Where it is, and who connects.
+    pub url: Secret,
+    /// Who may have signed its certificate, beside those that browsers trust.
+    pub authorities: Option<Authorities>,
+}
+
 /// Handle on the broker; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Broker {
@@ -62,10 +71,10 @@ pub struct Keeping {
 
 impl Broker {
     /// Begins to connect, and goes on with that for ever. Nothing is refused because the broker does not answer yet.
-    pub fn start(url: &Secret, breakers: Breakers, metrics: Metrics) -> (Self, Keeping) {
+    pub fn start(address: Address, breakers: Breakers, metrics: Metrics) -> (Self, Keeping) {
         let broker = Self { live: Arc::default(), breakers };
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(connection::keep(broker.clone(), url.clone(), metrics, stopped));
+        let task = tokio::spawn(connection::keep(broker.clone(), address, metrics, stopped));
         (broker, Keeping { task, stop })
     }
 

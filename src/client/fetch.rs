@@ -5,15 +5,11 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Uri, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use super::Error;
+use super::{Authorities, Error};
 
 /// A document at an `https://` address, and who is believed to be there.
 pub struct Published {
@@ -35,7 +31,10 @@ impl Published {
         if authority.as_str().contains('@') {
             return Err(invalid("it must not carry a user or a password"));
         }
-        let roots = authorities.map_or_else(|| Ok(browsers_roots()), roots_of)?;
+        let roots = match authorities {
+            Some(file) => Authorities::read(file)?.roots(),
+            None => browsers_roots(),
+        };
         let provider = Arc::new(ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.map_err(|_| invalid("this system has no TLS"))?;
@@ -82,18 +81,6 @@ impl Published {
     }
 }
 
-fn browsers_roots() -> RootCertStore {
-    webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
-}
-
-fn roots_of(file: &Path) -> Result<RootCertStore, Error> {
-    let unusable = |reason: &dyn std::fmt::Display| Error::AuthoritiesInvalid {
-        file: file.display().to_string(),
-        reason: reason.to_string(),
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {
-        roots.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
-    }
-    if roots.is_empty() { Err(unusable(&"it holds no certificate")) } else { Ok(roots) }
+fn browsers_roots() -> Arc<RootCertStore> {
+    Arc::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
 }

@@ -3,6 +3,7 @@
 //! It speaks plain HTTP to a service nearby. It is no general client: no TLS, no redirects, no cookies, no proxies.
 //! Apart from it stands [`Published`], which gets one document over TLS.
 
+mod authorities;
 mod body;
 mod connection;
 mod error;
@@ -22,6 +23,7 @@ use crate::config::Secret;
 use connection::Connection;
 use target::Target;
 
+pub use authorities::Authorities;
 pub use body::Drops;
 pub use error::Error;
 pub use fetch::Published;

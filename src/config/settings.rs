@@ -205,6 +205,8 @@ pub struct EventSettings {
     pub rabbitmq_url: Option<Secret>,
     /// How the Redis is reached that remembers idempotency keys.
     pub redis_url: Option<Secret>,
+    /// PEM file with the certificate authorities trusted for both.
+    pub authorities: Option<PathBuf>,
     /// Whether both may be reached over a network without TLS.
     pub plaintext: bool,
     /// Whether events that wait elsewhere are decided first. Not a setting: `tenet serve --drain` sets it.
@@ -227,6 +229,7 @@ impl Default for EventSettings {
             queue: QueueKind::Postgres,
             rabbitmq_url: None,
             redis_url: None,
+            authorities: None,
             plaintext: false,
             drain: false,
             consumer_idle_stop: Duration::from_secs(30),

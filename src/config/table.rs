@@ -347,6 +347,11 @@ pub const SETTINGS: &[Setting] = &[
         secret
     ),
     setting!(
+        "TENET_QUEUE_AUTHORITIES",
+        events.authorities,
+        "PEM file with the certificate authorities trusted for RabbitMQ and Redis, where those that browsers trust have not signed their certificates. Read at start."
+    ),
+    setting!(
         "TENET_QUEUE_PLAINTEXT",
         events.plaintext,
         "Whether a RabbitMQ or Redis on another machine may be reached without TLS: `on` or `off`."

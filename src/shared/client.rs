@@ -11,7 +11,7 @@ use std::{
 };
 
 use redis::{
-    RedisError, RedisResult,
+    RedisError, RedisResult, TlsCertificates,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use tokio::time::timeout;
@@ -21,6 +21,7 @@ use super::{Metrics, UrlError};
 use crate::{
     admission::{Block, Order},
     breakers::{Breakers, Dependency},
+    client::Authorities,
     config::Secret,
     domain::TenantId,
 };
@@ -49,8 +50,20 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    pub fn connect(url: &Secret, breakers: Breakers, metrics: Metrics) -> Result<Self, UrlError> {
-        let client = redis::Client::open(url.expose()).map_err(|_| UrlError)?;
+    pub fn connect(
+        url: &Secret,
+        authorities: Option<&Authorities>,
+        breakers: Breakers,
+        metrics: Metrics,
+    ) -> Result<Self, UrlError> {
+        let client = match authorities.filter(|_| url.expose().starts_with("rediss://")) {
+            Some(authorities) => {
+                let root_cert = Some(authorities.pem().as_bytes().to_vec());
+                redis::Client::build_with_tls(url.expose(), TlsCertificates { client_tls: None, root_cert })
+            }
+            None => redis::Client::open(url.expose()),
+        };
+        let client = client.map_err(|_| UrlError)?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_MAX))
             .set_response_timeout(Some(CONNECT_MAX))

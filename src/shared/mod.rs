@@ -20,7 +20,7 @@ use crate::{
     domain::{EventId, Quota, TenantScope},
 };
 #[cfg(feature = "redis")]
-use crate::{breakers::Breakers, config::Secret};
+use crate::{breakers::Breakers, client::Authorities, config::Secret};
 
 pub use self::metrics::Metrics;
 
@@ -52,10 +52,16 @@ pub struct SharedRates {
 #[error("`TENET_REDIS_URL` is not valid; it is such as `rediss://user:password@host:6379/0`")]
 pub struct UrlError;
 
-/// What is shared in a Redis. Begins to connect, and goes on with that for ever.
+/// What is shared in a Redis, whose certificate `authorities` have signed, or those that browsers trust. Begins to
+/// connect, and goes on with that for ever.
 #[cfg(feature = "redis")]
-pub fn connect(url: &Secret, breakers: Breakers, metrics: Metrics) -> Result<(SharedKeys, SharedRates), UrlError> {
-    let client = Client::connect(url, breakers, metrics)?;
+pub fn connect(
+    url: &Secret,
+    authorities: Option<&Authorities>,
+    breakers: Breakers,
+    metrics: Metrics,
+) -> Result<(SharedKeys, SharedRates), UrlError> {
+    let client = Client::connect(url, authorities, breakers, metrics)?;
     Ok((SharedKeys { client: Some(client.clone()) }, SharedRates { client: Some(client) }))
 }
 

@@ -1,23 +1,27 @@
-//! Connections to PostgreSQL over TLS, as `sslmode` says.
+//! Connections over TLS: to PostgreSQL, as `sslmode` says, and to RabbitMQ and Redis.
 
 use std::{
     fs,
     net::TcpListener,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tenet::{
     cluster::{Cluster, ClusterOptions, Purpose},
+    config::{QueueKind, Secret, Settings},
     store::{
         Store, StoreOptions,
         migrate::{self, MigrateOptions},
     },
 };
 
-use crate::support::Directory;
+use crate::support::{Certificates, Directory};
+#[cfg(all(feature = "rabbitmq", feature = "redis"))]
+use crate::support::{PrivateBroker, PrivateRedis, TestApp, within};
 
 /// A server with a certificate for the address 127.0.0.1, and for no name.
 struct TlsServer {
@@ -66,22 +70,13 @@ impl TlsServer {
     }
 }
 
-/// An authority and a certificate of it in `directory` and `data`; the key is readable for the server alone.
+/// A certificate in `data`; the key is readable for the server alone.
 fn write_certificates(directory: &Directory, data: &Path) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    let authority = params.self_signed(&key).unwrap();
-    let issuer = Issuer::new(params, key);
-    let server_key = KeyPair::generate().unwrap();
-    let server_params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    let server = server_params.signed_by(&server_key, &issuer).unwrap();
-
-    fs::write(directory.path().join("authority.crt"), authority.pem()).unwrap();
+    let Certificates { certificate, key, .. } = Certificates::write(directory.path());
     let owner = fs::metadata(data).unwrap();
-    for (name, text) in [("server.crt", server.pem()), ("server.key", server_key.serialize_pem())] {
-        let path = data.join(name);
-        fs::write(&path, text).unwrap();
+    for file in [certificate, key] {
+        let path = data.join(file.file_name().unwrap());
+        fs::copy(file, &path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
     }
@@ -103,9 +98,7 @@ async fn sslmode_decides_whether_a_connection_is_encrypted_and_whom_it_trusts() 
     assert!(format!("{wrong_name:?}").contains("NotValidForName"), "{wrong_name:?}");
     assert!(server.connect("localhost", "require", &authority).await.unwrap());
 
-    let stranger = server.directory.path().join("stranger.crt");
-    let key = KeyPair::generate().unwrap();
-    fs::write(&stranger, CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap().pem()).unwrap();
+    let stranger = Certificates::stranger(server.directory.path());
     let wrong_authority = server.connect("127.0.0.1", "verify-full", &stranger).await.unwrap_err();
     assert!(format!("{wrong_authority:?}").contains("InvalidCertificate"), "{wrong_authority:?}");
 
@@ -116,4 +109,45 @@ async fn sslmode_decides_whether_a_connection_is_encrypted_and_whom_it_trusts() 
     let untrusted = server.url("localhost", "verify-full", &authority);
     migrate::up(MigrateOptions::new(&untrusted)).await.unwrap_err();
     Store::connect(StoreOptions::new(&untrusted)).await.unwrap_err();
+}
+
+/// Whether an event sent to a node is decided, with the broker and Redis reached over TLS.
+#[cfg(all(feature = "rabbitmq", feature = "redis"))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_broker_and_redis_are_reached_over_tls_and_only_with_a_certificate_that_is_trusted() {
+    let directory = Directory::new();
+    let certificates = Certificates::write(directory.path());
+    let broker = PrivateBroker::start_with_tls(&certificates).await;
+    let redis = PrivateRedis::start_with_tls(&certificates).await;
+    let app = async |authorities: PathBuf| {
+        let settings = |settings: &mut Settings| {
+            settings.events.queue = QueueKind::RabbitMq;
+            settings.events.rabbitmq_url = Some(Secret::new(broker.url()));
+            settings.events.redis_url = Some(Secret::new(redis.url()));
+            settings.events.authorities = Some(authorities);
+        };
+        TestApp::builder().settings(settings).start().await
+    };
+    let trusting = app(certificates.authority.clone()).await;
+    let tenant = trusting.create_tenant("acme").await;
+    let path = format!("/api/v1/tenants/{tenant}");
+    let schema = json!({"definition": {"facts": {"n": "int"}}});
+    assert_eq!(trusting.client.put_json(&format!("{path}/schema"), &schema).await.unwrap().status, 200);
+    let event = json!({"facts": {"n": 1}, "idempotencyKey": "k"});
+    // Only Redis knows a key before its event is decided again.
+    within(Duration::from_secs(60), "the key is known", async || {
+        let answer = trusting.client.post_json(&format!("{path}/events"), &event).await.unwrap();
+        answer.status == 202 && answer.json::<Value>().unwrap()["status"] == "duplicate"
+    })
+    .await;
+    trusting.stop().await;
+
+    let distrusting = app(Certificates::stranger(directory.path())).await;
+    let tenant = distrusting.create_tenant("acme").await;
+    let path = format!("/api/v1/tenants/{tenant}");
+    assert_eq!(distrusting.client.put_json(&format!("{path}/schema"), &schema).await.unwrap().status, 200);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let answer = distrusting.client.post_json(&format!("{path}/events"), &event).await.unwrap();
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    distrusting.stop().await;
 }

@@ -187,7 +187,7 @@ async fn grants(rates: &SharedRates, per_minute: u64, steps: &[Step]) -> Option<
 async fn redis_grants_what_a_rate_allows_and_never_more() {
     let (url, _redis) = redis().await;
     let metrics = shared::Metrics::register(&mut MetricRegistry::new());
-    let (_, rates) = shared::connect(&Secret::new(url), Breakers::default(), metrics).unwrap();
+    let (_, rates) = shared::connect(&Secret::new(url), None, Breakers::default(), metrics).unwrap();
     let cases: [(u64, &[Step]); 10] = [
         (100, &[(0, 0, 60, 60), (0, 0, 60, 40), (0, 0, 5, 0)]),
         // What is returned is there again, but not twice; what was given out elsewhere is not.

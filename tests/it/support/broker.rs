@@ -1,6 +1,7 @@
 //! A RabbitMQ and a Redis of one test's own, which it may kill. Their programs come from `scripts/get-rabbitmq`.
 
 use std::{
+    ffi::OsString,
     fs,
     net::TcpStream,
     path::Path,
@@ -10,7 +11,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::{Directory, free_address, lifeline::Process};
+use super::{Certificates, Directory, free_address, lifeline::Process};
 
 /// Where packages put the server's own script: the one in the path changes the user.
 const RABBITMQ: [&str; 3] = ["/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/usr/local/sbin"];
@@ -25,6 +26,7 @@ pub struct PrivateBroker {
     server: Option<Process>,
     _epmd: Process,
     directory: Directory,
+    scheme: &'static str,
     address: String,
     distribution: String,
     names: String,
@@ -32,26 +34,46 @@ pub struct PrivateBroker {
 
 impl PrivateBroker {
     pub async fn start() -> Self {
+        Self::start_as(None).await
+    }
+
+    /// One that is reached over TLS alone.
+    pub async fn start_with_tls(certificates: &Certificates) -> Self {
+        Self::start_as(Some(certificates)).await
+    }
+
+    async fn start_as(certificates: Option<&Certificates>) -> Self {
         let directory = Directory::new();
         let path = directory.path();
         let (address, distribution, names) = (free_address(), free_address(), free_address());
         for name in ["data", "log", "home"] {
             fs::create_dir(path.join(name)).unwrap();
         }
-        fs::write(path.join("rabbitmq.conf"), format!("listeners.tcp.1 = {address}\n")).unwrap();
+        let listener = match certificates {
+            None => format!("listeners.tcp.1 = {address}\n"),
+            Some(Certificates { authority, certificate, key }) => format!(
+                "listeners.tcp = none\nlisteners.ssl.1 = {address}\nssl_options.cacertfile = {}\n\
+                 ssl_options.certfile = {}\nssl_options.keyfile = {}\n",
+                authority.display(),
+                certificate.display(),
+                key.display()
+            ),
+        };
+        fs::write(path.join("rabbitmq.conf"), listener).unwrap();
         fs::write(path.join("plugins"), "[].").unwrap();
         // It would be started by the server, and stay behind.
         let mut epmd = Command::new("epmd");
         epmd.args(["-port", port(&names)]).env("ERL_EPMD_ADDRESS", "127.0.0.1");
         let epmd = Process::start(&mut epmd, &path.join("epmd.log"), MISSING);
-        let mut broker = Self { server: None, _epmd: epmd, directory, address, distribution, names };
+        let scheme = if certificates.is_some() { "amqps" } else { "amqp" };
+        let mut broker = Self { server: None, _epmd: epmd, directory, scheme, address, distribution, names };
         broker.start_again().await;
         broker
     }
 
     /// How to connect to it.
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@{}/%2f", self.address)
+        format!("{}://guest:guest@{}/%2f", self.scheme, self.address)
     }
 
     /// Where its processes listen.
@@ -129,18 +151,35 @@ pub struct PrivateRedis {
     server: Option<Process>,
     directory: Directory,
     address: String,
+    /// Arguments of one that is reached over TLS.
+    tls: Vec<OsString>,
 }
 
 impl PrivateRedis {
     pub async fn start() -> Self {
-        let mut redis = Self { server: None, directory: Directory::new(), address: free_address() };
+        Self::start_as(Vec::new()).await
+    }
+
+    /// One that is reached over TLS alone.
+    pub async fn start_with_tls(Certificates { authority, certificate, key }: &Certificates) -> Self {
+        let mut tls: Vec<OsString> = ["--port", "0", "--tls-auth-clients", "no"].map(OsString::from).into();
+        for (option, file) in
+            [("--tls-ca-cert-file", authority), ("--tls-cert-file", certificate), ("--tls-key-file", key)]
+        {
+            tls.extend([option.into(), file.into()]);
+        }
+        Self::start_as(tls).await
+    }
+
+    async fn start_as(tls: Vec<OsString>) -> Self {
+        let mut redis = Self { server: None, directory: Directory::new(), address: free_address(), tls };
         redis.start_again().await;
         redis
     }
 
     /// How to connect to it.
     pub fn url(&self) -> String {
-        format!("redis://{}/0", self.address)
+        format!("{}://{}/0", if self.tls.is_empty() { "redis" } else { "rediss" }, self.address)
     }
 
     /// Ends it at once.
@@ -151,7 +190,9 @@ impl PrivateRedis {
     /// Starts it again, empty.
     pub async fn start_again(&mut self) {
         let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--port", port(&self.address), "--save", "", "--appendonly", "no"]);
+        let port_option = if self.tls.is_empty() { "--port" } else { "--tls-port" };
+        command.args(["--bind", "127.0.0.1", port_option, port(&self.address), "--save", "", "--appendonly", "no"]);
+        command.args(&self.tls);
         command.arg("--dir").arg(self.directory.path());
         self.server = Some(Process::start(&mut command, &self.directory.path().join("redis.log"), MISSING));
         let began = Instant::now();

@@ -9,6 +9,7 @@ mod app;
 mod broker;
 #[cfg(feature = "containers")]
 mod container;
+mod certificates;
 mod conversation;
 mod database;
 mod directory;
@@ -25,6 +26,7 @@ mod server;
 pub use app::{OPERATOR_KEY, TestApp};
 #[cfg_attr(not(feature = "redis"), allow(unused_imports, reason = "few tests are left that use it"))]
 pub use broker::{PrivateBroker, PrivateRedis, broker, redis};
+pub use certificates::Certificates;
 pub use conversation::{converse, read_until, send_line};
 pub use database::TestDatabase;
 pub use directory::Directory;
