@@ -65,10 +65,7 @@ impl App {
         let readiness = Readiness::default();
         let mut options = store_options(&settings, metrics.store.observer())?;
         options.breakers = Breakers::new(metrics.breakers);
-        let store = Store::connect(options).await.context("cannot use the database")?;
-        readiness.arrived(Part::Database);
-        store.check_schema().await.context("cannot serve this database")?;
-        readiness.arrived(Part::Migrations);
+        let store = open_store(options, &readiness).await?;
         check_operator_key(&settings, &store).await?;
         let auth = Auth::open(store.clone(), metrics.auth, AuthOptions::from(&settings))
             .await
@@ -95,9 +92,12 @@ impl App {
         };
         change.make().await?;
         #[cfg(feature = "rabbitmq")]
-        let address = address.filter(|_| settings.events.queue == QueueKind::RabbitMq);
-        #[cfg(feature = "rabbitmq")]
-        let queue = Queue::start(address, store.breakers().clone(), shared_keys, metrics.broker);
+        let queue = Queue::start(
+            address.filter(|_| settings.events.queue == QueueKind::RabbitMq),
+            store.breakers().clone(),
+            shared_keys,
+            metrics.broker,
+        );
         #[cfg(not(feature = "rabbitmq"))]
         let queue = Queue::start(shared_keys);
         let (ingest, consuming) = Ingest::start(
@@ -108,8 +108,6 @@ impl App {
             ingest_options(&settings),
             queue.place(),
         );
-        let stop_deadline = settings.http.shutdown_deadline;
-        let stop_delay = settings.http.shutdown_delay.min(stop_deadline / 2);
         let server = http::bind(
             HttpOptions::from(&settings),
             Rooms { auth, engine: engine.clone(), ingest: ingest.clone(), store: store.clone() },
@@ -132,8 +130,8 @@ impl App {
             consuming,
             queue,
             store,
-            stop_deadline,
-            stop_delay,
+            stop_deadline: settings.http.shutdown_deadline,
+            stop_delay: settings.http.shutdown_delay.min(settings.http.shutdown_deadline / 2),
         })
     }
 
@@ -213,6 +211,15 @@ impl App {
         }
         info!("stopped");
     }
+}
+
+/// Connects to a database that is migrated.
+async fn open_store(options: StoreOptions, readiness: &Readiness) -> anyhow::Result<Store> {
+    let store = Store::connect(options).await.context("cannot use the database")?;
+    readiness.arrived(Part::Database);
+    store.check_schema().await.context("cannot serve this database")?;
+    readiness.arrived(Part::Migrations);
+    Ok(store)
 }
 
 async fn announce_listening(engine: Engine, readiness: Readiness) {
