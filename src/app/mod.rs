@@ -67,17 +67,14 @@ impl App {
         options.breakers = Breakers::new(metrics.breakers);
         let store = open_store(options, &readiness).await?;
         check_operator_key(&settings, &store).await?;
-        let auth = Auth::open(store.clone(), metrics.auth, AuthOptions::from(&settings))
-            .await
-            .context("cannot use `TENET_JWT_JWKS`")?;
-        let authorities = settings.events.authorities.as_deref().map(Authorities::read).transpose();
-        let authorities = authorities.context("cannot use `TENET_QUEUE_AUTHORITIES`")?;
+        let auth = Auth::open(store.clone(), metrics.auth, AuthOptions::from(&settings)).await;
+        let auth = auth.context("cannot use `TENET_JWT_JWKS`")?;
+        let authorities = authorities(&settings)?;
         let (shared_keys, shared_rates) = share(&settings, authorities.as_ref(), store.breakers(), metrics.shared)?;
         let options = EngineOptions { shared_rates, ..engine_options(&settings) };
         let engine = Engine::start(store.clone(), auth.clone(), metrics.engine, options).await?;
         let mut registry = metrics.registry;
         registry.before_scrape(measure(metrics.store, store.clone(), engine.clone()));
-        let node = engine.node();
         #[cfg(feature = "rabbitmq")]
         let address = settings.events.rabbitmq_url.clone().map(|url| broker::Address { url, authorities });
         let change = place::Change {
@@ -104,7 +101,7 @@ impl App {
             store.clone(),
             engine.clone(),
             metrics.ingest,
-            node,
+            engine.node(),
             ingest_options(&settings),
             queue.place(),
         );
@@ -117,8 +114,7 @@ impl App {
         )?;
         let (address, admin_address, stopper) = (server.address(), server.admin_address(), server.stopper());
         let serving = tokio::spawn(server.run());
-        tokio::spawn(announce_listening(engine.clone(), readiness.clone()));
-        tokio::spawn(announce_pinned(engine.clone(), readiness.clone()));
+        announce(&engine, &readiness);
         Ok(Self {
             address,
             admin_address,
@@ -213,6 +209,12 @@ impl App {
     }
 }
 
+/// Whom connections to the broker and to Redis trust, beside those that browsers do.
+fn authorities(settings: &Settings) -> anyhow::Result<Option<Authorities>> {
+    let authorities = settings.events.authorities.as_deref().map(Authorities::read).transpose();
+    authorities.context("cannot use `TENET_QUEUE_AUTHORITIES`")
+}
+
 /// Connects to a database that is migrated.
 async fn open_store(options: StoreOptions, readiness: &Readiness) -> anyhow::Result<Store> {
     let store = Store::connect(options).await.context("cannot use the database")?;
@@ -220,6 +222,12 @@ async fn open_store(options: StoreOptions, readiness: &Readiness) -> anyhow::Res
     store.check_schema().await.context("cannot serve this database")?;
     readiness.arrived(Part::Migrations);
     Ok(store)
+}
+
+/// Tells when the engine is ready, in the time that it takes.
+fn announce(engine: &Engine, readiness: &Readiness) {
+    tokio::spawn(announce_listening(engine.clone(), readiness.clone()));
+    tokio::spawn(announce_pinned(engine.clone(), readiness.clone()));
 }
 
 async fn announce_listening(engine: Engine, readiness: Readiness) {
