@@ -277,6 +277,10 @@ impl Consumer {
             held.retries_at = Some(Instant::now() + due_in.min(RETRIES_LOOK));
         }
         let found = held.source.next(&self.shared, self.scope).await?;
+        if found.has_retries {
+            worked += 1;
+            held.retries_at = Some(Instant::now());
+        }
         let Some(seen) = found.seen else { return Ok(worked) };
         // Since it was asked what waits, an earlier owner may have settled something, or this one without hearing of it.
         held.waiting.extend(found.waiting);

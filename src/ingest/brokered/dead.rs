@@ -3,19 +3,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::TimeDelta;
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-use super::{Brokered, undecodable};
+use super::{Brokered, retry, undecodable};
 use crate::{
     broker::{self, Delivered},
-    domain::{EventFailure, EventOutcome, System, TenantScope},
+    domain::{System, TenantScope},
     ingest::{Shared, outside::Deliveries, stop::Stop},
-    store::{self, ReceivedEvent},
+    store,
 };
 
 /// How long it waits for a message before it looks whether it is still connected.
@@ -72,7 +71,7 @@ async fn store(
                 warn!(error = &error as &dyn std::error::Error, "a dead message cannot be stored now");
                 sleep(RETRY).await;
             }
-            info!(%tenant, "a message was delivered too often; its event is tried by itself");
+            warn!(%tenant, "a message was delivered too often; its event is tried by itself");
             queue.announced.add(tenant);
         }
         None => error!("a dead message does not tell which tenant it belongs to, and is dropped"),
@@ -82,11 +81,7 @@ async fn store(
 
 async fn receive(shared: &Shared, scope: TenantScope, delivered: &Delivered) -> Result<(), store::Error> {
     let event = match &delivered.message {
-        Ok(message) => {
-            let detail = "the broker delivered it too often".to_owned();
-            let outcome = EventOutcome::Retry { failure: EventFailure::Crashed, detail, after: TimeDelta::zero() };
-            ReceivedEvent { id: message.id, draft: message.draft.clone(), attempts: 0, outcome }
-        }
+        Ok(message) => retry(message, "the broker delivered it too often"),
         Err(why) => undecodable(why),
     };
     super::receive(shared, scope, &[event]).await.map(drop)

@@ -11,7 +11,7 @@ mod source;
 
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use serde_json::{json, value::RawValue};
 use tokio::{sync::Notify, task::JoinHandle};
 use uuid::Uuid;
@@ -200,6 +200,13 @@ async fn receive(shared: &Shared, scope: TenantScope, events: &[ReceivedEvent]) 
         }
     }
     Ok(received)
+}
+
+/// What is stored of a message that is to be tried by itself, since it may have ended the processes that had it.
+fn retry(message: &Message, why: &str) -> ReceivedEvent {
+    let (failure, detail) = (EventFailure::Crashed, why.to_owned());
+    let outcome = EventOutcome::Retry { failure, detail, after: TimeDelta::zero() };
+    ReceivedEvent { id: message.id, draft: message.draft.clone(), attempts: 0, outcome }
 }
 
 /// What is stored of a message that is no event: a dead letter.

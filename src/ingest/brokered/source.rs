@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use tracing::debug;
 use uuid::Uuid;
 
-use super::undecodable;
+use super::{retry, undecodable};
 use crate::{
     broker::{Delivered, Message, Undecodable},
     domain::{EventFailure, EventId, QueuedEvent, TenantScope},
@@ -59,6 +59,7 @@ struct Held {
 #[derive(Debug)]
 struct Taken {
     message: Message,
+    /// It was delivered before, and more than once.
     is_suspect: bool,
     /// It is being decided.
     is_out: bool,
@@ -84,8 +85,10 @@ impl Waiting {
         }
         self.hand.take_in().await;
         self.hand.bury(shared, scope).await?;
+        let waiting = self.hand.set_aside(shared, scope).await?;
         let events = self.hand.hand_out();
-        Ok(Found { seen: events.iter().map(|event| event.id).max(), events, ..Found::default() })
+        let seen = events.iter().map(|event| event.id).max();
+        Ok(Found { seen, events, has_retries: waiting.is_some(), waiting: waiting.unwrap_or_default() })
     }
 
     pub fn reached(&mut self, seen: EventId) {
@@ -185,12 +188,34 @@ impl Hand {
         Ok(())
     }
 
+    /// Stores what may have ended the processes that had it, and all before it, to be tried one event at a time: the broker
+    /// counts deliveries no further then, and what comes later with the same ordering key waits behind. Answers the
+    /// ordering keys, if there was any.
+    async fn set_aside(&self, shared: &Shared, scope: TenantScope) -> Result<Option<Vec<String>>, store::Error> {
+        let events: Vec<ReceivedEvent> = {
+            let held = self.held();
+            let suspect = held.messages.iter().rev().find(|(_, taken)| taken.is_suspect).map(|(tag, _)| *tag);
+            let Some(suspect) = suspect else { return Ok(None) };
+            let up_to = held.messages.range(..=suspect);
+            up_to.map(|(_, taken)| retry(&taken.message, "it was delivered before, and not settled")).collect()
+        };
+        let received = super::receive(shared, scope, &events).await?;
+        shared.metrics.settled("duplicate", received.duplicates.len() as u64);
+        for _ in 0..received.conflicts {
+            shared.metrics.dead_letter(EventFailure::KeyConflict.name());
+        }
+        let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
+        let tags = self.held().remove(&ids);
+        self.acknowledge(&tags).await;
+        Ok(Some(events.into_iter().filter_map(|event| event.draft.ordering_key).collect()))
+    }
+
     /// The events that nobody has. Of those with one idempotency key the first is settled before others are handed out:
     /// workers would settle them in whatever order.
     fn hand_out(&self) -> Vec<QueuedEvent> {
         let mut held = self.held();
         let (mut keys, mut events) = (HashSet::new(), Vec::new());
-        for Taken { message: Message { id, draft, .. }, is_suspect, is_out } in held.messages.values_mut() {
+        for Taken { message: Message { id, draft, .. }, is_out, .. } in held.messages.values_mut() {
             let is_first = draft.idempotency_key.as_deref().is_none_or(|key| keys.insert(key));
             if *is_out || !is_first {
                 continue;
@@ -203,7 +228,7 @@ impl Hand {
                 at: draft.occurred_at.filter(|_| draft.at_occurrence),
                 facts: draft.facts.get().to_owned(),
                 attempts: 0,
-                is_suspect: *is_suspect,
+                is_suspect: false,
             });
         }
         events

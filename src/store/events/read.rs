@@ -18,6 +18,8 @@ pub struct Found {
     pub seen: Option<EventId>,
     /// Ordering keys of events that are left out because they wait to be tried again.
     pub waiting: Vec<String>,
+    /// Whether some of these are due now.
+    pub has_retries: bool,
 }
 
 /// Whether events may have been settled by an owner that ended before it noted its position.
