@@ -293,6 +293,15 @@ impl Ingest {
         Ok(redrive)
     }
 
+    /// How many events of a tenant are not decided, counted no further than one beyond `limit`; `None` while that is not
+    /// known.
+    pub async fn backlog(&self, scope: TenantScope, limit: u64) -> Result<Option<u64>, store::Error> {
+        let Some(elsewhere) = self.shared.queue.waiting(scope.id()).await else { return Ok(None) };
+        let (position, now) = (self.position(scope), self.shared.now());
+        let rows = self.shared.store.count_pending(scope, position, limit.saturating_add(1), now).await?;
+        Ok(Some(rows + elsewhere))
+    }
+
     /// What is with a tenant's consumer on this node.
     pub fn consumer(&self, scope: TenantScope) -> Option<ConsumerView> {
         self.shared.owner.view(scope.id())

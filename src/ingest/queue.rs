@@ -80,6 +80,15 @@ impl Queue {
         }
     }
 
+    /// How many events of a tenant wait outside the database; `None` while that is not known.
+    pub async fn waiting(&self, tenant: TenantId) -> Option<u64> {
+        match self {
+            Self::Log(_) => Some(0),
+            #[cfg(feature = "rabbitmq")]
+            Self::Brokered(queue) => queue.waiting(tenant).await,
+        }
+    }
+
     /// The events of a tenant whose queue was taken at `taken_at`. `wake` is rung when one comes.
     pub async fn open(
         &self,

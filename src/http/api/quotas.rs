@@ -34,7 +34,8 @@ pub struct QuotaItem {
     /// How much its tier may use.
     tier_limit: u64,
     /// How much it uses: of the last minute for rates, and at this moment for requests in hand, both on this node. `null`
-    /// for what each request has of its own, and for `compiledBytes` where the tenant is not in the memory of this node.
+    /// for what each request has of its own, for `compiledBytes` where the tenant is not in the memory of this node, and for
+    /// `eventBacklog` where events wait in a broker that does not answer.
     #[schema(required = true)]
     used: Option<u64>,
 }
@@ -146,10 +147,12 @@ pub async fn show(state: Data<AppState>, TenantPath(scope): TenantPath, _: Query
     let snapshot = state.store.snapshot(scope).await?.ok_or_else(Error::tenant_not_found)?;
     let compiled = state.engine.runtime(scope).await?.resident.map(|resident| resident.memory_bytes);
     let standing = state.engine.standing(&snapshot.tenant);
+    let backlog = state.ingest.backlog(scope, snapshot.tenant.quota(Quota::EventBacklog)).await?;
     let item = |quota: Quota| {
         let limit = snapshot.tenant.quota(quota);
         let used = match quota {
             Quota::CompiledBytes => compiled,
+            Quota::EventBacklog => backlog,
             Quota::RequestsPerMinute => standing.requests,
             Quota::EventsPerMinute => standing.events,
             Quota::ConcurrentRequests => Some(standing.in_hand),

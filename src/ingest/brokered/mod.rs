@@ -149,6 +149,11 @@ impl Brokered {
         }
     }
 
+    /// How many messages a tenant's queue holds; `None` while the broker does not say.
+    pub async fn waiting(&self, tenant: TenantId) -> Option<u64> {
+        Some(self.broker.counts(tenant).await.ok()?.map_or(0, |counts| u64::from(counts.messages)))
+    }
+
     /// Deletes a tenant's queue.
     pub async fn delete(&self, tenant: TenantId) -> Result<(), broker::Error> {
         self.broker.delete(tenant).await

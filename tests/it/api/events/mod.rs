@@ -394,6 +394,9 @@ async fn a_tenant_has_no_more_undecided_events_than_its_quota() {
     let answer = body(&events.post("events/batch", &batch).await, 202);
     assert_eq!((&answer["accepted"], &answer["refused"]), (&json!(5), &json!(2)), "{answer}");
     assert_eq!(answer["items"][6]["error"]["code"], "backlog_full");
+    let quotas = events.get("quotas").await;
+    let of_backlog = quotas["items"].as_array().unwrap().iter().find(|item| item["quota"] == "eventBacklog").unwrap();
+    assert_eq!((&of_backlog["used"], &of_backlog["limit"]), (&json!(5), &json!(5)), "{of_backlog}");
     let full = events.post("events", &json!({"facts": {"age": 1}})).await;
     assert_eq!(problem(&full, 429)["code"], "backlog_full");
     let wait: u64 = full.header("retry-after").unwrap().parse().unwrap();
