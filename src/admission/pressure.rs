@@ -1,7 +1,8 @@
 //! Whether threads that answer requests come late, and whose requests are refused then.
 //!
 //! A thread is late while everything it does in a window waits for longer than a target, as in CoDel (RFC 8289): a burst
-//! passes, a queue that stays does not. While a thread is late, each tenant that uses more than its share of what the node
+//! passes, a queue that stays does not. A thread that waits for a core is not late: other processes are to blame, and
+//! refusing tenants would help nobody. While a thread is late, each tenant that uses more than its share of what the node
 //! does is refused with the probability that brings it to its share; one that uses less never is.
 
 use std::time::Duration;
@@ -45,8 +46,9 @@ impl Default for Use {
 }
 
 impl Lateness {
-    /// The thread came so late.
-    pub fn came(&mut self, late: Duration) {
+    /// The thread came so late, and since it came before had waited so long for a core.
+    pub fn came(&mut self, late: Duration, without_core: Duration) {
+        let late = late.saturating_sub(without_core);
         self.least = Some(self.least.map_or(late, |least| least.min(late)));
     }
 
@@ -107,14 +109,30 @@ mod tests {
     fn a_burst_is_not_late_and_a_queue_that_stays_is() {
         let mut thread = Lateness::default();
         for late_ms in [80, 60, 40, 20, 3, 90] {
-            thread.came(Duration::from_millis(late_ms));
+            thread.came(Duration::from_millis(late_ms), Duration::ZERO);
         }
         assert_eq!(thread.end_window(), (false, Duration::from_millis(3)));
         for late_ms in [9, 6, 80] {
-            thread.came(Duration::from_millis(late_ms));
+            thread.came(Duration::from_millis(late_ms), Duration::ZERO);
         }
         assert_eq!(thread.end_window(), (true, Duration::from_millis(6)));
         assert_eq!(thread.end_window(), (false, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_thread_that_other_processes_keep_from_a_core_is_not_late() {
+        let ms = Duration::from_millis;
+        let mut thread = Lateness::default();
+        // Idle but for a request now and then: what it is late, it waits for a core.
+        for (late, without_core) in [(ms(12), ms(12)), (ms(30), ms(28)), (ms(9), ms(11)), (ms(20), ms(19))] {
+            thread.came(late, without_core);
+        }
+        assert_eq!(thread.end_window(), (false, Duration::ZERO));
+        // With half of a core, and a queue that would be there with all of it.
+        for (late, without_core) in [(ms(90), ms(50)), (ms(70), ms(40))] {
+            thread.came(late, without_core);
+        }
+        assert_eq!(thread.end_window(), (true, ms(30)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Logs, and what the rooms need to have metrics of their own. It knows no request and no database.
 
+mod core_wait;
 mod families;
 mod histogram;
 mod log;
@@ -14,6 +15,7 @@ pub use prometheus_client::{
 };
 
 pub use self::{
+    core_wait::CoreWait,
     histogram::{Histogram, HistogramFamily},
     log::{ACCESS, start_logging},
     registry::{MetricRegistry, MetricsFormat},

@@ -16,6 +16,7 @@ use super::Engine;
 use crate::{
     admission::{Lateness, TIER_WEIGHTS, Use, WINDOW, press, relax},
     domain::{TenantId, Tier, micros, random_permille},
+    telemetry::CoreWait,
 };
 
 /// What a request takes beside its decision, about.
@@ -88,6 +89,7 @@ impl Part {
 pub struct ThreadWatch {
     engine: Engine,
     lateness: Lateness,
+    core_wait: CoreWait,
     is_late: bool,
     window_began: Instant,
 }
@@ -127,7 +129,7 @@ pub struct TenantLoad {
 impl ThreadWatch {
     /// The thread came so late to something that was due.
     pub fn came(&mut self, late: Duration) {
-        self.lateness.came(late);
+        self.lateness.came(late, self.core_wait.since_last());
         if self.window_began.elapsed() < WINDOW {
             return;
         }
@@ -161,6 +163,7 @@ impl Engine {
         ThreadWatch {
             engine: self.clone(),
             lateness: Lateness::default(),
+            core_wait: CoreWait::of_this_thread(),
             is_late: false,
             window_began: Instant::now(),
         }

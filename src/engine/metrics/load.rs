@@ -55,7 +55,7 @@ impl LoadMetrics {
             ),
             thread_delay_seconds: registry.register_with_unit(
                 "request_thread_delay",
-                "How late threads that answer requests come: the least of each 100 ms",
+                "How late threads that answer requests come, less their waits for a core: the least of each 100 ms",
                 Unit::Seconds,
                 Histogram::of_requests(),
             ),

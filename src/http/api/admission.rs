@@ -17,7 +17,7 @@ use crate::{
 pub struct AdmissionBody {
     /// Whether threads that answer requests are late: then tenants that use more than their share are refused.
     under_pressure: bool,
-    /// How late the last of these threads was that told: the least of 100 ms.
+    /// How late the last of these threads was that told, less its waits for a core: the least of 100 ms.
     request_thread_delay_ms: f64,
     /// Pieces of work that the evaluation pool evaluates at once; 0 if decisions are made by the threads of their requests.
     evaluation_threads: usize,
