@@ -85,6 +85,14 @@ events-faults: rust ## Put events to five faults, to poison and to idle times, a
 	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
 	TENET_PROOFS=full TENET_PROOF_TENANTS=$(TENANTS) cargo test --test it -- ingest::recovery ingest::poison ingest::idle --nocapture --test-threads 1
 
+# How many mistakes tenants make in `make breaker-proof`.
+MISTAKES ?= 100000
+
+.PHONY: breaker-proof
+breaker-proof: rust ## Make MISTAKES= (100,000) mistakes of tenants, none of which may open a circuit breaker, and silence a database, which does
+	@[ -n "$${TEST_DATABASE_URL:-}" ] || scripts/get-postgres
+	TENET_PROOF_MISTAKES=$(MISTAKES) cargo test --test it api::breakers -- --nocapture --test-threads 1
+
 # How long each round of `make flood-proof` is; 60 in full.
 SECONDS ?= 5
 

@@ -12,6 +12,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::sleep};
 
 use crate::{
     api::{NOBODY, body, problem},
+    ingest::size,
     support::{Flow, OPERATOR_KEY, PrivateServer, Proxy, TestApp, TestProcess, proof_size, within},
 };
 
@@ -151,7 +152,7 @@ async fn no_mistake_of_tenants_opens_a_breaker() {
     let tenant = app.create_tenant_with_schema("acme", &json!({"age": "int"})).await;
     app.create_rule(&tenant, "taken", "facts.age > 1").await;
     let path = format!("/api/v1/tenants/{tenant}");
-    let mistakes = proof_size(2_000, 30_000);
+    let mistakes = size("TENET_PROOF_MISTAKES", proof_size(2_000, 30_000));
     let mut senders = JoinSet::new();
     for sender in 0..8 {
         let (client, path) = (app.client.clone().with_own_connections(), path.clone());

@@ -52,7 +52,7 @@ async fn post(client: &Client, path: &str, batch: &Value) -> Option<Vec<(String,
 }
 
 /// A number of the environment, for a proof that is larger than a test.
-fn size(variable: &str, otherwise: usize) -> usize {
+pub fn size(variable: &str, otherwise: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
