@@ -5,6 +5,7 @@ mod blocks;
 mod breaker;
 mod lanes;
 mod limits;
+mod line;
 mod pressure;
 mod rate;
 mod turns;
@@ -14,7 +15,8 @@ pub use self::{
     breaker::{Breaker, BreakerState, BreakerStatus, Call, Outcome, SLOW},
     lanes::{Entry, LaneStatus, Lanes, Ticket},
     limits::{Limits, Shares},
-    pressure::{Lateness, Use, WINDOW, press, relax},
+    line::Line,
+    pressure::{Lateness, Use, WINDOW, hold_back, press, relax},
     rate::{Grant, Rate, Standing},
     turns::{Class, Contender, TIER_WEIGHTS, Turns},
 };

@@ -1,9 +1,12 @@
-//! Whether threads that answer requests come late, and whose requests are refused then.
+//! Whether threads that answer requests come late, or the evaluation pool does, and whose requests are refused then.
 //!
 //! A thread is late while everything it does in a window waits for longer than a target, as in CoDel (RFC 8289): a burst
 //! passes, a queue that stays does not. A thread that waits for a core is not late: other processes are to blame, and
 //! refusing tenants would help nobody. While a thread is late, each tenant that uses more than its share of what the node
 //! does is refused with the probability that brings it to its share; one that uses less never is.
+//!
+//! In the evaluation pool turns keep tenants to their shares. While there is a line before it, a tenant is refused as much as
+//! waits there in vain: it is told so at once, and not after it has waited.
 
 use std::time::Duration;
 
@@ -37,11 +40,15 @@ pub struct Use {
     pub used: u64,
     /// How many of a thousand requests are admitted.
     pub admitted: u32,
+    /// Pieces of its work that left the line before the evaluation pool.
+    pub pieces: u64,
+    /// How many of them were given up, because they waited for too long.
+    pub vain: u64,
 }
 
 impl Default for Use {
     fn default() -> Self {
-        Self { weight: 1, used: 0, admitted: ALL }
+        Self { weight: 1, used: 0, admitted: ALL, pieces: 0, vain: 0 }
     }
 }
 
@@ -88,6 +95,19 @@ pub fn press(uses: &mut [Use], window: Duration) {
     }
 }
 
+/// What is admitted of a tenant's requests after a window in which there was a line before the evaluation pool: less by half
+/// of what waited in vain. All of it would be too much, because what waits already still does. Answers whether that is less
+/// than before.
+pub fn hold_back(of: &mut Use) -> bool {
+    if of.vain == 0 {
+        return false;
+    }
+    let pieces = of.pieces.max(of.vain);
+    let admitted = u64::from(of.admitted).saturating_mul(2 * pieces - of.vain) / (2 * pieces);
+    of.admitted = u32::try_from(admitted).unwrap_or(ALL).clamp(ADMITTED_MIN, ALL);
+    true
+}
+
 /// The same after a window without pressure, of which so many in a row were before it; answers whether all is admitted
 /// again.
 pub fn relax(of: &mut Use, calm: u32) -> bool {
@@ -102,7 +122,7 @@ mod tests {
     use super::*;
 
     fn of(weight: u64, used: u64) -> Use {
-        Use { weight, used, admitted: ALL }
+        Use { weight, used, ..Use::default() }
     }
 
     #[test]
@@ -160,6 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_in_vain_is_refused_before_it_waits() {
+        let mut one = Use { pieces: 30, vain: 20, ..of(1, 100_000) };
+        assert!(hold_back(&mut one));
+        assert_eq!(one.admitted, 666);
+        (one.pieces, one.vain) = (20, 0);
+        assert!(!hold_back(&mut one));
+        assert_eq!(one.admitted, 666);
+    }
+
+    #[test]
     fn what_is_refused_comes_back_when_there_is_no_pressure() {
         let mut one = Use { admitted: 250, ..of(1, 10) };
         let windows = (0..).find(|calm| relax(&mut one, *calm)).unwrap();
@@ -184,6 +214,31 @@ mod tests {
                     prop_assert!(of.admitted == ALL || of.used * 1_000 >= fair(of) * RELIEF - 1_000, "{of:?}");
                 }
             }
+        }
+
+        /// A tenant that asks for some times what its turns are worth, window after window, is brought to no more than that
+        /// and a line of a window's worth, while its turns are all used; and one whose work all begins is not refused.
+        #[test]
+        fn who_waits_in_vain_is_held_back_to_what_begins(turns in 5..200_u64, times in 1..20_u64, windows in 20..60_usize) {
+            let (mut greedy, mut modest) = (of(1, 0), of(6, 0));
+            let (mut waiting, mut begun) = (0, 0);
+            for _ in 0..windows {
+                let came = turns * times * u64::from(greedy.admitted) / 1_000;
+                let began = turns.min(waiting + came);
+                // Of those that came a window ago, what did not begin is given up.
+                let vain = waiting.saturating_sub(began);
+                waiting = (waiting + came).saturating_sub(began + vain);
+                (greedy.pieces, greedy.vain) = (began + vain, vain);
+                (modest.pieces, modest.vain) = (turns, 0);
+                if !hold_back(&mut greedy) {
+                    relax(&mut greedy, 0);
+                }
+                prop_assert!(!hold_back(&mut modest) && modest.admitted == ALL);
+                begun += began;
+            }
+            prop_assert!(begun * 100 >= turns * windows as u64 * 75, "{begun} of {}", turns * windows as u64);
+            prop_assert!(u64::from(greedy.admitted) * times <= 2_500, "{}", greedy.admitted);
+            prop_assert!(times > 1 || greedy.admitted == ALL);
         }
     }
 }

@@ -154,7 +154,11 @@ impl Engine {
             shared.metrics.load.turn_wait(of.tier.name(), queued.elapsed());
             work()
         };
-        pool.run(of, wait_max, work).await.map_err(|not_done| match not_done {
+        let done = pool.run(of, wait_max, work).await;
+        if kind == Work::Request {
+            self.inner.gate.place(tenant.id).part.left_line(matches!(done, Err(NotDone::Late)));
+        }
+        done.map_err(|not_done| match not_done {
             NotDone::Late => Error::TooBusy { limit: tenant.quota(Quota::ConcurrentRequests) },
             NotDone::Panicked => Error::Internal(PANICKED),
             NotDone::Stopping => Error::Stopping,

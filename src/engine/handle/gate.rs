@@ -150,7 +150,7 @@ impl Gate {
         nanos(self.began.elapsed())
     }
 
-    fn place(&self, tenant: TenantId) -> Arc<Place> {
+    pub(super) fn place(&self, tenant: TenantId) -> Arc<Place> {
         if let Some(place) = self.places.get(&tenant) {
             return Arc::clone(&place);
         }

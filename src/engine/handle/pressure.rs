@@ -1,6 +1,7 @@
-//! Pressure: whether the threads that answer requests come late, and how much of what each tenant asks for is admitted then.
+//! Pressure: whether the threads that answer requests come late, or the evaluation pool does, and how much of what each tenant
+//! asks for is admitted then.
 //!
-//! Each thread watches itself. What a tenant used is what its decisions took, as the rule set in memory counts them, and
+//! Each thread watches itself; the pool is late while there is always somebody in line before it. What a tenant used is what its decisions took, as the rule set in memory counts them, and
 //! something for each request.
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 
 use super::Engine;
 use crate::{
-    admission::{Lateness, TIER_WEIGHTS, Use, WINDOW, press, relax},
+    admission::{Lateness, TIER_WEIGHTS, Use, WINDOW, hold_back, press, relax},
     domain::{TenantId, Tier, micros, random_permille},
     telemetry::CoreWait,
 };
@@ -29,6 +30,8 @@ const SHOWN: usize = 20;
 pub(super) struct Pressure {
     /// Threads that are late.
     late: AtomicUsize,
+    /// Whether there was a line before the evaluation pool in all of the last window.
+    has_line: AtomicBool,
     /// How late the last one was that told.
     delay_us: AtomicU64,
     /// Whether less than all of some tenant's requests is admitted.
@@ -50,6 +53,10 @@ pub(super) struct Part {
     admitted: AtomicU32,
     /// What it had used at the end of the last window, in microseconds.
     noted_us: AtomicU64,
+    /// Pieces of its work that left the line before the evaluation pool in this window.
+    pieces: AtomicU64,
+    /// Those that were given up.
+    vain: AtomicU64,
 }
 
 impl Default for Part {
@@ -58,6 +65,8 @@ impl Default for Part {
             requests: AtomicU64::new(0),
             admitted: AtomicU32::new(Use::default().admitted),
             noted_us: AtomicU64::new(0),
+            pieces: AtomicU64::new(0),
+            vain: AtomicU64::new(0),
         }
     }
 }
@@ -71,6 +80,12 @@ impl Part {
             self.requests.fetch_add(1, Ordering::Relaxed);
         }
         is_admitted
+    }
+
+    /// A piece of its work has left the line before the evaluation pool, in vain or to begin.
+    pub fn left_line(&self, is_vain: bool) {
+        self.pieces.fetch_add(1, Ordering::Relaxed);
+        self.vain.fetch_add(u64::from(is_vain), Ordering::Relaxed);
     }
 
     /// Thousandths of its requests that are admitted.
@@ -97,7 +112,7 @@ pub struct ThreadWatch {
 /// The load of a node.
 #[derive(Debug)]
 pub struct NodeLoad {
-    /// Whether threads that answer requests are late.
+    /// Whether threads that answer requests are late, or the evaluation pool is.
     pub is_under_pressure: bool,
     /// How late the last one was that told, over a window.
     pub thread_delay: Duration,
@@ -169,9 +184,10 @@ impl Engine {
         }
     }
 
-    /// Whether threads that answer requests are late.
+    /// Whether threads that answer requests are late, or the evaluation pool is.
     pub fn is_under_pressure(&self) -> bool {
-        self.inner.gate.pressure.late.load(Ordering::Relaxed) > 0
+        let pressure = &self.inner.gate.pressure;
+        pressure.late.load(Ordering::Relaxed) > 0 || pressure.has_line.load(Ordering::Relaxed)
     }
 
     /// The load of this node.
@@ -211,8 +227,13 @@ impl Engine {
             *looked_at = Some(Instant::now());
             window
         };
-        let is_late = self.is_under_pressure();
-        if !is_late && !pressure.is_pressed.load(Ordering::Relaxed) {
+        let is_late = pressure.late.load(Ordering::Relaxed) > 0;
+        let has_line = self.inner.pool.as_ref().is_some_and(|pool| pool.line_age() >= WINDOW);
+        pressure.has_line.store(has_line, Ordering::Relaxed);
+        if let Some(pool) = &self.inner.pool {
+            pool.set_pressure(is_late || has_line);
+        }
+        if !is_late && !has_line && !pressure.is_pressed.load(Ordering::Relaxed) {
             pressure.is_noted.store(false, Ordering::Relaxed);
             return;
         }
@@ -223,16 +244,19 @@ impl Engine {
         if !was_noted {
             return;
         }
-        let mut is_pressed = is_late;
+        let calm = pressure.calm.load(Ordering::Relaxed);
         if is_late {
             press(&mut uses, window);
-            pressure.calm.store(0, Ordering::Relaxed);
-        } else {
-            let calm = pressure.calm.fetch_add(1, Ordering::Relaxed);
-            for of in &mut uses {
+        }
+        let mut is_pressed = is_late || has_line;
+        for of in &mut uses {
+            let is_held = has_line && hold_back(of);
+            if !is_late && !is_held {
                 is_pressed |= !relax(of, calm);
             }
         }
+        let calm = if is_late || has_line { 0 } else { calm.saturating_add(1) };
+        pressure.calm.store(calm, Ordering::Relaxed);
         for ((_, place), of) in parts.iter().zip(&uses) {
             place.part.admitted.store(of.admitted, Ordering::Relaxed);
         }
@@ -248,6 +272,7 @@ impl Engine {
         let now_us = micros(evaluation).saturating_add(requests);
         let used = now_us.saturating_sub(part.noted_us.swap(now_us, Ordering::Relaxed));
         let weight = TIER_WEIGHTS.get(tier as usize).copied().unwrap_or(1);
-        Use { weight, used, admitted: part.admitted_permille() }
+        let [pieces, vain] = [&part.pieces, &part.vain].map(|count| count.swap(0, Ordering::Relaxed));
+        Use { weight, used, admitted: part.admitted_permille(), pieces, vain }
     }
 }

@@ -50,7 +50,7 @@ impl LoadMetrics {
             ),
             pressure: registry.register(
                 "pressure",
-                "1 while a thread that answers requests is late, and tenants that use more than their share are refused",
+                "1 while a thread that answers requests is late, or the evaluation pool is, and tenants that ask for more than their share are refused",
                 Gauge::default(),
             ),
             thread_delay_seconds: registry.register_with_unit(
@@ -83,7 +83,7 @@ impl LoadMetrics {
         counter.inc_by(micros(took).saturating_sub(counter.get()));
     }
 
-    /// Whether a thread that answers requests is late now.
+    /// Whether a thread that answers requests, or the evaluation pool, is late now.
     pub fn pressure(&self, is_on: bool) {
         self.pressure.set(i64::from(is_on));
     }

@@ -5,6 +5,8 @@
 //! up between two rules while others wait, and keeps its thread until its next turn: so a decision can be interrupted,
 //! and no evaluation needs to know. Whose turn it is, `admission::Turns` says.
 
+mod queue;
+
 use std::{
     cell::RefCell,
     collections::{HashMap, VecDeque},
@@ -21,8 +23,9 @@ use std::{
 use tokio::{sync::oneshot, time::timeout};
 use tracing::error;
 
+use self::queue::Queue;
 use crate::{
-    admission::{Contender, Turns},
+    admission::{Contender, Line, Turns},
     domain::{Tier, micros},
 };
 
@@ -66,6 +69,8 @@ struct Inner {
     state: Mutex<State>,
     /// Told when a thread without work has some.
     work: Condvar,
+    /// Whether the node is under pressure.
+    is_under_pressure: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +81,8 @@ struct State {
     begun: VecDeque<Piece>,
     /// Pieces that wait for another turn.
     paused: usize,
+    /// Requests that wait to begin.
+    queue: Queue,
     threads: usize,
     /// Threads without work.
     idle: usize,
@@ -87,12 +94,11 @@ struct State {
 #[derive(Debug, Default)]
 struct Waiting {
     paused: VecDeque<Arc<Turn>>,
-    pieces: VecDeque<Piece>,
+    line: Line<Piece>,
 }
 
 /// A piece of work that has not begun.
 struct Piece {
-    id: u64,
     of: Contender,
     run: Box<dyn FnOnce() + Send>,
 }
@@ -142,14 +148,19 @@ pub fn waited() -> Duration {
 
 impl fmt::Debug for Piece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Piece").field("id", &self.id).field("of", &self.of).finish_non_exhaustive()
+        f.debug_struct("Piece").field("of", &self.of).finish_non_exhaustive()
     }
 }
 
 impl Pool {
     /// One that evaluates so many pieces at once, at least one. Its threads begin with the work.
     pub fn new(places: usize) -> Self {
-        let inner = Inner { places: places.max(1), state: Mutex::default(), work: Condvar::new() };
+        let inner = Inner {
+            places: places.max(1),
+            state: Mutex::default(),
+            work: Condvar::new(),
+            is_under_pressure: AtomicBool::new(false),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -185,13 +196,24 @@ impl Pool {
         TierWork { active, waiting }
     }
 
+    /// For how long there has been a request in line at every moment; zero if there is none.
+    pub fn line_age(&self) -> Duration {
+        self.inner.lock().queue.age()
+    }
+
+    /// Whether the node is under pressure from now on.
+    pub fn set_pressure(&self, is_on: bool) {
+        self.inner.is_under_pressure.store(is_on, Ordering::Relaxed);
+    }
+
     /// Ends the pool: what has not begun is dropped, and what has is finished.
     pub fn stop(&self) {
         let state = &mut *self.inner.lock();
         state.is_over = true;
         for (of, waiting) in &mut state.waiting {
-            waiting.pieces.drain(..).for_each(|_| state.turns.give_up(*of));
+            (0..waiting.line.clear()).for_each(|_| state.turns.give_up(*of));
         }
+        state.queue = Queue::default();
         self.inner.work.notify_all();
     }
 }
@@ -210,8 +232,9 @@ impl Inner {
         }
         let id = state.next_id;
         state.next_id += 1;
-        state.waiting.entry(of).or_default().pieces.push_back(Piece { id, of, run });
+        state.waiting.entry(of).or_default().line.join(id, Piece { of, run });
         state.turns.arrive(of);
+        state.queue.join(of.class);
         self.give_turns(state);
         Some(id)
     }
@@ -225,9 +248,10 @@ impl Inner {
             let Some(of) = turns.next(may) else { return };
             turns.begin(of);
             let Some(of_it) = waiting.get_mut(&of) else { return };
+            let is_under_pressure = self.is_under_pressure.load(Ordering::Relaxed);
             let (turn, piece) = match of_it.paused.pop_front() {
                 Some(turn) => (Some(turn), None),
-                None => (None, of_it.pieces.pop_front()),
+                None => (None, of_it.line.next(is_under_pressure)),
             };
             if of_it.is_empty() {
                 waiting.remove(&of);
@@ -238,6 +262,7 @@ impl Inner {
                 turn.told.notify_one();
             }
             if let Some(piece) = piece {
+                state.queue.leave(of.class);
                 state.begun.push_back(piece);
                 self.find_thread(state);
             }
@@ -305,7 +330,7 @@ impl Inner {
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.paused.is_empty() && self.pieces.is_empty()
+        self.paused.is_empty() && self.line.is_empty()
     }
 }
 
@@ -342,11 +367,13 @@ impl Awaited<'_> {
     fn give_up(&self) -> bool {
         let state = &mut *self.inner.lock();
         let Some(waiting) = state.waiting.get_mut(&self.of) else { return false };
-        let Some(at) = waiting.pieces.iter().position(|piece| piece.id == self.id) else { return false };
-        waiting.pieces.remove(at);
+        if !waiting.line.give_up(self.id) {
+            return false;
+        }
         if waiting.is_empty() {
             state.waiting.remove(&self.of);
         }
+        state.queue.leave(self.of.class);
         state.turns.give_up(self.of);
         true
     }

@@ -104,6 +104,36 @@ async fn who_waits_for_too_long_gives_up_and_is_never_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_pressure_the_newest_of_a_line_begins_once_others_of_it_were_given_up() {
+    for is_under_pressure in [false, true] {
+        let pool = Pool::new(1);
+        pool.set_pressure(is_under_pressure);
+        let (release, holder) = occupied(&pool, Tier::Pro).await;
+        assert_eq!(pool.line_age(), Duration::ZERO, "what is evaluated is in no line");
+        let (of, order) = (of(Tier::Free), Arc::new(Mutex::new(Vec::new())));
+        let mut pieces = Vec::new();
+        for number in 0..4 {
+            let (pool, order) = (pool.clone(), order.clone());
+            let run = async move { pool.run(of, None, move || order.lock().unwrap().push(number)).await };
+            let mut run = Box::pin(run);
+            assert!(futures_util::poll!(&mut run).is_pending());
+            pieces.push(run);
+        }
+        drop(pieces.remove(0));
+        thread::sleep(Duration::from_millis(1));
+        assert!(pool.line_age() >= Duration::from_millis(1));
+        release.send(()).unwrap();
+        for piece in pieces {
+            assert_eq!(piece.await, Ok(()));
+        }
+        let expected = if is_under_pressure { [3, 2, 1] } else { [1, 2, 3] };
+        assert_eq!(*order.lock().unwrap(), expected);
+        assert_eq!(pool.line_age(), Duration::ZERO);
+        holder.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_ends_a_piece_and_nothing_else() {
     let pool = Pool::new(1);
     for _ in 0..3 {

@@ -15,7 +15,8 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdmissionBody {
-    /// Whether threads that answer requests are late: then tenants that use more than their share are refused.
+    /// Whether threads that answer requests are late, or the evaluation pool is: then tenants that ask for more than their
+    /// share are refused.
     under_pressure: bool,
     /// How late the last of these threads was that told, less its waits for a core: the least of 100 ms.
     request_thread_delay_ms: f64,

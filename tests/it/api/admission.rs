@@ -226,6 +226,8 @@ async fn a_tenant_has_no_more_requests_in_hand_than_its_quota_and_those_that_go_
     within(SOON, "both are in hand", async || in_hand().await == 2).await;
     let refused = caller.evaluate().await;
     let told = problem(&refused, 429);
+    // It is not waited for a body.
+    read_until(&mut hold(&limited, &caller).await, &mut String::new(), "429 Too Many Requests").await;
     let expected = (json!("too_many_requests_in_hand"), json!("concurrentRequests"), json!(2));
     assert_eq!((&told["code"], &told["quota"], &told["limit"]), (&expected.0, &expected.1, &expected.2));
     assert_eq!(refused.header("retry-after"), Some("1"));
@@ -567,7 +569,18 @@ async fn a_tier_whose_connections_are_in_use_leaves_the_others_theirs() {
 /// Without an evaluation pool costly decisions hold the threads that answer requests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_threads_are_late_who_uses_more_than_its_share_is_refused_and_nobody_else() {
-    let limited = Limited::with(|settings| settings.engine.evaluation_threads = Some(0)).await;
+    flood_of_costly_decisions(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_there_is_a_line_before_the_pool_who_waits_in_it_in_vain_is_refused_and_nobody_else() {
+    flood_of_costly_decisions(1).await;
+}
+
+/// One tenant sends more costly decisions than can be made, by so many threads of a pool, until it is refused for the
+/// pressure, and another cheap ones, which are all answered.
+async fn flood_of_costly_decisions(threads: usize) {
+    let limited = Limited::with(|settings| settings.engine.evaluation_threads = Some(threads)).await;
     let (large, small) = (limited.tenant("large", "enterprise").await, limited.tenant("small", "enterprise").await);
     let operator = &limited.app.client;
     let schema = json!({"definition": {"facts": {"age": "int", "list": {"type": "list<int>", "maxItems": 45}}}});
@@ -584,10 +597,13 @@ async fn while_threads_are_late_who_uses_more_than_its_share_is_refused_and_nobo
         let mut refused = 0;
         while !is_over.load(Ordering::Relaxed) {
             let answer = large.client.post_json(&large.path("evaluate"), &costly).await.unwrap();
-            if answer.status != 200 {
+            if answer.status == 503 {
                 assert_eq!(problem(&answer, 503)["code"], "overloaded");
                 assert!((1..=5).contains(&answer.header("retry-after").unwrap().parse::<u8>().unwrap()));
                 refused += 1;
+            } else if answer.status != 200 {
+                assert_eq!(problem(&answer, 429)["code"], "too_many_requests_in_hand");
+                assert_eq!(threads, 1, "nobody waits for a turn without a pool");
             }
         }
         refused
