@@ -99,7 +99,7 @@ fn assign(settings: &mut Settings, setting: &Setting, place: &str, name: &str, t
     if (least..=most).contains(&measure) {
         return None;
     }
-    let unit = setting.unit();
+    let unit = setting.unit;
     Some(format!("{place}: {shown} of `{name}` is out of range; it must be from {least}{unit} to {most}{unit}"))
 }
 

@@ -14,7 +14,8 @@ pub struct Setting {
     pub bounds: Option<(u64, u64)>,
     /// Whether its value must not be printed.
     pub secret: bool,
-    unit: &'static str,
+    /// What its bounds count.
+    pub(super) unit: &'static str,
     /// What a value looks like.
     pub(super) expects: &'static str,
     /// Parses a value into the settings; returns its measure if it has bounds.
@@ -27,11 +28,6 @@ impl Setting {
     /// The value in `settings`, as text; of a secret, only that there is one.
     pub fn show(&self, settings: &Settings) -> String {
         (self.show)(settings)
-    }
-
-    /// What its bounds count.
-    pub(super) fn unit(&self) -> &'static str {
-        self.unit
     }
 
     /// The default, as text; empty if there is none.
