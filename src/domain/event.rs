@@ -256,6 +256,8 @@ pub enum EventOutcome {
         errors: Value,
         /// The cost in units.
         cost: u64,
+        /// How long it took, in microseconds.
+        micros: u64,
     },
     /// It is tried again after this time.
     Retry {

@@ -7,6 +7,7 @@ mod api_key;
 mod audit;
 mod author;
 mod change;
+mod decision;
 mod derived_field;
 mod duration;
 mod event;
@@ -28,6 +29,7 @@ pub use api_key::{ApiKey, ApiKeyDraft};
 pub use audit::{AuditAction, AuditChain, AuditDraft, AuditFault, AuditHash, AuditRow};
 pub use author::Author;
 pub use change::{AtRevision, Change, ChangeOptions, OnBroken};
+pub use decision::DecisionSource;
 pub use derived_field::{DerivedField, DerivedFieldDraft, DerivedFieldPatch};
 pub use duration::{NotADuration, micros, nanos, read_duration, within_range};
 pub use event::{

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use super::outside::{BATCH_EVENTS_MAX, Engine, SHARE_MIN};
 use crate::{
     domain::{
-        EventFailure, EventOutcome, QueuedEvent, Quota, QuotaExceeded, RuleId, SchemaVersion, Tenant, retry_after,
+        DecisionSource, EventFailure, EventOutcome, QueuedEvent, Quota, QuotaExceeded, RuleId, SchemaVersion, Tenant,
+        micros, retry_after,
     },
     engine::{self, Ask, Served, Submission},
     error::Detail,
@@ -139,7 +140,7 @@ fn outcome(engine: &Engine, served: &Served, event: &QueuedEvent, now: DateTime<
         return EventOutcome::Dead { failure, detail, revision: Some(revision) };
     }
     let query = Query { returns: Return::Matched, ..Query::default() };
-    let ask = Ask { query, at: event.at, ..Ask::default() };
+    let ask = Ask { query, at: event.at, source: DecisionSource::Event, ..Ask::default() };
     // Events have a quota of their own in the place of that of requests.
     let decided = match engine.decide(served, &ask, Submission { facts: &event.facts, bytes: 0, depth: 1 }) {
         Ok(decided) => decided,
@@ -169,6 +170,7 @@ fn outcome(engine: &Engine, served: &Served, event: &QueuedEvent, now: DateTime<
         matched,
         errors: Value::Array(errors),
         cost: decided.cost,
+        micros: micros(decided.took),
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use crate::{
     admission::{Class, Contender},
     config::limits::{self, INLINE_COST_MAX},
-    domain::{Quota, Revision, Tenant, TenantScope},
+    domain::{DecisionSource, Quota, Revision, Tenant, TenantScope},
     engine::{
         Engine, Error, Served,
         pool::{self, NotDone},
@@ -43,6 +43,8 @@ pub struct Ask {
     pub min_revision: Option<Revision>,
     /// The time of the decision; the current time if `None`.
     pub at: Option<DateTime<Utc>>,
+    /// Where the facts come from.
+    pub source: DecisionSource,
 }
 
 impl Ask {

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     config::limits,
-    domain::Revision,
+    domain::{DecisionSource, Revision},
     engine::Ask,
     error::Detail,
     http::door::{
@@ -140,6 +140,7 @@ impl Options {
             unknown: self.strict_facts.map(unknown_facts),
             min_revision: self.min_revision.map(Revision),
             at: self.at,
+            source: DecisionSource::Evaluate,
         })
     }
 }

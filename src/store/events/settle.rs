@@ -80,7 +80,7 @@ impl Columns {
         let Settlement { id, kind, ordering_key, attempts, outcome } = settlement;
         let attempts = i16::try_from(attempts).unwrap_or(i16::MAX);
         match outcome {
-            EventOutcome::Decided { evaluated_at, revision, schema_version, matched, errors, cost } => {
+            EventOutcome::Decided { evaluated_at, revision, schema_version, matched, errors, cost, micros: _ } => {
                 let to = &mut self.decisions;
                 to.ids.push(id.0);
                 to.types.push(kind);

@@ -61,6 +61,7 @@ pub fn decided(id: EventId, rule: RuleId) -> Settlement {
         matched: vec![rule],
         errors: json!([]),
         cost: 7,
+        micros: 11,
     };
     Settlement { id, kind: Some("payment".to_owned()), ordering_key: None, attempts: 1, outcome }
 }
