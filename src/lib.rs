@@ -17,6 +17,7 @@ pub mod cel;
 pub mod ruleset;
 pub mod admission;
 // Memory, and what else is reached over a connection.
+pub mod analytics;
 pub mod breakers;
 pub mod client;
 pub mod cluster;

@@ -202,7 +202,9 @@ impl App {
             self.engine.stop().await;
             self.store.close().await;
         };
-        if timeout(STOP_RESERVE / 2, rest).await.is_err() {
+        // What requests left of the time is for what was counted.
+        let for_rest = self.stop_deadline.saturating_sub(begun.elapsed()).max(STOP_RESERVE / 2);
+        if timeout(for_rest, rest).await.is_err() {
             warn!("some database connections did not close in time");
         }
         info!("stopped");
@@ -330,6 +332,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
             is_limiting: engine.rate_limits.unwrap_or(true),
             in_hand_max: engine.concurrent_requests_max,
         },
+        count_flush: engine.analytics_flush,
         evaluation_threads: engine.evaluation_threads.unwrap_or_else(|| cores().saturating_sub(1).max(1)),
         ..EngineOptions::default()
     }

@@ -125,6 +125,8 @@ pub struct EngineSettings {
     pub concurrent_requests_max: usize,
     /// Dear decisions that are made at once; `None`: one fewer than there are cores.
     pub evaluation_threads: Option<usize>,
+    /// How often counts of decisions are written.
+    pub analytics_flush: Duration,
     /// The tier of a new tenant that names none.
     pub default_tier: TierName,
 }
@@ -250,6 +252,7 @@ impl Default for EngineSettings {
             rate_limits: None,
             concurrent_requests_max: 2_000,
             evaluation_threads: None,
+            analytics_flush: Duration::from_secs(5),
             default_tier: TierName::default(),
         }
     }

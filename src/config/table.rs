@@ -1,40 +1,9 @@
 //! Every setting: its outside names, its bounds and its meaning. A test compares `docs/configuration.md` with it.
 
-use super::{Settings, value::Value};
-
-/// A setting, as the outside knows it.
-pub struct Setting {
-    /// Section and key in the TOML file: `http.listen`.
-    pub key: &'static str,
-    /// Environment variable.
-    pub variable: &'static str,
-    /// What it means, in a sentence.
-    pub meaning: &'static str,
-    /// Least and greatest value allowed, where it is a number, a size (in bytes) or a time (in milliseconds).
-    pub bounds: Option<(u64, u64)>,
-    /// Whether its value must not be printed.
-    pub secret: bool,
-    /// What its bounds count.
-    pub(super) unit: &'static str,
-    /// What a value looks like.
-    pub(super) expects: &'static str,
-    /// Parses a value into the settings; returns its measure if it has bounds.
-    pub(super) assign: fn(&mut Settings, &str) -> Option<Option<u64>>,
-    /// The value as text.
-    show: fn(&Settings) -> String,
-}
-
-impl Setting {
-    /// The value in `settings`, as text; of a secret, only that there is one.
-    pub fn show(&self, settings: &Settings) -> String {
-        (self.show)(settings)
-    }
-
-    /// The default, as text; empty if there is none.
-    pub fn default_text(&self) -> String {
-        self.show(&Settings::default())
-    }
-}
+use super::{
+    setting::{Setting, expects, unit},
+    value::Value,
+};
 
 macro_rules! setting {
     ($variable:literal, $group:ident.$field:ident, $meaning:literal $(, $least:literal..=$most:literal)? $(, $secret:ident)?) => {
@@ -59,16 +28,6 @@ macro_rules! setting {
     (@bounds $least:literal, $most:literal) => { Some(($least, $most)) };
     (@secret) => { false };
     (@secret secret) => { true };
-}
-
-/// What the type of a field expects; the field is named and never read.
-const fn expects<T: Value>(_field: fn(&Settings) -> &T) -> &'static str {
-    T::EXPECTS
-}
-
-/// What the measure of a field counts.
-const fn unit<T: Value>(_field: fn(&Settings) -> &T) -> &'static str {
-    T::UNIT
 }
 
 /// Every setting, in the order of the documentation.
@@ -323,6 +282,12 @@ pub const SETTINGS: &[Setting] = &[
         engine.evaluation_threads,
         "Costly decisions and batches of events that a node evaluates at once, where tenants take turns; cheap decisions are made by the thread that reads the request. If not set, one fewer than there are cores, at least 1; with 0 each decision is made by its request's thread, and a costly one delays other requests.",
         0..=1_024
+    ),
+    setting!(
+        "TENET_ANALYTICS_FLUSH",
+        engine.analytics_flush,
+        "How often a node writes how many decisions it has made; what it has not written is lost if it is killed.",
+        100..=300_000
     ),
     setting!("TENET_DEFAULT_TIER", engine.default_tier, "Tier of a new tenant whose creator names none."),
     setting!(

@@ -25,6 +25,8 @@ pub enum System {
     Creation,
     /// Operators' keys, and the audit log of their changes, belong to no tenant.
     Operators,
+    /// A tenant's decisions are counted, and the counts kept in order.
+    Counts,
     /// A tenant's events are consumed.
     Consumer,
     /// A command runs on the database itself, with the right to do so.

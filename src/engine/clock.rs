@@ -40,6 +40,19 @@ fn ticked_ms() -> u64 {
     seconds * 1_000 + nanos / 1_000_000
 }
 
+/// Seconds of the epoch, as of the last tick.
+#[cfg(target_os = "linux")]
+#[inline]
+pub fn unix_seconds() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse).tv_sec
+}
+
+/// Seconds of the epoch.
+#[cfg(not(target_os = "linux"))]
+pub fn unix_seconds() -> i64 {
+    chrono::Utc::now().timestamp()
+}
+
 /// Milliseconds since some moment.
 #[cfg(not(target_os = "linux"))]
 fn ticked_ms() -> u64 {

@@ -1,9 +1,11 @@
 //! What is counted of the engine: decisions, tenants in memory, their loads and their actors, following the database.
 
+mod counts;
 mod load;
 
 use std::time::Duration;
 
+use counts::CountMetrics;
 use load::LoadMetrics;
 
 use crate::telemetry::{Counter, EncodeLabelSet, Family, Gauge, Histogram, MetricRegistry, Unit};
@@ -44,6 +46,8 @@ pub struct Metrics {
     admissions: Family<AdmissionLabels, Counter>,
     /// What is counted of the evaluation pool and of pressure.
     pub load: LoadMetrics,
+    /// What is counted of counting.
+    pub counts: CountMetrics,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -75,6 +79,7 @@ impl Metrics {
     /// All at zero, and registered.
     pub fn register(registry: &mut MetricRegistry) -> Self {
         let propagation_help = "Time from the start of a change's transaction until this node serves it";
+        let load_help = "Time to load a rule set";
         let memory_help = "Estimated memory of the rule sets in memory";
         let supervisor_mailbox_help = "Messages waiting for the supervisor";
         let mailboxes_help = "Messages waiting for tenant actors, in all";
@@ -84,6 +89,7 @@ impl Metrics {
         let error_help = "Rule evaluations that ended with an error, by code";
         Self {
             load: LoadMetrics::register(registry),
+            counts: CountMetrics::register(registry),
             decisions: registry.counter("decisions", "Decisions made"),
             decisions_stale: registry.counter("decisions_stale", "Decisions made while the database was unreachable"),
             rules_evaluated: registry.counter("rules_evaluated", "Rules evaluated, in all decisions"),
@@ -118,12 +124,7 @@ impl Metrics {
             ),
             rule_errors: registry.register("rule_errors", error_help, Family::default()),
             evaluation_seconds: registry.register_with_unit("evaluation", evaluation_help, Unit::Seconds, evaluation),
-            load_seconds: registry.register_with_unit(
-                "load",
-                "Time to load a rule set",
-                Unit::Seconds,
-                Histogram::of_requests(),
-            ),
+            load_seconds: registry.register_with_unit("load", load_help, Unit::Seconds, Histogram::of_requests()),
             propagation_seconds: registry.register_with_unit(
                 "propagation",
                 propagation_help,

@@ -17,6 +17,7 @@ mod pool;
 mod resident;
 mod message;
 mod registry;
+mod counting;
 mod shared;
 mod tenant;
 mod supervisor;

@@ -28,6 +28,8 @@ pub struct EngineOptions {
     pub shared_rates: SharedRates,
     /// Dear decisions, and batches of events, that are evaluated at once; with 0 each is evaluated where it is asked for.
     pub evaluation_threads: usize,
+    /// How often counts of decisions are written.
+    pub count_flush: Duration,
     /// What makes rule sets of what is stored.
     pub compiler: Compiler,
 }
@@ -44,6 +46,7 @@ impl Default for EngineOptions {
             gate: GateOptions::default(),
             shared_rates: SharedRates::default(),
             evaluation_threads: 1,
+            count_flush: Duration::from_secs(5),
             compiler: Compiler::default(),
         }
     }

@@ -14,6 +14,7 @@ use crate::{
     domain::TenantId,
     engine::{
         clock::Clock,
+        counting::Counting,
         error::Error,
         freshness::Freshness,
         message::SupervisorMsg,
@@ -49,6 +50,8 @@ pub struct Shared {
     pub loads: Semaphore,
     /// Whether the supervisor has been asked to sweep.
     pub sweep_throttle: SweepThrottle,
+    /// What was decided and is not written yet, in numbers.
+    pub counting: Counting,
     /// Set by the supervisor when it starts.
     pub supervisor: OnceLock<ActorRef<SupervisorMsg>>,
 }
@@ -66,6 +69,7 @@ impl Shared {
             loads: Semaphore::new(limits::LOADS_MAX),
             sweep_throttle: SweepThrottle::default(),
             supervisor: OnceLock::new(),
+            counting: Counting::new(metrics.clone()),
             store,
             metrics,
             options,

@@ -116,6 +116,22 @@ pub struct Ingest {
     stop: Stop,
 }
 
+/// What an event is counted by if it turns out that it was sent before.
+struct DuplicateLabels {
+    occurred_at: Option<DateTime<Utc>>,
+    project: Option<String>,
+    kind: Option<String>,
+}
+
+impl DuplicateLabels {
+    /// Those of an event that can be a duplicate.
+    fn of(draft: &EventDraft) -> Option<Self> {
+        let EventDraft { occurred_at, project, kind, idempotency_key, .. } = draft;
+        idempotency_key.as_ref()?;
+        Some(Self { occurred_at: *occurred_at, project: project.clone(), kind: kind.clone() })
+    }
+}
+
 /// What runs in the background.
 #[derive(Debug)]
 pub struct Running(Vec<JoinHandle<()>>);
@@ -192,6 +208,7 @@ impl Ingest {
         };
         let mut answers: Vec<Option<Result<Accepted, Error>>> = Vec::with_capacity(drafts.len());
         let mut events = Vec::with_capacity(wanted);
+        let mut labels = Vec::with_capacity(wanted);
         for (draft, refusal) in drafts.into_iter().zip(refusals) {
             let is_over = events.len() as u64 >= left;
             let limited = || limited.filter(|_| is_over).map(Error::RateLimited);
@@ -200,12 +217,18 @@ impl Ingest {
                 Some(error) => answers.push(Some(Err(error))),
                 None => {
                     answers.push(None);
+                    labels.push(DuplicateLabels::of(&draft));
                     events.push(NewEvent { scope, draft });
                 }
             }
         }
         let mut stored =
             if events.is_empty() { Vec::new() } else { self.shared.queue.append(events, limit).await? }.into_iter();
+        for (answer, labels) in stored.as_slice().iter().zip(labels) {
+            if let (Ok(Accepted::Duplicate(_)), Some(labels)) = (answer, labels) {
+                self.count_duplicate(scope, labels);
+            }
+        }
         let new = stored.as_slice().iter().filter(|answer| matches!(answer, Ok(Accepted::New(_)))).count();
         if let Some(reserved) = reserved {
             reserved.stored(new as u64);
@@ -229,6 +252,12 @@ impl Ingest {
             self.shared.metrics.accepted(status);
         }
         Ok(answers)
+    }
+
+    fn count_duplicate(&self, scope: TenantScope, labels: DuplicateLabels) {
+        let DuplicateLabels { occurred_at, project, kind } = labels;
+        let at = occurred_at.unwrap_or_else(|| self.shared.now());
+        self.shared.engine.count_duplicate(scope, at, project.as_deref(), kind.as_deref());
     }
 
     /// Whether the tenant may send events at all.

@@ -175,6 +175,24 @@ impl<'a> Results<'a> {
         })
     }
 
+    /// The rules that matched or have an error: all that is counted of them.
+    pub fn telling(&self) -> impl Iterator<Item = (RuleId, bool, Option<&RuleError>)> {
+        let mut more = self.more().iter().peekable();
+        self.answers().enumerate().filter_map(move |(position, answer)| {
+            let error = more.next_if(|(of, _)| *of == position).and_then(|(_, more)| more.error.as_ref());
+            if !answer.matched && error.is_none() {
+                return None;
+            }
+            let (rule, _) = self.set.rule(answer.place)?;
+            Some((rule, answer.matched, error))
+        })
+    }
+
+    /// Whether one of them may have an error.
+    pub fn has_errors(&self) -> bool {
+        !self.more().is_empty()
+    }
+
     /// The errors of those that have one.
     pub fn errors(&self) -> impl Iterator<Item = &RuleError> {
         self.more().iter().filter_map(|(_, more)| more.error.as_ref())

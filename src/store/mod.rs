@@ -9,6 +9,7 @@ mod change;
 mod changelog;
 mod changes;
 mod compatibility;
+mod counts;
 mod cursor;
 mod derived_fields;
 mod error;
@@ -34,6 +35,7 @@ pub use change::ChangeTx;
 pub use changelog::ChangelogLine;
 pub use changes::Reconciler;
 pub use compatibility::SchemaMismatch;
+pub use counts::{CountBatch, CountFilter, Counted, Flushed, MergeQueue, Merged, Metric, Point};
 pub use cursor::{ChangeCursor, DatabaseHistory, LoggedChange, Moment, Poll};
 pub use error::Error;
 pub use events::{
@@ -51,12 +53,15 @@ pub use rules::RuleFilter;
 pub use statement::Observer;
 pub use tenants::TenantHead;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use pool::Pool;
 use sqlx::Connection;
 
-use crate::{breakers::Breakers, domain::Epoch};
+use crate::{analytics::Labels, breakers::Breakers, domain::Epoch};
 
 /// How much longer than a statement may run its answer is waited for.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
@@ -73,6 +78,8 @@ pub struct Store {
     loads: Pool,
     /// For storing and settling events: a flood of them leaves the others alone.
     events: Pool,
+    /// The types and projects that are counted apart.
+    labels: Arc<Mutex<Labels>>,
 }
 
 impl Store {
@@ -93,6 +100,7 @@ impl Store {
             guard,
             loads: Pool::new("loads", options.load_connections_max.max(1), &options)?,
             events: Pool::new("events", options.event_connections_max.max(1), &options)?,
+            labels: Arc::default(),
             options,
         })
     }
@@ -126,6 +134,11 @@ impl Store {
         const OPERATION: &str = "ping";
         let mut connection = self.loads.acquire(OPERATION).await?;
         self.loads.observer().timed(OPERATION, sqlx::query("select 1").execute(&mut *connection)).await.map(drop)
+    }
+
+    /// The types and projects that are counted apart.
+    fn labels(&self) -> MutexGuard<'_, Labels> {
+        self.labels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many connections there are, and how many are in use.

@@ -34,6 +34,10 @@ const GRANTS: &[(&str, &str)] = &[
     ("event_day_counts", "select, insert, update, delete"),
     ("event_queues", "select, insert, update, delete"),
     ("event_place", "select, update"),
+    ("count_deltas", "select, insert, delete"),
+    ("count_hours", "select, insert, update, delete"),
+    ("count_days", "select, insert, update, delete"),
+    ("count_queues", "select, insert, update, delete"),
 ];
 
 /// What the role may call of the owner's: these run with the owner's rights.

@@ -4,6 +4,7 @@
 //! connection of its own, what changed since the last one.
 
 pub mod catch_up;
+pub mod counts;
 pub mod heartbeat;
 
 use std::{

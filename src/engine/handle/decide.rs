@@ -16,6 +16,7 @@ use crate::{
     engine::{
         Engine, Error, Served,
         pool::{self, NotDone},
+        shared::Shared,
     },
     error::Detail,
     json,
@@ -185,7 +186,7 @@ impl Engine {
             self.inner.shared.metrics.load.inline_exceeded();
             return Ok(None);
         }
-        self.note(served, &decision, took);
+        self.note(served, ask, &decision, took);
         let is_counted = ask.query.returns == Return::Matched;
         Ok(Some(Decided {
             evaluated_at,
@@ -197,15 +198,26 @@ impl Engine {
         }))
     }
 
+    /// Counts an event of a tenant that was sent again.
+    pub fn count_duplicate(&self, scope: TenantScope, at: DateTime<Utc>, project: Option<&str>, kind: Option<&str>) {
+        let Shared { store, counting, .. } = &*self.inner.shared;
+        let [project, kind] = store.counted_as(scope, at, project, kind);
+        counting.duplicate(scope.id(), at, project, kind);
+    }
+
     /// Says what is wrong with facts, and decides nothing.
     pub fn check_facts(&self, served: &Served, facts: &str, depth: usize) -> Result<(), Error> {
         read(&served.set, None, facts, depth).map(drop)
     }
 
-    fn note(&self, served: &Served, decision: &Decision<'_>, took: Duration) {
-        let metrics = &self.inner.shared.metrics;
+    fn note(&self, served: &Served, ask: &Ask, decision: &Decision<'_>, took: Duration) {
+        let Shared { metrics, counting, .. } = &*self.inner.shared;
         metrics.decision(decision.evaluated, decision.matched_count, took);
         served.decided(decision, took);
+        // Those of events are counted with their effect.
+        if ask.source == DecisionSource::Evaluate {
+            counting.decided(&served.set, &ask.query, decision, took);
+        }
         self.inner.gate.evaluated(served.set.tenant().tier, took);
         for error in decision.results.errors() {
             metrics.rule_error(error.code);

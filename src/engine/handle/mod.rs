@@ -27,7 +27,7 @@ use crate::{
     domain::{Node, NodeId},
     engine::{
         error::Error,
-        follow::{self, heartbeat},
+        follow::{self, counts, heartbeat},
         message::SupervisorMsg,
         metrics::Metrics,
         options::EngineOptions,
@@ -38,6 +38,8 @@ use crate::{
     store::Store,
 };
 
+/// How long stopping waits for what was counted to be written.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
 /// How long stopping waits for the database to hear of it.
 const GOODBYE_WAIT: Duration = Duration::from_millis(500);
 
@@ -93,6 +95,8 @@ impl Engine {
         parts.spawn(sweep(shared.clone(), sweep_interval(shared.options.idle_stop)));
         let node = NodeId::generate();
         parts.spawn(heartbeat::beat(shared.clone(), node));
+        parts.spawn(counts::flush(shared.clone()));
+        parts.spawn(counts::merge(shared.clone()));
         let (pinned_sender, pinned_loaded) = watch::channel(false);
         parts.spawn(admin::keep_pinned(shared.clone(), pinned_sender));
         parts.spawn(async move {
@@ -160,6 +164,10 @@ impl Engine {
         let supervisor = &self.inner.supervisor;
         supervisor.stop_children_and_wait(None, None).await;
         let _ = supervisor.stop_and_wait(None, None).await;
+        let Shared { counting, store, .. } = &*self.inner.shared;
+        if !matches!(timeout(FLUSH_WAIT, counting.flush_all(store)).await, Ok(Ok(()))) {
+            warn!("the last counts of decisions could not be written");
+        }
         // Left, the row would say for a while that this node lives.
         if let Ok(Err(error)) = timeout(GOODBYE_WAIT, self.inner.shared.store.forget_node(self.inner.node)).await {
             warn!(error = &error as &dyn std::error::Error, "cannot tell the database that this node stops");

@@ -25,6 +25,7 @@ mod audit;
 mod events;
 mod dead_letters;
 mod redrives;
+mod analytics;
 mod runtime;
 mod concurrency;
 mod consumer;

@@ -15,8 +15,8 @@ use actix_web::{
 use utoipa::OpenApi;
 
 use super::{
-    admission, api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields, evaluate,
-    events, health, metrics, quotas, redrives, rules, runtime, schema, tenants, trial,
+    admission, analytics, api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields,
+    evaluate, events, health, metrics, quotas, redrives, rules, runtime, schema, tenants, trial,
 };
 use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Problem};
 
@@ -73,6 +73,8 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
         redrives::show,
         redrives::stop,
         dead_letters::discard,
+        analytics::summary::show,
+        analytics::series::show,
         api_keys::create,
         api_keys::list,
         api_keys::delete,
@@ -101,6 +103,7 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
         (name = "derived fields", description = "CEL expressions over facts, for use in rules."),
         (name = "rules", description = "Boolean CEL expressions with a name."),
         (name = "events", description = "Facts that are stored now and decided soon after."),
+        (name = "analytics", description = "How many decisions were made, and what came of them."),
         (name = "api keys", description = "The keys of a tenant's callers."),
         (name = "audit", description = "Who changed what."),
         (name = "runtime", description = "The state of tenants and nodes."),

@@ -3,8 +3,8 @@
 use actix_web::http::Method;
 
 use super::{
-    admission, api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields, evaluate,
-    events, health, metrics, openapi, quotas, redrives, rules, runtime, schema, swagger, tenants, trial,
+    admission, analytics, api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields,
+    evaluate, events, health, metrics, openapi, quotas, redrives, rules, runtime, schema, swagger, tenants, trial,
 };
 use crate::{
     domain::Permission::{Administer, Audit, Evaluate, Ingest, Observe, Open, Operate, Read, Write},
@@ -71,6 +71,7 @@ pub fn table() -> Vec<Entry> {
     ];
     table.extend(runtime());
     table.extend(events());
+    table.extend(analytics());
     table
 }
 
@@ -90,6 +91,14 @@ fn runtime() -> [Entry; 9] {
             Operate,
             bulkheads::end,
         ),
+    ]
+}
+
+/// The routes of what decisions came to, in numbers.
+fn analytics() -> [Entry; 2] {
+    [
+        Entry::at("/api/v1/tenants/{tenantId}/analytics/summary").get(Read, analytics::summary::show),
+        Entry::at("/api/v1/tenants/{tenantId}/analytics/series").get(Read, analytics::series::show),
     ]
 }
 

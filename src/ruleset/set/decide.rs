@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     cell::Cell,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -254,6 +254,16 @@ impl RuleSet {
                 ids.iter().filter_map(mention).collect()
             }
         }
+    }
+
+    /// The ids of the rules that `query` asks for, once each.
+    pub fn asked_for(&self, query: &Query) -> BTreeSet<RuleId> {
+        let place = |mention| match mention {
+            Mention::Known(place, _) => Some(place),
+            Mention::Unknown(_) => None,
+        };
+        let places = self.mentions(query).into_iter().filter_map(place);
+        places.filter_map(|place| self.ids.get(place as usize).copied()).collect()
     }
 
     /// The rule that `text` is the id of, or else the name of.

@@ -64,7 +64,7 @@ impl Store {
         const OPERATION: &str = "count partitions";
         let query = sqlx::query_scalar(
             "select coalesce(min(n) - 1, $1) from generate_series(0, $1::bigint) n
-             where exists (select from unnest(array['events', 'decisions']) parent where
+             where exists (select from unnest(array['events', 'decisions', 'count_deltas']) parent where
                 to_regclass(parent || '_' || to_char((now() at time zone 'UTC')::date + n::integer, 'YYYYMMDD')) is null)",
         )
         .bind(i64::from(PARTITION_DAYS_AHEAD));

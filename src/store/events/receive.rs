@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::DraftColumns;
 use crate::{
+    analytics::Tally,
     domain::{EventDraft, EventFailure, EventId, EventOutcome, TenantId, TenantScope},
     store::{Error, Settled, Settlement, Store, tx::TenantTx},
 };
@@ -135,7 +136,8 @@ impl Store {
             .persistent(false);
         let rows: Vec<Judgement> = tx.all(OPERATION, query).await?;
         let (mut received, settlements) = judge(events, &rows);
-        received.settled = super::settle::settle(&mut tx, scope, settlements).await?;
+        let tally = self.count_duplicates(scope, events, &received.duplicates);
+        received.settled = self.settle(&mut tx, scope, &settlements, tally).await?;
         if received.settled.retried > 0 {
             // Whoever had the queue may have given it back meanwhile: nobody knew of these.
             let query = sqlx::query(
@@ -145,6 +147,18 @@ impl Store {
         }
         tx.commit(OPERATION).await?;
         Ok(received)
+    }
+
+    fn count_duplicates(&self, scope: TenantScope, events: &[ReceivedEvent], duplicates: &[Duplicate]) -> Tally {
+        let mut tally = Tally::default();
+        for ReceivedEvent { id, draft, .. } in events {
+            if duplicates.iter().any(|duplicate| duplicate.id == *id) {
+                let at = draft.occurred_at.unwrap_or_else(|| id.received_at());
+                let [project, kind] = self.counted_as(scope, at, draft.project.as_deref(), draft.kind.as_deref());
+                tally.add_duplicate(at, project, kind);
+            }
+        }
+        tally
     }
 
     /// Notes that queues may have something to decide; answers whether there are some of deleted tenants among them, of

@@ -1,12 +1,16 @@
 //! What comes of events, written in one transaction a batch: decisions, attempts to come, dead letters. An event has its
 //! effect once because its decision has a primary key; whatever else an owner believes does not matter.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
+    analytics::{EventEffect, Hour, Label, Tally},
     domain::{EventId, EventOutcome, TenantScope},
-    store::{Error, Store, tx::TenantTx},
+    store::{CountBatch, Error, Store, counts, tx::TenantTx},
 };
 
 /// An event, and what came of it.
@@ -76,8 +80,8 @@ struct Columns {
 }
 
 impl Columns {
-    fn push(&mut self, settlement: Settlement) {
-        let Settlement { id, kind, ordering_key, attempts, outcome } = settlement;
+    fn push(&mut self, settlement: &Settlement) {
+        let Settlement { id, kind, ordering_key, attempts, outcome } = settlement.clone();
         let attempts = i16::try_from(attempts).unwrap_or(i16::MAX);
         match outcome {
             EventOutcome::Decided { evaluated_at, revision, schema_version, matched, errors, cost, micros: _ } => {
@@ -146,7 +150,7 @@ const SETTLE: &str = "with given_up as materialized (
         order by n.nth
         on conflict (tenant_id, event_id) do update set attempt = greatest(r.attempt, excluded.attempt),
             not_before = excluded.not_before, reason = excluded.reason, detail = excluded.detail
-        returning 1
+        returning event_id
      ), dead as (
         insert into dead_letters as l (tenant_id, event_id, event_type, attempts, reason, detail, revision,
             first_failed_at, last_failed_at)
@@ -159,9 +163,26 @@ const SETTLE: &str = "with given_up as materialized (
                 where d.tenant_id = $1 and d.id = n.id and d.id between $21 and $22)
         on conflict (tenant_id, event_id) do update set attempts = excluded.attempts, reason = excluded.reason,
             detail = excluded.detail, revision = excluded.revision, last_failed_at = now(), status = 'open'
-        returning 1
+        returning event_id, first_failed_at = now() as is_first
+     ), changed as (
+        select id, 'decided' as became, not exists (select from dead_letters l
+            where l.tenant_id = $1 and l.event_id = decided.id) as is_first from decided
+        union all select event_id, 'retried', false from retried
+        union all select event_id, 'dead', is_first from dead
      )
-     select (select count(*) from decided), (select count(*) from retried), (select count(*) from dead)";
+     select c.id, c.became, c.is_first, e.project, e.occurred_at from changed c join events e
+        on e.tenant_id = $1 and e.id = c.id and e.id between $21 and $22";
+
+/// An event on which a batch had an effect.
+#[derive(FromRow)]
+struct ChangedEvent {
+    id: Uuid,
+    became: String,
+    /// Whether it had no effect before.
+    is_first: bool,
+    project: Option<String>,
+    occurred_at: Option<DateTime<Utc>>,
+}
 
 const OPERATION: &str = "settle events";
 
@@ -173,27 +194,63 @@ impl Store {
             return Ok(Settled::default());
         }
         let mut tx = TenantTx::write(&self.events, &self.role, scope).await?;
-        let settled = settle(&mut tx, scope, settlements).await?;
+        let settled = self.settle(&mut tx, scope, &settlements, Tally::default()).await?;
         tx.commit(OPERATION).await?;
         Ok(settled)
     }
+
+    /// Writes what came of events within a transaction, and counts it beside what is counted already.
+    pub(super) async fn settle(
+        &self,
+        tx: &mut TenantTx,
+        scope: TenantScope,
+        settlements: &[Settlement],
+        mut tally: Tally,
+    ) -> Result<Settled, Error> {
+        let tenant = scope.id().0;
+        tx.execute(OPERATION, sqlx::query("select tenet_share_settling($1)").bind(tenant)).await?;
+        let changed = write(tx, scope, settlements).await?;
+        let by_id: HashMap<Uuid, &Settlement> = settlements.iter().map(|settled| (settled.id.0, settled)).collect();
+        let mut settled = Settled::default();
+        for event in &changed {
+            match event.became.as_str() {
+                "decided" => settled.decided += 1,
+                "dead" => settled.dead += 1,
+                _ => settled.retried += 1,
+            }
+            let Some(settlement) = by_id.get(&event.id) else { continue };
+            let (project, kind) = (event.project.as_deref(), settlement.kind.as_deref());
+            let at = event.occurred_at.unwrap_or_else(|| settlement.id.received_at());
+            let [project, kind] = self.counted_as(scope, at, project, kind);
+            let effect = EventEffect { at, project, kind, outcome: &settlement.outcome, is_first: event.is_first };
+            tally.add_event(&effect);
+        }
+        counts::add(tx, &CountBatch::new(tally.rows())).await?;
+        Ok(settled)
+    }
+
+    /// What an event's project and type are counted as.
+    pub fn counted_as<'a>(
+        &self,
+        scope: TenantScope,
+        at: DateTime<Utc>,
+        project: Option<&'a str>,
+        kind: Option<&'a str>,
+    ) -> [&'a str; 2] {
+        let day = Hour::of(at).day_number();
+        let mut labels = self.labels();
+        [(Label::Project, project), (Label::Type, kind)].map(|(label, text)| labels.admit(scope.id(), day, label, text))
+    }
 }
 
-/// Writes what came of events within a transaction.
-pub(super) async fn settle(
-    tx: &mut TenantTx,
-    scope: TenantScope,
-    settlements: Vec<Settlement>,
-) -> Result<Settled, Error> {
+async fn write(tx: &mut TenantTx, scope: TenantScope, settlements: &[Settlement]) -> Result<Vec<ChangedEvent>, Error> {
     let ids = || settlements.iter().map(|settlement| settlement.id);
-    let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(Settled::default()) };
+    let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(Vec::new()) };
     let mut columns = Columns::default();
-    settlements.into_iter().for_each(|settlement| columns.push(settlement));
+    settlements.iter().for_each(|settlement| columns.push(settlement));
     let Columns { decisions, retries, dead } = columns;
-    let tenant = scope.id().0;
-    tx.execute(OPERATION, sqlx::query("select tenet_share_settling($1)").bind(tenant)).await?;
     let query = sqlx::query_as(SETTLE)
-        .bind(tenant)
+        .bind(scope.id().0)
         .bind(decisions.ids)
         .bind(decisions.types)
         .bind(decisions.revisions)
@@ -217,6 +274,5 @@ pub(super) async fn settle(
         .bind(last.0)
         .bind(decisions.evaluated_at)
         .persistent(false);
-    let (decided, retried, dead) = tx.optional(OPERATION, query).await?.unwrap_or_default();
-    Ok(Settled { decided, retried, dead })
+    tx.all(OPERATION, query).await
 }

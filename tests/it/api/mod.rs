@@ -1,6 +1,7 @@
 //! The REST API over a socket, laid out like its URLs.
 
 mod admission;
+mod analytics;
 mod api_keys;
 mod attack;
 mod auth;

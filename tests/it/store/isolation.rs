@@ -136,6 +136,7 @@ async fn every_table_with_tenants_content_is_under_forced_row_level_security() {
     .unwrap();
     let expected = [
         "audit_heads",
+        "count_queues",
         "event_place",
         "event_queues",
         "installation",
@@ -185,6 +186,10 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
         ("api_keys", all),
         ("audit_heads", "insert select update"),
         ("audit_log", "insert select"),
+        ("count_days", all),
+        ("count_deltas", "delete insert select"),
+        ("count_hours", all),
+        ("count_queues", all),
         ("dead_letters", all),
         ("decisions", "delete insert select"),
         ("derived_fields", all),

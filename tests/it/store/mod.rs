@@ -2,6 +2,7 @@
 
 mod audit;
 mod changes;
+mod counts;
 mod cursors;
 mod events;
 mod isolation;

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::{ledger::Fate, tables::number_in, world::Link};
@@ -57,6 +58,9 @@ impl Engine {
     pub fn check_facts(&self, _: &Served, _: &str, _: usize) -> Result<(), Error> {
         Ok(())
     }
+
+    #[expect(clippy::unused_self, reason = "as the engine's own")]
+    pub fn count_duplicate(&self, _: TenantScope, _: DateTime<Utc>, _: Option<&str>, _: Option<&str>) {}
 
     pub fn decide<'a>(
         &self,
