@@ -1,12 +1,9 @@
 //! Consuming a queue: a channel of its own, whose messages come in by themselves and stay the broker's until they are
 //! acknowledged. When this is dropped, the broker gives what is left to whoever consumes next, in the same order.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use chrono::Utc;
@@ -14,16 +11,17 @@ use futures_util::StreamExt;
 use lapin::{
     BasicProperties, Channel, Consumer,
     message::Delivery,
-    options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions},
-    types::{AMQPValue, FieldTable, ShortString},
+    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
+    protocol::constants::REPLY_SUCCESS,
+    types::{AMQPValue, FieldTable},
 };
 use tokio::{
+    runtime::Handle,
     sync::{Notify, OwnedSemaphorePermit},
     task::JoinHandle,
-    time::{Instant, sleep},
 };
 
-use super::{ANSWER_MAX, Broker, DEAD, Error, Message, Undecodable, answered, queue_of, tenant_of};
+use super::{Broker, DEAD, Error, Message, Undecodable, answered, queue_of, tenant_of};
 use crate::domain::TenantId;
 
 /// Messages that a consumer has in its hands at once.
@@ -46,7 +44,6 @@ pub struct Delivered {
 #[derive(Debug)]
 pub struct Deliveries {
     channel: Channel,
-    consumer: ShortString,
     arrived: Arc<Arrived>,
     pump: JoinHandle<()>,
     _place: OwnedSemaphorePermit,
@@ -80,9 +77,9 @@ impl Broker {
         answered(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
         let options = BasicConsumeOptions::default();
         let consumer = answered(channel.basic_consume(queue.into(), "".into(), options, FieldTable::default())).await?;
-        let (name, arrived) = (consumer.tag(), Arc::<Arrived>::default());
+        let arrived = Arc::<Arrived>::default();
         let pump = tokio::spawn(pump(consumer, tenant, arrived.clone(), wake));
-        Ok(Deliveries { channel, consumer: name, arrived, pump, _place: place })
+        Ok(Deliveries { channel, arrived, pump, _place: place })
     }
 }
 
@@ -97,19 +94,6 @@ impl Deliveries {
         self.channel.status().connected() && !self.arrived.is_over.load(Ordering::Acquire)
     }
 
-    /// Has the broker send no more. When this answers, all that it had sent has arrived.
-    pub async fn cancel(&self) -> Result<(), Error> {
-        answered(self.channel.basic_cancel(self.consumer.clone(), BasicCancelOptions::default())).await?;
-        let begun = Instant::now();
-        while !self.arrived.is_over.load(Ordering::Acquire) {
-            if begun.elapsed() > ANSWER_MAX {
-                return Err(Error::NoAnswer);
-            }
-            sleep(Duration::from_millis(1)).await;
-        }
-        Ok(())
-    }
-
     /// Says that messages are done with. If that does not reach the broker, it delivers them again.
     pub async fn acknowledge(&self, tags: &[u64]) -> Result<(), Error> {
         for &tag in tags {
@@ -118,20 +102,31 @@ impl Deliveries {
         Ok(())
     }
 
-    /// Gives back all that is not acknowledged, and has the broker send no more. A channel that is closed with messages
-    /// counts as a failed delivery of each; since RabbitMQ 4.3 this does not, and before it counts the same.
-    pub async fn give_back(&self) -> Result<(), Error> {
-        self.cancel().await?;
-        // 0: all that this channel has.
-        let options = BasicNackOptions { multiple: true, requeue: true };
-        answered(self.channel.basic_nack(0, options)).await
+    /// Takes no more, and gives back all that is not acknowledged, in one step. Cancelling first would be two: whoever waits
+    /// at the queue would get what comes later before what is given back.
+    pub async fn close(&self) -> Result<(), Error> {
+        close(&self.channel).await
     }
 }
 
 impl Drop for Deliveries {
+    /// The consumer would cancel itself: it goes after the channel is closed.
     fn drop(&mut self) {
-        self.pump.abort();
+        let (channel, pump) = (self.channel.clone(), self.pump.abort_handle());
+        match Handle::try_current() {
+            Ok(runtime) if channel.status().connected() => {
+                runtime.spawn(async move {
+                    let _ = close(&channel).await;
+                    pump.abort();
+                });
+            }
+            _ => pump.abort(),
+        }
     }
+}
+
+async fn close(channel: &Channel) -> Result<(), Error> {
+    answered(channel.close(REPLY_SUCCESS, "OK".into())).await
 }
 
 async fn pump(mut consumer: Consumer, tenant: Option<TenantId>, arrived: Arc<Arrived>, wake: Arc<Notify>) {

@@ -148,8 +148,8 @@ impl Consumer {
                 let (waiting, retries_at) = (HashSet::new(), Some(Instant::now()));
                 let mut held = Held { lease, source, waiting, retries_at, careful };
                 let ended = self.consume(&mut held).await;
-                if ended != Ended::Idle && held.source.keeps_events() && self.is_sure_of_lease().await {
-                    held.source.give_back().await;
+                if ended != Ended::Idle {
+                    held.source.close().await;
                 }
                 ended
             }
@@ -188,9 +188,6 @@ impl Consumer {
                 Ok(_) => {
                     (retry, hindered_since) = (RETRY_FIRST, None);
                     if idle_since.elapsed() >= self.shared.options.idle_stop {
-                        if held.source.keeps_events() && !self.is_sure_of_lease().await {
-                            return Ended::Stopped;
-                        }
                         if held.source.close().await && self.finish(held).await {
                             return Ended::Idle;
                         }
@@ -216,15 +213,6 @@ impl Consumer {
                 }
             }
         }
-    }
-
-    /// Whether the lease is this node's, and will be for a while. Whoever has it next may wait at the broker already, and
-    /// would get what comes later before what is given back in two steps: then it is better to close the channel, which
-    /// is one.
-    async fn is_sure_of_lease(&self) -> bool {
-        let Some(queue) = self.progress.held(self.scope.id()) else { return false };
-        let Shared { store, node, options, .. } = &*self.shared;
-        store.renew_queues(*node, &[queue], options.lease).await.is_ok_and(|renewed| !renewed.is_empty())
     }
 
     /// Waits for the next event that is stored here, at most so long.

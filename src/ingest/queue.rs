@@ -179,21 +179,13 @@ impl Source {
         }
     }
 
-    /// Takes no more events, if they would be taken from others; answers whether it has none.
+    /// Takes no more events, if they would be taken from others, and gives back at once what it did not settle; answers
+    /// whether it had none.
     pub async fn close(&self) -> bool {
         match self {
             Self::Log(_) => true,
             #[cfg(feature = "rabbitmq")]
             Self::Brokered(waiting) => waiting.close().await,
-        }
-    }
-
-    /// Gives back at once what it has from others and did not settle.
-    pub async fn give_back(&self) {
-        match self {
-            Self::Log(_) => {}
-            #[cfg(feature = "rabbitmq")]
-            Self::Brokered(waiting) => waiting.give_back().await,
         }
     }
 

@@ -106,18 +106,13 @@ impl Waiting {
         self.hand.clone()
     }
 
-    /// Takes no more; answers whether nothing came meanwhile.
+    /// Takes no more, and gives back what is not settled; answers whether it had nothing.
     pub async fn close(&self) -> bool {
-        let is_closed = self.hand.deliveries.cancel().await.is_ok();
-        self.hand.take_in().await;
-        is_closed && self.hand.held().is_empty()
-    }
-
-    /// Gives back what is not settled.
-    pub async fn give_back(&self) {
-        if let Err(error) = self.hand.deliveries.give_back().await {
-            debug!(error = &error as &dyn std::error::Error, "the broker takes messages back by itself");
+        let closed = self.hand.deliveries.close().await;
+        if let Err(error) = &closed {
+            debug!(error = error as &dyn std::error::Error, "the broker takes messages back by itself");
         }
+        closed.is_ok() && self.hand.held().is_empty()
     }
 }
 

@@ -1,6 +1,9 @@
 //! What happens to events when the broker, or the database behind it, is not there, and to messages that are no events.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::StreamExt;
 use lapin::{
@@ -13,12 +16,20 @@ use lapin::{
 };
 use serde_json::{Value, json};
 use tenet::{
+    breakers::Breakers,
+    broker::{Address, Broker, Message, Metrics},
     client::{Client, Method},
     config::{QueueKind, Secret, Settings},
+    domain::{EventId, TenantId},
+    store::NewEvent,
+    telemetry::MetricRegistry,
 };
 
 use super::{send, state, tenant};
-use crate::support::{PrivateBroker, PrivateServer, TestApp, TestDatabase, TestProcess, broker, within};
+use crate::{
+    store::events::event,
+    support::{PrivateBroker, PrivateServer, TestApp, TestDatabase, TestProcess, broker, scope, within},
+};
 
 pub const SOON: Duration = Duration::from_secs(60);
 /// The two seconds that the broker may take to answer, and what a busy machine adds.
@@ -276,4 +287,52 @@ async fn a_queue_that_nobody_was_told_of_is_found() {
     let (options, none) = (BasicPublishOptions::default(), BasicProperties::default());
     channel.basic_publish("".into(), queue.into(), options, &body, none).await.unwrap().await.unwrap();
     within(Duration::from_secs(120), "found", async || state(&client, &tenant, &id).await == "decided").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_consumer_lets_go_of_comes_to_the_next_one_before_what_is_behind_it() {
+    const MESSAGES: usize = 500;
+    let (url, _broker) = broker().await;
+    let connect = || {
+        let metrics = Metrics::register(&mut MetricRegistry::new());
+        Broker::start(Address { url: Secret::new(&*url), authorities: None }, Breakers::default(), metrics)
+    };
+    let ((first, first_keeping), (second, second_keeping)) = (connect(), connect());
+    within(SOON, "connected", async || first.is_connected() && second.is_connected()).await;
+    for is_closed_in_order in [true, false] {
+        let scope = scope(TenantId::generate());
+        let message = |_| {
+            let NewEvent { scope, draft } = event(scope.id(), &json!({}), None);
+            Message { scope, id: EventId::generate(), draft }
+        };
+        let messages: Vec<Message> = (0..MESSAGES).map(message).collect();
+        let ids: Vec<EventId> = messages.iter().map(|message| message.id).collect();
+        let published = first.publish(messages, Some(1_000)).await.unwrap();
+        assert!(published.iter().all(Result::is_ok), "{published:?}");
+        let one = first.consume(scope.id(), None, Arc::default()).await.unwrap();
+        let other = second.consume(scope.id(), None, Arc::default()).await.unwrap();
+        let mut in_hand = 0;
+        within(SOON, "a window is full", async || {
+            in_hand += one.take().len();
+            in_hand == 200
+        })
+        .await;
+        assert!(other.take().is_empty(), "it waits");
+        if is_closed_in_order {
+            one.close().await.unwrap();
+        }
+        drop(one);
+        let mut found: Vec<EventId> = Vec::new();
+        within(SOON, "all have come", async || {
+            let delivered = other.take();
+            let tags: Vec<u64> = delivered.iter().map(|delivered| delivered.tag).collect();
+            found.extend(delivered.into_iter().map(|delivered| delivered.message.unwrap().id));
+            other.acknowledge(&tags).await.unwrap();
+            found.len() == MESSAGES
+        })
+        .await;
+        assert_eq!(found, ids, "closed in order: {is_closed_in_order}");
+    }
+    first_keeping.stop().await;
+    second_keeping.stop().await;
 }

@@ -143,7 +143,8 @@ impl World {
         }
         let place = self.kills.nodes % self.running.len();
         self.running[place].signal(Signal::KILL);
-        assert_eq!(self.running[place].end().await, None);
+        let code = self.running[place].end().await;
+        assert_eq!(code, None, "it ended by itself:\n{}", self.running[place].printed());
         self.kills.nodes += 1;
         let (process, client) = self.node().await;
         self.running[place] = process;

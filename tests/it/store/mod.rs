@@ -4,7 +4,7 @@ mod audit;
 mod changes;
 mod counts;
 mod cursors;
-mod events;
+pub mod events;
 mod isolation;
 mod plans;
 mod revisions;

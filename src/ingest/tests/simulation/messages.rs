@@ -129,13 +129,6 @@ impl Messages {
         }
     }
 
-    fn cancel(&mut self, id: u64) {
-        let Some(channel) = self.channels.get(&id) else { return };
-        let queue = channel.queue;
-        self.queue(queue).consumers.retain(|consumer| *consumer != id);
-        self.deliver(queue);
-    }
-
     /// What it had in its hands goes back to where it was.
     fn close(&mut self, id: u64) {
         let Some(mut channel) = self.channels.remove(&id) else { return };
@@ -143,14 +136,6 @@ impl Messages {
         self.put_back(&mut channel);
         self.queue(queue).consumers.retain(|consumer| *consumer != id);
         channel.wake.notify_one();
-        self.deliver(queue);
-    }
-
-    fn give_back(&mut self, id: u64) {
-        let Some(mut channel) = self.channels.remove(&id) else { return };
-        self.put_back(&mut channel);
-        let queue = channel.queue;
-        self.channels.insert(id, channel);
         self.deliver(queue);
     }
 
@@ -305,15 +290,9 @@ impl Deliveries {
         self.link.state().messages.channels.get(&self.channel).is_some_and(|channel| channel.is_open)
     }
 
-    pub async fn cancel(&self) -> Result<(), Error> {
+    pub async fn close(&self) -> Result<(), Error> {
         let channel = self.channel;
-        Broker(self.link.clone()).ask("cancel", |state| state.messages.cancel(channel)).await
-    }
-
-    pub async fn give_back(&self) -> Result<(), Error> {
-        self.cancel().await?;
-        let channel = self.channel;
-        Broker(self.link.clone()).ask("give back messages", |state| state.messages.give_back(channel)).await
+        Broker(self.link.clone()).ask("close", |state| state.messages.close(channel)).await
     }
 
     pub async fn acknowledge(&self, tags: &[u64]) -> Result<(), Error> {
