@@ -13,11 +13,15 @@ mod expressions;
 mod many_rules;
 mod snapshot;
 
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use serde_json::{Value, json};
 use tenet::{
-    domain::Snapshot,
+    admission::Limits,
+    domain::{Snapshot, Tier},
     ruleset::{Query, Return, RuleSet, UnknownFacts},
 };
 
@@ -71,6 +75,10 @@ const WORK: &[(&str, Ways)] = &[
             ("tenet, matched only", 1_000, |times| decide(&ten_rules(10), Return::Matched, times)),
             ("by hand", 1_000, |times| by_hand(|facts| ten_by_hand(facts) > 0, times)),
         ],
+    ),
+    (
+        "admitting a request",
+        &[("its limits and rate", 2_000, admit), ("four facts, ten rules", 1_000, read_and_decide)],
     ),
     (
         "four facts from bytes",
@@ -180,6 +188,32 @@ fn decide_on(snapshot: &Snapshot, facts: &str, returns: Return, times: usize) {
     let query = Query { returns, ..Query::default() };
     for _ in 0..times {
         assert!(black_box(set.decide(black_box(&facts), &query)).matched_count > 0);
+    }
+}
+
+/// What the gate computes for a request of a tenant with a rate; beside it, it looks twice into a map and counts.
+fn admit(times: usize) {
+    let mut tenant = ten_rules(10).tenant;
+    tenant.tier = Tier::Free;
+    let (taken, in_hand) = (AtomicU64::new(0), AtomicU64::new(0));
+    for now in (0..).step_by(1_000_000_000).take(times) {
+        let limits = Limits::of(black_box(&tenant)).shared_by(black_box(1));
+        let rate = limits.requests.unwrap();
+        assert!(in_hand.fetch_add(1, Ordering::Relaxed) < limits.in_hand);
+        let grant = rate.take(taken.load(Ordering::Relaxed), now, 1);
+        taken.store(grant.state, Ordering::Relaxed);
+        assert_eq!(grant.granted, 1);
+        black_box(rate.standing(taken.load(Ordering::Relaxed), now));
+        in_hand.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn read_and_decide(times: usize) {
+    let set = RuleSet::compile(&ten_rules(10), None);
+    let query = Query::default();
+    for _ in 0..times {
+        let facts = set.read_facts(black_box(FACTS), UnknownFacts::Ignore).unwrap();
+        assert!(black_box(set.decide(&facts, &query)).matched_count > 0);
     }
 }
 

@@ -24,6 +24,15 @@ enum Mention<'a> {
 /// What evaluating a rule gave.
 type RuleOutcome = (bool, Option<RuleError>, Option<Vec<TraceEntry>>);
 
+/// What rules are evaluated on and for.
+#[derive(Clone, Copy)]
+struct Asked<'q> {
+    activation: Option<&'q Activation>,
+    query: &'q Query,
+    budget: &'q Budget<'q>,
+    guard: Guard,
+}
+
 /// Who sees to it that a rule that panics spoils no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Guard {
@@ -120,7 +129,7 @@ impl RuleSet {
                 Err(error) => results.add(place, false, Some((*error).into()), None),
             }
         }
-        self.decision(results, self.contents.active, cost)
+        self.decision(results, self.contents.active, cost, false)
     }
 
     /// Evaluates the rules that the index does not rule out; the others are false.
@@ -137,30 +146,23 @@ impl RuleSet {
         contents.index().candidates(activation, &mut candidates);
         let is_wanted = |rule: &RuleEntry| !matches!(rule.state, RuleState::Inactive) && has_tag(rule, query);
         let budget = Budget::of_a_decision(self, pace);
-        let answer = |results: &mut Listing<'a>, candidate: Candidate, rule| {
-            if candidate.is_true() && budget.pays_for(rule) {
-                return results.decided(candidate.rule(), true);
-            }
-            let (matched, error, trace) = evaluate(rule, Some(activation), query, &budget, guard);
-            if query.returns == Return::All || matched || error.is_some() {
-                results.add(candidate.rule(), matched, error, trace);
-            }
-        };
+        // The index knows most candidates to be true: what the others need stays out of their way.
+        let asked = Asked { activation: Some(activation), query, budget: &budget, guard };
+        let is_paid = |candidate: Candidate, rule: &RuleEntry| candidate.is_true() && budget.pays_for(rule);
         let (results, evaluated) = match query.returns {
             Return::All => {
                 let mut results = Listing::of(contents.active);
                 let mut ahead = candidates.iter().copied().peekable();
                 for (place, rule) in (0..).zip(rules) {
-                    if budget.is_cut() {
-                        break;
-                    }
                     let candidate = ahead.next_if(|candidate| candidate.rule() == place);
                     if !is_wanted(rule) {
                         continue;
                     }
                     match candidate {
-                        Some(candidate) => answer(&mut results, candidate, rule),
                         None => results.decided(place, false),
+                        Some(candidate) if is_paid(candidate, rule) => results.decided(place, true),
+                        Some(_) if budget.is_cut() => break,
+                        Some(_) => answer(&mut results, place, rule, asked),
                     }
                 }
                 let evaluated = results.len();
@@ -169,12 +171,14 @@ impl RuleSet {
             Return::Matched => {
                 let mut results = Listing::of(candidates.len());
                 for candidate in &candidates {
-                    if budget.is_cut() {
+                    let place = candidate.rule();
+                    let Some(rule) = rules.get(place as usize).filter(|rule| is_wanted(rule)) else { continue };
+                    if is_paid(*candidate, rule) {
+                        results.decided(place, true);
+                    } else if budget.is_cut() {
                         break;
-                    }
-                    let rule = rules.get(candidate.rule() as usize).filter(|rule| is_wanted(rule));
-                    if let Some(rule) = rule {
-                        answer(&mut results, *candidate, rule);
+                    } else {
+                        answer(&mut results, place, rule, asked);
                     }
                 }
                 let evaluated = match query.tags {
@@ -185,7 +189,7 @@ impl RuleSet {
             }
         };
         CANDIDATES.set(candidates);
-        Decision { is_cut: budget.is_cut(), ..self.decision(results, evaluated, budget.spent()) }
+        self.decision(results, evaluated, budget.spent(), budget.is_cut())
     }
 
     /// Evaluates every rule asked for.
@@ -199,6 +203,7 @@ impl RuleSet {
         // A rule named twice is answered twice, and evaluated once.
         let mut known: HashMap<u32, RuleOutcome> = HashMap::new();
         let budget = Budget::of_a_decision(self, pace);
+        let asked = Asked { activation, query, budget: &budget, guard };
         let mentions = self.mentions(query);
         let evaluated = mentions.len();
         let mut results = Listing::of(evaluated);
@@ -213,7 +218,7 @@ impl RuleSet {
                     continue;
                 }
             };
-            let outcome = || evaluate(rule, activation, query, &budget, guard);
+            let outcome = || evaluate(rule, asked);
             let (matched, error, trace) = match query.rules {
                 None => outcome(),
                 Some(_) => known.entry(place).or_insert_with(outcome).clone(),
@@ -222,18 +227,18 @@ impl RuleSet {
                 results.add(place, matched, error, trace);
             }
         }
-        Decision { is_cut: budget.is_cut(), ..self.decision(results, evaluated, budget.spent()) }
+        self.decision(results, evaluated, budget.spent(), budget.is_cut())
     }
 
-    fn decision<'a>(&'a self, results: Listing<'a>, evaluated: usize, cost: u64) -> Decision<'a> {
+    fn decision<'a>(&'a self, results: Listing<'a>, evaluated: usize, cost: u64, is_cut: bool) -> Decision<'a> {
         let results = results.finish(self);
-        Decision { matched_count: results.matched_count(), results, evaluated, cost, is_cut: false }
+        Decision { matched_count: results.matched_count(), results, evaluated, cost, is_cut }
     }
 
     /// A decision that was cut off before it began.
     #[cold]
     fn cut(&self) -> Decision<'_> {
-        Decision { is_cut: true, ..self.decision(Listing::of(0), 0, 0) }
+        self.decision(Listing::of(0), 0, 0, true)
     }
 
     /// The rules asked for, in the order of the answer.
@@ -313,13 +318,16 @@ fn refusal(state: &RuleState) -> Option<RuleError> {
     }
 }
 
-fn evaluate(
-    rule: &RuleEntry,
-    activation: Option<&Activation>,
-    query: &Query,
-    budget: &Budget<'_>,
-    guard: Guard,
-) -> RuleOutcome {
+/// Evaluates a candidate, and adds what that gave.
+#[inline(never)]
+fn answer(results: &mut Listing<'_>, place: u32, rule: &RuleEntry, asked: Asked<'_>) {
+    let (matched, error, trace) = evaluate(rule, asked);
+    if asked.query.returns == Return::All || matched || error.is_some() {
+        results.add(place, matched, error, trace);
+    }
+}
+
+fn evaluate(rule: &RuleEntry, Asked { activation, query, budget, guard }: Asked<'_>) -> RuleOutcome {
     let failed = |error| (false, Some(error), None);
     let compiled = match &rule.state {
         RuleState::Ready(compiled) => compiled,
