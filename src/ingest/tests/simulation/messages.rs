@@ -129,6 +129,14 @@ impl Messages {
         }
     }
 
+    /// The next one consumes.
+    fn cancel(&mut self, id: u64) {
+        let Some(channel) = self.channels.get(&id) else { return };
+        let queue = channel.queue;
+        self.queue(queue).consumers.retain(|consumer| *consumer != id);
+        self.deliver(queue);
+    }
+
     /// What it had in its hands goes back to where it was.
     fn close(&mut self, id: u64) {
         let Some(mut channel) = self.channels.remove(&id) else { return };
@@ -292,7 +300,13 @@ impl Deliveries {
 
     pub async fn close(&self) -> Result<(), Error> {
         let channel = self.channel;
-        Broker(self.link.clone()).ask("close", |state| state.messages.close(channel)).await
+        let close = |state: &mut State| {
+            if state.mutant == Mutant::LetsGoInTwoSteps {
+                state.messages.cancel(channel);
+            }
+            state.messages.close(channel);
+        };
+        Broker(self.link.clone()).ask("close", close).await
     }
 
     pub async fn acknowledge(&self, tags: &[u64]) -> Result<(), Error> {
@@ -309,6 +323,10 @@ impl Deliveries {
 
 impl Drop for Deliveries {
     fn drop(&mut self) {
-        self.link.state().messages.close(self.channel);
+        let mut state = self.link.state();
+        if state.mutant == Mutant::LetsGoInTwoSteps {
+            state.messages.cancel(self.channel);
+        }
+        state.messages.close(self.channel);
     }
 }

@@ -59,8 +59,8 @@ pub enum Mutant {
     RetriesInTheOrderOfIds,
     /// What a late owner brings is written, though others have decided or given up the event.
     SettledIsNotLookedFor,
-    /// An owner believes to have its lease whatever the database says.
-    LeaseIsBelieved,
+    /// Whoever lets go of a queue is no consumer first, and gives its messages back after that.
+    LetsGoInTwoSteps,
     /// A settlement that fails counts as an attempt.
     OutageCounts,
     /// Whoever has the lease, or believes to, has its effect.
@@ -176,6 +176,6 @@ fn a_late_settlement_is_caught() {
 }
 
 #[test]
-fn giving_messages_back_that_another_waits_for_is_caught() {
-    caught(Mutant::LeaseIsBelieved, Scenario::Brokered, &["order"]);
+fn letting_go_of_a_queue_in_two_steps_is_caught() {
+    caught(Mutant::LetsGoInTwoSteps, Scenario::Brokered, &["order"]);
 }

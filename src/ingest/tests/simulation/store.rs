@@ -150,9 +150,6 @@ impl Store {
                 renewed.push(queue.tenant);
             }
             renewed.iter().for_each(|tenant| state.check_position(*tenant));
-            if state.mutant == Mutant::LeaseIsBelieved {
-                return held.iter().map(|queue| queue.tenant).collect();
-            }
             renewed
         };
         self.0.ask("renew queues", renew).await
