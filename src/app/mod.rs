@@ -131,15 +131,17 @@ impl App {
         })
     }
 
-    /// Warns of a login that may do more than it needs. Not for a database that was started for this process alone.
-    pub async fn check_login(&self) -> anyhow::Result<()> {
-        if self.store.login_is_superuser().await.context("cannot use the database")? {
-            warn!(
+    /// Warns of a login that may do more than it needs. Not for a database that was started for this process alone. The
+    /// service runs already, and goes on if the database does not answer.
+    pub async fn check_login(&self) {
+        match self.store.login_is_superuser().await {
+            Ok(false) => {}
+            Ok(true) => warn!(
                 "the login of DATABASE_URL is a superuser; the service switches to its restricted role, \
                  but a login without superuser rights is safer"
-            );
+            ),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "the login cannot be checked now"),
         }
-        Ok(())
     }
 
     /// Where it listens.

@@ -91,7 +91,7 @@ async fn serve(mut settings: Settings, cluster: Option<&Cluster>, data_dir: &Pat
     let app = App::start(settings).await.map_err(|error| exit::port_in_use(error, listen))?;
     // The private server has one login, ours, so that it need not be checked.
     if cluster.is_none() {
-        app.check_login().await?;
+        app.check_login().await;
     }
     let url = health::local_url(app.address());
     let mut serving = Box::pin(app.run_until_signal());

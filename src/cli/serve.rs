@@ -43,7 +43,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<()> {
         }
         let listen = settings.http.listen;
         let app = App::start(settings).await.map_err(|error| exit::port_in_use(error, listen))?;
-        app.check_login().await?;
+        app.check_login().await;
         tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "serving");
         app.run_until_signal().await
     })
