@@ -330,6 +330,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         reconcile_interval: engine.reconcile_interval,
         stale_after: engine.stale_after,
         min_revision_wait: engine.min_revision_wait,
+        history_retention: settings.database.history_retention,
         gate: GateOptions {
             is_limiting: engine.rate_limits.unwrap_or(true),
             in_hand_max: engine.concurrent_requests_max,

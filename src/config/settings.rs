@@ -102,6 +102,8 @@ pub struct DatabaseSettings {
     pub statement_timeout: Duration,
     /// How long a statement waits for a lock.
     pub lock_timeout: Duration,
+    /// How long it is known what a revision held that was replaced.
+    pub history_retention: Duration,
 }
 
 /// How rule sets are held in memory.
@@ -194,6 +196,7 @@ impl Default for DatabaseSettings {
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(2),
+            history_retention: Duration::from_secs(400 * 24 * 60 * 60),
         }
     }
 }

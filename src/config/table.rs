@@ -231,6 +231,12 @@ pub const SETTINGS: &[Setting] = &[
         10..=60_000
     ),
     setting!(
+        "TENET_HISTORY_RETENTION",
+        database.history_retention,
+        "How long it is known what a revision held that was replaced.",
+        86_400_000..=315_360_000_000
+    ),
+    setting!(
         "TENET_MIN_REVISION_WAIT",
         engine.min_revision_wait,
         "How long an evaluation waits for its `minRevision`; then it is answered 503.",

@@ -22,6 +22,8 @@ pub struct EngineOptions {
     pub stale_after: Duration,
     /// How long an evaluation waits for the revision it asks for.
     pub min_revision_wait: Duration,
+    /// How long it is known what a revision held that was replaced.
+    pub history_retention: Duration,
     /// What is admitted at once.
     pub gate: GateOptions,
     /// What nodes share of tenants' rates.
@@ -43,6 +45,7 @@ impl Default for EngineOptions {
             reconcile_interval: Duration::from_secs(1),
             stale_after: Duration::from_secs(2),
             min_revision_wait: Duration::from_millis(500),
+            history_retention: Duration::from_secs(400 * 24 * 60 * 60),
             gate: GateOptions::default(),
             shared_rates: SharedRates::default(),
             evaluation_threads: 1,

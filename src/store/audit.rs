@@ -232,7 +232,10 @@ pub(super) async fn append(
                 request_id, address, hash)
             select $1, sequence, $2, $3, $4, action, resource, $5, before, after, $6, $7, hash
             from unnest($8::bigint[], $9::text[], $10::text[], $11::text[]::json[], $12::text[]::json[], $13::bytea[])
-                as new (sequence, action, resource, before, after, hash))
+                as new (sequence, action, resource, before, after, hash)),
+         noted as (
+            -- Of a revision of this transaction's own.
+            update revision_notes set actor = $3 where tenant_id = $1 and revision = $5 and at = now())
          insert into audit_heads (tenant_id, sequence, hash) values ($1, $14, $15)
          on conflict (tenant_id) do update set sequence = excluded.sequence, hash = excluded.hash",
     )

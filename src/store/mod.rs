@@ -15,6 +15,7 @@ mod derived_fields;
 mod error;
 mod events;
 mod guard;
+mod history;
 mod listener;
 mod metrics;
 pub mod migrate;
@@ -44,6 +45,7 @@ pub use events::{
     Settled, Settlement, StoredEvent, Waiting, WaitingTenant, floor as event_id_floor, redrivable,
 };
 pub use guard::Guard;
+pub use history::PastRevision;
 pub use listener::{EventListener, Heard, Listener};
 pub use metrics::Metrics;
 pub use page::{Page, PageRequest};

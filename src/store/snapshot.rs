@@ -121,16 +121,15 @@ fn has_code(error: &sqlx::Error, code: &str) -> bool {
 
 /// Everything else of `tenant`. Either `tx` sees one moment, or it holds the tenant's lock.
 pub(super) async fn rest(tx: &mut TenantTx, tenant: Tenant) -> Result<Snapshot, Error> {
+    let head = head_of(tx, tenant).await?;
+    Ok(Snapshot { derived_fields: derived_fields::all(tx).await?, rules: rules::all(tx).await?, ..head })
+}
+
+/// The head of `tenant` as it is now: everything but derived fields and rules.
+pub(super) async fn head_of(tx: &mut TenantTx, tenant: Tenant) -> Result<Snapshot, Error> {
     let SchemaHead { epoch, taken_at, schema, schema_version_max } = head(tx).await?;
-    Ok(Snapshot {
-        tenant,
-        epoch,
-        schema,
-        schema_version_max,
-        derived_fields: derived_fields::all(tx).await?,
-        rules: rules::all(tx).await?,
-        taken_at,
-    })
+    let (derived_fields, rules) = (Vec::new(), Vec::new());
+    Ok(Snapshot { tenant, epoch, schema, schema_version_max, derived_fields, rules, taken_at })
 }
 
 /// What there is one of.

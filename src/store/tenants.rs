@@ -43,13 +43,13 @@ impl FromRow<'_, PgRow> for TenantRow {
 }
 
 /// What this version does not know is for a later one.
-fn quotas(stored: &Value) -> QuotaOverrides {
+pub(super) fn quotas(stored: &Value) -> QuotaOverrides {
     let limits = stored.as_object().into_iter().flatten();
     let limits = limits.filter_map(|(name, limit)| Some((Quota::named(name)?, limit.as_u64()?)));
     QuotaOverrides(limits.collect())
 }
 
-fn tier(text: &str) -> Result<Tier, sqlx::Error> {
+pub(super) fn tier(text: &str) -> Result<Tier, sqlx::Error> {
     Tier::named(text).ok_or_else(|| sqlx::Error::Decode(format!("unknown tier `{text}`").into()))
 }
 

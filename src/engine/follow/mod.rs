@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::Utc;
 use tokio::{
     sync::Notify,
     time::{MissedTickBehavior, interval, sleep, timeout},
@@ -106,11 +107,15 @@ pub async fn reconcile(shared: Arc<Shared>, mut reconciler: Reconciler, gap: Arc
     }
 }
 
-/// Forgets old rows of the change log, on whichever node comes first.
+/// Forgets old rows of the change log and of the history, on whichever node comes first.
 pub async fn purge(shared: Arc<Shared>) {
     let mut ticks = interval(PURGE_INTERVAL);
     loop {
         ticks.tick().await;
+        let before = Utc::now() - shared.options.history_retention;
+        if let Err(error) = shared.store.forget_history(before).await {
+            warn!(error = &error as &dyn std::error::Error, "cannot forget what old revisions held");
+        }
         loop {
             match shared.store.purge_changes().await {
                 Ok(0) => break,

@@ -9,7 +9,8 @@ use tenet::{
 use super::{as_role, change, connect, psql, rule, tenant};
 use crate::support::{TestDatabase, scope};
 
-const TENANT_TABLES: [&str; 4] = ["schemas", "rules", "derived_fields", "schema_changelog"];
+const TENANT_TABLES: [&str; 6] =
+    ["schemas", "rules", "derived_fields", "schema_changelog", "rule_history", "derived_field_history"];
 
 async fn set_tenant(connection: &mut PgConnection, tenant: &str) {
     sqlx::query("select set_config('tenet.tenant_id', $1, false)").bind(tenant).execute(connection).await.unwrap();
@@ -192,6 +193,7 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
         ("count_queues", all),
         ("dead_letters", all),
         ("decisions", "delete insert select"),
+        ("derived_field_history", all),
         ("derived_fields", all),
         ("event_day_counts", all),
         ("event_keys", "delete insert select"),
@@ -203,6 +205,8 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
         ("nodes", all),
         ("operator_keys", "delete insert select"),
         ("redrives", all),
+        ("revision_notes", all),
+        ("rule_history", all),
         ("rules", all),
         ("schema_changelog", "delete insert select"),
         ("schema_migrations", "select"),

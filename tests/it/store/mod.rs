@@ -5,6 +5,7 @@ mod changes;
 mod counts;
 mod cursors;
 pub mod events;
+mod history;
 mod isolation;
 mod plans;
 mod revisions;

@@ -1,0 +1,16 @@
+drop function if exists tenet_forget_history(uuid, integer, timestamptz);
+drop trigger if exists rules_history_delete on rules;
+drop trigger if exists rules_history_update on rules;
+drop trigger if exists rules_history_insert on rules;
+drop trigger if exists derived_fields_history_delete on derived_fields;
+drop trigger if exists derived_fields_history_update on derived_fields;
+drop trigger if exists derived_fields_history_insert on derived_fields;
+drop trigger if exists schemas_history_delete on schemas;
+drop trigger if exists schemas_history_update on schemas;
+drop trigger if exists schemas_history_insert on schemas;
+drop trigger if exists tenants_note on tenants;
+drop function if exists tenet_keep_derived_fields();
+drop function if exists tenet_keep_rules();
+drop function if exists tenet_note_schemas();
+drop function if exists tenet_note_revision();
+drop table if exists derived_field_history, rule_history, revision_notes;
