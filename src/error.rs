@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Forbidden,
     /// No such thing, or none that the caller may know of.
     NotFound,
+    /// It was there, and is no longer.
+    Gone,
     /// The state of the resource refuses the change.
     Conflict,
     /// The caller's `If-Match` names another revision.

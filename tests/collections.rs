@@ -13,8 +13,8 @@ use chrono::DateTime;
 use serde_json::{Map, Value, json};
 use tenet::{
     domain::{
-        Epoch, Name, QuotaOverrides, Revision, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId,
-        TenantStatus, Tier,
+        DecisionLog, Epoch, Name, QuotaOverrides, Revision, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant,
+        TenantId, TenantStatus, Tier,
     },
     ruleset::{RuleSet, UnknownFacts},
 };
@@ -123,6 +123,7 @@ fn set(schema: &Value) -> RuleSet {
             strict_facts: false,
             quotas: QuotaOverrides::default(),
             workers: None,
+            decision_log: DecisionLog::default(),
             revision: Revision(1),
             created_at: at,
             updated_at: at,

@@ -371,13 +371,14 @@ fn a_crate_is_named_only_in_the_modules_it_belongs_to() {
 /// Who may make the right to reach a tenant's data ([`tenet::domain::TenantScope`]), and how: from a caller that was
 /// authenticated, or for the service itself with one of the reasons in `System`. The field is private, so that there
 /// is no third way.
-const SCOPES: [(&str, &str); 10] = [
+const SCOPES: [(&str, &str); 11] = [
     ("app", "System::Consumer"),
     ("cli", "System::Command"),
     ("auth", "System::Credentials"),
     ("broker", "TenantScope::of_message"),
     ("engine", "System::Counts"),
     ("engine", "System::Loader"),
+    ("engine", "System::Retention"),
     ("http", "TenantScope::of_principal"),
     ("ingest", "System::Consumer"),
     ("store", "System::Creation"),

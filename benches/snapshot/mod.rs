@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tenet::domain::{
-    Epoch, Name, QuotaOverrides, Revision, Rule, RuleId, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant,
-    TenantId, TenantStatus, Tier,
+    DecisionLog, Epoch, Name, QuotaOverrides, Revision, Rule, RuleId, Schema, SchemaDefinition, SchemaVersion,
+    Snapshot, Tenant, TenantId, TenantStatus, Tier,
 };
 
 /// A tenant with this schema and these rules.
@@ -33,6 +33,7 @@ pub fn snapshot(schema: &Value, expressions: impl Iterator<Item = String>) -> Sn
             strict_facts: false,
             quotas: QuotaOverrides::default(),
             workers: None,
+            decision_log: DecisionLog::default(),
             revision: Revision(1),
             created_at: now,
             updated_at: now,

@@ -290,6 +290,7 @@ mod tests {
     fn an_event_is_counted_by_what_became_of_it() {
         let (one, other) = (RuleId::generate(), RuleId::generate());
         let decided = EventOutcome::Decided {
+            rule_set_hash: [0; 32],
             evaluated_at: DateTime::UNIX_EPOCH,
             revision: Revision(1),
             schema_version: SchemaVersion(1),

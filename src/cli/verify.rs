@@ -16,8 +16,9 @@ use super::rule_file::{self, RuleFile, TestCase};
 use crate::{
     config::{limits, nearest},
     domain::{
-        Change, ChangeOptions, DerivedField, DerivedFieldId, Epoch, Name, QuotaOverrides, Revision, RuleDraft, Schema,
-        SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus, Tier, quote::quoted,
+        Change, ChangeOptions, DecisionLog, DerivedField, DerivedFieldId, Epoch, Name, QuotaOverrides, Revision,
+        RuleDraft, Schema, SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus, Tier,
+        quote::quoted,
     },
     error::{Detail, Subject},
     ruleset::{Cost, Query, Refusal, RuleSet, UnknownFacts, apply},
@@ -100,6 +101,7 @@ pub(super) fn snapshot(definition: SchemaDefinition) -> Snapshot {
             strict_facts: false,
             quotas: QuotaOverrides::default(),
             workers: None,
+            decision_log: DecisionLog::default(),
             revision: Revision(1),
             created_at: at,
             updated_at: at,

@@ -258,6 +258,8 @@ pub enum EventOutcome {
         cost: u64,
         /// How long it took, in microseconds.
         micros: u64,
+        /// The hash of the rule set that decided.
+        rule_set_hash: [u8; 32],
     },
     /// It is tried again after this time.
     Retry {

@@ -8,6 +8,7 @@ mod audit;
 mod author;
 mod change;
 mod decision;
+mod decision_log;
 mod derived_field;
 mod duration;
 mod event;
@@ -30,6 +31,7 @@ pub use audit::{AuditAction, AuditChain, AuditDraft, AuditFault, AuditHash, Audi
 pub use author::Author;
 pub use change::{AtRevision, Change, ChangeOptions, OnBroken};
 pub use decision::DecisionSource;
+pub use decision_log::{DecisionLog, LogMode, NotASampleRate, SampleRate};
 pub use derived_field::{DerivedField, DerivedFieldDraft, DerivedFieldPatch};
 pub use duration::{NotADuration, micros, nanos, read_duration, within_range};
 pub use event::{

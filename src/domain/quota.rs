@@ -44,6 +44,10 @@ pub enum Quota {
     ConcurrentRequests,
     /// Database connections at once on a node.
     DatabaseConnections,
+    /// Days that a recorded evaluation is kept.
+    DecisionRetentionDays,
+    /// Evaluations that are recorded in a day.
+    DecisionLogRows,
 }
 
 /// Limits that an operator has set for a tenant instead of its tier's.
@@ -67,7 +71,7 @@ pub struct QuotaExceeded {
 
 impl Quota {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Rules,
         Self::DerivedFields,
         Self::SchemaBytes,
@@ -83,6 +87,8 @@ impl Quota {
         Self::EventsPerMinute,
         Self::ConcurrentRequests,
         Self::DatabaseConnections,
+        Self::DecisionRetentionDays,
+        Self::DecisionLogRows,
     ];
 
     /// The table: what each tier may use, and what an operator can grant at most.
@@ -105,6 +111,8 @@ impl Quota {
             Self::EventsPerMinute => [6_000,   60_000,    100_000_000, 100_000_000],
             Self::ConcurrentRequests => [10,   30,        60,         1_000],
             Self::DatabaseConnections => [5,   20,        50,         100],
+            Self::DecisionRetentionDays => [7, 30,        90,         90],
+            Self::DecisionLogRows => [100_000, 1_000_000, 10_000_000, 1_000_000_000],
         }
     }
 
@@ -126,6 +134,8 @@ impl Quota {
             Self::EventsPerMinute => "eventsPerMinute",
             Self::ConcurrentRequests => "concurrentRequests",
             Self::DatabaseConnections => "databaseConnections",
+            Self::DecisionRetentionDays => "decisionRetentionDays",
+            Self::DecisionLogRows => "decisionLogRows",
         }
     }
 

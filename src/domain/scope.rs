@@ -27,6 +27,8 @@ pub enum System {
     Operators,
     /// A tenant's decisions are counted, and the counts kept in order.
     Counts,
+    /// Recorded evaluations are deleted when they are kept no longer.
+    Retention,
     /// A tenant's events are consumed.
     Consumer,
     /// A command runs on the database itself, with the right to do so.

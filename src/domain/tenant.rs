@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Name, Quota, QuotaOverrides, QuotaPatch, Revision, TenantId};
+use super::{DecisionLog, Name, Quota, QuotaOverrides, QuotaPatch, Revision, TenantId};
 
 /// What a tenant pays for; its quotas depend on it. Audit rows store it as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -70,6 +70,8 @@ pub struct Tenant {
     pub quotas: QuotaOverrides,
     /// Workers that decide its events at once, if that was set.
     pub workers: Option<u16>,
+    /// What of its evaluations is recorded.
+    pub decision_log: DecisionLog,
     /// The counter of its changes, from 1.
     pub revision: Revision,
     /// When it was created.
@@ -106,6 +108,8 @@ pub struct TenantPatch {
     pub quotas: QuotaPatch,
     /// Workers that decide its events at once, or as many as if it was never set.
     pub workers: Option<Option<u16>>,
+    /// What of its evaluations is recorded.
+    pub decision_log: Option<DecisionLog>,
 }
 
 /// Workers of a tenant for which none are set.
@@ -116,10 +120,11 @@ pub const WORKERS_MAX: u16 = 100;
 impl Tenant {
     /// What can be changed about it, as the audit log has it.
     pub fn settings(&self) -> Value {
-        let Self { name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, .. } = self;
+        let Self { name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, decision_log, .. } =
+            self;
         json!({
             "name": name, "tier": tier, "status": status, "pinned": pinned, "idleStopSeconds": idle_stop_seconds,
-            "strictFacts": strict_facts, "quotas": quotas, "workers": workers,
+            "strictFacts": strict_facts, "quotas": quotas, "workers": workers, "decisionLog": decision_log,
         })
     }
 
@@ -148,5 +153,6 @@ impl TenantPatch {
         tenant.strict_facts = self.strict_facts.unwrap_or(tenant.strict_facts);
         tenant.quotas.apply(&self.quotas);
         tenant.workers = self.workers.unwrap_or(tenant.workers);
+        tenant.decision_log = self.decision_log.unwrap_or(tenant.decision_log);
     }
 }

@@ -86,6 +86,12 @@ pub enum Error {
         /// How many requests it may have in hand.
         limit: u64,
     },
+    /// The decision could not be recorded in time.
+    #[error("the decision could not be recorded")]
+    NotRecorded,
+    /// What that revision held is no longer known.
+    #[error("what this revision held is no longer known")]
+    RevisionExpired,
     /// The engine is stopping.
     #[error("the service is stopping")]
     Stopping,
@@ -117,9 +123,12 @@ impl Error {
             Self::QuotaExceeded(exceeded) if exceeded.quota == Quota::RequestBytes => ErrorKind::TooLarge,
             Self::QuotaExceeded(_) => ErrorKind::Unacceptable,
             Self::TenantBusy | Self::TooBusy { .. } => ErrorKind::Busy,
-            Self::RevisionNotReached { .. } | Self::LoadFailed | Self::Overloaded | Self::Stopping => {
-                ErrorKind::Unavailable
-            }
+            Self::RevisionExpired => ErrorKind::Gone,
+            Self::NotRecorded
+            | Self::RevisionNotReached { .. }
+            | Self::LoadFailed
+            | Self::Overloaded
+            | Self::Stopping => ErrorKind::Unavailable,
             Self::Json(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Internal(_) => ErrorKind::Internal,
@@ -152,6 +161,8 @@ impl Error {
             Self::RevisionNotReached { .. } => "revision_not_reached",
             Self::LoadFailed => "load_failed",
             Self::Overloaded => "overloaded",
+            Self::NotRecorded => "decision_not_recorded",
+            Self::RevisionExpired => "revision_expired",
             Self::Stopping => "stopping",
             Self::Json(error) => error.code(),
             Self::Store(error) => error.code(),

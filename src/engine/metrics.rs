@@ -2,11 +2,14 @@
 
 mod counts;
 mod load;
+mod log;
 
 use std::time::Duration;
 
 use counts::CountMetrics;
 use load::LoadMetrics;
+pub use log::Dropped;
+use log::LogMetrics;
 
 use crate::telemetry::{Counter, EncodeLabelSet, Family, Gauge, Histogram, MetricRegistry, Unit};
 
@@ -48,6 +51,8 @@ pub struct Metrics {
     pub load: LoadMetrics,
     /// What is counted of counting.
     pub counts: CountMetrics,
+    /// What is counted of the recorder.
+    pub log: LogMetrics,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,6 +95,7 @@ impl Metrics {
         Self {
             load: LoadMetrics::register(registry),
             counts: CountMetrics::register(registry),
+            log: LogMetrics::register(registry),
             decisions: registry.counter("decisions", "Decisions made"),
             decisions_stale: registry.counter("decisions_stale", "Decisions made while the database was unreachable"),
             rules_evaluated: registry.counter("rules_evaluated", "Rules evaluated, in all decisions"),

@@ -18,6 +18,7 @@ mod resident;
 mod message;
 mod registry;
 mod counting;
+mod recorder;
 mod shared;
 mod tenant;
 mod supervisor;
@@ -35,6 +36,8 @@ pub use self::{
         decide::{Ask, Decided, Submission, Work},
         gate::{Permit, RateRefused, Refused, TenantStanding, TierStanding},
         pressure::{NodeLoad, TenantLoad, ThreadWatch},
+        record::{RecordWish, Recorded, ToBeStored},
+        replay::{Difference, Inexact, ReplayWith, Replayed},
         resolve::Served,
         runtime::{ResidentRuntime, RuntimeState, TenantRuntime},
     },

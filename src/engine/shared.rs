@@ -1,7 +1,10 @@
 //! What all actors and tasks of one engine share.
 
 use std::{
-    sync::{Arc, OnceLock, atomic::AtomicU64},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,6 +23,7 @@ use crate::{
         message::SupervisorMsg,
         metrics::Metrics,
         options::EngineOptions,
+        recorder::{Entry, Recorder},
         registry::{Registry, Room},
         resident::hints::Want,
         sweep_throttle::SweepThrottle,
@@ -46,6 +50,8 @@ pub struct Shared {
     pub auth: Auth,
     /// How many nodes serve the database, as far as is known.
     pub live_nodes: AtomicU64,
+    /// Evaluations that are to be recorded.
+    pub recorder: Recorder,
     /// Loads that may be under way at once.
     pub loads: Semaphore,
     /// Whether the supervisor has been asked to sweep.
@@ -66,6 +72,7 @@ impl Shared {
             registry: Registry::new(clock),
             clock,
             live_nodes: AtomicU64::new(1),
+            recorder: Recorder::default(),
             loads: Semaphore::new(limits::LOADS_MAX),
             sweep_throttle: SweepThrottle::default(),
             supervisor: OnceLock::new(),
@@ -108,6 +115,15 @@ impl Shared {
                 });
             }
         }
+    }
+
+    /// Hands an evaluation to the recorder; answers whether it took it. What it did not take is counted.
+    pub fn record(&self, entry: Entry) -> bool {
+        let taken = self.recorder.record(entry, self.live_nodes.load(Ordering::Relaxed));
+        if let Err(reason) = taken {
+            self.metrics.log.dropped(reason, 1);
+        }
+        taken.is_ok()
     }
 
     /// Passes on that the database may hold something newer of a tenant in memory.

@@ -171,6 +171,7 @@ fn outcome(engine: &Engine, served: &Served, event: &QueuedEvent, now: DateTime<
         errors: Value::Array(errors),
         cost: decided.cost,
         micros: micros(decided.took),
+        rule_set_hash: served.set.hash(),
     }
 }
 

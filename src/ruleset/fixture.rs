@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::domain::{
-    DerivedField, DerivedFieldId, Epoch, Name, QuotaOverrides, Revision, Rule, RuleId, Schema, SchemaDefinition,
-    SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus, Tier,
+    DecisionLog, DerivedField, DerivedFieldId, Epoch, Name, QuotaOverrides, Revision, Rule, RuleId, Schema,
+    SchemaDefinition, SchemaVersion, Snapshot, Tenant, TenantId, TenantStatus, Tier,
 };
 
 /// When the tenant of the fixtures was made.
@@ -29,6 +29,7 @@ pub fn tenant_alone() -> Snapshot {
             strict_facts: false,
             quotas: QuotaOverrides::default(),
             workers: None,
+            decision_log: DecisionLog::default(),
             revision: Revision(7),
             created_at: beginning(),
             updated_at: beginning(),

@@ -11,6 +11,8 @@ mod changes;
 mod compatibility;
 mod counts;
 mod cursor;
+mod decision_log;
+mod decisions;
 mod derived_fields;
 mod error;
 mod events;
@@ -38,6 +40,10 @@ pub use changes::Reconciler;
 pub use compatibility::SchemaMismatch;
 pub use counts::{CountBatch, CountFilter, Counted, Flushed, MergeQueue, Merged, Metric, Point};
 pub use cursor::{ChangeCursor, DatabaseHistory, LoggedChange, Moment, Poll};
+pub use decision_log::{LeftOut, RecordedDecision};
+pub use decisions::{
+    DecisionFilter, DecisionLook, DecisionOrder, DecisionOutcome, DecisionsFound, DecisionsKept, StoredDecision,
+};
 pub use error::Error;
 pub use events::{
     Behind, DeadLetter, Duplicate, EventFilter, EventLine, EventStats, Found, HeldQueue, Lease, LetterCounts,
@@ -68,6 +74,9 @@ use crate::{analytics::Labels, breakers::Breakers, domain::Epoch};
 /// How much longer than a statement may run its answer is waited for.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
+/// Connections that record evaluations.
+const RECORDER_CONNECTIONS: u32 = 2;
+
 /// Handle on the database; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -82,6 +91,8 @@ pub struct Store {
     events: Pool,
     /// The types and projects that are counted apart.
     labels: Arc<Mutex<Labels>>,
+    /// For recording evaluations, which no one waits for.
+    recorder: Pool,
 }
 
 impl Store {
@@ -103,6 +114,7 @@ impl Store {
             loads: Pool::new("loads", options.load_connections_max.max(1), &options)?,
             events: Pool::new("events", options.event_connections_max.max(1), &options)?,
             labels: Arc::default(),
+            recorder: Pool::new("recorder", RECORDER_CONNECTIONS, &options)?,
             options,
         })
     }
@@ -144,8 +156,8 @@ impl Store {
     }
 
     /// How many connections there are, and how many are in use.
-    pub fn pool_status(&self) -> [PoolStatus; 3] {
-        [self.requests.status(), self.loads.status(), self.events.status()]
+    pub fn pool_status(&self) -> [PoolStatus; 4] {
+        [self.requests.status(), self.loads.status(), self.events.status(), self.recorder.status()]
     }
 
     /// What calls for tenants pass before they have a connection.
@@ -160,6 +172,7 @@ impl Store {
 
     /// Closes all connections.
     pub async fn close(&self) {
-        futures_util::future::join3(self.requests.close(), self.loads.close(), self.events.close()).await;
+        let pools = [&self.requests, &self.loads, &self.events, &self.recorder];
+        futures_util::future::join_all(pools.map(Pool::close)).await;
     }
 }

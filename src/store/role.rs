@@ -41,6 +41,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("count_hours", "select, insert, update, delete"),
     ("count_days", "select, insert, update, delete"),
     ("count_queues", "select, insert, update, delete"),
+    ("decision_logs", "select, insert, delete"),
 ];
 
 /// What the role may call of the owner's: these run with the owner's rights.

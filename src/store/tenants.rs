@@ -5,8 +5,8 @@ use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 
 use super::{Error, Page, PageRequest, Store, audit, tx::TenantTx};
 use crate::domain::{
-    AtRevision, AuditAction, AuditDraft, Author, Name, Quota, QuotaOverrides, Revision, System, Tenant, TenantDraft,
-    TenantId, TenantPatch, TenantScope, TenantStatus, Tier,
+    AtRevision, AuditAction, AuditDraft, Author, DecisionLog, Name, Quota, QuotaOverrides, Revision, System, Tenant,
+    TenantDraft, TenantId, TenantPatch, TenantScope, TenantStatus, Tier,
 };
 
 /// The revision of a tenant, from the change log.
@@ -35,6 +35,7 @@ impl FromRow<'_, PgRow> for TenantRow {
             strict_facts: row.try_get("strict_facts")?,
             quotas: quotas(&row.try_get::<Json<Value>, _>("quotas")?.0),
             workers: row.try_get::<Option<i16>, _>("workers")?.and_then(|workers| workers.try_into().ok()),
+            decision_log: decision_log(row.try_get::<Json<Value>, _>("decision_log")?.0),
             revision: Revision(row.try_get("revision")?),
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
@@ -51,6 +52,11 @@ pub(super) fn quotas(stored: &Value) -> QuotaOverrides {
 
 pub(super) fn tier(text: &str) -> Result<Tier, sqlx::Error> {
     Tier::named(text).ok_or_else(|| sqlx::Error::Decode(format!("unknown tier `{text}`").into()))
+}
+
+/// What cannot be read is a later version's: nothing is recorded that it did not ask for.
+fn decision_log(stored: Value) -> DecisionLog {
+    serde_json::from_value(stored).unwrap_or_default()
 }
 
 fn status(text: &str) -> Result<TenantStatus, sqlx::Error> {
@@ -77,7 +83,7 @@ impl Store {
         let mut tx = TenantTx::write(&self.requests, &self.role, scope).await?;
         let query = sqlx::query_as(
             "insert into tenants (id, name, tier) values ($1, $2, $3)
-             returning id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, revision, created_at, updated_at",
+             returning id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, decision_log, revision, created_at, updated_at",
         )
         .bind(id.0)
         .bind(draft.name.as_str())
@@ -132,7 +138,7 @@ impl Store {
         const LIST: &str = "tenants";
         let prefix = name_prefix.unwrap_or_default();
         let query = sqlx::query_as(
-            "select id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, revision, created_at, updated_at from tenants
+            "select id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, decision_log, revision, created_at, updated_at from tenants
              where name >= $1 and ($2::text is null or name < $2) and ($3::text is null or name > $3)
              order by name limit $4",
         )
@@ -150,7 +156,7 @@ impl Store {
     pub async fn tenants_by_id(&self, after: Option<TenantId>, rows: u32) -> Result<Vec<Tenant>, Error> {
         const OPERATION: &str = "list tenants by id";
         let query = sqlx::query_as(
-            "select id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, revision, created_at, updated_at from tenants
+            "select id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, decision_log, revision, created_at, updated_at from tenants
              where ($1::uuid is null or id > $1) order by id limit $2",
         )
         .bind(after.map(|tenant| tenant.0))
@@ -165,7 +171,7 @@ impl Store {
         const OPERATION: &str = "get tenants";
         let ids: Vec<uuid::Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
         let query = sqlx::query_as(
-            "select id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, revision, created_at, updated_at from tenants
+            "select id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, decision_log, revision, created_at, updated_at from tenants
              where id = any ($1)",
         )
         .bind(ids);
@@ -210,7 +216,7 @@ fn about(action: AuditAction, before: Option<Value>, after: Option<Value>) -> Au
 }
 
 /// The tenant of a transaction.
-pub(super) const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, revision, created_at, updated_at from tenants where id = $1";
+pub(super) const SELECT_TENANT: &str = "select id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, decision_log, revision, created_at, updated_at from tenants where id = $1";
 
 /// The tenant of `tx`.
 pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
@@ -222,7 +228,7 @@ pub(super) async fn read(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
 /// inserted: `for update` would keep those waiting as well.
 pub(super) async fn lock(tx: &mut TenantTx) -> Result<Option<Tenant>, Error> {
     let query = sqlx::query_as(
-        "select id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, revision, created_at, updated_at from tenants where id = $1
+        "select id, name, tier, status, pinned, idle_stop_seconds, strict_facts, quotas, workers, decision_log, revision, created_at, updated_at from tenants where id = $1
          for no key update",
     )
     .bind(tx.tenant.0);
@@ -235,7 +241,7 @@ pub(super) async fn update(tx: &mut TenantTx, patch: &TenantPatch) -> Result<(),
         "update tenants set name = coalesce($2, name), tier = coalesce($3, tier), status = coalesce($4, status),
             pinned = coalesce($5, pinned), idle_stop_seconds = case when $6 then $7 else idle_stop_seconds end,
             quotas = jsonb_strip_nulls(quotas || $8), workers = case when $9 then $10 else workers end,
-            strict_facts = coalesce($11, strict_facts)
+            strict_facts = coalesce($11, strict_facts), decision_log = coalesce($12, decision_log)
          where id = $1",
     )
     .bind(tx.tenant.0)
@@ -248,7 +254,8 @@ pub(super) async fn update(tx: &mut TenantTx, patch: &TenantPatch) -> Result<(),
     .bind(Json(&patch.quotas))
     .bind(patch.workers.is_some())
     .bind(patch.workers.flatten().and_then(|workers| i16::try_from(workers).ok()))
-    .bind(patch.strict_facts);
+    .bind(patch.strict_facts)
+    .bind(patch.decision_log.map(Json));
     let updated = tx.execute("update tenant", query).await;
     match (updated, &patch.name) {
         (Err(error), Some(name)) => Err(named(error, name)),

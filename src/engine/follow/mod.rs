@@ -6,6 +6,8 @@
 pub mod catch_up;
 pub mod counts;
 pub mod heartbeat;
+pub mod record;
+pub mod retention;
 
 use std::{
     collections::HashMap,
@@ -13,7 +15,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
 use tokio::{
     sync::Notify,
     time::{MissedTickBehavior, interval, sleep, timeout},
@@ -34,8 +35,6 @@ use crate::{
 const POLL_DEADLINE: Duration = Duration::from_millis(500);
 /// How long comparing every tenant in memory may take.
 const COMPARE_DEADLINE: Duration = Duration::from_secs(10);
-/// How often old rows of the change log are forgotten.
-const PURGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Tenants compared by one statement.
 const COMPARE_CHUNK: usize = 10_000;
 /// The first wait before the listener connects again; doubled up to [`RECONNECT_MAX`].
@@ -102,28 +101,6 @@ pub async fn reconcile(shared: Arc<Shared>, mut reconciler: Reconciler, gap: Arc
                     warn!(error = &error as &dyn std::error::Error, "cannot ask the database what changed");
                 }
                 reachable = false;
-            }
-        }
-    }
-}
-
-/// Forgets old rows of the change log and of the history, on whichever node comes first.
-pub async fn purge(shared: Arc<Shared>) {
-    let mut ticks = interval(PURGE_INTERVAL);
-    loop {
-        ticks.tick().await;
-        let before = Utc::now() - shared.options.history_retention;
-        if let Err(error) = shared.store.forget_history(before).await {
-            warn!(error = &error as &dyn std::error::Error, "cannot forget what old revisions held");
-        }
-        loop {
-            match shared.store.purge_changes().await {
-                Ok(0) => break,
-                Ok(forgotten) => info!(forgotten, "forgot old rows of the change log"),
-                Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "cannot forget old rows of the change log");
-                    break;
-                }
             }
         }
     }

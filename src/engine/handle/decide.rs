@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, SubsecRound, Utc};
 use tokio::task::spawn_blocking;
 
+use super::record::{RecordWish, Recorded};
 use crate::{
     admission::{Class, Contender},
     config::limits::{self, INLINE_COST_MAX},
@@ -46,6 +47,10 @@ pub struct Ask {
     pub at: Option<DateTime<Utc>>,
     /// Where the facts come from.
     pub source: DecisionSource,
+    /// What is wanted of the record of the decision.
+    pub record: RecordWish,
+    /// The request that asks, if decisions may be recorded.
+    pub request_id: Option<String>,
 }
 
 impl Ask {
@@ -92,6 +97,8 @@ pub struct Decided<'a> {
     pub cost: u64,
     /// How long reading the facts and deciding took.
     pub took: Duration,
+    /// Its id, if the recorder took it.
+    pub recorded: Option<Recorded>,
 }
 
 impl Engine {
@@ -187,6 +194,10 @@ impl Engine {
             return Ok(None);
         }
         self.note(served, ask, &decision, took);
+        let recorded = match served.records(ask) {
+            true => self.record(served, ask, submission.facts, &decision, (evaluated_at, took)),
+            false => None,
+        };
         let is_counted = ask.query.returns == Return::Matched;
         Ok(Some(Decided {
             evaluated_at,
@@ -195,6 +206,7 @@ impl Engine {
             cost: decision.cost,
             results: decision.results,
             took,
+            recorded,
         }))
     }
 

@@ -2,10 +2,12 @@
 
 pub mod admin;
 pub mod changes;
+pub mod record;
 pub mod decide;
 pub mod pressure;
 pub mod gate;
 pub mod attempt;
+pub mod replay;
 pub mod resolve;
 pub mod runtime;
 mod write_lock;
@@ -20,14 +22,14 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use self::{gate::Gate, write_lock::WriteLocks};
+use self::{gate::Gate, replay::PastSets, write_lock::WriteLocks};
 use crate::{
     auth::Auth,
     config::limits,
     domain::{Node, NodeId},
     engine::{
         error::Error,
-        follow::{self, counts, heartbeat},
+        follow::{self, counts, heartbeat, record as recording},
         message::SupervisorMsg,
         metrics::Metrics,
         options::EngineOptions,
@@ -42,6 +44,11 @@ use crate::{
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 /// How long stopping waits for the database to hear of it.
 const GOODBYE_WAIT: Duration = Duration::from_millis(500);
+
+/// Batches of recorded decisions that are stored at once.
+const RECORDERS: usize = 2;
+/// How long stopping waits until what was recorded is stored.
+const RECORDED_WAIT: Duration = Duration::from_secs(1);
 
 /// Handle on the engine; cheap to clone.
 #[derive(Debug, Clone)]
@@ -66,6 +73,8 @@ pub(super) struct Inner {
     /// True once each pinned tenant was loaded, or could not be.
     pub(super) pinned_loaded: watch::Receiver<bool>,
     watcher: JoinHandle<()>,
+    /// Rule sets of the past, for replays.
+    past_sets: PastSets,
 }
 
 /// What readiness is judged by.
@@ -90,7 +99,10 @@ impl Engine {
         let mut parts = JoinSet::new();
         parts.spawn(follow::listen(shared.clone(), shared.store.listener(), gap.clone()));
         parts.spawn(follow::reconcile(shared.clone(), shared.store.reconciler(), gap));
-        parts.spawn(follow::purge(shared.clone()));
+        parts.spawn(follow::retention::purge(shared.clone()));
+        for _ in 0..RECORDERS {
+            parts.spawn(recording::run(shared.clone()));
+        }
         parts.spawn(shared.auth.clone().run());
         parts.spawn(sweep(shared.clone(), sweep_interval(shared.options.idle_stop)));
         let node = NodeId::generate();
@@ -115,8 +127,19 @@ impl Engine {
         let gate = Arc::new(Gate::new(shared.options.gate, shared.options.shared_rates.clone(), &shared.metrics));
         let threads = shared.options.evaluation_threads;
         let pool = (threads > 0).then(|| Pool::new(threads));
-        let inner =
-            Inner { gate, shared, node, pool, supervisor, write_locks, waiting, failed, pinned_loaded, watcher };
+        let inner = Inner {
+            gate,
+            shared,
+            node,
+            pool,
+            supervisor,
+            write_locks,
+            waiting,
+            failed,
+            pinned_loaded,
+            watcher,
+            past_sets: PastSets::default(),
+        };
         let engine = Self { inner: Arc::new(inner) };
         let weak = Arc::downgrade(&engine.inner);
         engine.inner.shared.store.breakers().know_limits(move |tenant| {
@@ -157,6 +180,7 @@ impl Engine {
 
     /// Stops following the database, then all actors.
     pub async fn stop(&self) {
+        recording::finish(&self.inner.shared, RECORDED_WAIT).await;
         self.inner.watcher.abort();
         if let Some(pool) = &self.inner.pool {
             pool.stop();

@@ -175,6 +175,7 @@ impl Engine {
             shared.metrics.resident_tenants(state.name(), states.get(&state).copied().unwrap_or(0));
         }
         shared.metrics.memory_bytes(memory_bytes);
+        shared.metrics.log.waiting(shared.recorder.len());
         shared.metrics.tenant_mailboxes(messages, messages_max);
         shared.metrics.load.pressure(self.is_under_pressure());
         let work = Tier::ALL.map(|tier| self.pool_work(tier));

@@ -37,6 +37,7 @@ use crate::{
         path::TenantPath,
         precondition,
         query::Query,
+        request_id,
     },
     json::{self, Writer},
 };
@@ -115,7 +116,8 @@ async fn stream_of(
     request: &HttpRequest,
     payload: dev::Payload,
 ) -> Result<HttpResponse, Error> {
-    let ask = Query::<Options>::of(request)?.ask()?;
+    let mut ask = Query::<Options>::of(request)?.ask()?;
+    ask.request_id = request_id::of(request);
     let access = StreamAccess::of(request, Permission::Evaluate, scope)?;
     ndjson::answer(state, scope, access, ask, payload).await
 }
@@ -137,6 +139,9 @@ async fn document(
     let items: Vec<Bytes> = body.items.0.iter().map(|item| text.slice_ref(item.get().as_bytes())).collect();
     let mut ask = Options::from(body).ask()?;
     let served = state.engine.deciding(scope, ask.min_revision).await?;
+    if served.records(&ask) {
+        ask.request_id = request_id::of(request);
+    }
     served.allows(Quota::RequestBytes, text.len())?;
     served.allows(Quota::BatchItems, items.len())?;
     let revision = served.set.revision();

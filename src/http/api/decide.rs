@@ -30,6 +30,9 @@ pub fn write_time(writer: &mut Writer, time: DateTime<Utc>) {
 
 /// Writes what was decided: members of an object. Answers are mostly this.
 pub fn write_decided(writer: &mut Writer, decided: &Decided<'_>) {
+    if let Some(recorded) = &decided.recorded {
+        writer.member("decisionId", &recorded.id);
+    }
     writer.key("results");
     writer.raw(|bytes| decided.results.write_json(bytes));
     if let Some((evaluated, matched_count)) = decided.counts {

@@ -26,6 +26,9 @@ pub struct DecisionAnswer {
     evaluated_at: DateTime<Utc>,
     /// How long the decision took, in milliseconds.
     evaluation_time_ms: f64,
+    /// The decision's id, if it is recorded.
+    #[schema(nullable = false)]
+    decision_id: Option<uuid::Uuid>,
     /// The result of each rule.
     results: Vec<ResultItem>,
     /// How many rules were evaluated, with `return: "matched"`.
@@ -138,6 +141,9 @@ pub struct BatchAnswer {
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "read by the macro alone")]
 pub struct BatchItemAnswer {
+    /// The decision's id, if it is recorded.
+    #[schema(nullable = false)]
+    decision_id: Option<uuid::Uuid>,
     /// The result of each rule.
     #[schema(nullable = false)]
     results: Option<Vec<ResultItem>>,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{TenantId, TenantScope},
-    engine::{self, Ask, Decided, Served, Submission, Work},
+    engine::{self, Ask, Decided, RecordWish, Recorded, Served, Submission, ToBeStored, Work},
     error::Detail,
     http::door::{
         AppState, Error,
@@ -24,6 +24,7 @@ use crate::{
         path::{self, TenantPath},
         precondition,
         query::Query,
+        request_id,
     },
     json::{self, Writer},
 };
@@ -40,7 +41,18 @@ with_options! {
         #[serde(borrow)]
         #[schema(value_type = Object, example = json!({"age": 25, "country": "US"}))]
         facts: &'a RawValue,
+        /// `durable`: the decision is stored before it is answered, or the answer is 503.
+        #[schema(inline)]
+        record: Option<RecordWord>,
     }
+}
+
+/// What is wanted of the record of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase", expecting = "`durable`")]
+pub enum RecordWord {
+    /// That it is stored before it is answered.
+    Durable,
 }
 
 /// Bytes reserved for an answer: enough for most, so that the buffer need not grow.
@@ -67,7 +79,7 @@ pub async fn by_body(
         }
     };
     path::record_tenant(&request, scope);
-    evaluate(&state, scope, body, text.len()).await
+    evaluate(&state, scope, &request, body, text.len()).await
 }
 
 /// Decides facts of the tenant that the path names.
@@ -80,6 +92,7 @@ pub async fn by_path(
     state: Data<AppState>,
     TenantPath(tenant): TenantPath,
     _: Query<()>,
+    request: HttpRequest,
     RawBody(text): RawBody,
 ) -> Result<HttpResponse, Error> {
     let body: EvaluateBody = json::envelope(&text, "")?;
@@ -87,22 +100,38 @@ pub async fn by_path(
         let detail = Detail::new("unknown_field", "the path names the tenant; remove `tenantId`").at("tenantId");
         return Err(Error::invalid_one(detail));
     }
-    evaluate(&state, tenant, body, text.len()).await
+    evaluate(&state, tenant, &request, body, text.len()).await
 }
 
 async fn evaluate(
     state: &AppState,
     scope: TenantScope,
+    request: &HttpRequest,
     body: EvaluateBody<'_>,
     bytes: usize,
 ) -> Result<HttpResponse, Error> {
     let facts = body.facts.get();
-    let ask = Options::from(body).ask()?;
-    let served = state.engine.deciding(scope, ask.min_revision).await?;
-    if let Some(decided) = state.engine.decide_if_cheap(&served, &ask, Submission { facts, bytes, depth: 1 })? {
-        return Ok(response(&served, answer(&served, &decided)));
+    let is_durable = body.record == Some(RecordWord::Durable);
+    let mut ask = Options::from(body).ask()?;
+    if is_durable {
+        ask.record = RecordWish::Durable;
     }
-    let answer = Box::pin(in_turn(state, &served, ask, facts.to_owned(), bytes)).await?;
+    let served = state.engine.deciding(scope, ask.min_revision).await?;
+    if served.records(&ask) {
+        ask.request_id = request_id::of(request);
+    }
+    let decided = state.engine.decide_if_cheap(&served, &ask, Submission { facts, bytes, depth: 1 })?;
+    let answer = decided.map(|mut decided| {
+        let answer = answer(&served, &decided);
+        (answer, ask.to_be_stored(decided.recorded.as_mut()))
+    });
+    let (answer, to_be_stored) = match answer {
+        Some(answer) => answer,
+        None => Box::pin(in_turn(state, &served, ask, facts.to_owned(), bytes)).await?,
+    };
+    if let Some(decision) = to_be_stored {
+        Box::pin(Recorded::stored(decision)).await?;
+    }
     Ok(response(&served, answer))
 }
 
@@ -120,11 +149,12 @@ async fn in_turn(
     ask: Ask,
     facts: String,
     bytes: usize,
-) -> Result<Vec<u8>, engine::Error> {
+) -> Result<(Vec<u8>, Option<ToBeStored>), engine::Error> {
     let (engine, of) = (state.engine.clone(), served.clone());
     let decide = move || {
-        let decided = engine.decide(&of, &ask, Submission { facts: &facts, bytes, depth: 1 })?;
-        Ok(answer(&of, &decided))
+        let mut decided = engine.decide(&of, &ask, Submission { facts: &facts, bytes, depth: 1 })?;
+        let answer = answer(&of, &decided);
+        Ok((answer, ask.to_be_stored(decided.recorded.as_mut())))
     };
     state.engine.in_turn(served.set.tenant(), Work::Request, decide).await?
 }

@@ -8,6 +8,7 @@
 mod decision;
 mod options;
 mod decide;
+mod decisions;
 mod item;
 mod evaluate;
 mod lines;

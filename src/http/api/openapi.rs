@@ -15,8 +15,8 @@ use actix_web::{
 use utoipa::OpenApi;
 
 use super::{
-    admission, analytics, api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields,
-    evaluate, events, health, metrics, quotas, redrives, rules, runtime, schema, tenants, trial,
+    admission, analytics, api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, decisions,
+    derived_fields, evaluate, events, health, metrics, quotas, redrives, rules, runtime, schema, tenants, trial,
 };
 use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Problem};
 
@@ -28,6 +28,12 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
         evaluate::by_body,
         evaluate::by_path,
         batch::evaluate,
+        decisions::reading::list,
+        decisions::export::send,
+        decisions::reading::show,
+        decisions::replay::replay,
+        decisions::config::show,
+        decisions::config::set,
         tenants::create,
         tenants::list,
         tenants::show,

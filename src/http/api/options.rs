@@ -141,6 +141,7 @@ impl Options {
             min_revision: self.min_revision.map(Revision),
             at: self.at,
             source: DecisionSource::Evaluate,
+            ..Ask::default()
         })
     }
 }

@@ -104,6 +104,14 @@ pub struct QuotasPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1)]
     database_connections: Option<Option<u64>>,
+    /// The limit of `decisionRetentionDays`; `null` restores the tier's limit.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    decision_retention_days: Option<Option<u64>>,
+    /// The limit of `decisionLogRows`; `null` restores the tier's limit.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    decision_log_rows: Option<Option<u64>>,
 }
 
 impl QuotasPatchBody {
@@ -125,6 +133,8 @@ impl QuotasPatchBody {
             (Quota::EventsPerMinute, self.events_per_minute),
             (Quota::ConcurrentRequests, self.concurrent_requests),
             (Quota::DatabaseConnections, self.database_connections),
+            (Quota::DecisionRetentionDays, self.decision_retention_days),
+            (Quota::DecisionLogRows, self.decision_log_rows),
         ];
         let patch: QuotaPatch = given.into_iter().filter_map(|(quota, limit)| Some((quota, limit?))).collect();
         let beyond = |(quota, limit): (&Quota, &Option<u64>)| {

@@ -3,8 +3,9 @@
 use actix_web::http::Method;
 
 use super::{
-    admission, analytics, api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, derived_fields,
-    evaluate, events, health, metrics, openapi, quotas, redrives, rules, runtime, schema, swagger, tenants, trial,
+    admission, analytics, api_keys, audit, batch, bulkheads, concurrency, consumer, dead_letters, decisions,
+    derived_fields, evaluate, events, health, metrics, openapi, quotas, redrives, rules, runtime, schema, swagger,
+    tenants, trial,
 };
 use crate::{
     domain::Permission::{Administer, Audit, Evaluate, Ingest, Observe, Open, Operate, Read, Write},
@@ -72,6 +73,7 @@ pub fn table() -> Vec<Entry> {
     table.extend(runtime());
     table.extend(events());
     table.extend(analytics());
+    table.extend(decisions());
     table
 }
 
@@ -99,6 +101,23 @@ fn analytics() -> [Entry; 2] {
     [
         Entry::at("/api/v1/tenants/{tenantId}/analytics/summary").get(Read, analytics::summary::show),
         Entry::at("/api/v1/tenants/{tenantId}/analytics/series").get(Read, analytics::series::show),
+    ]
+}
+
+/// The routes of the decision log.
+fn decisions() -> [Entry; 5] {
+    [
+        Entry::at("/api/v1/tenants/{tenantId}/decisions").get(Read, decisions::reading::list),
+        Entry::at("/api/v1/tenants/{tenantId}/decisions/export").get(Read, decisions::export::send),
+        Entry::at("/api/v1/tenants/{tenantId}/decisions/{decisionId}").get(Read, decisions::reading::show),
+        Entry::at("/api/v1/tenants/{tenantId}/decisions/{decisionId}/replay").on(
+            Method::POST,
+            Read,
+            decisions::replay::replay,
+        ),
+        Entry::at("/api/v1/tenants/{tenantId}/config/decision-log")
+            .on(Method::PUT, Administer, decisions::config::set)
+            .get(Read, decisions::config::show),
     ]
 }
 

@@ -15,7 +15,7 @@ pub mod body;
 pub mod precondition;
 pub mod query;
 pub mod response;
-mod request_id;
+pub mod request_id;
 pub mod auth;
 pub mod path;
 mod payload_hold;

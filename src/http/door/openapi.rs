@@ -53,7 +53,7 @@ fn split_evaluate_body(components: &mut openapi::Components) {
 
 fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     let evaluates = path.contains("/evaluate");
-    let checks = path.ends_with("/check") || path.ends_with("/try");
+    let checks = ["/check", "/try", "/replay"].iter().any(|end| path.ends_with(end));
     let has_body = operation.request_body.is_some();
     let of_tenant = path.contains("{tenantId}");
     let reads = *method == HttpMethod::Get;
@@ -61,7 +61,8 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     let of_node = path.contains("/runtime");
     // The log also has entries that are not changes, and use is partly that of this node: neither has a revision.
     let of_events = ["/events", "/dead-letters", "/redrives", "/consumer"].iter().any(|part| path.contains(part));
-    let is_untagged = of_node || of_events || path.ends_with("/audit") || path.ends_with("/quotas");
+    let is_untagged =
+        of_node || of_events || path.contains("/decisions") || path.ends_with("/audit") || path.ends_with("/quotas");
     let of_keys = path.contains("/api-keys");
     let changes = !reads && !evaluates && !checks && !of_node;
     let is_conditional = changes && of_tenant && !of_keys && !of_events;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use uuid::Uuid;
 
 use super::{Error, auth::Caller};
 use crate::domain::{ApiKeyId, DerivedFieldId, EventId, RedriveId, RuleId, SchemaVersion, TenantScope};
@@ -29,6 +30,10 @@ pub struct RedrivePath(pub TenantScope, pub RedriveId);
 /// `{tenantId}` and `{eventId}`.
 #[derive(Debug, Clone, Copy)]
 pub struct EventPath(pub TenantScope, pub EventId);
+
+/// `{tenantId}` and `{decisionId}`.
+#[derive(Debug, Clone, Copy)]
+pub struct DecisionPath(pub TenantScope, pub Uuid);
 
 /// `{tenantId}` and `{fieldId}`.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +70,11 @@ pub fn redrive_not_found() -> Error {
 /// No such event.
 pub fn event_not_found() -> Error {
     Error::not_found("event_not_found", "event with this id")
+}
+
+/// No such decision.
+pub fn decision_not_found() -> Error {
+    Error::not_found("decision_not_found", "decision with this id")
 }
 
 /// No such derived field.
@@ -139,6 +149,16 @@ impl FromRequest for EventPath {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let event = || segment(request, "eventId").ok_or_else(event_not_found);
         ready(tenant(request).and_then(|tenant| Ok(Self(tenant, event()?))))
+    }
+}
+
+impl FromRequest for DecisionPath {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let decision = || segment(request, "decisionId").ok_or_else(decision_not_found);
+        ready(tenant(request).and_then(|tenant| Ok(Self(tenant, decision()?))))
     }
 }
 

@@ -32,6 +32,7 @@ fn tenant(before: &Snapshot, after: &Snapshot) -> Option<Operation> {
         strict_facts: (old.strict_facts != new.strict_facts).then_some(new.strict_facts),
         quotas: old.quotas.difference(&new.quotas),
         workers: (old.workers != new.workers).then_some(new.workers),
+        decision_log: (old.decision_log != new.decision_log).then_some(new.decision_log),
     };
     (patch != TenantPatch::default()).then_some(Operation::UpdateTenant(patch))
 }

@@ -32,7 +32,9 @@ pub fn used(snapshot: &Snapshot, quota: Quota) -> Option<u64> {
         | Quota::RequestsPerMinute
         | Quota::EventsPerMinute
         | Quota::ConcurrentRequests
-        | Quota::DatabaseConnections => return None,
+        | Quota::DatabaseConnections
+        | Quota::DecisionRetentionDays
+        | Quota::DecisionLogRows => return None,
     };
     Some(used as u64)
 }

@@ -4,6 +4,7 @@
 //! caller's valid facts invalid.
 
 mod dynamic;
+mod kept;
 mod keys;
 mod layout;
 mod marks;

@@ -88,6 +88,7 @@ impl RuleSet {
             contents,
             ids,
             field_ids,
+            hash: Arc::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     schema_missing,
 };
 use crate::{
-    cel::{EvaluationError, Limits, TraceEntry},
+    cel::{EvaluationError, Limits, TraceEntry, Value},
     error::Detail,
     ruleset::Facts,
 };
@@ -71,6 +71,14 @@ impl RuleSet {
         });
         let value = value.map(|value| value.to_json());
         Ok(Evaluated { value_type: expression.value_type(), value, trace, cost })
+    }
+
+    /// Whether an expression that this set has compiled is true of facts that it has read.
+    pub fn holds(&self, Expression(Compiled { program, .. }): &Expression, facts: &Facts) -> bool {
+        let Some(activation) = self.activation(facts) else { return false };
+        let run = || program.evaluate_within(&activation, Limits::default()).0;
+        let value = catch_unwind(AssertUnwindSafe(run));
+        matches!(value, Ok(Ok(Value::Bool(true))))
     }
 
     /// Checks `expression`, which may be of any type, and evaluates it on facts that this set has read.

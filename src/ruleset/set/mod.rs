@@ -17,8 +17,9 @@ mod compile;
 mod budget;
 mod decide;
 mod evaluate;
+mod hash;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use compiled::{Compiled, Role};
 use compiled_rules::CompiledRules;
@@ -50,6 +51,8 @@ pub struct RuleSet {
     /// What is usable, and can cost more than it may.
     costly: Box<[Broken]>,
     report: CompileReport,
+    /// What tells it apart, once that was asked for.
+    hash: Arc<OnceLock<[u8; 32]>>,
 }
 
 /// A rule of the set.
@@ -141,7 +144,7 @@ impl RuleSet {
     /// The same set, with `tenant` as it is stored now: its revision is the one that the database counted.
     #[must_use]
     pub fn for_tenant(self, tenant: Tenant) -> Self {
-        Self { tenant, ..self }
+        Self { tenant, hash: Arc::default(), ..self }
     }
 
     /// Reads `json`, an object of facts, flat or nested as the schema allows. Every declared field that is present is
@@ -164,6 +167,15 @@ impl RuleSet {
         if let Some(schema) = &self.contents.schema {
             schema.layout.mask(facts);
         }
+    }
+
+    /// Facts as they are kept with a decision: those that the schema declares, without what is sensitive; and whether
+    /// anything was left out that rules may have read.
+    pub fn kept_facts(&self, json: &str) -> Option<(String, bool)> {
+        let schema = self.contents.schema.as_ref()?;
+        let mut facts = serde_json::from_str(json).ok()?;
+        let is_less = schema.layout.keep(&mut facts);
+        Some((facts.to_string(), is_less))
     }
 
     /// Checks an expression that is not stored, as a rule would be.

@@ -201,7 +201,7 @@ impl Store {
             "with gone as (
                 delete from events where tenant_id = $1 and id = $2 and id >= $3 and id < $4 returning id
              ), decision as (
-                delete from decisions where tenant_id = $1 and id = $2 and id >= $3 and id < $4
+                delete from decisions where tenant_id = $1 and id = $2 and id >= $3 and id < $4 and source = 'event'
              ), retry as (
                 delete from event_retries where tenant_id = $1 and event_id = $2
              ), letter as (

@@ -66,7 +66,7 @@ pub fn floor(at: DateTime<Utc>) -> Uuid {
 
 /// Above every id that the database makes now: its clock may be ahead of ours, and ids go on after a clock that stepped
 /// back.
-fn above(now: DateTime<Utc>) -> Uuid {
+pub(super) fn above(now: DateTime<Utc>) -> Uuid {
     floor(now + TimeDelta::days(1))
 }
 

@@ -89,7 +89,8 @@ impl Store {
             "delete from events where tenant_id = $1 and id >= $2 and id < $3 and id in (
                 select id from events where tenant_id = $1 and id >= $2 and id < $3 order by id limit $4)",
             "delete from decisions where tenant_id = $1 and id >= $2 and id < $3 and id in (
-                select id from decisions where tenant_id = $1 and id >= $2 and id < $3 order by id limit $4)",
+                select id from decisions
+                where tenant_id = $1 and id >= $2 and id < $3 and source = 'event' order by id limit $4)",
             "delete from dead_letters where tenant_id = $1 and event_id in (
                 select event_id from dead_letters where tenant_id = $1 and event_id >= $2 and event_id < $3 limit $4)",
             "delete from event_retries where tenant_id = $1 and event_id in (

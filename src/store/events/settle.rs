@@ -49,6 +49,8 @@ struct Decisions {
     errors: Vec<String>,
     costs: Vec<i64>,
     evaluated_at: Vec<DateTime<Utc>>,
+    micros: Vec<i64>,
+    hashes: Vec<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -84,8 +86,19 @@ impl Columns {
         let Settlement { id, kind, ordering_key, attempts, outcome } = settlement.clone();
         let attempts = i16::try_from(attempts).unwrap_or(i16::MAX);
         match outcome {
-            EventOutcome::Decided { evaluated_at, revision, schema_version, matched, errors, cost, micros: _ } => {
+            EventOutcome::Decided {
+                evaluated_at,
+                revision,
+                schema_version,
+                matched,
+                errors,
+                cost,
+                micros,
+                rule_set_hash,
+            } => {
                 let to = &mut self.decisions;
+                to.micros.push(i64::try_from(micros).unwrap_or(i64::MAX));
+                to.hashes.push(rule_set_hash.to_vec());
                 to.ids.push(id.0);
                 to.types.push(kind);
                 to.revisions.push(revision.0);
@@ -126,11 +139,12 @@ const SETTLE: &str = "with given_up as materialized (
             and (event_id = any ($2) or event_id = any ($9))) as ids
      ), decided as (
         insert into decisions (tenant_id, id, event_type, revision, schema_version, matched, errors, cost,
-            evaluated_at)
-        select $1, d.id, d.type, d.revision, d.schema_version, d.matched::uuid[], d.errors::jsonb, d.cost, d.evaluated_at
+            evaluated_at, micros, rule_set_hash)
+        select $1, d.id, d.type, d.revision, d.schema_version, d.matched::uuid[], d.errors::jsonb, d.cost,
+            d.evaluated_at, d.micros, d.hash
         from unnest($2::uuid[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[], $8::bigint[],
-            $23::timestamptz[])
-            as d (id, type, revision, schema_version, matched, errors, cost, evaluated_at)
+            $23::timestamptz[], $24::bigint[], $25::bytea[])
+            as d (id, type, revision, schema_version, matched, errors, cost, evaluated_at, micros, hash)
         where exists (select from events e
             where e.tenant_id = $1 and e.id = d.id and e.id between $21 and $22)
             and d.id <> all ((select ids from given_up)::uuid[])
@@ -273,6 +287,8 @@ async fn write(tx: &mut TenantTx, scope: TenantScope, settlements: &[Settlement]
         .bind(first.0)
         .bind(last.0)
         .bind(decisions.evaluated_at)
+        .bind(decisions.micros)
+        .bind(decisions.hashes)
         .persistent(false);
     tx.all(OPERATION, query).await
 }

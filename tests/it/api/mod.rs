@@ -6,6 +6,7 @@ mod api_keys;
 mod attack;
 mod auth;
 mod breakers;
+mod decisions;
 mod door;
 mod evaluate;
 mod events;

@@ -22,7 +22,8 @@ async fn writes(app: &TestApp, tenant: &str) -> Vec<(Method, String)> {
             .replace("{ruleId}", NOBODY)
             .replace("{fieldId}", NOBODY)
             .replace("{keyId}", NOBODY)
-            .replace("{eventId}", NOBODY);
+            .replace("{eventId}", NOBODY)
+            .replace("{decisionId}", NOBODY);
         for (method, operation) in item.as_object().unwrap() {
             if operation.get("requestBody").is_some() {
                 found.push((method.to_uppercase().parse().unwrap(), path.clone()));

@@ -62,6 +62,7 @@ pub fn decided(id: EventId, rule: RuleId) -> Settlement {
         errors: json!([]),
         cost: 7,
         micros: 11,
+        rule_set_hash: [7; 32],
     };
     Settlement { id, kind: Some("payment".to_owned()), ordering_key: None, attempts: 1, outcome }
 }

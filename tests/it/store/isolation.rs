@@ -138,6 +138,7 @@ async fn every_table_with_tenants_content_is_under_forced_row_level_security() {
     let expected = [
         "audit_heads",
         "count_queues",
+        "decision_logs",
         "event_place",
         "event_queues",
         "installation",
@@ -192,6 +193,7 @@ async fn the_role_can_do_what_it_needs_and_no_more() {
         ("count_hours", all),
         ("count_queues", all),
         ("dead_letters", all),
+        ("decision_logs", "delete insert select"),
         ("decisions", "delete insert select"),
         ("derived_field_history", all),
         ("derived_fields", all),

@@ -307,7 +307,7 @@ async fn loads_have_connections_that_writers_cannot_take() {
     while store.pool_status()[1].in_use > 0 {
         tokio::task::yield_now().await;
     }
-    let [requests, loads, _] = store.pool_status();
+    let [requests, loads, ..] = store.pool_status();
     assert_eq!((requests.pool, requests.in_use, requests.idle), ("requests", 1, 0));
     assert_eq!((loads.pool, loads.in_use), ("loads", 0));
     drop(held);

@@ -92,6 +92,12 @@ impl TestApp {
     pub async fn stop(self) {
         self.app.stop().await;
     }
+
+    /// The same; the database is there as long as what is answered.
+    pub async fn stop_and_keep_database(self) -> TestDatabase {
+        self.app.stop().await;
+        self.database
+    }
 }
 
 impl TestAppBuilder {

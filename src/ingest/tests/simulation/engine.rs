@@ -86,6 +86,7 @@ impl Engine {
             cost: decision.cost,
             results: decision.results,
             took: std::time::Duration::ZERO,
+            recorded: None,
         })
     }
 }

@@ -137,6 +137,12 @@ pub const OPERATIONS: &[Operation] = &[
     operation("getEvent", Asks::Read, 200, NO_BODY),
     operation("deleteEvent", Asks::Administer, 204, NO_BODY),
     operation("countEvents", Asks::Read, 200, NO_BODY),
+    operation("listDecisions", Asks::Read, 200, NO_BODY),
+    operation("exportDecisions", Asks::Read, 200, NO_BODY),
+    operation("getDecision", Asks::Read, 200, NO_BODY),
+    operation("replayDecision", Asks::Read, 200, |_| json!({})),
+    operation("getDecisionLog", Asks::Read, 200, NO_BODY),
+    operation("setDecisionLog", Asks::Administer, 200, |_| json!({"mode": "off"})),
     operation("getConcurrency", Asks::Read, 200, NO_BODY),
     operation("setConcurrency", Asks::Administer, 200, |_| json!({"workers": 2})),
     operation("getConsumer", Asks::Read, 200, NO_BODY),
@@ -169,7 +175,8 @@ pub const OPERATIONS: &[Operation] = &[
 ];
 
 /// Operations that change nothing of a tenant, though they are no GET.
-const HARMLESS: [&str; 6] = ["evaluate", "evaluateForTenant", "evaluateBatch", "checkRule", "tryRule", "checkSchema"];
+const HARMLESS: [&str; 7] =
+    ["evaluate", "evaluateForTenant", "evaluateBatch", "checkRule", "tryRule", "checkSchema", "replayDecision"];
 
 /// A method at a path, as the OpenAPI document has it.
 pub struct Route {
@@ -200,6 +207,7 @@ impl Route {
             ("/dead-letters/{eventId}", "dead_letter_not_found"),
             ("{redriveId}", "redrive_not_found"),
             ("{eventId}", "event_not_found"),
+            ("{decisionId}", "decision_not_found"),
             ("{ruleId}", "rule_not_found"),
             ("{fieldId}", "derived_field_not_found"),
             ("{keyId}", "api_key_not_found"),
@@ -215,7 +223,16 @@ pub fn routes(document: &Value) -> Vec<Route> {
     for (pattern, item) in document["paths"].as_object().unwrap() {
         assert!(
             pattern.split('/').all(|part| {
-                let known = ["{tenantId}", "{ruleId}", "{fieldId}", "{keyId}", "{version}", "{eventId}", "{redriveId}"];
+                let known = [
+                    "{tenantId}",
+                    "{ruleId}",
+                    "{fieldId}",
+                    "{keyId}",
+                    "{version}",
+                    "{eventId}",
+                    "{redriveId}",
+                    "{decisionId}",
+                ];
                 !part.starts_with('{') || known.contains(&part)
             }),
             "`{pattern}` names what no attacker has an id for: add it to `Ids`"

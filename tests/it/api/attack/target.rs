@@ -20,6 +20,7 @@ pub struct Ids {
     /// A dead letter.
     pub event: String,
     pub redrive: String,
+    pub decision: String,
     pub version: String,
     /// The tag of its revision.
     pub tag: String,
@@ -48,6 +49,7 @@ impl Ids {
             key: id(4),
             event: id(5),
             redrive: id(6),
+            decision: id(7),
             version: "8".to_owned(),
             tag: "\"987654\"".to_owned(),
             cursors,
@@ -63,6 +65,7 @@ impl Ids {
             key: spell(&self.key),
             event: spell(&self.event),
             redrive: spell(&self.redrive),
+            decision: spell(&self.decision),
             ..self.clone()
         }
     }
@@ -76,17 +79,24 @@ impl Ids {
             .replace("{keyId}", &self.key)
             .replace("{eventId}", &self.event)
             .replace("{redriveId}", &self.redrive)
+            .replace("{decisionId}", &self.decision)
             .replace("{version}", &self.version)
     }
 
     /// `text`, with one word for all that names these.
     pub fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for id in [&self.tenant, &self.rule, &self.field, &self.key, &self.event, &self.redrive, &self.tag] {
+        for id in
+            [&self.tenant, &self.rule, &self.field, &self.key, &self.event, &self.redrive, &self.decision, &self.tag]
+        {
             // As it was sent, and as it was read if it was sent in a URL.
             let read = [("%7B", "{"), ("%7D", "}"), ("%2F", "/"), ("%20", " ")];
             let read = read.iter().fold(id.clone(), |id, (sent, read)| id.replace(sent, read));
             text = text.replace(id, "<id>").replace(&read, "<id>");
+        }
+        // An export that has nothing more to send says again where it was asked to go on.
+        for cursor in self.cursors.values() {
+            text = text.replace(cursor, "<cursor>");
         }
         text
     }
@@ -123,6 +133,7 @@ impl Target {
             key: String::new(),
             event: String::new(),
             redrive: String::new(),
+            decision: String::new(),
             version: versions.to_string(),
             tag: String::new(),
             cursors: BTreeMap::new(),
@@ -168,8 +179,15 @@ impl Target {
                 }
             }
         }
-        let decided = operator.post_json(&target.path("evaluate"), &json!({"facts": target.facts()})).await.unwrap();
-        assert_eq!(body(&decided, 200)["results"][0]["matched"], true, "{}", decided.text());
+        // Two, so that there is a second page.
+        for _ in 0..2 {
+            let asked = json!({"facts": target.facts(), "record": "durable"});
+            let decided = operator.post_json(&target.path("evaluate"), &asked).await.unwrap();
+            let answer = body(&decided, 200);
+            assert_eq!(answer["results"][0]["matched"], true, "{}", decided.text());
+            answer["decisionId"].as_str().unwrap().clone_into(&mut target.ids.decision);
+            target.secrets.push(target.ids.decision.clone());
+        }
         target
     }
 
@@ -178,8 +196,15 @@ impl Target {
         let answer = operator.get(&format!("/api/v1/tenants/{}", self.ids.tenant)).await.unwrap();
         answer.header("etag").unwrap().clone_into(&mut self.ids.tag);
         for list in lists {
-            let answer = operator.get(&format!("{}?limit=1", self.ids.path(list))).await.unwrap();
-            let cursor = body(&answer, 200)["nextCursor"].as_str().map(str::to_owned);
+            let path = self.ids.path(list);
+            let cursor = if list.ends_with("/export") {
+                let answer = operator.get(&path).await.unwrap().text().to_string();
+                let first: Value = serde_json::from_str(answer.lines().next().unwrap()).unwrap();
+                first["cursor"].as_str().map(str::to_owned)
+            } else {
+                let answer = operator.get(&format!("{path}?limit=1")).await.unwrap();
+                body(&answer, 200)["nextCursor"].as_str().map(str::to_owned)
+            };
             let cursor = cursor.unwrap_or_else(|| panic!("`{list}` has no second page: let `Target::make` make two"));
             self.ids.cursors.insert(list.clone(), cursor);
         }

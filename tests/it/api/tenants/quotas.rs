@@ -100,7 +100,7 @@ async fn quotas_are_the_operators_to_set_and_hold_at_once() {
     problem(&admin.patch_json(&path, &json!({"quotas": {"rules": 9}})).await.unwrap(), 403);
     let shown = body(&admin.get(&format!("{path}/quotas")).await.unwrap(), 200);
     let items = shown["items"].as_array().unwrap();
-    assert_eq!(items.len(), 15);
+    assert_eq!(items.len(), 17);
     let item = |name: &str| items.iter().find(|item| item["quota"] == name).unwrap();
     assert_eq!(*item("batchItems"), json!({"quota": "batchItems", "limit": 9, "tierLimit": 1_000, "used": null}));
     assert_eq!(*item("rules"), json!({"quota": "rules", "limit": 1_000, "tierLimit": 1_000, "used": 0}));
