@@ -38,7 +38,7 @@ pub use change::ChangeTx;
 pub use changelog::ChangelogLine;
 pub use changes::Reconciler;
 pub use compatibility::SchemaMismatch;
-pub use counts::{CountBatch, CountFilter, Counted, Flushed, MergeQueue, Merged, Metric, Point};
+pub use counts::{CountBatch, CountFilter, Counted, Flushed, MergeQueue, Merged, Metric, Point, RuleWindows};
 pub use cursor::{ChangeCursor, DatabaseHistory, LoggedChange, Moment, Poll};
 pub use decision_log::{LeftOut, RecordedDecision};
 pub use decisions::{

@@ -81,6 +81,8 @@ use crate::http::door::{AppState, body::JSON, openapi::Everywhere, problem::Prob
         dead_letters::discard,
         analytics::summary::show,
         analytics::series::show,
+        analytics::rules::list,
+        analytics::health::show,
         api_keys::create,
         api_keys::list,
         api_keys::delete,

@@ -97,10 +97,12 @@ fn runtime() -> [Entry; 9] {
 }
 
 /// The routes of what decisions came to, in numbers.
-fn analytics() -> [Entry; 2] {
+fn analytics() -> [Entry; 4] {
     [
         Entry::at("/api/v1/tenants/{tenantId}/analytics/summary").get(Read, analytics::summary::show),
         Entry::at("/api/v1/tenants/{tenantId}/analytics/series").get(Read, analytics::series::show),
+        Entry::at("/api/v1/tenants/{tenantId}/analytics/rules").get(Read, analytics::rules::list),
+        Entry::at("/api/v1/tenants/{tenantId}/rules/health").get(Read, analytics::health::show),
     ]
 }
 

@@ -6,10 +6,12 @@
 mod keep;
 mod merge;
 mod read;
+mod windows;
 mod write;
 
 pub use merge::{MergeQueue, Merged};
 pub use read::{CountFilter, Counted, Metric, Point};
+pub use windows::RuleWindows;
 pub(super) use write::add;
 pub use write::{CountBatch, Flushed};
 

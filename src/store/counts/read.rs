@@ -178,7 +178,7 @@ impl Store {
     /// Whether a tenant has a rule, or had one.
     pub async fn has_had_rule(&self, scope: TenantScope, rule: RuleId) -> Result<bool, Error> {
         let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
-        let query = sqlx::query_as("select exists (select from rules where tenant_id = $1 and id = $2)")
+        let query = sqlx::query_as("select exists (select from rule_history where tenant_id = $1 and rule_id = $2)")
             .bind(scope.id().0)
             .bind(rule.0);
         let found: Option<(bool,)> = tx.optional("look for a rule", query).await?;

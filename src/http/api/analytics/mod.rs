@@ -1,6 +1,8 @@
 //! `/api/v1/tenants/{tenantId}/analytics`: how many decisions were made, and what came of them. Hours and days are those
 //! of UTC.
 
+pub mod health;
+pub mod rules;
 pub mod series;
 pub mod summary;
 

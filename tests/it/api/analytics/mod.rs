@@ -1,5 +1,7 @@
 //! `/api/v1/tenants/{tenantId}/analytics`, over a socket.
 
+mod rules;
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};

@@ -156,6 +156,8 @@ pub const OPERATIONS: &[Operation] = &[
     operation("discardDeadLetters", Asks::Administer, 200, |target| json!({"eventIds": [target.ids.event]})),
     operation("summarizeCounts", Asks::Read, 200, NO_BODY),
     operation("listCounts", Asks::Read, 200, NO_BODY),
+    operation("listRuleCounts", Asks::Read, 200, NO_BODY),
+    operation("checkRuleHealth", Asks::Read, 200, NO_BODY),
     operation("getTenantRuntime", Asks::Read, 200, NO_BODY),
     operation("loadTenant", Asks::Operate, 200, NO_BODY),
     operation("stopTenant", Asks::Operate, 200, NO_BODY),
