@@ -333,7 +333,7 @@ async fn check(owner: &mut PgConnection, ledger: &BTreeMap<String, String>, by_k
     let disordered: Vec<String> = sqlx::query_scalar(
         "select d::text from (
             select id, decided_at, lag(decided_at) over (partition by ordering_key order by id) as before,
-                (facts->>'n')::bigint as n, lag((facts->>'n')::bigint) over (partition by ordering_key order by id) as n_before
+                (events.facts->>'n')::bigint as n, lag((events.facts->>'n')::bigint) over (partition by ordering_key order by id) as n_before
             from events join decisions using (tenant_id, id)) d where decided_at < before or n < n_before",
     )
     .fetch_all(&mut *owner)
