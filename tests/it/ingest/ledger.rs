@@ -269,8 +269,13 @@ async fn send_again(world: &World, path: &str, events: usize, stored: &BTreeMap<
         // Decided after all of these.
         let last = json!({"facts": {"n": 0}, "orderingKey": "sender 9"});
         let path = path.trim_end_matches("/batch");
-        let answer = client.post_json(path, &last).await.unwrap();
-        let id = answer.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
+        let mut id = String::new();
+        within(PART_MAX, "the last event is accepted", async || {
+            let answer = client.post_json(path, &last).await.unwrap();
+            id = answer.json::<Value>().unwrap()["id"].as_str().unwrap_or_default().to_owned();
+            answer.status == 202
+        })
+        .await;
         let asked = Instant::now();
         while client.get(&format!("{path}/{id}")).await.unwrap().json::<Value>().unwrap()["state"] != "decided" {
             assert!(asked.elapsed() < DRAIN_MAX, "what was sent again is not decided");
