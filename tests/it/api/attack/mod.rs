@@ -109,7 +109,12 @@ impl Attack {
         let mut answered = Vec::with_capacity(shots.len());
         for shot in shots {
             let answer = self.fire(client, by, route, &shot).await;
-            answered.push((shot, Told::by(&answer, ids)));
+            let mut told = Told::by(&answer, ids);
+            // To HEAD they say how long they would be, and the time of a count is shorter now and then.
+            if ["/analytics/", "/rules/health", "/events/stats"].iter().any(|part| shot.path.contains(part)) {
+                told.length = None;
+            }
+            answered.push((shot, told));
         }
         answered
     }
@@ -242,6 +247,8 @@ async fn an_attacker_with_every_credential_learns_and_changes_nothing_of_another
         ("TENET_LOG_FORMAT", "json"),
         ("TENET_AUTH_FAILURES_PER_ADDRESS", "1000000000"),
         ("TENET_AUTH_FAILURES_PER_KEY", "1000000000"),
+        // Its own decisions are counted, and no two answers would be alike.
+        ("TENET_ANALYTICS_FLUSH", "300s"),
     ];
     variables.extend(believing.iter().map(|(name, value)| (*name, value.as_str())));
     let (process, operator) = TestProcess::serve_with(database.url(), &variables).await;

@@ -272,9 +272,9 @@ impl Told {
     pub fn by(answer: &Response, asked: &Ids) -> Self {
         let body = answer.text();
         // When a key was used last is written once a minute, and no decision takes as long as the one before
-        // or is taken at its time; nor are two counts.
-        let members = ["\"evaluationTimeMs\":", "\"evaluatedAt\":", "\"lastUsedAt\":", "\"asOf\":"];
-        let text = members.iter().fold(body.clone(), |text, name| without(&text, name));
+        // or is taken at its time; nor are two counts, whose hours go on, too.
+        let members = ["evaluationTimeMs", "evaluatedAt", "lastUsedAt", "asOf", "from", "to", "at"];
+        let text = members.iter().fold(body.clone(), |text, name| without(&text, &format!("\"{name}\":")));
         // A connection is closed if a refused body has not arrived by then: that is a matter of packets, not of ids.
         let untold = ["date", "content-length", "connection"];
         let headers = answer.headers.iter().filter(|(name, _)| !untold.contains(&name.as_str()));
