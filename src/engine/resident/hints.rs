@@ -74,11 +74,12 @@ impl Hints {
         waiting.want.is_some() && !std::mem::replace(&mut waiting.told, true)
     }
 
-    /// The newest hint, taken by the actor.
+    /// The newest hint, taken by the actor. A revision is left while hints are held, though the actor was told of one
+    /// before: it may be the one that is being committed.
     pub fn take(&self) -> Option<Want> {
         let mut waiting = self.lock();
         waiting.told = false;
-        waiting.want.take()
+        if waiting.held && waiting.want != Some(Want::Fresh) { None } else { waiting.want.take() }
     }
 
     /// The actor has looked into everything it has taken. What it has not taken yet still counts.
@@ -138,6 +139,19 @@ mod tests {
         assert_eq!(hints.take(), Some(Want::Fresh));
         assert!(!hints.release(), "nothing is left");
         assert!(hints.keep(Want::AtLeast(Revision(3)), 30));
+    }
+
+    #[test]
+    fn an_actor_that_was_told_before_hints_are_held_takes_no_revision_until_they_are_not() {
+        let hints = Hints::new();
+        assert!(hints.keep(Want::AtLeast(Revision(1)), 10));
+        hints.hold();
+        assert!(!hints.keep(Want::AtLeast(Revision(2)), 20), "it is being committed");
+        assert_eq!(hints.take(), None);
+        hints.settle();
+        assert_eq!(hints.behind_since_ms(), 10, "it was not looked into");
+        assert!(hints.release());
+        assert_eq!(hints.take(), Some(Want::AtLeast(Revision(2))));
     }
 
     #[test]
