@@ -157,6 +157,8 @@ impl World {
         for number in 0..count {
             let part = events * number / count;
             within(PART_MAX, "the next events are accepted", async || ledger.lock().unwrap().len() >= part).await;
+            // A database whose process was killed takes a moment to notice.
+            tokio::time::sleep(Duration::from_millis(300)).await;
             match TURNS[self.kills.all() % TURNS.len()] {
                 Victim::Node => self.kill_node().await,
                 Victim::Database => {
