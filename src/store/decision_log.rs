@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Error, Store, events, tx::TenantTx};
+use super::{Error, Store, decisions::array_text, events, tx::TenantTx};
 use crate::domain::{Revision, RuleId, SchemaVersion, TenantId, TenantScope};
 
 const OPERATION: &str = "record decisions";
@@ -109,9 +109,7 @@ impl Columns {
         self.ids.push(entry.id);
         self.revisions.push(entry.revision.0);
         self.schema_versions.push(entry.schema_version.0);
-        // An array of arrays has rows of one length: each is written as a text of its own.
-        let matched: Vec<String> = entry.matched.iter().map(ToString::to_string).collect();
-        self.matched.push(format!("{{{}}}", matched.join(",")));
+        self.matched.push(array_text(&entry.matched));
         self.errors.push(entry.errors.to_string());
         self.costs.push(i64::try_from(entry.cost).unwrap_or(i64::MAX));
         self.evaluated.push(entry.evaluated_at);

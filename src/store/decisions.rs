@@ -7,15 +7,8 @@ use serde_json::Value;
 use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Error, LeftOut, Store, events, tx::TenantTx};
-use crate::domain::{DecisionSource, EventId, Revision, RuleId, SchemaVersion, TenantScope};
-
-/// The time that the first statement of a list looks at; each further one looks at twice as much, while that is quick.
-const WINDOW_MIN: TimeDelta = TimeDelta::hours(1);
-/// The most that one statement looks at.
-const WINDOW_MAX: TimeDelta = TimeDelta::days(7);
-/// A statement that takes no longer is quick.
-const QUICK: Duration = Duration::from_millis(100);
+use super::{Error, LeftOut, Store, events, tx::TenantTx, window::Window};
+use crate::domain::{DecisionSource, Revision, RuleId, SchemaVersion, TenantScope};
 
 /// What came of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +187,7 @@ impl Store {
             DecisionOrder::NewestFirst(before) => upper = before.map_or(upper, |before| before.min(upper)),
             DecisionOrder::OldestFirst(after) => lower = after.map_or(lower, |after| next(after).max(lower)),
         }
-        let (mut found, mut window, began) = (DecisionsFound::default(), WINDOW_MIN, Instant::now());
+        let (mut found, mut window, began) = (DecisionsFound::default(), Window::default(), Instant::now());
         let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         // A window at a time: each statement touches the days of its own.
         while lower < upper {
@@ -208,12 +201,8 @@ impl Store {
             }
             let asked = Instant::now();
             let bounds = match order {
-                DecisionOrder::NewestFirst(_) => {
-                    (events::floor(EventId(upper).received_at().min(now) - window).max(lower), upper)
-                }
-                DecisionOrder::OldestFirst(_) => {
-                    (lower, events::floor(EventId(lower).received_at() + window).min(upper).max(next(lower)))
-                }
+                DecisionOrder::NewestFirst(_) => (window.before(upper, now).max(lower), upper),
+                DecisionOrder::OldestFirst(_) => (lower, window.after(lower).min(upper).max(next(lower))),
             };
             let rows = window_rows(&mut tx, filter, (kept, now), order, bounds, (left, look.facts)).await?;
             let last = rows.last().filter(|_| rows.len() == left).map(|row| row.id);
@@ -222,9 +211,7 @@ impl Store {
                 DecisionOrder::OldestFirst(_) => lower = last.map_or(bounds.1, next),
             }
             found.rows.extend(rows);
-            if asked.elapsed() < QUICK {
-                window = (window * 2).min(WINDOW_MAX);
-            }
+            window.took(asked.elapsed());
         }
         tx.end().await?;
         Ok(found)
@@ -305,6 +292,12 @@ async fn window_rows(
         .bind(i64::try_from(rows).unwrap_or(i64::MAX))
         .persistent(false);
     tx.all("list decisions", query).await
+}
+
+/// The rules that matched, as one text of many: an array of arrays has rows of one length.
+pub(super) fn array_text(rules: &[RuleId]) -> String {
+    let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", rules.join(","))
 }
 
 fn next(id: Uuid) -> Uuid {

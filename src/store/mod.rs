@@ -31,6 +31,7 @@ mod snapshot;
 mod statement;
 mod tenants;
 mod tx;
+mod window;
 
 pub use api_keys::{KeyMade, OperatorKeyRow, StoredKey};
 pub use audit::{AuditFilter, AuditReport};

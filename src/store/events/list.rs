@@ -10,15 +10,9 @@ use uuid::Uuid;
 use super::{above, floor};
 use crate::{
     domain::{EventId, EventState, Revision, RuleId, TenantScope},
-    store::{Error, Page, PageRequest, Store, tx::TenantTx},
+    store::{Error, Page, PageRequest, Store, tx::TenantTx, window::Window},
 };
 
-/// The time that the first statement of a list looks at; each further one looks at twice as much, while that is quick.
-const WINDOW_MIN: TimeDelta = TimeDelta::hours(1);
-/// The most that one statement looks at.
-const WINDOW_MAX: TimeDelta = TimeDelta::days(7);
-/// A statement that takes no longer is quick.
-const QUICK: Duration = Duration::from_millis(100);
 /// How long a list is looked through before a page ends early.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 /// Events looked at in one statement where their state tells whether they belong to the list.
@@ -144,7 +138,7 @@ impl Store {
         let oldest = filter.from.map_or(now - retention, |from| from.max(now - retention));
         let lowest = floor(oldest);
         let mut upper = before.unwrap_or_else(|| filter.to.map_or_else(|| above(now), floor));
-        let (mut rows, mut window, began): (Vec<EventLine>, _, _) = (Vec::new(), WINDOW_MIN, Instant::now());
+        let (mut rows, mut window, began): (Vec<EventLine>, _, _) = (Vec::new(), Window::default(), Instant::now());
         let wanted = usize::try_from(page.rows()).unwrap_or(usize::MAX);
         let mut tx = TenantTx::read(&self.requests, &self.role, scope).await?;
         // A window at a time: each statement touches the days of its own.
@@ -154,16 +148,14 @@ impl Store {
                 return Ok(Page { items: rows, next_cursor: PageRequest::cursor_at(LIST, &upper) });
             }
             let asked = Instant::now();
-            let lower = floor(EventId(upper).received_at().min(now) - window).max(lowest);
+            let lower = window.before(upper, now).max(lowest);
             let left = wanted - rows.len();
             let most = if filter.state.is_some() { CANDIDATES.max(left) } else { left };
             let ids = candidates(&mut tx, filter, (lower, upper), most).await?;
             let lines = lines(&mut tx, filter.state, &ids, (lower, upper)).await?;
             rows.extend(lines.into_iter().take(left));
             upper = ids.last().filter(|_| ids.len() == most).copied().unwrap_or(lower);
-            if asked.elapsed() < QUICK {
-                window = (window * 2).min(WINDOW_MAX);
-            }
+            window.took(asked.elapsed());
         }
         tx.end().await?;
         Ok(page.page(LIST, rows, |line: &EventLine| line.id.0))

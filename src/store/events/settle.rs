@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     analytics::{EventEffect, Hour, Label, Tally},
     domain::{EventId, EventOutcome, TenantScope},
-    store::{CountBatch, Error, Store, counts, tx::TenantTx},
+    store::{CountBatch, Error, Store, counts, decisions::array_text, tx::TenantTx},
 };
 
 /// An event, and what came of it.
@@ -83,8 +83,8 @@ struct Columns {
 
 impl Columns {
     fn push(&mut self, settlement: &Settlement) {
-        let Settlement { id, kind, ordering_key, attempts, outcome } = settlement.clone();
-        let attempts = i16::try_from(attempts).unwrap_or(i16::MAX);
+        let Settlement { id, kind, ordering_key, attempts, outcome } = settlement;
+        let attempts = i16::try_from(*attempts).unwrap_or(i16::MAX);
         match outcome {
             EventOutcome::Decided {
                 evaluated_at,
@@ -97,32 +97,30 @@ impl Columns {
                 rule_set_hash,
             } => {
                 let to = &mut self.decisions;
-                to.micros.push(i64::try_from(micros).unwrap_or(i64::MAX));
+                to.micros.push(i64::try_from(*micros).unwrap_or(i64::MAX));
                 to.hashes.push(rule_set_hash.to_vec());
                 to.ids.push(id.0);
-                to.types.push(kind);
+                to.types.push(kind.clone());
                 to.revisions.push(revision.0);
                 to.schema_versions.push(schema_version.0);
-                // An array of arrays has rows of one length: each is written as a text of its own.
-                let rules: Vec<String> = matched.iter().map(ToString::to_string).collect();
-                to.matched.push(format!("{{{}}}", rules.join(",")));
+                to.matched.push(array_text(matched));
                 to.errors.push(errors.to_string());
-                to.costs.push(i64::try_from(cost).unwrap_or(i64::MAX));
-                to.evaluated_at.push(evaluated_at);
+                to.costs.push(i64::try_from(*cost).unwrap_or(i64::MAX));
+                to.evaluated_at.push(*evaluated_at);
             }
             EventOutcome::Retry { failure, detail, after } => {
                 let to = &mut self.retries;
                 to.ids.push(id.0);
                 to.attempts.push(attempts);
-                to.waits.push(after.max(TimeDelta::zero()).as_seconds_f64());
+                to.waits.push((*after).max(TimeDelta::zero()).as_seconds_f64());
                 to.reasons.push(failure.name());
-                to.details.push(detail);
-                to.keys.push(ordering_key);
+                to.details.push(detail.clone());
+                to.keys.push(ordering_key.clone());
             }
             EventOutcome::Dead { failure, detail, revision } => {
                 let to = &mut self.dead;
                 to.ids.push(id.0);
-                to.types.push(kind);
+                to.types.push(kind.clone());
                 to.attempts.push(attempts);
                 to.reasons.push(failure.name());
                 to.details.push(detail.to_string());
