@@ -3,12 +3,13 @@
 use std::{net::SocketAddr, sync::OnceLock};
 
 use actix_web::{HttpRequest, http::StatusCode, web::Data};
+use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::{Error, HttpOptions, Metrics, Readiness};
 use crate::{
     auth::Auth,
-    domain::{AuditAction, AuditDraft, Author, Tenant, TenantScope},
+    domain::{AuditAction, AuditDraft, Author, Quota, Tenant, TenantScope},
     engine::Engine,
     ingest::Ingest,
     store::Store,
@@ -82,6 +83,20 @@ impl AppState {
     /// A tenant as the database has it: 404 if there is none.
     pub async fn tenant(&self, scope: TenantScope) -> Result<Tenant, Error> {
         self.store.tenant(scope).await?.ok_or_else(Error::tenant_not_found)
+    }
+
+    /// For how long a tenant keeps what these quotas are of, in days: as this node's memory has it, or else the database.
+    pub async fn kept_for<const N: usize>(
+        &self,
+        scope: TenantScope,
+        quotas: [Quota; N],
+    ) -> Result<[TimeDelta; N], Error> {
+        let mut limits = quotas.map(|quota| self.engine.known_quota(scope, quota));
+        if limits.iter().any(Option::is_none) {
+            let tenant = self.tenant(scope).await?;
+            limits = quotas.map(|quota| Some(tenant.quota(quota)));
+        }
+        Ok(limits.map(|days| TimeDelta::days(days.and_then(|days| i64::try_from(days).ok()).unwrap_or(90))))
     }
 
     /// Notes in a tenant's audit log what a request does to it that is no change of what is stored: what cannot be noted is

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -100,18 +100,11 @@ pub struct Batch {
     pub is_cut: bool,
 }
 
-/// How long a tenant's decisions are kept, as this node's memory has it, or else the database.
+/// How long a tenant's decisions are kept.
 pub async fn kept(state: &AppState, scope: TenantScope) -> Result<DecisionsKept, Error> {
-    let known = |quota| state.engine.known_quota(scope, quota);
-    let [events, evaluations] = match [Quota::EventRetentionDays, Quota::DecisionRetentionDays].map(known) {
-        [Some(events), Some(evaluations)] => [events, evaluations],
-        _ => {
-            let tenant = state.tenant(scope).await?;
-            [Quota::EventRetentionDays, Quota::DecisionRetentionDays].map(|quota| tenant.quota(quota))
-        }
-    };
-    let days = |days| TimeDelta::days(i64::try_from(days).unwrap_or(90));
-    Ok(DecisionsKept { of_events: days(events), of_evaluations: days(evaluations) })
+    let quotas = [Quota::EventRetentionDays, Quota::DecisionRetentionDays];
+    let [of_events, of_evaluations] = state.kept_for(scope, quotas).await?;
+    Ok(DecisionsKept { of_events, of_evaluations })
 }
 
 impl Search {

@@ -1,14 +1,14 @@
 //! Looking events up, counting and deleting them.
 
 use actix_web::{HttpResponse, http::StatusCode, web::Data};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::accepting::EventTime;
 use crate::{
-    domain::{AuditAction, EventId, EventState, Quota, Revision, RuleId, TenantScope},
+    domain::{AuditAction, EventId, EventState, Quota, Revision, RuleId},
     engine::Served,
     http::door::{
         AppState, Error,
@@ -191,18 +191,9 @@ pub async fn list(
         to: query.to,
         matched: query.matched,
     };
-    let retention = retention(&state, tenant).await?;
+    let [retention] = state.kept_for(tenant, [Quota::EventRetentionDays]).await?;
     let page = state.store.events(tenant, &filter, retention, &PageRequest::from(page), Utc::now()).await?;
     response::list(page, EventItem::from)
-}
-
-/// How long a tenant's events are kept, as this node's memory has it, or else the database.
-async fn retention(state: &AppState, tenant: TenantScope) -> Result<TimeDelta, Error> {
-    let days = match state.engine.known_quota(tenant, Quota::EventRetentionDays) {
-        Some(days) => days,
-        None => state.tenant(tenant).await?.quota(Quota::EventRetentionDays),
-    };
-    Ok(TimeDelta::days(i64::try_from(days).unwrap_or(90)))
 }
 
 /// Shows an event with its facts and its decision.
@@ -215,7 +206,8 @@ pub async fn show(
     EventPath(tenant, id): EventPath,
     _: Query<()>,
 ) -> Result<HttpResponse, Error> {
-    let kept_since = Utc::now() - retention(&state, tenant).await?;
+    let [retention] = state.kept_for(tenant, [Quota::EventRetentionDays]).await?;
+    let kept_since = Utc::now() - retention;
     let event = state.store.event(tenant, id).await?.filter(|event| event.line.id.received_at() >= kept_since);
     let event = event.ok_or_else(event_not_found)?;
     let served: Option<Served> = state.engine.deciding(tenant, None).await.ok();
@@ -269,7 +261,7 @@ pub async fn stats(
     TenantPath(tenant): TenantPath,
     Query(query): Query<StatsQuery>,
 ) -> Result<HttpResponse, Error> {
-    let retention = retention(&state, tenant).await?;
+    let [retention] = state.kept_for(tenant, [Quota::EventRetentionDays]).await?;
     let now = Utc::now();
     let (project, kind) = (query.project.as_deref(), query.r#type.as_deref());
     let stats = state.store.event_stats(tenant, project, kind, retention, state.ingest.position(tenant), now).await?;
