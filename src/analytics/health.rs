@@ -227,44 +227,42 @@ pub fn findings(
     let mut found = Vec::new();
     for counts in days.iter().filter(|counts| counts.active) {
         let of_hours = hours.iter().find(|other| other.rule == counts.rule);
-        let before = found.len();
-        let mut add = |finding, since, evidence, before| {
+        let mut of_rule = Vec::new();
+        let told = |finding, since, evidence, before| {
             let (rule, name) = (counts.rule, counts.name.clone());
-            found.push(RuleFinding { finding, rule, name, since, evidence, before });
+            RuleFinding { finding, rule, name, since, evidence, before }
         };
         let [all, week, month] = window_counts(counts);
         let from = Some(windows.days[0].from.begins());
         if broken.contains(&counts.rule) {
-            add(Finding::Broken, None, all, None);
+            of_rule.push(told(Finding::Broken, None, all, None));
         }
         let (errors, errors_permille) = thresholds.errors;
         if all.errors >= errors && permille(all.errors, all.evaluated) >= errors_permille {
-            add(Finding::Failing, from, all, None);
+            of_rule.push(told(Finding::Failing, from, all, None));
         }
         if all.missing > 0 && permille(all.missing, all.evaluated) >= thresholds.missing_permille {
-            add(Finding::MissingFacts, from, all, None);
+            of_rule.push(told(Finding::MissingFacts, from, all, None));
         }
         if month.matched > 0 && week.matched == 0 && week.evaluated >= thresholds.evaluated {
-            add(Finding::StoppedMatching, counts.last_matched, week, Some(month));
+            of_rule.push(told(Finding::StoppedMatching, counts.last_matched, week, Some(month)));
         }
         let is_old = counts.active_since.is_some_and(|since| since <= now - TimeDelta::days(thresholds.active_days));
         if is_old && all.evaluated >= thresholds.evaluated && all.matched == 0 && counts.last_matched.is_none() {
-            add(Finding::NeverMatched, counts.active_since, all, None);
+            of_rule.push(told(Finding::NeverMatched, counts.active_since, all, None));
         }
         if all.evaluated >= thresholds.evaluated && permille(all.matched, all.evaluated) >= thresholds.always_permille {
-            add(Finding::AlwaysMatched, from, all, None);
+            of_rule.push(told(Finding::AlwaysMatched, from, all, None));
         }
         if let Some([last, before]) = of_hours.and_then(|of| <[WindowCounts; 2]>::try_from(of.windows.clone()).ok())
             && has_drifted(last, before, thresholds)
         {
-            add(Finding::Drifted, Some(windows.hours[0].from.begins()), last, Some(before));
+            of_rule.push(told(Finding::Drifted, Some(windows.hours[0].from.begins()), last, Some(before)));
         }
-        if found.len() == before && all.evaluated < thresholds.evaluated {
-            let (rule, name) = (counts.rule, counts.name.clone());
-            let since = counts.active_since;
-            let finding = Finding::InsufficientData;
-            found.push(RuleFinding { finding, rule, name, since, evidence: all, before: None });
+        if of_rule.is_empty() && all.evaluated < thresholds.evaluated {
+            of_rule.push(told(Finding::InsufficientData, counts.active_since, all, None));
         }
+        found.append(&mut of_rule);
     }
     found.sort_by_key(|finding| (finding.finding, finding.rule));
     found

@@ -195,10 +195,7 @@ impl Hand {
             up_to.map(|(_, taken)| retry(&taken.message, "it was delivered before, and not settled")).collect()
         };
         let received = super::receive(shared, scope, &events).await?;
-        shared.metrics.settled("duplicate", received.duplicates.len() as u64);
-        for _ in 0..received.conflicts {
-            shared.metrics.dead_letter(EventFailure::KeyConflict.name());
-        }
+        count(shared, &received);
         let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
         let tags = self.held().remove(&ids);
         self.acknowledge(&tags).await;
@@ -255,10 +252,7 @@ impl Hand {
         let (keys, began) = (self.keys_of(&events), Instant::now());
         let received = super::receive(shared, scope, &events).await?;
         self.keys.remember(scope, &learnt(keys, &received, shared.options.append.key_window, began)).await;
-        shared.metrics.settled("duplicate", received.duplicates.len() as u64);
-        for _ in 0..received.conflicts {
-            shared.metrics.dead_letter(EventFailure::KeyConflict.name());
-        }
+        count(shared, &received);
         let tags = {
             let mut held = self.held();
             let stored: HashSet<&EventId> = received.stored.iter().collect();
@@ -286,6 +280,14 @@ impl Hand {
         if let Err(error) = self.deliveries.acknowledge(tags).await {
             debug!(error = &error as &dyn std::error::Error, "messages could not be acknowledged");
         }
+    }
+}
+
+/// Counts what had no effect of its own.
+fn count(shared: &Shared, received: &Received) {
+    shared.metrics.settled("duplicate", received.duplicates.len() as u64);
+    for _ in 0..received.conflicts {
+        shared.metrics.dead_letter(EventFailure::KeyConflict.name());
     }
 }
 
